@@ -1,0 +1,45 @@
+# make train   install, then train on the 8x8 digits (the main job)
+# make test    install, then run the tests
+# make check   install, then formatting, linting and types
+# Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet -c constraints.txt
+
+.PHONY: train test check clean
+
+train: $(VENV)/run.stamp
+	$(BIN)/sqsnn train digits
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+clean:
+	rm -rf $(VENV)
+
+# The system's own pip fills the environment, pinned pip included: Debian's python3 comes without
+# ensurepip. Torch goes first, alone, so that the constrained build is the one that is taken, and
+# setuptools with it, so that building sqsnn below needs nothing that is not pinned.
+$(VENV)/torch.stamp: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("sqsnn needs Python 3.11 or later, but $(PYTHON) is " + sys.version.split()[0] + ": call make PYTHON=...")'
+	@echo "Installing into $(VENV): a few minutes the first time."
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet -c constraints.txt pip
+	$(INSTALL) setuptools torch
+	touch $@
+
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(INSTALL) --no-build-isolation -e .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(INSTALL) --no-build-isolation -e '.[dev]'
+	touch $@ $(VENV)/run.stamp

@@ -1,0 +1,33 @@
+"""`sqsnn evaluate`: test the network of a run again, with any number of shots."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def evaluate(
+    run: Path,
+    /,
+    *,
+    shots: int = 1,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Test the best network of a run on the test samples and write evaluation.json beside it.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    shots
+        Independent runs of the network per sample, whose spikes and probabilities are summed.
+    data_dir
+        Folder of the datasets [default: where they lay in training].
+    """
+    from sqsnn.cli.progress import Screen
+    from sqsnn.training import run as runs
+    from sqsnn.training import run_folder
+
+    folder = run_folder.find(run)
+    figures = runs.evaluate_run(folder, shots, data_dir)
+    Screen().show_evaluation(folder, figures)

@@ -1,0 +1,158 @@
+"""What the terminal shows of a run: a bar for the epoch at work, a line an epoch, a final table."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from sqsnn.training.config import RunConfig
+from sqsnn.training.run_folder import RunFolder
+from sqsnn.training.trainer import Epoch, Step
+
+
+class Screen:
+    """Shows how a run goes; a `Watcher` of `sqsnn.training.run`.
+
+    The bar appears on terminals only. Elsewhere there is one line an epoch.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._folder: RunFolder | None = None
+        self._settings: RunConfig | None = None
+        self._first, self._done, self._epochs = 0, 0, 0
+
+    def begin(self, folder: RunFolder, settings: RunConfig, epochs: int) -> None:
+        """Say what is trained and where it goes, and start the bar."""
+        self._folder, self._settings = folder, settings
+        self._first, self._done, self._epochs = epochs + 1, epochs, settings.training.epochs
+        goes_on = f", going on after epoch {epochs}" if epochs else ""
+        self.say(f"Training on {settings.data.dataset}, run folder {folder.path}{goes_on}")
+        self._task = self._bar.add_task(
+            "", total=None, epoch=self._first, epochs=self._epochs, loss=float("nan"), accuracy=0.0
+        )
+        self._bar.start()
+
+    def step(self, step: Step) -> None:
+        """Move the bar."""
+        self._bar.update(
+            self._task,
+            total=step.batches,
+            completed=step.batch,
+            epoch=step.epoch,
+            loss=step.loss,
+            accuracy=step.correct,
+        )
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Print the line of an epoch."""
+        figures, timing = epoch.metrics, epoch.timing
+        self._done = figures["epoch"]
+        self.say(
+            f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
+            f"accuracy {figures['train_accuracy']:.1%}  "
+            f"validation {figures['validation_accuracy']:.1%} by spike count, "
+            f"{figures['validation_accuracy_probability']:.1%} by probability  "
+            f"{timing.seconds:.1f} s"
+        )
+        compiled = self._settings is not None and self._settings.training.compile
+        if compiled and self._done == self._first and timing.later_step is not None:
+            self.say(
+                f"compiling: the first step took {timing.first_step:.1f} s, "
+                f"a later one {timing.later_step:.3f} s"
+            )
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        self._console.print(Text(line), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def how_to_go_on(self) -> str:
+        """What to tell someone who interrupted the run."""
+        if self._folder is None:
+            return "Interrupted before training began; nothing was written."
+        kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
+        return f"Interrupted: {kept}. To go on:\n  {self._folder.resume_command}"
+
+    def show_result(self, folder: RunFolder) -> None:
+        """Show the final table of a finished run, and what lies where."""
+        result, timing = folder.read_result(), folder.read_timing()
+        table = _accuracies(result, f"Result on {result['dataset']}")
+        table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(timing)}")
+        seconds = sum(epoch["seconds"] or 0.0 for epoch in timing)
+        table.add_row("training time", f"{seconds:.1f} s")
+        self._console.print(table)
+        files = Table(title=Text(str(folder.path)), show_header=False)
+        for path in sorted(folder.path.iterdir()):
+            files.add_row(path.name, _CONTENTS.get(path.name, ""))
+        self._console.print(files)
+
+    def show_evaluation(self, folder: RunFolder, figures: dict[str, Any]) -> None:
+        """Show what an evaluation gave."""
+        shots = "1 shot" if figures["shots"] == 1 else f"{figures['shots']} shots"
+        table = _accuracies(figures, f"{folder.path} on {figures['dataset']}, {shots}")
+        self._console.print(table)
+
+
+@contextmanager
+def watching() -> Iterator[Screen]:
+    """Open a screen for a run; an interrupt is told how to go on.
+
+    Yields:
+        The screen.
+
+    Raises:
+        KeyboardInterrupt: if one came; its text is for the user.
+    """
+    screen = Screen()
+    try:
+        yield screen
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(screen.how_to_go_on()) from None
+    finally:
+        screen.close()
+
+
+def _accuracies(figures: dict[str, Any], title: str) -> Table:
+    table = Table(title=Text(title), show_header=False)
+    table.add_row("test accuracy by spike count", f"{figures['test_accuracy']:.2%}")
+    table.add_row("test accuracy by probability", f"{figures['test_accuracy_probability']:.2%}")
+    table.add_row("test samples", str(figures["test_samples"]))
+    table.add_row("parameters", str(figures["parameters"]))
+    *hidden, output = figures["spikes_per_sample"]
+    for layer, spikes in enumerate(hidden, start=1):
+        table.add_row(f"spikes per sample, hidden layer {layer}", f"{spikes:.1f}")
+    table.add_row("spikes per sample, output layer", f"{output:.1f}")
+    return table
+
+
+_CONTENTS = {
+    "config.toml": "the settings",
+    "metrics.jsonl": "figures of each epoch",
+    "metrics.json": "the result",
+    "timing.json": "seconds, and the machine",
+    "checkpoint.safetensors": "where training stands after the last epoch",
+    "best.safetensors": "the weights that did best on validation",
+    "learning-curve.png": "loss and accuracy over the epochs",
+    "raster.png": "spikes of one test sample through the layers",
+    "confusion-matrix.png": "which class was taken for which",
+    "circuit.png": "the circuit of a neuron",
+    "evaluation.json": "the last evaluation",
+}

@@ -1,0 +1,50 @@
+"""Good first settings and a one-line description for each dataset; needs no torch, so that the
+command line can offer them at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings with which a dataset trains well in minutes.
+
+    Args:
+        hidden: neurons of each hidden layer.
+        steps: time steps a sample is shown for.
+        epochs: passes over the training data.
+        batch: samples a training step.
+    """
+
+    hidden: tuple[int, ...]
+    steps: int
+    epochs: int
+    batch: int = 64
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "digits": Preset(hidden=(64,), steps=10, epochs=30),
+        "mnist": Preset(hidden=(256,), steps=5, epochs=10),
+        "fashion-mnist": Preset(hidden=(256,), steps=5, epochs=10),
+        "kmnist": Preset(hidden=(256,), steps=5, epochs=10),
+        "usps": Preset(hidden=(64,), steps=10, epochs=30),
+    }
+)
+
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "digits": "1,797 handwritten digits of 8x8 pixels, part of scikit-learn; "
+        "Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49, CC BY 4.0",
+        "mnist": "70,000 handwritten digits of 28x28 pixels; "
+        "LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791, CC BY-SA 3.0",
+        "fashion-mnist": "70,000 pictures of clothes of 28x28 pixels; "
+        "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747, MIT",
+        "kmnist": "70,000 cursive Japanese characters of 28x28 pixels; "
+        "Clanuwat et al. 2018, arXiv:1812.01718, CC BY-SA 4.0",
+        "usps": "9,298 digits from envelopes of 16x16 pixels; "
+        "Hull 1994, doi:10.1109/34.291440, no licence stated",
+    }
+)

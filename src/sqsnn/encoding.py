@@ -1,0 +1,188 @@
+"""From values to spikes: rate, latency, delta and direct encoding.
+
+Every encoding takes the dtype and the device of its values and puts time first: what comes out has
+shape (T, B, P, channels), ready for a network. Values are intensities in [0, 1], series are any
+finite numbers.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.uniforms import draw_uniforms
+
+
+def rate(
+    values: Float[Tensor, "B P"],
+    steps: int,
+    *,
+    max_rate: float = 1.0,
+    generator: torch.Generator | None = None,
+    uniforms: Float[Tensor, "T B P"] | None = None,
+) -> Float[Tensor, "T B P 1"]:
+    """Spike at every step with a probability proportional to the value.
+
+    A spike falls where u < value * max_rate, u uniform in [0, 1): a probability of 0 never spikes
+    and one of 1 always does. The numbers are drawn step by step, so that encoding in two halves
+    with one generator equals encoding in one pass.
+
+    Args:
+        values: intensities in [0, 1], shape (B, P).
+        steps: time steps T, at least 1.
+        max_rate: probability of a spike per step at a value of 1; above 0, at most 1.
+        generator: where the random numbers come from; it must be on the device of `values`.
+        uniforms: the random numbers themselves instead, shape (T, B, P), in [0, 1).
+
+    Returns:
+        spikes, 0 or 1, of shape (T, B, P, 1).
+
+    Raises:
+        TypeError: if not exactly one of `generator` and `uniforms` is given, or dtypes differ.
+        ValueError: if an argument is out of range, has a wrong shape or lies on another device.
+    """
+    _check_intensities(values)
+    check_positive_int("steps", steps)
+    if not 0.0 < max_rate <= 1.0:
+        raise ValueError(f"max_rate must be above 0 and at most 1, but is {max_rate}")
+    batch, features = values.shape
+    probability = values.detach() * max_rate
+    if generator is not None and uniforms is None:
+        drawn = draw_uniforms(steps, batch, features, generator, values.dtype, values.device)
+        # The numbers are ours, so the answer takes their place: half the memory traffic.
+        return drawn.lt_(probability).unsqueeze(-1)
+    if uniforms is None or generator is not None:
+        given = "neither" if uniforms is None else "both"
+        raise TypeError(f"rate needs exactly one of generator and uniforms, but got {given}")
+    check_shape("uniforms", uniforms, (steps, batch, features))
+    check_same_device(values=values, uniforms=uniforms)
+    if uniforms.dtype != values.dtype:
+        raise TypeError(
+            f"uniforms must have the dtype of values, {values.dtype}, but have {uniforms.dtype}"
+        )
+    _check_range("uniforms", uniforms, below_one=True)
+    return (uniforms < probability).to(values.dtype).unsqueeze(-1)
+
+
+def latency(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"]:
+    """Spike once, the brighter the earlier.
+
+    The spike falls at step round((1 - value) (T - 1)), counted from 0 and with halves rounded to
+    the even step: a value of 1 at the first step, one just above 0 at the last. A value of 0 never
+    spikes. With T = 1 every value above 0 spikes at the only step.
+
+    Args:
+        values: intensities in [0, 1], shape (B, P).
+        steps: time steps T, at least 1.
+
+    Returns:
+        spikes, 0 or 1, of shape (T, B, P, 1).
+
+    Raises:
+        TypeError: if `values` are not float32 or float64, or `steps` is not an integer.
+        ValueError: if an argument is out of range or `values` has a wrong shape.
+    """
+    _check_intensities(values)
+    check_positive_int("steps", steps)
+    values = values.detach()
+    when = torch.round((1.0 - values) * (steps - 1)).to(torch.int64)  # (B, P)
+    spikes = values.new_zeros((steps, *values.shape))
+    spikes.scatter_(0, when.unsqueeze(0), (values > 0).to(values.dtype).unsqueeze(0))
+    return spikes.unsqueeze(-1)
+
+
+def delta(series: Float[Tensor, "T B P"], threshold: float) -> Float[Tensor, "T B P 2"]:
+    """Spike where a series has moved by a threshold since the last spike (send on delta).
+
+    A reference starts at the first step's value, so that the first step never spikes. At every
+    later step, series - reference >= threshold spikes on channel 0 (ON) and moves the reference up
+    by one threshold; reference - series >= threshold spikes on channel 1 (OFF) and moves it down by
+    one. There is at most one spike a step: a jump of k thresholds is told over k steps.
+
+    The receiver can follow: series[0] + threshold * cumsum(ON - OFF) is the reference, and stays
+    within one threshold of the series as long as the series moves by at most one threshold a step.
+
+    Args:
+        series: any finite numbers, shape (T, B, P).
+        threshold: the change that makes a spike, in the units of `series`; above 0.
+
+    Returns:
+        spikes, 0 or 1, of shape (T, B, P, 2): channel 0 is ON, channel 1 is OFF.
+
+    Raises:
+        TypeError: if `series` is not float32 or float64.
+        ValueError: if `series` has a wrong shape, no step, or a value that is not finite, or if
+            `threshold` is not a finite number above 0.
+
+    Source:
+        Miskowicz, Send-On-Delta Concept: An Event-Based Data Reporting Strategy, Sensors 6 (2006),
+        with the reference moved by one threshold a spike, as in delta modulation.
+    """
+    check_shape("series", series, ("T", "B", "P"))
+    _check_dtype("series", series)
+    check_finite("series", series)
+    if series.shape[0] < 1:
+        raise ValueError(f"series must have at least 1 step, but has shape {tuple(series.shape)}")
+    if not (threshold > 0 and math.isfinite(threshold)):
+        raise ValueError(f"threshold must be a finite number above 0, but is {threshold}")
+    series = series.detach()
+    spikes = series.new_zeros((*series.shape, 2))
+    # Counting whole thresholds keeps the reference exact; adding them up would let it drift.
+    level = torch.zeros_like(series[0])  # (B, P)
+    for value, spike in zip(series[1:], spikes[1:], strict=True):
+        change = value - (series[0] + threshold * level)
+        spike[..., 0] = change >= threshold
+        spike[..., 1] = change <= -threshold
+        level += spike[..., 0] - spike[..., 1]
+    return spikes
+
+
+def direct(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"]:
+    """Feed the value itself, unchanged, at every step.
+
+    The first synapses then see a constant input current instead of spikes; there is no randomness,
+    and the gradient reaches the values. The steps share one memory: copy before writing into them.
+
+    Args:
+        values: intensities in [0, 1], shape (B, P).
+        steps: time steps T, at least 1.
+
+    Returns:
+        the values, of shape (T, B, P, 1).
+
+    Raises:
+        TypeError: if `values` are not float32 or float64, or `steps` is not an integer.
+        ValueError: if an argument is out of range or `values` has a wrong shape.
+    """
+    _check_intensities(values)
+    check_positive_int("steps", steps)
+    return values.expand(steps, *values.shape).unsqueeze(-1)
+
+
+def _check_intensities(values: Tensor) -> None:
+    check_shape("values", values, ("B", "P"))
+    _check_dtype("values", values)
+    _check_range("values", values)
+
+
+def _check_dtype(argument: str, tensor: Tensor) -> None:
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"{argument} must have dtype torch.float32 or torch.float64, but has {tensor.dtype}"
+        )
+
+
+def _check_range(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
+    if tensor.numel() == 0:
+        return
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    # aminmax hands NaN on, and no comparison with NaN holds: one test refuses all three faults.
+    if low >= 0 and (high < 1 if below_one else high <= 1):
+        return
+    if math.isnan(low):
+        found = f"{int(tensor.isnan().sum())} of {tensor.numel()} are NaN"
+    else:
+        found = f"they run from {low:g} to {high:g}"
+    raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")

@@ -1,0 +1,36 @@
+"""The contract of every learning rule: one step fills `.grad` and returns figures."""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sqsnn.network import SpikingNetwork
+
+Figures = dict[str, float]
+
+
+class Rule(Protocol):
+    """How gradients are made; the trainer knows rules by this alone."""
+
+    def step(
+        self,
+        network: SpikingNetwork,
+        spikes: Float[Tensor, "T B P N"],
+        labels: Int64[Tensor, "B"],
+        generator: torch.Generator,
+    ) -> Figures:
+        """Add the gradient of one batch to the `.grad` of the network's parameters.
+
+        Args:
+            network: The network to train.
+            spikes: Encoded samples.
+            labels: Their classes, 0..outputs-1.
+            generator: Draws all random numbers of the step.
+
+        Returns:
+            At least `loss` (mean over the batch) and `correct` (samples named rightly by spike
+            count), and whatever else the rule wants to see in the metrics.
+        """
+        ...

@@ -1,0 +1,139 @@
+"""The network: synapses and populations in layers, run step by step in time.
+
+A network holds parameters and nothing else: its state is a tuple of the populations' states, passed
+in and returned, and its random numbers come from outside.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sqsnn.checks import check_positive_int, check_shape
+from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.synapses import Synapses
+from sqsnn.uniforms import draw_uniforms
+
+PopulationFactory = Callable[..., Population]
+
+
+class Run(NamedTuple):
+    """What a network did: a record a layer, the output last, and the state to go on from."""
+
+    layers: tuple[Record, ...]
+    state: tuple[Any, ...]
+
+
+class SpikingNetwork(nn.Module):
+    """A feed-forward network of populations.
+
+    Args:
+        sizes: Inputs, hidden layers and outputs, e.g. `[64, 128, 10]`.
+        neurons: Makes a population, called as `neurons(size, generator=, dtype=, device=)`; or one
+            such factory a layer. By default `SQSNeurons`.
+        generator: Draws the initial values, layer by layer.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
+
+    Raises:
+        ValueError: Fewer than two sizes, or not one factory a layer.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        neurons: PopulationFactory | Sequence[PopulationFactory] = SQSNeurons,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if len(sizes) < 2:
+            raise ValueError(f"sizes is {list(sizes)}; it needs inputs and at least one layer")
+        for size in sizes:
+            check_positive_int("sizes", size)
+        layers = len(sizes) - 1
+        factories = list(neurons) if isinstance(neurons, Sequence) else [neurons] * layers
+        if len(factories) != layers:
+            raise ValueError(f"neurons has {len(factories)} factories; sizes has {layers} layers")
+        self.sizes = tuple(sizes)
+        self.synapses = nn.ModuleList()
+        self.populations = nn.ModuleList()
+        for (presynaptic, size), factory in zip(pairwise(sizes), factories, strict=True):
+            population = factory(size, generator=generator, dtype=dtype, device=device)
+            self.synapses.append(
+                Synapses(
+                    presynaptic,
+                    size,
+                    channels=population.channels,
+                    generator=generator,
+                    dtype=dtype,
+                    device=device,
+                )
+            )
+            self.populations.append(population)
+
+    def forward(
+        self,
+        spikes: Tensor,
+        state: Sequence[Any] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        uniforms: Sequence[Tensor] | None = None,
+        keep_memory: bool = False,
+    ) -> Run:
+        """Run the network on input spikes; give exactly one of `generator` and `uniforms`.
+
+        Args:
+            spikes: `(T, B, P, N)`, or `(T, B, P, 1)`, which feeds all channels.
+            state: The state of an earlier run, to go on from; None starts afresh.
+            generator: Draws the uniforms; T1 and then T2 steps draw what T1 + T2 steps draw.
+            uniforms: One `(T, B, H)` a layer, to replay a run.
+            keep_memory: Also record the memory states.
+
+        Raises:
+            ValueError: Shapes, devices or values do not fit, or the source of randomness is not
+                unique.
+        """
+        check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
+        if (generator is None) == (uniforms is None):
+            raise ValueError("give exactly one of generator and uniforms")
+        if uniforms is None:
+            uniforms = self.draw_uniforms(*spikes.shape[:2], generator)
+        states = (None,) * len(self.populations) if state is None else tuple(state)
+        for name, given in (("uniforms", uniforms), ("state", states)):
+            if len(given) != len(self.populations):
+                raise ValueError(
+                    f"{name} has {len(given)} entries; the network has {len(self.populations)} "
+                    "layers"
+                )
+        records: list[Record] = []
+        after: list[Any] = []
+        for synapses, population, before, drawn in zip(
+            self.synapses, self.populations, states, uniforms, strict=True
+        ):
+            record, state_after = population(
+                synapses(spikes), before, uniforms=drawn, keep_memory=keep_memory
+            )
+            records.append(record)
+            after.append(state_after)
+            spikes = record.spikes
+        return Run(tuple(records), tuple(after))
+
+    def draw_uniforms(
+        self, steps: int, batch: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """The random numbers of a run, one `(T, B, H)` a layer: time outermost, then layer."""
+        like = next(self.parameters())
+        drawn = [
+            [
+                draw_uniforms(1, batch, size, generator, like.dtype, like.device)
+                for size in self.sizes[1:]
+            ]
+            for _ in range(steps)
+        ]
+        return tuple(torch.cat(layer) for layer in zip(*drawn, strict=True))

@@ -1,0 +1,1 @@
+"""Neurons: (currents, state, uniforms) -> (spikes, state); one neuron a file."""

@@ -1,0 +1,144 @@
+"""The interface of every population of neurons: (currents, state, uniforms) -> (spikes, state).
+
+A population has parameters but no state: the state is a NamedTuple that goes in and comes out.
+Its random numbers are a generator or the uniforms themselves; given the same uniforms and currents
+it emits the same spikes, bit for bit.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.uniforms import draw_uniforms
+
+
+class Record(NamedTuple):
+    """What a population did.
+
+    spikes: `(T, B, H, N)` in {0, 1}; carries the surrogate gradient.
+    probability: `(T, B, H, N)`, firing probability of each channel given the past.
+    log_likelihood: `(T, B, H)`, log p(s_t | s_<t), joint over the channels; -inf where an observed
+        spike was impossible.
+    memory: `(T, B, H, 2**M)` complex, laboratory frame, after each step; None unless asked for.
+    """
+
+    spikes: Tensor
+    probability: Tensor
+    log_likelihood: Tensor
+    memory: Tensor | None = None
+
+
+class Population(nn.Module, ABC):
+    """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`."""
+
+    def __init__(self, size: int, channels: int = 1) -> None:
+        super().__init__()
+        check_positive_int("size", size)
+        check_positive_int("channels", channels)
+        self.size = size
+        self.channels = channels
+
+    @abstractmethod
+    def evolve(
+        self,
+        currents: Float[Tensor, "T B H N"],
+        state: Any,
+        uniforms: Float[Tensor, "T B H"] | None,
+        observed: Float[Tensor, "T B H N"] | None,
+        keep_memory: bool,
+    ) -> tuple[Record, Any]:
+        """T steps of the neuron's own law; the arguments have been checked."""
+
+    @property
+    @abstractmethod
+    def parameter_like(self) -> Tensor:
+        """A tensor of the population's device and dtype."""
+
+    def forward(
+        self,
+        currents: Tensor,
+        state: Any = None,
+        *,
+        generator: torch.Generator | None = None,
+        uniforms: Tensor | None = None,
+        observed: Tensor | None = None,
+        keep_memory: bool = False,
+    ) -> tuple[Record, Any]:
+        """Run T steps; give exactly one of `generator`, `uniforms` and `observed`.
+
+        Args:
+            currents: `(T, B, H, N)`.
+            state: What an earlier call returned; None starts afresh.
+            generator: Draws the uniforms, step by step.
+            uniforms: `(T, B, H)` in [0, 1), one a neuron and step.
+            observed: `(T, B, H, N)` in {0, 1}: nothing is drawn, these spikes are scored.
+            keep_memory: Also record the memory states.
+
+        Raises:
+            ValueError: Shapes, devices or values do not fit, or the source of randomness is not
+                unique.
+        """
+        steps, batch = self._check(currents, generator, uniforms, observed)
+        if generator is not None:
+            uniforms = draw_uniforms(
+                steps, batch, self.size, generator, currents.dtype, currents.device
+            )
+        return self.evolve(currents, state, uniforms, observed, keep_memory)
+
+    def step(
+        self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H"]
+    ) -> tuple[Record, Any]:
+        """One time step: the record without its time dimension, and the new state."""
+        check_shape("currents", currents, ("batch", self.size, self.channels))
+        check_shape("uniforms", uniforms, (len(currents), self.size))
+        record, state = self(currents[None], state, uniforms=uniforms[None])
+        return Record(*(None if field is None else field[0] for field in record)), state
+
+    def _check(
+        self,
+        currents: Tensor,
+        generator: torch.Generator | None,
+        uniforms: Tensor | None,
+        observed: Tensor | None,
+    ) -> tuple[int, int]:
+        check_shape("currents", currents, ("steps", "batch", self.size, self.channels))
+        steps, batch = currents.shape[:2]
+        if steps < 1:
+            raise ValueError("currents has 0 steps; it needs at least 1")
+        given = {"generator": generator, "uniforms": uniforms, "observed": observed}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "give exactly one of generator, uniforms and observed; given were "
+                f"{' and '.join(named) or 'none'}"
+            )
+        check_same_device(
+            currents=currents, parameters=self.parameter_like, uniforms=uniforms, observed=observed
+        )
+        if currents.dtype != self.parameter_like.dtype:
+            raise ValueError(
+                f"currents has dtype {currents.dtype}; the population's parameters have "
+                f"{self.parameter_like.dtype}"
+            )
+        check_finite("currents", currents)
+        if uniforms is not None:
+            check_shape("uniforms", uniforms, (steps, batch, self.size))
+            _check_unit_interval(uniforms)
+        if observed is not None:
+            check_shape("observed", observed, (steps, batch, self.size, self.channels))
+            wrong = observed[(observed != 0) & (observed != 1)]
+            if len(wrong):
+                raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
+        return steps, batch
+
+
+def _check_unit_interval(uniforms: Tensor) -> None:
+    if uniforms.numel() == 0:
+        return
+    low, high = (extreme.item() for extreme in uniforms.aminmax())  # NaN shows in both
+    if not (low >= 0 and high < 1):
+        raise ValueError(f"uniforms lies in [{low}, {high}]; every value must be in [0, 1)")

@@ -1,0 +1,72 @@
+"""Gradients by convention: what backpropagation sees of a sampled spike and of the encoding.
+
+The forward values are exact; only the backward pass is chosen here.
+"""
+
+import math
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+SpikeSurrogate = Literal["straight_through", "sigmoid"]
+EncodingSlope = Literal["exponential", "exact"]
+
+SILENT_SCALE = 0.3  # current below zero at which the surrogate slope has fallen to 1/e
+
+
+def spike(
+    bits: Float[Tensor, "*shape"], probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
+) -> Float[Tensor, "*shape"]:
+    """The sampled bits, with d(spike)/d(probability) = 1 (straight_through) or p (1 - p) (sigmoid)."""
+    return _Spike.apply(bits, probability, surrogate == "sigmoid")
+
+
+def encoding_angle(
+    currents: Float[Tensor, "*shape"], slope: EncodingSlope
+) -> Float[Tensor, "*shape"]:
+    """phi = pi max(z, 0); the slope for z <= 0 is 0 (exact) or exp(z / 0.3) (exponential).
+
+    With the exact slope a neuron whose current is negative for every sample never learns again.
+    """
+    if slope == "exact":
+        return math.pi * currents.clamp_min(0.0)
+    return _ExponentialSlope.apply(currents)
+
+
+def check_choice(argument: str, value: str, choices: object) -> None:
+    """Refuse a value that is not one of a Literal's choices."""
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise ValueError(f"{argument} is {value!r}; it may be one of {', '.join(allowed)}")
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, bits: Tensor, probability: Tensor, sigmoid: bool) -> Tensor:
+        ctx.sigmoid = sigmoid
+        if sigmoid:
+            ctx.save_for_backward(probability)
+        return bits.view_as(bits)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        if not ctx.sigmoid:
+            return None, gradient, None
+        (probability,) = ctx.saved_tensors
+        return None, gradient * probability * (1 - probability), None
+
+
+class _ExponentialSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor) -> Tensor:
+        ctx.save_for_backward(currents)
+        return math.pi * currents.clamp_min(0.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (currents,) = ctx.saved_tensors
+        # exp(0) = 1 is the slope of the positive side, so one clamp serves both.
+        slope = (currents.clamp_max(0.0) * (1 / SILENT_SCALE)).exp()
+        return (math.pi * gradient) * slope

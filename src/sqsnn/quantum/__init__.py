@@ -1,0 +1,1 @@
+"""One register: tensors in, tensors out; this room knows no networks."""

@@ -1,0 +1,214 @@
+"""What a circuit is: a list of gate placements, from which all else about a neuron follows.
+
+A circuit says which qubits the input current rotates (its *encoding*) and which parametrised gates
+V(theta) follow. Qubits 0..N-1 are the channels, N..N+M-1 the memory; qubit 0 is the most
+significant. The named circuits stand in `circuits.py`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.checks import check_positive_int
+from sqsnn.quantum import gates
+
+MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
+
+
+class Normal(NamedTuple):
+    """Initial values: `mean` (with a random sign, if asked for) plus `deviation` * N(0, 1)."""
+
+    mean: float = 0.0
+    deviation: float = 0.0
+    random_sign: bool = False
+
+
+class Gate(NamedTuple):
+    """One placed gate: its name, its qubits (control first), and which parameter is its angle."""
+
+    name: str
+    qubits: tuple[int, ...]
+    parameter: int | None
+
+
+class Encoded(NamedTuple):
+    """One rotation RX(gain * phi[channel]) of the encoding; the gain is fixed or trainable."""
+
+    qubit: int
+    channel: int
+    gain: float = 1.0
+    trainable: bool = False
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A neuron's circuit: encoding rotations, then V(theta); build one with `Circuit.build`."""
+
+    channels: int
+    memory_qubits: int
+    encoding: tuple[Encoded, ...]
+    gates: tuple[Gate, ...]
+    initial: tuple[Normal, ...]
+    name: str = "custom"
+
+    @classmethod
+    def build(
+        cls,
+        channels: int,
+        memory_qubits: int,
+        placements: Iterable[tuple[str, tuple[int, ...], Normal | None]],
+        encoding: Sequence[Encoded] | None = None,
+    ) -> "Circuit":
+        """A circuit in which every gate with an angle has a parameter of its own.
+
+        Args:
+            channels: N, 1..4.
+            memory_qubits: M, 0..6.
+            placements: (gate name, qubits, initial angle); None as angle for a fixed gate.
+            encoding: Which qubits the currents rotate; by default channel n by current n. A channel
+                that is not named is not rotated.
+
+        Raises:
+            ValueError: A gate, qubit, channel or initial value does not fit.
+        """
+        check_positive_int("channels", channels, high=MAX_CHANNELS)
+        check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
+        placed: list[Gate] = []
+        initial: list[Normal] = []
+        for name, qubits, start in placements:
+            _check_placement(name, qubits, start, channels + memory_qubits)
+            placed.append(Gate(name, tuple(qubits), None if start is None else len(initial)))
+            if start is not None:
+                initial.append(start)
+        rotated = _complete_encoding(encoding, channels, memory_qubits)
+        return cls(channels, memory_qubits, rotated, tuple(placed), tuple(initial))
+
+    @property
+    def qubits(self) -> int:
+        """N + M."""
+        return self.channels + self.memory_qubits
+
+    @property
+    def parameters(self) -> int:
+        """The number of gate angles."""
+        return len(self.initial)
+
+    @property
+    def trainable_gains(self) -> int:
+        """The number of trainable encoding gains."""
+        return sum(rotation.trainable for rotation in self.encoding)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether V(theta) is real in the real frame, which makes simulation 2-4 times cheaper."""
+        return all(gates.GATES[gate.name].is_real for gate in self.gates)
+
+    def gate_counts(self) -> dict[str, int]:
+        """How often each gate is placed in one step, the encoding's RX included."""
+        counts = Counter(gate.name for gate in self.gates)
+        counts["RX"] += sum(rotation.trainable or rotation.gain != 0 for rotation in self.encoding)
+        return dict(counts)
+
+    def initial_parameters(self, neurons: int, generator: torch.Generator) -> Tensor:
+        """Initial gate angles, `(neurons, parameters)`, drawn in float64 on the generator."""
+        shape = (neurons, self.parameters)
+        device = generator.device
+        signs = 2.0 * torch.randint(0, 2, shape, generator=generator, device=device) - 1.0
+        noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
+        mean, deviation, random_sign = (
+            torch.tensor(
+                [tuple(map(float, start)) for start in self.initial] or torch.empty(0, 3).tolist(),
+                dtype=torch.float64,
+                device=device,
+            )
+            .reshape(self.parameters, 3)
+            .unbind(1)
+        )
+        return torch.where(random_sign > 0, signs, 1.0) * mean + deviation * noise
+
+    def split_memory_tail(self) -> tuple[tuple[Gate, ...], tuple[Gate, ...]]:
+        """V = (1 (x) W) V': the gates of V', and those of W, which act on the memory alone at the
+        end and therefore commute with the measurement; W counts its qubits from the memory's first.
+        """
+        blocked = set(range(self.channels))
+        body: list[Gate] = []
+        tail: list[Gate] = []
+        for gate in reversed(self.gates):
+            if blocked.isdisjoint(gate.qubits):
+                inner = tuple(qubit - self.channels for qubit in gate.qubits)
+                tail.append(gate._replace(qubits=inner))
+            else:
+                body.append(gate)
+                blocked.update(gate.qubits)
+        return tuple(reversed(body)), tuple(reversed(tail))
+
+
+def unitary(
+    placed: Sequence[Gate],
+    angles: Float[Tensor, "neurons parameters"],
+    qubits: int,
+    *,
+    real_frame: bool,
+) -> Tensor:
+    """The product of the placed gates, `(neurons, 2**qubits, 2**qubits)`, differentiable."""
+    dtype = angles.dtype if real_frame else angles.dtype.to_complex()
+    identity = torch.eye(2**qubits, dtype=dtype, device=angles.device)
+    product = identity.expand(len(angles), -1, -1)
+    for gate in placed:
+        angle = None if gate.parameter is None else angles[:, gate.parameter]
+        small = gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
+        product = gates.apply(small, gate.qubits, product, qubits)
+    return product
+
+
+def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
+    """Which elements of the product of the gates can differ from zero, boolean (2**n, 2**n)."""
+    product = torch.eye(2**qubits, dtype=torch.float64)
+    for gate in placed:
+        small = torch.as_tensor(gates.GATES[gate.name].pattern, dtype=torch.float64)
+        product = (gates.apply(small, gate.qubits, product, qubits) > 0).double()
+    return product.numpy() > 0
+
+
+def _complete_encoding(
+    encoding: Sequence[Encoded] | None, channels: int, memory_qubits: int
+) -> tuple[Encoded, ...]:
+    """The encoding in order of the qubits, channels that no current rotates at a fixed gain 0."""
+    rotated = {n: Encoded(n, n, 1.0 if encoding is None else 0.0) for n in range(channels)}
+    named = [rotation.qubit for rotation in encoding or ()]
+    for rotation in encoding or ():
+        if not 0 <= rotation.qubit < channels + memory_qubits or named.count(rotation.qubit) > 1:
+            raise ValueError(
+                f"encoding rotates qubit {rotation.qubit}; each of the qubits "
+                f"0..{channels + memory_qubits - 1} may be rotated once"
+            )
+        if not 0 <= rotation.channel < channels:
+            raise ValueError(
+                f"encoding of qubit {rotation.qubit} names channel {rotation.channel}; it may be "
+                f"0..{channels - 1}"
+            )
+        rotated[rotation.qubit] = rotation
+    return tuple(rotated[qubit] for qubit in sorted(rotated))
+
+
+def _check_placement(
+    name: str, qubits: tuple[int, ...], start: Normal | None, available: int
+) -> None:
+    if name not in gates.GATES:
+        raise ValueError(f"gate is {name!r}; it may be one of {', '.join(gates.GATES)}")
+    form = gates.GATES[name]
+    distinct = len(set(qubits)) == len(qubits) == form.qubits
+    if not distinct or not all(0 <= qubit < available for qubit in qubits):
+        raise ValueError(
+            f"gate {name} was placed on qubits {tuple(qubits)}; it needs {form.qubits} different "
+            f"ones of 0..{available - 1}"
+        )
+    if form.parametrised != (start is not None):
+        wants = "an initial angle (Normal)" if form.parametrised else "no angle (None)"
+        raise ValueError(f"gate {name} on qubits {tuple(qubits)} takes {wants}")

@@ -1,0 +1,165 @@
+"""Named circuits: the four of the package, and those that users register.
+
+A circuit of your own takes ten lines and is then known by its name:
+
+    @circuits.register("kick")
+    def kick(channels: int, memory_qubits: int) -> Circuit:
+        memory = range(channels, channels + memory_qubits)
+        gates = [("CRX", (n, m), Normal(1.0, 0.3)) for m in memory for n in range(channels)]
+        gates += [("CRX", (m, n), Normal(1.0, 0.3)) for m in memory for n in range(channels)]
+        return Circuit.build(channels, memory_qubits, gates)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqsnn.checks import check_positive_int
+from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
+
+__all__ = [
+    "Circuit",
+    "Encoded",
+    "Gate",
+    "Normal",
+    "bidirectional",
+    "crx",
+    "get",
+    "hardware_efficient",
+    "integrate_and_fire",
+    "names",
+    "register",
+]
+
+CircuitFactory = Callable[..., Circuit]
+_REGISTRY: dict[str, CircuitFactory] = {}
+
+
+def register(name: str) -> Callable[[CircuitFactory], CircuitFactory]:
+    """Decorator that makes `factory(channels, memory_qubits, **options)` known under a name."""
+
+    def remember(factory: CircuitFactory) -> CircuitFactory:
+        if name in _REGISTRY:
+            raise ValueError(f"circuit {name!r} is registered already; choose another name")
+        _REGISTRY[name] = factory
+        return factory
+
+    return remember
+
+
+def names() -> tuple[str, ...]:
+    """The names of all registered circuits."""
+    return tuple(_REGISTRY)
+
+
+def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: object) -> Circuit:
+    """The circuit of a registered name for N channels and M memory qubits, or the one given.
+
+    Args:
+        circuit: A registered name, or a `Circuit` made for these numbers of qubits.
+        channels: N.
+        memory_qubits: M.
+        **options: What the named circuit takes besides (e.g. `layers` of `hardware_efficient`).
+
+    Raises:
+        ValueError: Unknown name, or a circuit made for other numbers of qubits.
+    """
+    if isinstance(circuit, Circuit):
+        if (circuit.channels, circuit.memory_qubits) != (channels, memory_qubits):
+            raise ValueError(
+                f"circuit {circuit.name!r} has channels={circuit.channels}, memory_qubits="
+                f"{circuit.memory_qubits}; asked for were {channels} and {memory_qubits}"
+            )
+        return circuit
+    if circuit not in _REGISTRY:
+        raise ValueError(f"circuit is {circuit!r}; it may be one of {', '.join(_REGISTRY)}")
+    return replace(_REGISTRY[circuit](channels, memory_qubits, **options), name=circuit)
+
+
+@register("crx")
+def crx(channels: int, memory_qubits: int) -> Circuit:
+    """The paper's neuron: the memory controls the channels and turns by itself."""
+    io, memory = _wires(channels, memory_qubits)
+    start = Normal(0.0, 0.5)
+    return Circuit.build(
+        channels,
+        memory_qubits,
+        [
+            *(("CRX", (m, n), start) for m in memory for n in io),
+            *(("RX", (m,), start) for m in memory),
+            *(("RX", (n,), Normal(0.3, 0.5)) for n in io),
+        ],
+    )
+
+
+@register("bidirectional")
+def bidirectional(channels: int, memory_qubits: int, coupling: float = 0.3 * math.pi) -> Circuit:
+    """A memory that the input writes, that holds, and that the channels read.
+
+    `coupling` is the size of the initial write and read angles: 0.3 pi, or 0.6 pi for tasks in
+    which a cue must be remembered over a delay.
+    """
+    io, memory = _wires(channels, memory_qubits)
+    coupled = Normal(coupling, 0.3, random_sign=True)
+    return Circuit.build(
+        channels,
+        memory_qubits,
+        [
+            *(("CRX", (n, m), coupled) for m in memory for n in io),
+            *(("CRX", (a, a + 1), Normal(0.0, 0.1)) for a in memory[:-1]),
+            *(("RX", (m,), Normal(0.0, 0.05)) for m in memory),
+            *(("CRX", (m, n), coupled) for m in memory for n in io),
+            *(("RX", (n,), Normal(0.3)) for n in io),
+        ],
+    )
+
+
+@register("integrate_and_fire")
+def integrate_and_fire(channels: int, memory_qubits: int) -> Circuit:
+    """The memory integrates the current coherently, and the neuron's own spike flips it back."""
+    if memory_qubits < 1:
+        raise ValueError(
+            "memory_qubits is 0; circuit 'integrate_and_fire' integrates on its memory and needs "
+            "at least 1 ('crx', 'bidirectional' and 'hardware_efficient' also work without)"
+        )
+    io, memory = _wires(channels, memory_qubits)
+
+    def coupled(angle: float, m: int, n: int) -> Normal:
+        return Normal(angle if (m - channels) % channels == n else 0.0, 0.1)
+
+    return Circuit.build(
+        channels,
+        memory_qubits,
+        [
+            *(("CRX", (m, n), coupled(math.pi / 2, m, n)) for m in memory for n in io),
+            *(("CRX", (n, m), coupled(math.pi, m, n)) for m in memory for n in io),
+            *(("RX", (m,), Normal(0.0, 0.1)) for m in memory),
+            *(("RX", (n,), Normal(0.0, 0.1)) for n in io),
+        ],
+        encoding=[
+            *(Encoded(n, n, 0.0, trainable=True) for n in io),
+            *(Encoded(m, (m - channels) % channels, 1.0, trainable=True) for m in memory),
+        ],
+    )
+
+
+@register("hardware_efficient")
+def hardware_efficient(channels: int, memory_qubits: int, layers: int = 1) -> Circuit:
+    """`layers` of RX and RZ on all qubits and a ring of CZ, then RX on the channels; complex."""
+    check_positive_int("layers", layers)
+    io, memory = _wires(channels, memory_qubits)
+    wires = [*io, *memory]
+    start = Normal(0.0, 0.5)
+    ring = [(q, q + 1) for q in wires[:-1]] + ([(wires[-1], 0)] if len(wires) > 2 else [])
+    layer = [
+        *(("RX", (q,), start) for q in wires),
+        *(("RZ", (q,), start) for q in wires),
+        *(("CZ", pair, None) for pair in ring),
+    ]
+    return Circuit.build(
+        channels, memory_qubits, [*layer * layers, *(("RX", (n,), start) for n in io)]
+    )
+
+
+def _wires(channels: int, memory_qubits: int) -> tuple[range, range]:
+    return range(channels), range(channels, channels + memory_qubits)

@@ -1,0 +1,152 @@
+"""Gates: rotation angles in, small matrices out.
+
+Every gate of the package is one formula with three constant matrices,
+
+    G(a) = fixed + cos(a/2) even + sin(a/2) odd,
+
+for instance RX(a) = exp(-i a X/2) = cos(a/2) 1 + sin(a/2) (-iX), and a controlled rotation leaves
+the control-0 block in `fixed`. A gate without an angle is its `fixed` part.
+
+**Real frame.** The change of basis D = diag(1, -i) on every qubit turns RX into RY and CRX into
+CRY and leaves CZ as it is. A gate is real in that frame when D^+ G D is real for every angle;
+this is computed from the three matrices, not listed by hand.
+
+Controlled gates act on (control, target); the first qubit of a gate is the most significant.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+_IDENTITY = np.eye(2)
+_X = np.array([[0, 1], [1, 0]], dtype=complex)
+_Y = np.array([[0, -1j], [1j, 0]])
+_Z = np.diag([1.0, -1.0]).astype(complex)
+_ZERO, _ONE = np.diag([1.0, 0.0]), np.diag([0.0, 1.0])
+
+
+@dataclass(frozen=True)
+class GateForm:
+    """The three constant matrices of a gate, G(a) = fixed + cos(a/2) even + sin(a/2) odd."""
+
+    fixed: np.ndarray
+    even: np.ndarray | None = None
+    odd: np.ndarray | None = None
+
+    @property
+    def qubits(self) -> int:
+        """How many qubits the gate acts on: 1 or 2."""
+        return len(self.fixed).bit_length() - 1
+
+    @property
+    def parametrised(self) -> bool:
+        """Whether the gate has an angle."""
+        return self.even is not None
+
+    def in_real_frame(self) -> "GateForm":
+        """The same gate after the change of basis diag(1, -i) on each of its qubits."""
+        frame = frame_phases(self.qubits)
+        change = np.outer(frame.conj(), frame)
+        parts = (None if part is None else change * part for part in self._parts())
+        return GateForm(*parts)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the gate is a real matrix in the real frame at every angle."""
+        parts = self.in_real_frame()._parts()
+        return all(part is None or np.allclose(part.imag, 0) for part in parts)
+
+    @property
+    def pattern(self) -> np.ndarray:
+        """Which matrix elements can differ from zero; boolean, the same in both frames."""
+        return np.any([np.abs(part) > 0 for part in self._parts() if part is not None], axis=0)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        return self.fixed, self.even, self.odd
+
+
+def _rotation(pauli: np.ndarray) -> GateForm:
+    identity = np.eye(len(pauli), dtype=complex)
+    return GateForm(np.zeros_like(identity), identity, -1j * pauli)
+
+
+def _controlled(pauli: np.ndarray) -> GateForm:
+    return GateForm(
+        np.kron(_ZERO, _IDENTITY).astype(complex),
+        np.kron(_ONE, _IDENTITY).astype(complex),
+        np.kron(_ONE, -1j * pauli),
+    )
+
+
+GATES = MappingProxyType(
+    {
+        "RX": _rotation(_X),
+        "RY": _rotation(_Y),
+        "RZ": _rotation(_Z),
+        "CRX": _controlled(_X),
+        "CRY": _controlled(_Y),
+        "CRZ": _controlled(_Z),
+        "RXX": _rotation(np.kron(_X, _X)),
+        "RZZ": _rotation(np.kron(_Z, _Z)),
+        "CX": GateForm(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _X)),
+        "CZ": GateForm(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _Z)),
+        "H": GateForm((_X + _Z) / np.sqrt(2)),
+    }
+)
+
+
+def frame_phases(qubits: int) -> np.ndarray:
+    """Diagonal of diag(1, -i) on every qubit, (-i)^(ones in the index); shape (2**qubits,)."""
+    powers = np.array([1, -1j, -1, 1j])
+    return np.array([powers[index.bit_count() % 4] for index in range(2**qubits)])
+
+
+def matrix(
+    name: str, angle: Float[Tensor, "*batch"] | None, *, real_frame: bool, like: Tensor
+) -> Float[Tensor, "*batch dim dim"] | Complex[Tensor, "*batch dim dim"]:
+    """The matrix of a gate at the given angles.
+
+    Args:
+        name: A key of `GATES`.
+        angle: Rotation angles in radians; None for a gate without an angle.
+        real_frame: Return D^+ G D as a real tensor (the gate must be real there) instead of the
+            complex matrix of the laboratory frame.
+        like: A real tensor that gives device and precision.
+    """
+    form = GATES[name].in_real_frame() if real_frame else GATES[name]
+    dtype = like.dtype if real_frame else like.dtype.to_complex()
+
+    def constant(part: np.ndarray) -> Tensor:
+        values = torch.as_tensor(part.real if real_frame else part)
+        return values.to(device=like.device, dtype=dtype)
+
+    if form.even is None or form.odd is None:
+        return constant(form.fixed)
+    if angle is None:
+        raise ValueError(f"gate {name} needs an angle")
+    half = angle[..., None, None] / 2
+    return constant(form.fixed) + half.cos() * constant(form.even) + half.sin() * constant(form.odd)
+
+
+def apply(gate: Tensor, qubits: tuple[int, ...], register: Tensor, count: int) -> Tensor:
+    """Apply a gate to some qubits of a register, gate by gate rather than as one big matrix.
+
+    Args:
+        gate: `(*batch, d, d)` with d = 2**len(qubits); broadcasts against the register's batch.
+        qubits: The qubits that it acts on, the gate's most significant first.
+        register: `(*batch, 2**count, columns)`; qubit 0 is the most significant.
+        count: The number of qubits of the register.
+    """
+    batch, columns = register.shape[:-2], register.shape[-1]
+    split = register.reshape(*batch, *(2,) * count, columns)
+    first = len(batch)
+    moved = split.movedim([first + q for q in qubits], list(range(first, first + len(qubits))))
+    rest = moved.shape[first + len(qubits) :]
+    result = gate @ moved.reshape(*batch, 2 ** len(qubits), -1)
+    result = result.reshape(*result.shape[:-2], *(2,) * len(qubits), *rest)
+    back = result.movedim(list(range(first, first + len(qubits))), [first + q for q in qubits])
+    return back.reshape(*result.shape[:first], 2**count, columns)

@@ -1,0 +1,222 @@
+"""One time step of a neuron as a quantum instrument: encode, evolve, measure, collapse.
+
+With u(phi) the rotated channels, R(phi) the rotated memory and s the measured outcome,
+
+    K_s(phi) = <s|_channels  V(theta)  (|u(phi)> (x) R(phi)_memory)        sum_s K_s^+ K_s = 1
+    p(s) = || K_s m ||^2,      m' = K_s m / sqrt(p(s)).
+
+This file is the general form for any circuit, any N and M, differentiated by autograd;
+`trajectory.py` runs many steps of it. States live in the circuit's *working frame*: the real frame
+K_real = i^|s| D^+ K D with D = diag(1, -i) on every qubit where V allows it, else the laboratory
+frame. Whatever a user sees has been brought to the laboratory frame by `to_laboratory`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from sqsnn.quantum import gates
+from sqsnn.quantum.circuit import Circuit, unitary
+
+MAX_SEQUENCE_BITS = 20
+
+
+class Instrument(NamedTuple):
+    """A population's circuit with its numbers: what stays the same at every step and sample.
+
+    body: V' of V = (1 (x) W) V', `(neurons, D, D)` in the working frame.
+    tail: W, the gates that act on the memory alone at the end, `(neurons, 2**M, 2**M)`; or None.
+    """
+
+    circuit: Circuit
+    body: Tensor
+    tail: Tensor | None
+
+    @property
+    def real(self) -> bool:
+        """Whether the working frame is the real one."""
+        return not self.body.is_complex()
+
+
+def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> Instrument:
+    """Build V(theta) once for a whole pass; differentiable in the angles."""
+    body, tail = circuit.split_memory_tail()
+    real = circuit.is_real
+    return Instrument(
+        circuit,
+        unitary(body, angles, circuit.qubits, real_frame=real),
+        unitary(tail, angles, circuit.memory_qubits, real_frame=real) if tail else None,
+    )
+
+
+def ground_state(instrument: Instrument, batch: int) -> Tensor:
+    """The memory in |0...0>, `(batch, neurons, 2**M)` in the working frame."""
+    neurons = len(instrument.body)
+    memory = instrument.body.new_zeros(batch, neurons, 2**instrument.circuit.memory_qubits)
+    memory[..., 0] = 1
+    return memory
+
+
+def branches(instrument: Instrument, memory: Tensor, angles: Float[Tensor, "*rest"]) -> Tensor:
+    """The unnormalised memory K_s m after each possible outcome.
+
+    Args:
+        instrument: From `prepare`.
+        memory: `(*batch, neurons, 2**M)` in the working frame.
+        angles: `(*batch, neurons, E)`, the angle in radians of each rotation of the encoding.
+
+    Returns:
+        `(*batch, neurons, 2**N, 2**M)` in the working frame.
+    """
+    circuit = instrument.circuit
+    register = encode(instrument, memory, angles)  # (*batch, H, D)
+    evolved = torch.einsum("hij,...hj->...hi", instrument.body, register)
+    outcomes = evolved.unflatten(-1, (2**circuit.channels, 2**circuit.memory_qubits))
+    if instrument.tail is None:
+        return outcomes
+    return torch.einsum("hab,...hsb->...hsa", instrument.tail, outcomes)
+
+
+def encode(instrument: Instrument, memory: Tensor, angles: Tensor) -> Tensor:
+    """The register |u(phi)> (x) R(phi) m before V, `(*batch, neurons, D)`."""
+    circuit = instrument.circuit
+    half = angles / 2
+    cosine, sine = half.cos(), half.sin()
+    unit = 1 if instrument.real else -1j
+    register = memory
+    for position, rotation in enumerate(circuit.encoding):
+        if rotation.qubit < circuit.channels:
+            continue
+        axis = 2 ** (circuit.qubits - 1 - rotation.qubit)  # amplitudes to a block of this qubit
+        blocks = register.unflatten(-1, (-1, 2, axis))
+        zero, one = blocks.unbind(-2)
+        c, s = cosine[..., position, None, None], unit * sine[..., position, None, None]
+        # RX = [[c, -is], [-is, c]]; in the real frame [[c, -s], [s, c]].
+        turned = torch.stack([c * zero + (-s if instrument.real else s) * one, s * zero + c * one])
+        register = turned.movedim(0, -2).flatten(-3)
+    for channel in reversed(range(circuit.channels)):  # channel 0 is the most significant
+        c, s = cosine[..., channel, None], unit * sine[..., channel, None]
+        register = torch.cat([c * register, s * register], dim=-1)
+    return register
+
+
+def squared_norm(amplitudes: Tensor) -> Tensor:
+    """Sum of squared moduli over the last dimension, without the kink of `abs` at zero."""
+    if amplitudes.is_complex():
+        amplitudes = torch.view_as_real(amplitudes).flatten(-2)
+    return (amplitudes * amplitudes).sum(-1)
+
+
+def cumulative(weights: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch outcomes"]:
+    """c_s = sum of the probabilities of all outcomes >= s, so that c_0 = 1 exactly.
+
+    Dividing by the total keeps outcomes of probability 0 from ever being drawn, whatever the
+    rounding of the norm.
+    """
+    totals = weights.flip(-1).cumsum(-1).flip(-1)
+    return totals / totals[..., :1]
+
+
+def choose(
+    weights: Float[Tensor, "*batch outcomes"], uniforms: Float[Tensor, "*batch"]
+) -> Int[Tensor, "*batch"]:
+    """Draw outcomes by inverse cumulative sum from the highest downward (N=1: 1 iff u < p(1))."""
+    return (uniforms[..., None] < cumulative(weights)).sum(-1) - 1
+
+
+def outcome_bits(channels: int, device: torch.device) -> Int[Tensor, "outcomes channels"]:
+    """The bits of every outcome index s = sum_n s_n 2**(N-1-n)."""
+    index = torch.arange(2**channels, device=device)
+    return index[:, None] >> torch.arange(channels - 1, -1, -1, device=device) & 1
+
+
+def outcome_index(spikes: Float[Tensor, "*batch channels"]) -> Int[Tensor, "*batch"]:
+    """The outcome index of spikes in {0, 1}."""
+    channels = spikes.shape[-1]
+    weights = 2 ** torch.arange(channels - 1, -1, -1, device=spikes.device)
+    return (spikes.long() * weights).sum(-1)
+
+
+def normalised(psi: Tensor, weight: Tensor) -> Tensor:
+    """psi / sqrt(weight), and 0 with gradient 0 for an event of probability 0."""
+    possible = weight > 0
+    scale = torch.where(possible, weight, 1.0).rsqrt() * possible
+    return psi * scale[..., None]
+
+
+def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*shape"]:
+    """Memory states of the working frame, `(..., 2**M)`, as the complex ones of the laboratory."""
+    if not instrument.real:
+        return memory
+    phases = torch.view_as_real(_memory_phases(instrument, memory))  # (d, 2): real, imaginary
+    return torch.view_as_complex(memory[..., None] * phases)
+
+
+def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -> Tensor:
+    """Memory states of the laboratory in the working frame.
+
+    Raises:
+        ValueError: The circuit is real, but the state has imaginary parts in the real frame.
+    """
+    if not instrument.real:
+        return memory
+    turned = memory * _memory_phases(instrument, memory).conj()
+    if bool((turned.imag != 0).any()):
+        raise ValueError(
+            f"state.memory is not real in the real frame of circuit {instrument.circuit.name!r}; "
+            "use a state that this circuit has reached, or a complex circuit"
+        )
+    return turned.real
+
+
+def kraus_operators(
+    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
+) -> Complex[Tensor, "*batch neurons outcomes dim dim"]:
+    """K_s(phi) of every neuron and sample in the laboratory frame."""
+    circuit = instrument.circuit
+    dim = 2**circuit.memory_qubits
+    basis = torch.eye(dim, dtype=instrument.body.dtype, device=instrument.body.device)
+    lead = (1,) * (angles.dim() - 1)
+    basis = basis.reshape(dim, *lead, dim).expand(dim, *angles.shape[:-1], dim)
+    columns = branches(instrument, basis, angles.expand(dim, *angles.shape))
+    kraus = columns.movedim(0, -1)  # (*batch, H, 2**N, d, d)
+    if not instrument.real:
+        return kraus
+    memory = _memory_phases(instrument, angles)
+    outcome = _phases(circuit.channels, angles)
+    return outcome[:, None, None] * memory[:, None] * kraus * memory.conj()
+
+
+def sequence_probabilities(
+    instrument: Instrument, angles: Float[Tensor, "steps batch neurons rotations"]
+) -> Float[Tensor, "batch neurons sequences"]:
+    """The exact joint law P(s_1..s_T) = ||K_{s_T} ... K_{s_1} |0>||^2 of every sequence.
+
+    The sequence index has step 1 as its most significant digit, each digit an outcome index.
+
+    Raises:
+        ValueError: More than 2**20 sequences.
+    """
+    circuit = instrument.circuit
+    bits = circuit.channels * len(angles)
+    if bits > MAX_SEQUENCE_BITS:
+        raise ValueError(
+            f"currents have {len(angles)} steps of {circuit.channels} channels, 2**{bits} spike "
+            f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
+        )
+    memory = ground_state(instrument, angles.shape[1])[None]  # (sequences, B, H, d)
+    for step in angles:
+        psi = branches(instrument, memory, step.expand(len(memory), *step.shape))
+        memory = psi.movedim(-2, 1).flatten(0, 1)
+    return squared_norm(memory).movedim(0, -1)
+
+
+def _phases(qubits: int, like: Tensor) -> Tensor:
+    phases = torch.as_tensor(gates.frame_phases(qubits), device=like.device)
+    return phases.to(like.dtype if like.is_complex() else like.dtype.to_complex())
+
+
+def _memory_phases(instrument: Instrument, like: Tensor) -> Tensor:
+    return _phases(instrument.circuit.memory_qubits, like)

@@ -1,0 +1,300 @@
+"""Many steps of the instrument as one differentiable operation: angles and uniforms to spikes.
+
+All random numbers (or the observed spikes) come in from outside, so that a trajectory is a
+deterministic function. Two ways compute the same law:
+
+* `unrolled`: small real circuits, amplitude by amplitude with the adjoint written by hand;
+* `dense`: every circuit, batched matrix products differentiated by autograd.
+
+The choice follows from the circuit alone (and `through_collapse`, which only `dense` knows). Spikes themselves carry no gradient here; a
+surrogate is put on them by the caller (`neurons/surrogates.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sqsnn.checks import require_compiler
+from sqsnn.quantum import instrument as quantum
+from sqsnn.quantum import unrolled
+from sqsnn.quantum.instrument import Instrument
+
+# Surrogate spikes (bits, marginals) -> spikes with a gradient, for `through_collapse`.
+Surrogate = Callable[[Tensor, Tensor], Tensor]
+
+
+class Trajectory(NamedTuple):
+    """What T steps leave.
+
+    bits: Measured spikes, `(T, B, H, N)`, no gradient.
+    marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
+    log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
+    memory: The final memory, `(B, H, 2**M)` in the working frame.
+    history: The memory after every step, `(T, B, H, 2**M)`; None unless asked for.
+    """
+
+    bits: Tensor
+    marginals: Tensor
+    log_likelihood: Tensor
+    memory: Tensor
+    history: Tensor | None
+
+
+def run(
+    instrument: Instrument,
+    memory: Tensor,
+    angles: Sequence[Float[Tensor, "steps batch neurons"]],
+    *,
+    uniforms: Float[Tensor, "steps batch neurons"] | None = None,
+    observed: Float[Tensor, "steps batch neurons channels"] | None = None,
+    through_collapse: Surrogate | None = None,
+    keep_history: bool = False,
+    compile: bool = False,
+) -> Trajectory:
+    """Run T steps, drawing outcomes from `uniforms` or taking the `observed` ones as data.
+
+    Args:
+        instrument: From `instrument.prepare`.
+        memory: `(B, H, 2**M)` in the working frame.
+        angles: The angle in radians of each rotation of the encoding.
+        uniforms: In [0, 1).
+        observed: Spikes in {0, 1}.
+        through_collapse: The surrogate with which own spikes pass a gradient to the memory.
+        keep_history: Also return the memory after every step.
+        compile: Run the steps through torch.compile.
+
+    Raises:
+        ValueError: `compile` for a complex circuit.
+        CompilerMissingError: `compile` on a machine without a C++ compiler.
+    """
+    if compile:
+        require_compiler()
+        if not instrument.real:
+            raise ValueError(
+                f"compile is True, but circuit {instrument.circuit.name!r} is complex and "
+                "torch.compile has no complex kernels; use a circuit of RX, CRX and CZ"
+            )
+    layout = None if through_collapse else unrolled.layout(instrument.circuit)
+    if layout is None:
+        return _run_dense(
+            instrument, memory, angles, uniforms, observed, through_collapse, keep_history, compile
+        )
+    source = {"uniforms": uniforms} if observed is None else {"observed": observed}
+    plan = _Plan(layout, keep_history, *_kernels(instrument.circuit, compile))
+    tail = () if instrument.tail is None else (instrument.tail,)
+    results = _Unrolled.apply(plan, source, memory, instrument.body, *angles, *tail)
+    bits, marginals, log_likelihood, final, *history = results
+    return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
+
+
+# --- unrolled -------------------------------------------------------------------------------------
+
+
+class _Plan(NamedTuple):
+    layout: unrolled.Layout
+    keep_history: bool
+    forward: Callable[..., tuple[unrolled.Measured, unrolled.Saved]]
+    backward: Callable[..., unrolled.Adjoints]
+
+
+@cache
+def _kernels(circuit: Circuit, compile: bool) -> tuple[Callable, Callable]:
+    """The step and its adjoint. Compiled ones are kept a circuit each, and an exceeded number of
+    recompilations is an error, never a silent return to the plain ones."""
+    if not compile:
+        return unrolled.forward, unrolled.backward
+    return _compiled(unrolled.forward), _compiled(unrolled.backward)
+
+
+def _compiled(function: Callable) -> Callable:
+    return torch.compile(
+        function, fullgraph=True, dynamic=False, isolate_recompiles=True, recompile_limit=64
+    )
+
+
+class _Unrolled(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        plan: _Plan,
+        source: dict[str, Tensor],
+        memory: Tensor,
+        body: Tensor,
+        *rest: Tensor,
+    ) -> tuple[Tensor, ...]:
+        layout = plan.layout
+        rotations = layout.channels + len(layout.turned)
+        angles, tail = rest[:rotations], rest[rotations:]
+        rows = _elements(body)
+        tail_rows = _elements(tail[0]) if tail else None
+        state = [amplitude.contiguous() for amplitude in memory.unbind(-1)]
+
+        needs_grad = any(ctx.needs_input_grad)
+        measured: list[unrolled.Measured] = []
+        saved: list[unrolled.Saved] = []
+        for t in range(len(angles[0])):
+            result, trace = plan.forward(
+                layout,
+                rows,
+                tail_rows,
+                state,
+                [angle[t] for angle in angles],
+                source["uniforms"][t] if "uniforms" in source else None,
+                list(source["observed"][t].unbind(-1)) if "observed" in source else None,
+            )
+            state = result.memory
+            measured.append(result)
+            if needs_grad:
+                saved.append(trace)
+        ctx.plan, ctx.saved, ctx.rows, ctx.tail_rows = plan, saved, rows, tail_rows
+        ctx.set_materialize_grads(False)
+        bits = torch.stack([_join(step.bits) for step in measured])
+        ctx.mark_non_differentiable(bits)
+        results = (
+            bits,
+            torch.stack([_join(step.marginals) for step in measured]),
+            torch.stack([step.log_likelihood for step in measured]),
+            _join(state),
+        )
+        if plan.keep_history:
+            results += (torch.stack([_join(step.memory) for step in measured]),)
+        return results
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        plan, layout = ctx.plan, ctx.plan.layout
+        _, marginals, log_likelihood, final, *history = gradients
+        state = _zeros_like(ctx.saved[-1].memory) if final is None else list(final.unbind(-1))
+        angles: list[list[Tensor]] = []
+        body: list[Tensor] = []
+        tail: list[Tensor] = []
+        for t in reversed(range(len(ctx.saved))):
+            if history and history[0] is not None:
+                state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
+            adjoints = plan.backward(
+                layout,
+                ctx.rows,
+                ctx.tail_rows,
+                ctx.saved[t],
+                state,
+                None if marginals is None else list(marginals[t].unbind(-1)),
+                None if log_likelihood is None else log_likelihood[t],
+            )
+            state = adjoints.memory
+            angles.append(adjoints.angles)
+            body = _accumulate(body, adjoints.body)
+            tail = _accumulate(tail, adjoints.tail)
+        by_rotation = zip(*reversed(angles), strict=True)
+        return (
+            None,
+            None,
+            torch.stack(state, dim=-1),
+            _scatter(body, layout.body),
+            *(torch.stack(steps) for steps in by_rotation),
+            *([_scatter(tail, layout.tail)] if layout.tail else []),
+        )
+
+
+def _elements(matrix: Tensor) -> list[list[Tensor]]:
+    """The elements of `(neurons, D, D)`, each a contiguous `(neurons,)`."""
+    return [list(row.unbind(0)) for row in matrix.permute(1, 2, 0).contiguous().unbind(0)]
+
+
+def _join(channels: list[Tensor]) -> Tensor:
+    return channels[0].unsqueeze(-1) if len(channels) == 1 else torch.stack(channels, dim=-1)
+
+
+def _zeros_like(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(tensor) for tensor in tensors]
+
+
+def _accumulate(total: list[Tensor], step: list[Tensor]) -> list[Tensor]:
+    return [a.add_(b) for a, b in zip(total, step, strict=True)] if total else step
+
+
+def _scatter(elements: list[Tensor], nonzero: tuple[tuple[bool, ...], ...]) -> Tensor:
+    """Put the gradients of the non-zero elements back into `(neurons, D, D)`."""
+    values = iter(elements)
+    zero = torch.zeros_like(elements[0])
+    rows = [torch.stack([next(values) if keep else zero for keep in row], -1) for row in nonzero]
+    return torch.stack(rows, dim=-2)
+
+
+# --- dense ----------------------------------------------------------------------------------------
+
+
+def _run_dense(
+    instrument: Instrument,
+    memory: Tensor,
+    angles: Sequence[Tensor],
+    uniforms: Tensor | None,
+    observed: Tensor | None,
+    through_collapse: Surrogate | None,
+    keep_history: bool,
+    compile: bool,
+) -> Trajectory:
+    step = _compiled_dense_step(instrument.circuit) if compile else dense_step
+    stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
+    outcomes = None if observed is None else quantum.outcome_index(observed)
+    steps = []
+    for t in range(len(stacked)):
+        result = step(
+            instrument,
+            memory,
+            stacked[t],
+            None if uniforms is None else uniforms[t],
+            None if outcomes is None else outcomes[t],
+            through_collapse,
+        )
+        memory = result[-1]
+        steps.append(result if keep_history else result[:-1])
+    bits, marginals, scores, *history = (torch.stack(s) for s in zip(*steps, strict=True))
+    return Trajectory(bits, marginals, scores, memory, *(history or [None]))
+
+
+@cache
+def _compiled_dense_step(circuit: Circuit) -> Callable:
+    return _compiled(dense_step)
+
+
+def dense_step(
+    instrument: Instrument,
+    memory: Tensor,
+    angles: Float[Tensor, "batch neurons rotations"],
+    uniforms: Float[Tensor, "batch neurons"] | None,
+    outcomes: Tensor | None,
+    through_collapse: Surrogate | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One step: branches, probabilities, one outcome, collapse.
+
+    Returns:
+        bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, 2**M)`.
+    """
+    psi = quantum.branches(instrument, memory, angles)  # (B, H, 2**N, 2**M)
+    weights = quantum.squared_norm(psi)
+    if outcomes is None:
+        outcomes = quantum.choose(weights.detach(), uniforms)
+    table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
+    bits = table[outcomes].to(weights.dtype)
+    # c_{s} of the outcome 10...0 is the first channel's marginal, so that N = 1 compares u with it.
+    marginals = (weights @ table.to(weights.dtype)) / weights.sum(-1, keepdim=True)
+    likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
+    # An observed event of probability 0: log-likelihood -inf, memory 0 from there on, never NaN.
+    possible = likelihood > 0
+    log_likelihood = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
+    if through_collapse is None:
+        chosen = psi.gather(-2, outcomes[..., None, None].expand(*outcomes.shape, 1, psi.shape[-1]))
+        return bits, marginals, log_likelihood, quantum.normalised(chosen.squeeze(-2), likelihood)
+    # m' = sum_s' prod_n [s_n if s'_n = 1 else 1 - s_n] psi_s' / sqrt(p_s'), branches with p = 0 left
+    # out. The value is the measured branch; the gradient also runs through the own spikes s.
+    spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
+    share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
+    states = quantum.normalised(psi, weights)
+    states = torch.where(weights[..., None] > 0, states, torch.zeros_like(states))
+    return bits, marginals, log_likelihood, (share[..., None] * states).sum(-2)

@@ -1,0 +1,171 @@
+"""From the spikes of the output layer to class scores, predictions and losses.
+
+One output neuron stands for one class; a neuron with several channels votes with all of them. Spike
+counts of a few steps are often equal: `predict` then lets the firing probabilities decide.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from sqsnn.checks import check_same_device, check_shape
+from sqsnn.neurons.population import Record
+
+
+def count(record: Record) -> Float[Tensor, "B classes"]:
+    """Count the spikes of each output neuron over steps and channels.
+
+    Args:
+        record: what the output layer did, spikes of shape (T, B, classes, N).
+
+    Returns:
+        spikes per class, 0 to T N, of shape (B, classes); gradients pass through the spikes'
+        surrogate.
+    """
+    return record.spikes.sum(dim=(0, 3))
+
+
+def probability(record: Record) -> Float[Tensor, "B classes"]:
+    """Sum the firing probabilities of each output neuron over steps and channels.
+
+    Given the inputs and the spikes so far, each probability is what a spike will be on average: the
+    same score as the count with less chance in it.
+
+    Args:
+        record: what the output layer did, probabilities of shape (T, B, classes, N).
+
+    Returns:
+        expected spikes per class, 0 to T N, of shape (B, classes).
+    """
+    return record.probability.sum(dim=(0, 3))
+
+
+def first_spike(record: Record) -> Float[Tensor, "B classes"]:
+    """Score each output neuron by how early it fires first, on any channel.
+
+    Args:
+        record: what the output layer did, spikes of shape (T, B, classes, N).
+
+    Returns:
+        T for a first spike at the first step, 1 at the last, 0 for none; shape (B, classes).
+    """
+    fired = record.spikes.amax(dim=3)  # (T, B, classes)
+    earliness = torch.arange(len(fired), 0, -1, dtype=fired.dtype, device=fired.device)
+    return (fired * earliness[:, None, None]).amax(dim=0)
+
+
+READOUTS: Mapping[str, Callable[[Record], Tensor]] = MappingProxyType(
+    {"count": count, "probability": probability, "first_spike": first_spike}
+)
+
+
+def predict(
+    record: Record, readout: Literal["count", "probability", "first_spike"] = "count"
+) -> Int64[Tensor, "B"]:
+    """Name the class with the highest score.
+
+    Equal counts and equal first spikes are broken by the firing probabilities: what is compared is
+    score + probability / (T N + 1), where the second term stays below 1. What is still equal goes
+    to the class of lower index.
+
+    Args:
+        record: what the output layer did.
+        readout: the score, a name in `READOUTS`.
+
+    Returns:
+        class indices of shape (B,).
+
+    Raises:
+        ValueError: if `readout` is not a known name.
+    """
+    if readout not in READOUTS:
+        raise ValueError(f"readout must be one of {', '.join(READOUTS)}, but is {readout!r}")
+    scores = READOUTS[readout](record).detach()
+    if readout != "probability":
+        steps, _, _, channels = record.spikes.shape
+        # In float64, because beside a count of hundreds float32 has no digits left for the tie.
+        tie_break = probability(record).detach().double() / (steps * channels + 1)
+        scores = scores.double() + tie_break
+    return scores.argmax(dim=1)
+
+
+def cross_entropy(
+    record: Record,
+    labels: Int64[Tensor, "B"],
+    on: Literal["probability", "count"] = "probability",
+) -> Float[Tensor, ""]:
+    """Compare the class scores, as logits, with the labels.
+
+    The scores are finite sums, so that firing probabilities of exactly 0 and 1 do no harm.
+
+    Args:
+        record: what the output layer did.
+        labels: the true classes, int64, 0 to classes - 1, of shape (B,).
+        on: "probability", the sum of the firing probabilities, or "count", the sum of the spikes,
+            whose gradient is the surrogate's.
+
+    Returns:
+        the mean loss over the batch, in nats.
+
+    Raises:
+        TypeError: if `labels` are not int64.
+        ValueError: if `labels` are empty, have a wrong shape, lie on another device or hold a class
+            that the layer does not have, or if `on` is another name.
+    """
+    if on not in ("probability", "count"):
+        raise ValueError(f"on must be 'probability' or 'count', but is {on!r}")
+    scores = READOUTS[on](record)
+    check_shape("labels", labels, (len(scores),))
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels must have dtype torch.int64, but have {labels.dtype}")
+    check_same_device(labels=labels, scores=scores)
+    if not len(labels):
+        raise ValueError("labels must hold at least one label, but are empty")
+    classes = scores.shape[1]
+    low, high = torch.stack(torch.aminmax(labels)).tolist()
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"labels must lie in 0..{classes - 1}, one output neuron a class, "
+            f"but run from {low} to {high}"
+        )
+    return functional.cross_entropy(scores, labels)
+
+
+def spike_rate_penalty(
+    records: Sequence[Record], *, lower: float, upper: float
+) -> Float[Tensor, ""]:
+    """Measure how far the firing rates of neurons stray outside given bounds.
+
+    A neuron's rate is its mean number of spikes per step and channel over the batch. Gradients pass
+    through the spikes' surrogate.
+
+    Args:
+        records: what the layers to be held did, one record a layer, such as `run.layers[:-1]`.
+        lower: the lowest rate that costs nothing, at least 0.
+        upper: the highest rate that costs nothing, at least `lower` and at most 1.
+
+    Returns:
+        the squared excess of the rates outside [lower, upper], averaged over all neurons.
+
+    Raises:
+        TypeError: if `records` is one record instead of a sequence of them.
+        ValueError: if there is no record or the bounds are not 0 <= lower <= upper <= 1.
+    """
+    # A record is itself a tuple: without this test its fields would be taken for layers.
+    if isinstance(records, Record):
+        raise TypeError("records must be a sequence of records, but is one Record: pass [record]")
+    if not records:
+        raise ValueError("records must hold at least one record, but is empty")
+    if not 0 <= lower <= upper <= 1:
+        raise ValueError(
+            "lower and upper must be rates with 0 <= lower <= upper <= 1, "
+            f"but are {lower} and {upper}"
+        )
+    rates = torch.cat([record.spikes.mean(dim=(0, 1, 3)) for record in records])
+    excess = rates - rates.clamp(lower, upper)
+    return excess.square().mean()

@@ -1,0 +1,95 @@
+"""Synapses: spikes in, currents out.
+
+    z[n, h] = sum_p w[n, h, p] x[p, n]
+
+Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one channel feed all.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sqsnn.checks import check_positive_int, check_same_device, check_shape
+
+
+class Synapses(nn.Module):
+    """Weights `(channels, neurons, presynaptic)`, initially U(-1/sqrt(P), 1/sqrt(P)), no bias."""
+
+    def __init__(
+        self,
+        presynaptic: int,
+        neurons: int,
+        *,
+        channels: int = 1,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive_int("presynaptic", presynaptic)
+        check_positive_int("neurons", neurons)
+        check_positive_int("channels", channels)
+        shape = (channels, neurons, presynaptic)
+        uniform = torch.rand(
+            shape, generator=generator, device=generator.device, dtype=torch.float64
+        )
+        start = (2 * uniform - 1) / math.sqrt(presynaptic)
+        self.weight = nn.Parameter(start.to(device=device, dtype=dtype))
+
+    def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
+        """Currents of T steps.
+
+        Args:
+            spikes: `(T, B, P, N)` or `(T, B, P, 1)`.
+
+        Raises:
+            ValueError: Shape, dtype or device does not fit the weights.
+        """
+        channels, _, presynaptic = self.weight.shape
+        given = spikes.shape[-1] if spikes.dim() == 4 else 1
+        check_shape(
+            "spikes", spikes, ("steps", "batch", presynaptic, 1 if given == 1 else channels)
+        )
+        check_same_device(spikes=spikes, weight=self.weight)
+        if spikes.dtype != self.weight.dtype:
+            raise ValueError(f"spikes has dtype {spikes.dtype}; the weights {self.weight.dtype}")
+        return _StepwiseProduct.apply(spikes, self.weight)
+
+
+class _StepwiseProduct(torch.autograd.Function):
+    """One matrix product a step and channel, so that a sequence in two halves gives the same bits
+    as in one pass; its gradients, free of that promise, are one product a channel."""
+
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(spikes, weight)
+        steps, batch = spikes.shape[:2]
+        channels, neurons, _ = weight.shape
+        currents = spikes.new_empty(channels, steps, batch, neurons)
+        for n in range(channels):
+            source = spikes[..., n if spikes.shape[-1] > 1 else 0]
+            for t in range(steps):
+                torch.mm(source[t], weight[n].T, out=currents[n, t])
+        return currents.movedim(0, -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        spikes, weight = ctx.saved_tensors
+        needs_spikes, needs_weight = ctx.needs_input_grad
+        by_channel = [g.flatten(0, 1) for g in gradient.unbind(-1)]  # (T*B, H)
+        spike_gradient = weight_gradient = None
+        if needs_weight:
+            sources = [x.flatten(0, 1) for x in spikes.unbind(-1)]  # (T*B, P)
+            sources = sources if len(sources) == len(by_channel) else sources * len(by_channel)
+            weight_gradient = torch.stack(
+                [g.T @ x for g, x in zip(by_channel, sources, strict=True)]
+            )
+        if needs_spikes:
+            flat = torch.stack([g @ w for g, w in zip(by_channel, weight, strict=True)], dim=-1)
+            if spikes.shape[-1] == 1:
+                flat = flat.sum(-1, keepdim=True)
+            spike_gradient = flat.unflatten(0, spikes.shape[:2])
+        return spike_gradient, weight_gradient

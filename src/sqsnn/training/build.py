@@ -1,0 +1,179 @@
+"""From settings to the things they name: network, rule, spikes, random generators.
+
+The trainer, the evaluation and the scikit-learn classifier all build here, so that the same
+settings mean the same network everywhere.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn import encoding as encodings
+from sqsnn.checks import require_compiler
+from sqsnn.errors import ConfigError
+from sqsnn.learning.backprop import BackpropRule
+from sqsnn.learning.rule import Rule
+from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.quantum import circuits
+from sqsnn.quantum.circuits import Circuit
+from sqsnn.training.config import (
+    EncodingConfig,
+    ModelConfig,
+    Recipe,
+    RuleConfig,
+    RuleName,
+    TrainingConfig,
+)
+from sqsnn.uniforms import draw_uniforms
+
+RULES: Mapping[RuleName, Callable[[RuleConfig], Rule]] = {
+    "backprop": lambda rule: BackpropRule(loss_on=rule.loss_on, rate_penalty=rule.rate_penalty),
+}
+
+
+class Purpose(IntEnum):
+    """What random numbers are for; each purpose has its own stream. Never renumber."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    TRAINING = 2
+    VALIDATION = 3
+    TEST = 4
+    PREDICTION = 5
+
+
+def seeded(
+    seed: int, purpose: Purpose, *, epoch: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Make the generator that a seed, a purpose and an epoch stand for.
+
+    Because it depends on nothing else, a resumed run draws what an uninterrupted one would have
+    drawn, and nothing but the number of the epoch has to be kept.
+
+    Args:
+        seed: the seed of the run, at least 0, of any size.
+        purpose: what the numbers are for.
+        epoch: the epoch, from 1, or 0 for what happens once.
+        device: where the generator draws.
+    """
+    sequence = np.random.SeedSequence([seed, int(purpose), epoch])
+    # torch takes signed 64-bit seeds: drop one bit.
+    state = int(sequence.generate_state(1, np.uint64)[0]) >> 1
+    return torch.Generator(device).manual_seed(state)
+
+
+def prepare_machine(training: TrainingConfig) -> torch.device:
+    """Set the number of threads and choose the device; refuse what the machine does not have.
+
+    Args:
+        training: the settings of the training loop.
+
+    Returns:
+        the device that the settings name.
+
+    Raises:
+        ConfigError: if CUDA is asked for where torch finds no CUDA device.
+        CompilerMissingError: if `compile` is asked for where there is no C++ compiler.
+    """
+    if training.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
+    if training.compile:
+        require_compiler()
+    if training.threads is not None:
+        torch.set_num_threads(training.threads)
+    return torch.device(training.device)
+
+
+def build_circuit(model: ModelConfig) -> Circuit:
+    """Build the circuit of the neurons.
+
+    Args:
+        model: the settings of the network.
+
+    Raises:
+        ConfigError: if there is no such circuit, or it does not take these options or qubits.
+    """
+    try:
+        return circuits.get(
+            model.circuit, model.channels, model.memory_qubits, **model.circuit_options
+        )
+    except (TypeError, ValueError) as error:
+        # A TypeError comes from the call of the circuit's function with options it does not have.
+        raise ConfigError(f"circuit {model.circuit!r} cannot be built: {error}") from error
+
+
+def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork:
+    """Build the network that settings describe, with its first weights.
+
+    The weights are drawn on the CPU and then moved, so that a seed means the same on every device.
+
+    Args:
+        recipe: the settings.
+        features: values of a sample, one presynaptic neuron each.
+        classes: classes, one output neuron each.
+
+    Raises:
+        ConfigError: if the circuit is unknown or does not take these options.
+    """
+    model, rule, training = recipe.model, recipe.rule, recipe.training
+    neurons = partial(
+        SQSNeurons,
+        channels=model.channels,
+        memory_qubits=model.memory_qubits,
+        circuit=build_circuit(model),
+        surrogate=rule.surrogate,
+        encoding_slope=rule.encoding_slope,
+        through_collapse=rule.through_collapse,
+        compile=training.compile,
+    )
+    network = SpikingNetwork(
+        [features, *model.hidden, classes],
+        neurons=neurons,
+        generator=seeded(training.seed, Purpose.WEIGHTS),
+        dtype=getattr(torch, training.dtype),
+    )
+    return network.to(training.device)
+
+
+def build_rule(recipe: Recipe) -> Rule:
+    """Build the learning rule that settings name."""
+    return RULES[recipe.rule.rule](recipe.rule)
+
+
+def encode(
+    encoding: EncodingConfig,
+    values: Float[Tensor, "B P"],
+    *,
+    generator: torch.Generator,
+    shared: bool = False,
+) -> Float[Tensor, "T B P 1"]:
+    """Turn values into spikes as the settings say.
+
+    Args:
+        encoding: the settings.
+        values: intensities in [0, 1], shape (B, P).
+        generator: where the random numbers come from, on the device of `values`.
+        shared: give every sample the same random numbers.
+
+    Returns:
+        spikes, or the values themselves where `encoding` is "direct", shape (T, B, P, 1).
+    """
+    if encoding.encoding == "latency":
+        return encodings.latency(values, encoding.steps)
+    if encoding.encoding == "direct":
+        return encodings.direct(values, encoding.steps)
+    if not shared:
+        return encodings.rate(
+            values, encoding.steps, max_rate=encoding.max_rate, generator=generator
+        )
+    batch, features = values.shape
+    uniforms = draw_uniforms(
+        encoding.steps, 1, features, generator, values.dtype, values.device
+    ).expand(-1, batch, -1)
+    return encodings.rate(values, encoding.steps, max_rate=encoding.max_rate, uniforms=uniforms)

@@ -1,0 +1,280 @@
+"""The settings of a run: checked when made, saved as TOML, read back exactly; no torch here.
+
+A `Recipe` says how to build and train a network, a `RunConfig` adds the data. The command line
+makes its flags from these same models: a setting is named, described and checked in one place.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import tomli_w
+from cyclopts import Parameter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from sqsnn.data.presets import PRESETS
+from sqsnn.errors import ConfigError
+
+
+def _split_commas(value: object) -> object:
+    """Read "64,64", alone or in a list as the command line gives it, as the list of its parts."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return [part.strip() for text in texts if text.strip() for part in text.split(",")]
+
+
+def _read_options(value: object) -> object:
+    """Read the values of options, which the command line gives as text: 2, 0.5, true or a word."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _read_option(option) for name, option in value.items()}
+
+
+def _read_option(option: object) -> object:
+    if not isinstance(option, str):
+        return option
+    try:
+        return json.loads(option)
+    except json.JSONDecodeError:
+        return option
+
+
+Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_commas)]
+Labels = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_commas), Field(min_length=2)
+]
+Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_read_options)]
+# The help names the default of these in words: it comes from elsewhere.
+_PRESET = Parameter(show_default=False)
+RuleName = Literal["backprop"]
+
+
+class Section(BaseModel):
+    """What all sections share: they never change, and refuse a name that they do not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+_SectionT = TypeVar("_SectionT", bound=Section)
+
+
+class DataOptions(Section):
+    """Which part of a dataset, and where its files lie."""
+
+    data_dir: Path | None = None
+    """Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder]."""
+    classes: Labels | None = None
+    """Only these classes, e.g. 1,7 [default: all]."""
+    train_samples: PositiveInt | None = None
+    """Only so many samples for training and validation [default: all]."""
+    test_samples: PositiveInt | None = None
+    """Only so many samples for the test [default: all]."""
+
+
+class DataConfig(DataOptions):
+    """The data of a run."""
+
+    dataset: str
+    """Name of the dataset; `sqsnn datasets` lists them."""
+    source: str | None = None
+    """The files that it was read from; the test must not come from others."""
+
+
+class ModelConfig(Section):
+    """The network: its sizes and the circuit of its neurons."""
+
+    hidden: Annotated[Sizes, _PRESET] = (64,)
+    """Neurons of each hidden layer, e.g. 64 or 64,64 [default: the dataset's preset]."""
+    memory_qubits: Annotated[int, Field(ge=0)] = 1
+    """Memory qubits of a neuron."""
+    channels: PositiveInt = 1
+    """Input-output qubits of a neuron: what it receives and emits at every step."""
+    circuit: str = "bidirectional"
+    """Circuit of a neuron: crx, bidirectional, integrate_and_fire or hardware_efficient."""
+    circuit_options: Annotated[Options, _PRESET] = {}
+    """Options of the circuit, e.g. --circuit-options.layers 2."""
+
+
+class EncodingConfig(Section):
+    """How values become spikes."""
+
+    encoding: Literal["rate", "latency", "direct"] = "rate"
+    """Rate: random spikes; latency: one spike, bright first; direct: the value at every step."""
+    steps: Annotated[PositiveInt, _PRESET] = 10
+    """Time steps of a sample [default: the dataset's preset]."""
+    max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Spike probability a step at a value of 1 (rate encoding)."""
+
+
+class RuleConfig(Section):
+    """How gradients are made."""
+
+    rule: RuleName = "backprop"
+    """Learning rule."""
+    surrogate: Literal["straight_through", "sigmoid"] = "straight_through"
+    """Stands in for d(spike)/d(probability): 1, or p(1-p)."""
+    encoding_slope: Literal["exponential", "exact"] = "exponential"
+    """Backward slope of the encoding at currents of 0 and below: exp(z/0.3), or none."""
+    through_collapse: bool = False
+    """Let gradients run from a neuron's own spike into its memory as well."""
+    loss_on: Literal["probability", "count"] = "probability"
+    """Cross-entropy on summed firing probabilities or on spike counts."""
+    rate_penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the penalty on firing rates."""
+
+
+class TrainingConfig(Section):
+    """The training loop and the machine it runs on."""
+
+    epochs: Annotated[PositiveInt, _PRESET] = 30
+    """Passes over the training data [default: the dataset's preset]."""
+    batch_size: Annotated[PositiveInt, _PRESET] = 64
+    """Samples in a batch [default: the dataset's preset]."""
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    """Highest learning rate of the one-cycle schedule (Adam)."""
+    final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """Learning rate that the one-cycle schedule ends at."""
+    patience: PositiveInt | None = None
+    """Stop after so many epochs without a better validation accuracy [default: never]."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random: weights, order of the data, spikes."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision."""
+    compile: bool = False
+    """Run the neurons through torch.compile (needs a C++ compiler; drops ragged batches)."""
+    threads: PositiveInt | None = None
+    """CPU threads [default: torch's choice]."""
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate must be at most learning_rate, {self.learning_rate}, "
+                f"but is {self.final_learning_rate}"
+            )
+        return self
+
+
+class Recipe(Section):
+    """How to build a network and train it, whatever the data."""
+
+    model: ModelConfig = ModelConfig()
+    encoding: EncodingConfig = EncodingConfig()
+    rule: RuleConfig = RuleConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+class RunConfig(Recipe):
+    """All settings of a run."""
+
+    data: DataConfig
+
+
+def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig:
+    """Join a dataset and a recipe; what the recipe leaves open comes from the dataset's preset.
+
+    Args:
+        dataset: name of the dataset.
+        options: which part of it.
+        recipe: the settings; `hidden`, `steps`, `epochs` and `batch_size` count as open where they
+            were not given.
+
+    Returns:
+        the settings of the run; what depends on the machine is left to `settle`.
+
+    Raises:
+        ConfigError: if there is no such dataset.
+    """
+    if dataset not in PRESETS:
+        raise ConfigError(f"dataset must be one of {', '.join(PRESETS)}, but is {dataset!r}")
+    preset = PRESETS[dataset]
+    return RunConfig(
+        data=DataConfig(dataset=dataset, **dict(options)),
+        model=_fill(recipe.model, hidden=preset.hidden),
+        encoding=_fill(recipe.encoding, steps=preset.steps),
+        rule=recipe.rule,
+        training=_fill(recipe.training, epochs=preset.epochs, batch_size=preset.batch),
+    )
+
+
+def settle(config: RunConfig, *, source: str, threads: int) -> RunConfig:
+    """Write down what only the machine knows, so that a resumed run computes the same.
+
+    Args:
+        config: the settings of a run.
+        source: the files that the dataset was read from.
+        threads: the CPU threads in use.
+    """
+    data, training = config.data, config.training
+    data_dir = data.data_dir and data.data_dir.expanduser().absolute()
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update={"source": source, "data_dir": data_dir}),
+            "training": training.model_copy(update={"threads": threads}),
+        }
+    )
+
+
+def _fill(section: _SectionT, **preset: Any) -> _SectionT:
+    # pydantic remembers what was given: a value that equals the default was still asked for.
+    return section.model_copy(
+        update={
+            name: value for name, value in preset.items() if name not in section.model_fields_set
+        }
+    )
+
+
+def to_toml(config: RunConfig) -> str:
+    """Write settings as TOML; what is None is left out."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def from_toml(text: str, source: str) -> RunConfig:
+    """Read settings from TOML.
+
+    Args:
+        text: what `to_toml` wrote.
+        source: the name of the file, for the message.
+
+    Raises:
+        ConfigError: if the text is not TOML, or a setting is missing, unknown or out of range.
+    """
+    try:
+        return RunConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explain(error)}") from error
+
+
+def explain(error: ValidationError, *, flags: bool = False) -> str:
+    """Say in one line what is wrong with settings: each name, why, and what it was.
+
+    Args:
+        error: what pydantic raised.
+        flags: write the names as flags of the command line.
+    """
+    faults = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(map(str, fault["loc"]))
+        if flags and name:
+            name = "--" + name.replace("_", "-")
+        said = fault["msg"].removeprefix("Value error, ")
+        shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
+        faults.append(f"{name}: {said}{shown}" if name else said)
+    return "; ".join(faults)

@@ -1,0 +1,159 @@
+"""What a trained network says about samples: scores, predictions, accuracy, confusion."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sqsnn import readout
+from sqsnn.checks import check_positive_int
+from sqsnn.network import Run, SpikingNetwork
+from sqsnn.neurons.population import Record
+from sqsnn.training.build import encode
+from sqsnn.training.config import EncodingConfig
+
+
+class Scores(NamedTuple):
+    """What the output layer said about n samples, summed over time steps, channels and shots."""
+
+    count: Float[Tensor, "n classes"]
+    probability: Float[Tensor, "n classes"]
+    predicted: Int64[Tensor, " n"]  # by count, ties broken by probability
+    spikes: tuple[float, ...]  # spikes per sample, shot and layer
+
+
+class Accuracy(NamedTuple):
+    """Shares of samples named rightly, by the two readouts."""
+
+    by_count: float
+    by_probability: float
+
+
+def score(
+    network: SpikingNetwork,
+    encoding: EncodingConfig,
+    values: Float[Tensor, "n P"],
+    *,
+    generator: torch.Generator,
+    batch_size: int,
+    shots: int = 1,
+    shared: bool = False,
+) -> Scores:
+    """Run a network over samples without gradients.
+
+    The last batch is filled up to `batch_size` and the filling is dropped again: a compiled network
+    sees one shape, and the arithmetic of a sample does not depend on how many came with it.
+
+    Args:
+        network: the network, on the device of `values`.
+        encoding: how values become spikes.
+        values: intensities in [0, 1], shape (n, P), n at least 1.
+        generator: where encoding and neurons draw from.
+        batch_size: samples run at once.
+        shots: independent runs a sample, each with an encoding of its own.
+        shared: give every sample the same random numbers, so that what is said about one does not
+            depend on the others; the generator then moves on by one sample.
+
+    Raises:
+        ValueError: if `shots` or `batch_size` is below 1.
+    """
+    check_positive_int("shots", shots)
+    check_positive_int("batch_size", batch_size)
+    start = generator.get_state()
+    counts, probabilities, predictions = [], [], []
+    spikes = np.zeros(len(network.populations))
+    for batch, kept in _batches(values, batch_size):
+        if shared:
+            generator.set_state(start)
+        outputs = []
+        for _ in range(shots):
+            _, run = draw(network, encoding, batch, generator=generator, shared=shared)
+            outputs.append(run.layers[-1])
+            spikes += [
+                float(record.spikes[:, :kept].sum(dtype=torch.float64)) for record in run.layers
+            ]
+        output = _one_after_another(outputs)
+        counts.append(readout.count(output)[:kept])
+        probabilities.append(readout.probability(output)[:kept])
+        predictions.append(readout.predict(output)[:kept])
+    return Scores(
+        count=torch.cat(counts),
+        probability=torch.cat(probabilities),
+        predicted=torch.cat(predictions),
+        spikes=tuple((spikes / (len(values) * shots)).tolist()),
+    )
+
+
+def draw(
+    network: SpikingNetwork,
+    encoding: EncodingConfig,
+    values: Float[Tensor, "B P"],
+    *,
+    generator: torch.Generator,
+    shared: bool = False,
+) -> tuple[Float[Tensor, "T B P 1"], Run]:
+    """Encode samples and run the network once, without gradients.
+
+    Args:
+        network: the network, on the device of `values`.
+        encoding: how values become spikes.
+        values: intensities in [0, 1], shape (B, P).
+        generator: where encoding and neurons draw from.
+        shared: give every sample the same random numbers.
+
+    Returns:
+        the encoded samples, shape (T, B, P, 1), and what the network did.
+    """
+    with torch.no_grad():
+        spikes = encode(encoding, values, generator=generator, shared=shared)
+        if not shared:
+            return spikes, network(spikes, generator=generator)
+        one = network.draw_uniforms(encoding.steps, 1, generator)
+        uniforms = tuple(numbers.expand(-1, len(values), -1) for numbers in one)
+        return spikes, network(spikes, uniforms=uniforms)
+
+
+def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
+    """Compare predictions with the labels.
+
+    Args:
+        scores: what the network said about the samples.
+        labels: the true classes, shape (n,).
+    """
+    labels = labels.to(scores.predicted.device)
+    by_probability = scores.probability.argmax(dim=1)
+    return Accuracy(
+        by_count=float((scores.predicted == labels).double().mean()),
+        by_probability=float((by_probability == labels).double().mean()),
+    )
+
+
+def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
+    """Count how often each class (row) was taken for each class (column), by spike count.
+
+    Args:
+        scores: what the network said about the samples.
+        labels: the true classes, shape (n,).
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes = range(scores.count.shape[1])
+    return confusion_matrix(labels.cpu(), scores.predicted.cpu(), labels=classes)
+
+
+def _batches(values: Tensor, batch_size: int) -> Iterator[tuple[Tensor, int]]:
+    for batch in values.split(batch_size):
+        missing = batch_size - len(batch)
+        filling = batch[-1:].expand(missing, -1)
+        yield torch.cat([batch, filling]) if missing else batch, len(batch)
+
+
+def _one_after_another(records: list[Record]) -> Record:
+    """Lay the shots of a batch end to end in time, so that a readout sums over all of them."""
+    if len(records) == 1:
+        return records[0]
+    spikes, probability, log_likelihood, _ = zip(*records, strict=True)
+    return Record(torch.cat(spikes), torch.cat(probability), torch.cat(log_likelihood), None)

@@ -1,0 +1,268 @@
+"""A whole run: from settings to a folder with the trained network, its figures and its pictures."""
+
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from sqsnn import __version__, readout
+from sqsnn.checks import check_positive_int
+from sqsnn.data import catalog
+from sqsnn.data.catalog import Dataset, Samples
+from sqsnn.errors import ConfigError
+from sqsnn.network import SpikingNetwork
+from sqsnn.training import checkpoint, evaluate, run_folder, trainer
+from sqsnn.training.build import Purpose, build_circuit, build_network, prepare_machine, seeded
+from sqsnn.training.config import RunConfig, settle
+from sqsnn.training.evaluate import Scores
+from sqsnn.training.run_folder import RunFolder
+from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, folder: RunFolder, settings: RunConfig, epochs: int) -> None:
+        """Training starts after `epochs` whole epochs."""
+
+    def step(self, step: Step) -> None:
+        """A training step is done."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done and kept."""
+
+
+class Loaded(NamedTuple):
+    """A trained network, ready to be tested."""
+
+    config: RunConfig
+    dataset: Dataset
+    network: SpikingNetwork
+    epoch: int  # that the weights are from
+
+
+def begin(settings: RunConfig, out: Path | None, watcher: Watcher) -> RunFolder:
+    """Train a network in a new folder and test it.
+
+    Args:
+        settings: the settings.
+        out: the folder, or None for the first free runs/<dataset>-<n>.
+        watcher: who is told how it goes.
+
+    Raises:
+        ConfigError: if the folder is in use or the machine or the circuit cannot serve the settings.
+        DataError: if the dataset cannot be had.
+        TrainingError: if a loss or a gradient is not finite.
+        ValueError: if a setting does not fit the dataset or the circuit.
+    """
+    if out is not None:
+        run_folder.refuse_used(out)
+    prepare_machine(settings.training)
+    dataset = _load_data(settings)
+    settled = settle(settings, source=dataset.source, threads=torch.get_num_threads())
+    progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
+    folder = run_folder.create(out, settled)
+    _run(folder, settled, dataset, progress, watcher)
+    return folder
+
+
+def resume(folder: RunFolder, watcher: Watcher) -> None:
+    """Go on with a run as if it had never stopped.
+
+    Args:
+        folder: the folder of a run that is not finished.
+        watcher: who is told how it goes.
+
+    Raises:
+        CheckpointError: if the folder is damaged or its settings were changed.
+        ConfigError, DataError, TrainingError, ValueError: as `begin` does.
+    """
+    settled = folder.read_config()
+    prepare_machine(settled.training)
+    dataset = _load_data(settled)
+    progress = _start(settled, dataset)
+    # Without a checkpoint the run was stopped in its first epoch, and starts again.
+    if folder.checkpoint.is_file():
+        checkpoint.load(folder.checkpoint, progress, settled)
+    folder.truncate_metrics(progress.epoch)
+    _run(folder, settled, dataset, progress, watcher)
+
+
+def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
+    """Load the data of a run and its network with the best weights so far.
+
+    Args:
+        folder: the folder of a run.
+        data_dir: where the datasets lie now, or None for where they lay in training.
+
+    Raises:
+        CheckpointError: if no epoch has ended yet or the folder is damaged.
+        ConfigError: if the machine or the data are not what the settings need.
+        DataError: if the dataset cannot be had.
+    """
+    settled = folder.read_config()
+    prepare_machine(settled.training)
+    if data_dir is not None:
+        data = settled.data.model_copy(update={"data_dir": data_dir})
+        settled = settled.model_copy(update={"data": data})
+    dataset = _load_data(settled)
+    network = build_network(settled, dataset.features, len(dataset.class_names))
+    return Loaded(settled, dataset, network, _load_best(folder, network))
+
+
+def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
+    """Run a network over the test samples; with one shot it is the test that ends a run.
+
+    Args:
+        loaded: the network and its data.
+        shots: independent runs a sample, summed.
+
+    Returns:
+        the scores, and the test samples on the network's device.
+    """
+    training = loaded.config.training
+    samples = trainer.place(loaded.dataset.load_test(), training)
+    loaded.network.eval()
+    scores = evaluate.score(
+        loaded.network,
+        loaded.config.encoding,
+        samples.values,
+        generator=_test_generator(loaded.config),
+        batch_size=training.batch_size,
+        shots=shots,
+    )
+    return scores, samples
+
+
+def evaluate_run(folder: RunFolder, shots: int, data_dir: Path | None) -> Metrics:
+    """Test the network of a run once more and write what comes out into its folder.
+
+    Args:
+        folder: the folder of a run with at least one whole epoch.
+        shots: independent runs a sample, whose spikes and probabilities are summed.
+        data_dir: where the datasets lie now, or None for where they lay in training.
+
+    Returns:
+        the figures, as written to evaluation.json, or evaluation-shots-<K>.json for K > 1.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: as `load` does.
+        ValueError: if `shots` is below 1.
+    """
+    check_positive_int("shots", shots)  # before the data are read
+    loaded = load(folder, data_dir)
+    scores, samples = score_test(loaded, shots)
+    figures = {"shots": shots, **_figures(loaded, scores, samples)}
+    name = "evaluation.json" if shots == 1 else f"evaluation-shots-{shots}.json"
+    run_folder.write_json(folder.path / name, figures)
+    return figures
+
+
+def _run(
+    folder: RunFolder,
+    settled: RunConfig,
+    dataset: Dataset,
+    progress: Progress,
+    watcher: Watcher,
+) -> None:
+    watcher.begin(folder, settled, progress.epoch)
+    # The best weights are in the checkpoint too: their file may be missing after a crash.
+    if progress.best is not None:
+        checkpoint.save_weights(folder.best, progress.best.weights, progress.best.epoch)
+    timing = folder.read_timing()[: progress.epoch]
+    epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, watcher.step)
+    for epoch in epochs:
+        # A line without its checkpoint is cut off on resuming, so the line comes first.
+        folder.append_metrics(epoch.metrics)
+        checkpoint.save(folder.checkpoint, progress, settled)
+        if progress.best is not None and progress.best.epoch == progress.epoch:
+            checkpoint.save_weights(folder.best, progress.best.weights, progress.epoch)
+        timing.append(epoch.timing._asdict())
+        folder.write_timing(timing, _machine(settled))
+        watcher.epoch(epoch)
+    _finish(
+        folder, Loaded(settled, dataset, progress.network, _load_best(folder, progress.network))
+    )
+
+
+def _finish(folder: RunFolder, loaded: Loaded) -> None:
+    """Test the best weights, draw the pictures, and write the result last of all."""
+    from sqsnn.reports import plots
+
+    settled, network = loaded.config, loaded.network
+    scores, samples = score_test(loaded)
+    input_spikes, run = evaluate.draw(
+        network, settled.encoding, samples.values[:1], generator=_test_generator(settled)
+    )
+    plots.save_run_pictures(
+        folder.path,
+        metrics=folder.read_metrics(),
+        run=run,
+        input_spikes=input_spikes,
+        label=int(samples.labels[0]),
+        prediction=int(readout.predict(run.layers[-1])[0]),
+        confusion=evaluate.confusion(scores, samples.labels),
+        class_names=loaded.dataset.class_names,
+        circuit=build_circuit(settled.model),
+    )
+    run_folder.write_json(folder.result, _figures(loaded, scores, samples))
+
+
+def _start(settled: RunConfig, dataset: Dataset) -> Progress:
+    return trainer.start(
+        settled, dataset.features, len(dataset.class_names), len(dataset.train.labels)
+    )
+
+
+def _load_best(folder: RunFolder, network: SpikingNetwork) -> int:
+    weights, epoch = checkpoint.read_weights(folder.best)
+    checkpoint.load_weights(network, weights, folder.best)
+    return epoch
+
+
+def _load_data(settled: RunConfig) -> Dataset:
+    data = settled.data
+    dataset = catalog.load(
+        data.dataset,
+        data_dir=data.data_dir,
+        classes=data.classes,
+        train_samples=data.train_samples,
+        test_samples=data.test_samples,
+    )
+    if data.source not in (None, dataset.source):
+        raise ConfigError(
+            f"the run was trained on {data.dataset} from {data.source}, but here lies "
+            f"{dataset.source}, which has other values: point --data-dir to the former"
+        )
+    return dataset
+
+
+def _figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
+    reached = evaluate.accuracy(scores, samples.labels)
+    return {
+        "dataset": loaded.dataset.name,
+        "test_samples": len(samples.labels),
+        "test_accuracy": reached.by_count,
+        "test_accuracy_probability": reached.by_probability,
+        "spikes_per_sample": list(scores.spikes),
+        "parameters": sum(weights.numel() for weights in loaded.network.parameters()),
+        "best_epoch": loaded.epoch,
+    }
+
+
+def _test_generator(settled: RunConfig) -> torch.Generator:
+    training = settled.training
+    return seeded(training.seed, Purpose.TEST, device=training.device)
+
+
+def _machine(settled: RunConfig) -> dict[str, Any]:
+    cuda = settled.training.device == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or "cpu",
+        "threads": settled.training.threads,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "sqsnn": __version__,
+    }

@@ -1,0 +1,59 @@
+"""Uniform random numbers, drawn so that a sequence in pieces equals the sequence in one piece.
+
+A generator on an accelerator gives other numbers when asked once for T steps than when asked T
+times for one step. Encodings and populations therefore all draw here, one call a time step.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.checks import check_positive_int
+
+_DTYPES = (torch.float32, torch.float64)
+
+
+def draw_uniforms(
+    steps: int,
+    batch: int,
+    neurons: int,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> Float[Tensor, "T B H"]:
+    """Draw uniform numbers in [0, 1) step by step from a generator.
+
+    Drawing T1 and then T2 steps gives the same numbers as drawing T1 + T2 steps, on any device.
+
+    Args:
+        steps: time steps T, at least 1.
+        batch: samples B; 0 is allowed and draws nothing.
+        neurons: neurons H, at least 1.
+        generator: where the numbers come from; it moves on by T draws.
+        dtype: torch.float32 or torch.float64.
+        device: where the numbers shall lie; must be the generator's.
+
+    Returns:
+        uniforms of shape (T, B, H).
+
+    Raises:
+        TypeError: if `generator` is not a torch.Generator, or a size is not an integer.
+        ValueError: if a size is out of range, the dtype is another one, or the devices differ.
+    """
+    check_positive_int("steps", steps)
+    check_positive_int("batch", batch, low=0)
+    check_positive_int("neurons", neurons)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, but is {generator!r}")
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, but is {dtype}")
+    uniforms = torch.empty((steps, batch, neurons), dtype=dtype, device=device)
+    # Compared with the tensor's own device, because "cuda" alone names whichever one is current.
+    if generator.device != uniforms.device:
+        raise ValueError(
+            f"generator must be on the device of the numbers, {uniforms.device}, "
+            f"but is on {generator.device}"
+        )
+    for step in uniforms:
+        torch.rand((batch, neurons), generator=generator, out=step)
+    return uniforms

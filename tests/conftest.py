@@ -1,0 +1,59 @@
+"""What holds for every test: checked annotations, one thread, untouched global state."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+from torch import Tensor
+
+# Before anything imports sqsnn: from here on every annotated shape and type is checked at run time.
+install_import_hook("sqsnn", "beartype.beartype")
+
+# One thread: sums are then added in one order, and parallel test processes do not compete.
+torch.set_num_threads(1)
+
+settings.register_profile("sqsnn", deadline=None, derandomize=True)
+settings.load_profile("sqsnn")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `cuda` where there is no CUDA device."""
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def global_state_untouched() -> Iterator[None]:
+    """Fail the test that leaves torch's global state other than it found it."""
+    cuda = torch.cuda.is_initialized()  # else a test that starts CUDA would seem to change it
+    generator, cuda_generators = _generators(cuda)
+    settings_before = _settings()
+    yield
+    changed = [name for name, value in _settings().items() if value != settings_before[name]]
+    generator_after, cuda_generators_after = _generators(cuda)
+    if not torch.equal(generator, generator_after):
+        changed.append("the random generator")
+    if not all(map(torch.equal, cuda_generators, cuda_generators_after)):
+        changed.append("a CUDA random generator")
+    # Every later test would else start from the changed state, and hide a change of its own.
+    torch.set_default_dtype(settings_before["default dtype"])
+    torch.set_num_threads(settings_before["number of threads"])
+    torch.use_deterministic_algorithms(settings_before["deterministic algorithms"])
+    torch.set_grad_enabled(settings_before["gradient mode"])
+    assert not changed, f"the test changed torch's global state: {', '.join(changed)}"
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "number of threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "gradient mode": torch.is_grad_enabled(),
+    }
+
+
+def _generators(cuda: bool) -> tuple[Tensor, list[Tensor]]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if cuda else []

@@ -1,0 +1,201 @@
+"""The readers on small files, whole and broken, and the table of published facts."""
+
+import bz2
+import gzip
+import re
+from urllib.parse import urlsplit
+
+import h5py
+import numpy as np
+import pytest
+
+from sqsnn.data import images
+from sqsnn.errors import DataError
+
+PARTS = ("train", "test")
+
+
+def paths_of(data_folder, name):
+    return images.fetch_all(images.IMAGE_SETS[name].sources[0], data_folder)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_idx_files_give_the_bytes_that_were_written(mnist, pixels_of, labels_of, part):
+    image_set = images.IMAGE_SETS["mnist"]
+    read = images.read_mnist(image_set, paths_of(mnist, "mnist"), part)
+    np.testing.assert_array_equal(read.values, pixels_of(part).reshape(-1, image_set.features))
+    np.testing.assert_array_equal(read.labels, labels_of(part))
+    assert read.labels.dtype == np.int64
+    assert read.white == 255
+
+
+def broken_idx(pixels, idx):
+    whole = gzip.decompress(idx(pixels))
+    return {
+        "a whole gzip file": idx(pixels)[:-20],
+        "gzip": b"no gzip at all",
+        "magic number 2051, found 2049": gzip.compress(b"\0\0\x08\x01" + whole[4:]),
+        "the sizes (150, 3, 4), found (149, 3, 4)": idx(pixels[1:]),
+        "1800 bytes of data, found 1799": gzip.compress(whole[:-1]),
+        "the sizes (150, 3, 4), found ()": gzip.compress(whole[:4]),
+    }
+
+
+@pytest.mark.parametrize("case", range(6))
+def test_a_broken_idx_file_is_named_with_what_is_wrong(mnist, pixels_of, idx, case):
+    expected, content = list(broken_idx(pixels_of("train"), idx).items())[case]
+    paths = paths_of(mnist, "mnist")
+    paths[0].write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(expected)) as caught:
+        images.read_mnist(images.IMAGE_SETS["mnist"], paths, "train")
+    assert str(paths[0]) in str(caught.value)
+    assert "Delete it" in str(caught.value)
+
+
+def test_labels_beyond_the_classes_are_refused(mnist, labels_of, idx):
+    paths = paths_of(mnist, "mnist")
+    paths[1].write_bytes(idx(labels_of("train") + 1))
+    with pytest.raises(DataError, match="labels of 4 classes, found labels from 1 to 4"):
+        images.read_mnist(images.IMAGE_SETS["mnist"], paths, "train")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_both_forms_of_usps_give_intensities_and_labels_from_zero(
+    tiny, usps_h5, usps_libsvm, pixels_of, labels_of, part
+):
+    expected = pixels_of(part).reshape(-1, tiny.features) / 255
+    h5 = images.read_usps_h5(tiny, (usps_h5(),), part)
+    libsvm = images.read_usps_libsvm(tiny, usps_libsvm(), part)
+    for read in (h5, libsvm):
+        np.testing.assert_allclose(read.values / read.white, expected, atol=1e-6)
+        np.testing.assert_array_equal(read.labels, labels_of(part))
+        assert read.labels.dtype == np.int64
+
+
+def test_a_pixel_left_out_of_a_libsvm_line_is_a_zero_of_its_scale(tiny, usps_libsvm):
+    path, _ = usps_libsvm()
+    lines = bz2.decompress(path.read_bytes()).decode().splitlines()
+    lines[0] = "3 1:-1 12:1"
+    path.write_bytes(bz2.compress("\n".join(lines).encode()))
+    read = images.read_usps_libsvm(tiny, (path,), "train")
+    np.testing.assert_array_equal(read.values[0], [0, *[0.5] * 10, 1])
+    assert read.labels[0] == 2
+
+
+SPOILT_LIBSVM = {
+    "no colons": (lambda text: text.replace(b":", b";"), "a whole bz2 file of libsvm lines"),
+    "a line less": (lambda text: text.rpartition(b"\n")[0], "150 samples, found 149"),
+    "a pixel more": (lambda text: text.replace(b"12:", b"13:"), "a whole bz2 file of libsvm lines"),
+    "too bright": (lambda text: text.replace(b"2:1.0", b"2:9.0"), "values from -1 to 1, found"),
+    "not a number": (
+        lambda text: text.replace(b"2:1.000000", b"2:nan"),
+        "values from -1 to 1, found",
+    ),
+    "an eleventh": (lambda text: re.sub(rb"(?m)^4", b"5", text), "labels of 4 classes"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT_LIBSVM)
+def test_a_broken_libsvm_file_is_named_with_what_is_wrong(tiny, usps_libsvm, case):
+    spoil, expected = SPOILT_LIBSVM[case]
+    path, _ = usps_libsvm()
+    path.write_bytes(bz2.compress(spoil(bz2.decompress(path.read_bytes()))))
+    with pytest.raises(DataError, match=expected) as caught:
+        images.read_usps_libsvm(tiny, (path,), "train")
+    assert str(path) in str(caught.value)
+
+
+def test_a_libsvm_file_cut_short_is_refused(tiny, usps_libsvm):
+    path, _ = usps_libsvm()
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match="a whole bz2 file"):
+        images.read_usps_libsvm(tiny, (path,), "train")
+
+
+def spoil_h5(path, case):
+    if case == "cut short":
+        path.write_bytes(path.read_bytes()[:-1000])
+        return
+    with h5py.File(path, "r+") as file:
+        if case == "no target":
+            del file["train/target"]
+        elif case == "a group":
+            del file["train/data"]
+            file.create_group("train/data")
+        elif case == "other sizes":
+            values = file["train/data"][1:]
+            del file["train/data"]
+            file["train/data"] = values
+        elif case == "too bright":
+            file["train/data"][3, 3] = 1.5
+        elif case == "not a number":
+            file["train/data"][3, 3] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("cut short", "a whole HDF5 file"),
+        ("no target", "a whole HDF5 file with train/data and target"),
+        ("a group", "train/data and target"),
+        ("other sizes", r"found \(149, 12\) and \(150,\)"),
+        ("too bright", "values from 0 to 1, found values from 0.0 to 1.5"),
+        ("not a number", "values from 0 to 1, found values from nan"),
+    ],
+)
+def test_a_broken_h5_file_is_named_with_what_is_wrong(tiny, usps_h5, case, expected):
+    path = usps_h5()
+    spoil_h5(path, case)
+    with pytest.raises(DataError, match=expected) as caught:
+        images.read_usps_h5(tiny, (path,), "train")
+    assert str(path) in str(caught.value)
+
+
+def test_usps_is_read_from_one_source_only(usps, usps_h5, usps_libsvm):
+    image_set = images.IMAGE_SETS["usps"]
+    h5, libsvm = image_set.sources
+    assert images.choose_source(image_set, usps) is libsvm
+    train, test = usps_libsvm()
+    assert images.choose_source(image_set, usps) is libsvm
+    whole = usps_h5()
+    test.unlink()
+    assert images.choose_source(image_set, usps) is h5
+    whole.unlink()
+    # One libsvm file alone: the other one is to be downloaded, never another form of it read.
+    assert train.exists()
+    assert images.choose_source(image_set, usps) is libsvm
+    assert not images.is_present(libsvm, usps)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_published_counts_of_the_digits_are_those_of_the_split(part):
+    digits = images.IMAGE_SETS["digits"]
+    read = images.read_digits(digits, (), part)
+    assert read.values.shape == (digits.size(part), digits.features)
+    if part == "test":
+        assert tuple(np.bincount(read.labels)) == digits.test_counts
+
+
+def test_every_file_that_can_be_downloaded_has_a_checksum_of_its_own(monkeypatch):
+    monkeypatch.undo()  # the table as it is published
+    files = [
+        file
+        for image_set in images.IMAGE_SETS.values()
+        for source in image_set.sources
+        for file in source.files
+        if file.mirrors
+    ]
+    assert len(files) == 3 * 4 + 2  # three sets of IDX files, and USPS in two
+    for file in files:
+        assert re.fullmatch("[0-9a-f]{32}", file.md5)
+        for address in file.addresses:
+            assert urlsplit(address).scheme in ("http", "https")
+            assert address.endswith("/" + file.name)
+    assert len({file.md5 for file in files}) == len(files)
+
+
+def test_the_facts_of_every_set_agree_with_each_other():
+    for image_set in images.IMAGE_SETS.values():
+        assert len(image_set.test_counts) == len(image_set.class_names) == 10
+        # What is chosen when nothing is there must be downloadable, or need no files.
+        assert all(file.mirrors for file in image_set.sources[-1].files)

@@ -1,0 +1,35 @@
+"""The presets: complete, and cheap to read."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from sqsnn.data import catalog, presets
+
+
+def test_every_dataset_has_a_preset_and_a_description():
+    assert tuple(presets.PRESETS) == catalog.names()
+    assert tuple(presets.DESCRIPTIONS) == catalog.names()
+
+
+def test_the_presets_are_those_of_the_specification():
+    assert presets.PRESETS["digits"] == presets.Preset(hidden=(64,), steps=10, epochs=30, batch=64)
+    assert presets.PRESETS["mnist"] == presets.Preset(hidden=(256,), steps=5, epochs=10, batch=64)
+
+
+def test_presets_cannot_be_changed_for_others():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        presets.PRESETS["digits"].epochs = 1
+    with pytest.raises(TypeError):
+        presets.PRESETS["mine"] = presets.Preset((1,), 1, 1)
+
+
+def test_a_description_is_one_line():
+    assert all("\n" not in text for text in presets.DESCRIPTIONS.values())
+
+
+def test_presets_are_read_without_torch():
+    code = "import sys, sqsnn.data.presets; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

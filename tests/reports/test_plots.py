@@ -1,0 +1,331 @@
+"""Promises of the pictures: all that happened is drawn, files are readable, nothing else changes."""
+
+import subprocess
+import sys
+
+import jaxtyping
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import PolyCollection
+from matplotlib.image import imread
+
+from sqsnn.network import Run
+from sqsnn.neurons.population import Record
+from sqsnn.quantum import circuits
+from sqsnn.quantum.circuits import Circuit, Encoded, Normal
+from sqsnn.reports import plots
+
+DIGITS = tuple("0123456789")
+
+
+@pytest.fixture
+def own_checks():
+    """Let wrong arguments through to our own checks, which users meet without the type checker."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(autouse=True)
+def matplotlib_untouched():
+    """Fail the test in which drawing changes the user's settings of matplotlib."""
+    before = dict(matplotlib.rcParams)
+    yield
+    assert dict(matplotlib.rcParams) == before
+
+
+def make_metrics(epochs):
+    return [
+        {
+            "epoch": epoch,
+            "train_loss": 2.0 / epoch,
+            "train_accuracy": 1 - 0.6 / epoch,
+            "validation_accuracy": 0.9 - 0.5 / epoch,
+            "validation_accuracy_probability": 0.95 - 0.5 / epoch,
+            "spikes_per_sample": [3.0, 4.0],
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def make_run(sizes, steps=5, batch=2, channels=1):
+    """Make input spikes and a run of layers of the given sizes, the input's first."""
+    generator = torch.Generator().manual_seed(0)
+    records = []
+    for size in sizes:
+        probability = torch.rand(steps, batch, size, channels, generator=generator)
+        uniforms = torch.rand(probability.shape, generator=generator)
+        spikes = (uniforms < probability).float()
+        records.append(Record(spikes, probability, torch.zeros(steps, batch, size), None))
+    return records[0].spikes, Run(tuple(records[1:]), ())
+
+
+def bars(axes):
+    return [
+        path
+        for collection in axes.collections
+        if isinstance(collection, PolyCollection)
+        for path in collection.get_paths()
+    ]
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+# The pictures of a run
+
+
+def test_the_four_pictures_of_a_run_are_readable_files(tmp_path):
+    input_spikes, run = make_run([64, 32, 10])
+    paths = plots.save_run_pictures(
+        tmp_path,
+        metrics=make_metrics(4),
+        run=run,
+        input_spikes=input_spikes,
+        label=3,
+        prediction=8,
+        confusion=np.diag(np.arange(1, 11)),
+        class_names=DIGITS,
+        circuit=circuits.get("bidirectional", 1, 1),
+    )
+    names = {"learning-curve.png", "raster.png", "confusion-matrix.png", "circuit.png"}
+    assert {path.name for path in paths} == names == {path.name for path in tmp_path.iterdir()}
+    for path in paths:
+        pixels = imread(path)
+        height, width = pixels.shape[:2]
+        assert 800 <= width <= 2400, path.name
+        assert 300 <= height <= 3000, path.name
+        # Something is drawn, and the ground is white.
+        assert np.all(pixels[0, 0, :3] == 1)
+        assert 0.01 < (pixels[..., :3] < 0.95).any(axis=-1).mean() < 0.9, path.name
+
+
+def test_drawing_never_loads_pyplot():
+    code = (
+        "import sys; from sqsnn.reports import plots; from sqsnn.quantum import circuits; "
+        "plots.circuit(circuits.get('crx', 1, 1)); assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pictures_do_not_depend_on_the_settings_of_the_user(tmp_path):
+    def pixels(name):
+        plots.learning_curve(make_metrics(3)).savefig(tmp_path / name, dpi=100)
+        return imread(tmp_path / name)
+
+    plain = pixels("plain.png")
+    with matplotlib.rc_context({"font.size": 20, "axes.labelsize": 20, "xtick.labelsize": 20}):
+        assert np.array_equal(pixels("large.png"), plain)
+
+
+# Learning curve
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 40])
+def test_learning_curve_shows_every_epoch_and_names_the_best(epochs):
+    metrics = make_metrics(epochs)
+    metrics[epochs // 2]["validation_accuracy"] = 0.987
+    loss, accuracy = plots.learning_curve(metrics).axes
+    assert loss.lines[0].get_xydata().tolist() == [[m["epoch"], m["train_loss"]] for m in metrics]
+    labels = {line.get_label(): line for line in accuracy.lines}
+    shown = labels["validation, by spike count"].get_ydata()
+    assert shown == pytest.approx([100 * m["validation_accuracy"] for m in metrics])
+    assert f"98.7 % in epoch {epochs // 2 + 1}" in accuracy.get_title(loc="left")
+    assert "(%)" in accuracy.get_ylabel()
+    assert "(nats)" in loss.get_ylabel()
+
+
+def test_learning_curve_refuses_no_epochs(own_checks):
+    with pytest.raises(ValueError, match="metrics must hold at least one epoch"):
+        plots.learning_curve([])
+
+
+# Raster
+
+
+@pytest.mark.parametrize(
+    ("sizes", "channels"), [([6, 4], 1), ([64, 32, 10], 1), ([24, 40, 30, 27], 2)]
+)
+def test_raster_draws_every_spike_of_the_sample_and_counts_them(sizes, channels):
+    input_spikes, run = make_run(sizes, channels=channels)
+    names = [f"class {number}" for number in range(sizes[-1])]
+    figure = plots.raster(run, input_spikes, sample=1, label=1, prediction=2, class_names=names)
+    rasters = figure.axes[::2]
+    layers = [input_spikes, *(record.spikes for record in run.layers)]
+    assert len(rasters) == len(layers)
+    for axes, spikes in zip(rasters, layers, strict=True):
+        total = int(spikes[:, 1].sum())
+        assert len(bars(axes)) == total > 0
+        assert f"{total} spikes" in axes.get_title(loc="left")
+    assert [tick.get_text() for tick in rasters[-1].get_yticklabels()] == names
+    assert "label “class 1”, prediction “class 2”" in figure.get_suptitle()
+
+
+def test_raster_puts_a_spike_where_it_fell():
+    steps, neurons, channels = 4, 3, 2
+    spikes = torch.zeros(steps, 1, neurons, channels)
+    spikes[2, 0, 1, 0] = 1.0
+    run = Run((Record(spikes, spikes, torch.zeros(steps, 1, neurons), None),), ())
+    figure = plots.raster(
+        run, torch.zeros(steps, 1, 5, 1), label=0, prediction=1, class_names="abc"
+    )
+    (bar,) = bars(figure.axes[2])
+    (left, top), (right, bottom) = bar.vertices.min(axis=0), bar.vertices.max(axis=0)
+    # Steps count from 1; the first of two channels lies in the upper half of its neuron's row.
+    assert 2.5 < left < 3 < right < 3.5
+    assert 0.5 < top < bottom < 1.0
+
+
+def test_raster_of_analogue_input_says_so():
+    _, run = make_run([6, 4])
+    figure = plots.raster(
+        run, torch.full((5, 2, 6, 1), 0.3), label=0, prediction=0, class_names="abcd"
+    )
+    assert "analogue values" in figure.axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sample": 2}, r"sample must lie in 0\.\.1, but is 2"),
+        ({"class_names": "abc"}, "class_names must name 4 classes, .* but has 3"),
+        ({"input_spikes": torch.zeros(3, 2, 6, 1)}, r"input_spikes must have shape \(5, 2, P, C\)"),
+    ],
+)
+def test_raster_refuses(own_checks, change, message):
+    input_spikes, run = make_run([6, 4])
+    arguments = {"input_spikes": input_spikes, "label": 0, "prediction": 0, "class_names": "abcd"}
+    with pytest.raises(ValueError, match=message):
+        plots.raster(run, **arguments | change)
+
+
+# Confusion matrix
+
+
+def test_confusion_matrix_prints_every_count_in_its_cell():
+    counts = np.array([[8, 2, 0], [0, 9, 0], [1, 0, 7]])
+    figure = plots.confusion_matrix(counts, ("ant", "bee", "cat"))
+    (axes,) = figure.axes
+    printed = {text.get_position()[::-1]: int(text.get_text()) for text in axes.texts}
+    assert printed == {(0, 0): 8, (0, 1): 2, (1, 1): 9, (2, 0): 1, (2, 2): 7}
+    assert "24 of 27 correct (88.9 %)" in axes.get_title(loc="left")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ant", "bee", "cat"]
+
+
+def test_mistakes_have_another_hue_than_hits():
+    counts = np.array([[90, 10], [0, 0]])  # a class without samples is no trouble
+    (axes,) = plots.confusion_matrix(counts, ("a", "b")).axes
+    hit, mistake, empty, _ = axes.collections[0].get_facecolor()[:, :3]
+    assert hit[2] > hit[0] + 0.2, "hits are blue"
+    assert mistake[0] > mistake[2] + 0.2, "mistakes are orange"
+    assert np.ptp(empty) < 0.05, "empty cells are grey"
+
+
+@pytest.mark.parametrize(
+    ("counts", "names", "message"),
+    [
+        (np.zeros((2, 3), int), "ab", "counts must be a square matrix"),
+        (np.zeros((2, 2), int), "ab", "at least one in all"),
+        (np.array([[3, -1], [0, 3]]), "ab", "none negative"),
+        (np.eye(3, dtype=int), "ab", "class_names must name 3 classes"),
+    ],
+)
+def test_confusion_matrix_refuses(own_checks, counts, names, message):
+    with pytest.raises(ValueError, match=message):
+        plots.confusion_matrix(counts, names)
+
+
+# Circuit
+
+EVERY_GATE = Circuit.build(
+    2,
+    2,
+    [
+        ("H", (0,), None),
+        *((name, (1,), Normal()) for name in ("RX", "RY", "RZ")),
+        *((name, (3, 0), Normal()) for name in ("CRX", "CRY", "CRZ", "RXX", "RZZ")),
+        *((name, (1, 2), None) for name in ("CX", "CZ")),
+    ],
+    encoding=[Encoded(0, 0), Encoded(1, 1, 0.5), Encoded(2, 0, 1.0, trainable=True)],
+)
+
+
+def drawn(figure):
+    """Sort the artists of a circuit by the identifier of what they belong to."""
+    (axes,) = figure.axes
+    found = {}
+    for artist in axes.get_children():
+        if artist.get_gid():
+            found.setdefault(artist.get_gid(), []).append(artist)
+    return found
+
+
+@pytest.mark.parametrize(
+    "circuit",
+    [
+        *(
+            circuits.get(name, channels, memory)
+            for name in circuits.names()
+            for channels, memory in ((1, 1), (3, 2))
+        ),
+        circuits.get("crx", 1, 0),
+        circuits.get("hardware_efficient", 2, 2, layers=6),
+        EVERY_GATE,
+    ],
+    ids=lambda circuit: f"{circuit.name}-{circuit.channels}-{circuit.memory_qubits}",
+)
+def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
+    figure = plots.circuit(circuit)
+    encoded = [n for n, e in enumerate(circuit.encoding) if e.trainable or e.gain != 0]
+    assert set(drawn(figure)) == {
+        *(f"gate {number}" for number in range(len(circuit.gates))),
+        *(f"encoding {number}" for number in encoded),
+        *(
+            f"{end} {channel}"
+            for end in ("measurement", "reset")
+            for channel in range(circuit.channels)
+        ),
+    }
+    shown = texts(figure)
+    for number, gate in enumerate(circuit.gates):
+        if gate.parameter is not None:
+            boxes = 2 if gate.name in ("RXX", "RZZ") else 1
+            assert shown.count(rf"$\theta_{{{gate.parameter}}}$") == boxes, (number, gate)
+
+
+def test_no_two_gates_of_a_circuit_overlap():
+    figure = plots.circuit(circuits.get("hardware_efficient", 3, 3, layers=3))
+    boxes = {
+        gid: [artist.get_window_extent() for artist in artists]
+        for gid, artists in drawn(figure).items()
+    }
+    for gid, extents in boxes.items():
+        for other, others in boxes.items():
+            if gid < other:
+                assert not any(a.overlaps(b) for a in extents for b in others), (gid, other)
+
+
+def test_gates_on_different_wires_share_a_column():
+    placements = [("RX", (qubit,), Normal()) for qubit in range(4)]
+    artists = drawn(plots.circuit(Circuit.build(2, 2, placements)))
+    columns = {artists[f"gate {number}"][0].get_x() for number in range(4)}
+    assert len(columns) == 1
+
+
+def test_a_link_keeps_other_gates_off_the_wires_that_it_crosses():
+    placements = [("CZ", (0, 2), None), ("RX", (1,), Normal())]
+    artists = drawn(plots.circuit(Circuit.build(2, 1, placements)))
+    link, box = artists["gate 0"][0], artists["gate 1"][0]
+    assert box.get_x() > link.get_xdata()[0] + 0.1
+
+
+def test_circuit_labels_name_angles_gains_and_states():
+    shown = texts(plots.circuit(EVERY_GATE))
+    for label in (r"$\varphi_{0}$", r"$0.5\,\varphi_{1}$", r"$g_{0}\,\varphi_{0}$", "$s_{1}$"):
+        assert label in shown
+    assert shown.count(r"$|m\rangle$") == 1, "the memory has one joint state"
+    assert "2 channels, 2 memory qubits, 8 angles, 1 gain; one time step" in shown

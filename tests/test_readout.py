@@ -1,0 +1,192 @@
+"""Promises of the readouts and losses, on records small enough to check by hand."""
+
+import jaxtyping
+import pytest
+import torch
+
+from sqsnn import readout
+from sqsnn.neurons.population import Record
+
+
+@pytest.fixture
+def own_checks():
+    """Let wrong arguments through to our own checks, which users meet without the type checker."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def make_record(spikes, probability):
+    """Build a record of T steps, one sample and one channel from two (T, classes) tables."""
+    spikes, probability = (
+        torch.tensor(table, dtype=torch.float64)[:, None, :, None]
+        for table in (spikes, probability)
+    )
+    return Record(spikes, probability, torch.zeros(spikes.shape[:3], dtype=torch.float64), None)
+
+
+def random_record(steps=6, batch=4, classes=3, channels=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (steps, batch, classes, channels)
+    probability = torch.rand(shape, generator=generator, dtype=torch.float64)
+    spikes = (torch.rand(shape, generator=generator, dtype=torch.float64) < probability).double()
+    log_likelihood = torch.zeros(shape[:3], dtype=torch.float64)
+    return Record(spikes.requires_grad_(), probability.requires_grad_(), log_likelihood, None)
+
+
+HAND_MADE = make_record(
+    #         class 0    1    2    3
+    spikes=[
+        [0.0, 1.0, 0.0, 0.0],
+        [1.0, 0.0, 1.0, 0.0],
+        [1.0, 1.0, 0.0, 0.0],
+    ],
+    probability=[
+        [0.1, 0.9, 0.3, 1.0],
+        [0.6, 0.2, 0.9, 1.0],
+        [0.4, 0.1, 0.3, 1.0],
+    ],
+)
+
+
+def test_scores_of_a_hand_made_record():
+    assert readout.count(HAND_MADE).tolist() == [[2, 2, 1, 0]]
+    assert readout.probability(HAND_MADE)[0].tolist() == pytest.approx([1.1, 1.2, 1.5, 3.0])
+    assert readout.first_spike(HAND_MADE).tolist() == [[2, 3, 2, 0]]
+
+
+def test_predictions_of_a_hand_made_record():
+    # Classes 0 and 1 tie at two spikes and the probabilities prefer 1; the improbable silence of
+    # class 3 never outweighs a spike.
+    assert readout.predict(HAND_MADE).tolist() == [1]
+    assert readout.predict(HAND_MADE, "count").tolist() == [1]
+    assert readout.predict(HAND_MADE, "probability").tolist() == [3]
+    assert readout.predict(HAND_MADE, "first_spike").tolist() == [1]
+
+
+def test_equal_first_spikes_are_broken_by_probability():
+    record = make_record([[1.0, 1.0, 0.0]], [[0.2, 0.3, 0.9]])
+    assert readout.predict(record, "first_spike").tolist() == [1]
+
+
+def test_a_tie_break_never_outweighs_a_spike_however_long_the_sequence():
+    steps = 5000
+    spikes, probability = torch.zeros(steps, 1, 3, 1), torch.zeros(steps, 1, 3, 1)
+    spikes[:-1], spikes[-1, 0, 2] = 1.0, 1.0  # class 2 leads by one spike of 5000
+    probability[:, 0, :2] = 1.0
+    probability[0, 0, 0] -= 1e-3  # class 1 leads class 0 by little
+    record = Record(spikes, probability, torch.zeros(steps, 1, 3), None)
+    assert readout.predict(record).tolist() == [2]
+    without = Record(spikes[:, :, :2], probability[:, :, :2], torch.zeros(steps, 1, 2), None)
+    assert readout.predict(without).tolist() == [1]
+
+
+def test_all_channels_vote():
+    record = random_record()
+    by_hand = record.spikes.detach().movedim(3, 1).reshape(12, 4, 3).sum(dim=0)
+    assert torch.equal(readout.count(record).detach(), by_hand)
+    spikes = torch.zeros(3, 1, 2, 2)
+    spikes[1, 0, 0, 1] = 1.0  # fires on the second channel alone
+    quiet = Record(spikes, torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2), None)
+    assert readout.first_spike(quiet).tolist() == [[2, 0]]
+
+
+def test_predictions_are_class_indices_without_gradient():
+    predicted = readout.predict(random_record())
+    assert predicted.dtype == torch.int64
+    assert predicted.shape == (4,)
+
+
+def test_predict_refuses_an_unknown_readout(own_checks):
+    with pytest.raises(ValueError, match="one of count, probability, first_spike, but is 'vote'"):
+        readout.predict(HAND_MADE, "vote")
+
+
+@pytest.mark.parametrize("on", ["probability", "count"])
+def test_cross_entropy_is_that_of_the_softmax_of_the_scores(on):
+    record, labels = random_record(), torch.tensor([0, 2, 1, 1])
+    scores = getattr(readout, on)(record)
+    chosen = scores.softmax(dim=1)[torch.arange(4), labels]
+    loss = readout.cross_entropy(record, labels, on=on)
+    assert loss.item() == pytest.approx(-chosen.log().mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("on", "field"), [("probability", "probability"), ("count", "spikes")])
+def test_cross_entropy_pulls_the_true_class_up_and_the_others_down(on, field):
+    record, labels = random_record(), torch.tensor([0, 2, 1, 1])
+    readout.cross_entropy(record, labels, on=on).backward()
+    gradient = getattr(record, field).grad
+    true = torch.nn.functional.one_hot(labels, 3)[None, :, :, None].bool().expand_as(gradient)
+    assert torch.all(gradient[true] < 0)
+    assert torch.all(gradient[~true] > 0)
+
+
+@pytest.mark.parametrize("certain", [0.0, 1.0])
+def test_certain_probabilities_give_a_finite_loss_and_gradient(certain):
+    probability = torch.full((5, 2, 3, 1), certain, requires_grad=True)
+    record = Record(torch.full((5, 2, 3, 1), certain), probability, torch.zeros(5, 2, 3), None)
+    loss = readout.cross_entropy(record, torch.tensor([0, 2]))
+    loss.backward()
+    assert loss.item() == pytest.approx(torch.log(torch.tensor(3.0)).item())
+    assert torch.all(probability.grad.isfinite())
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (torch.tensor([0, 1, 2, 3]), ValueError, r"labels must lie in 0\.\.2, .* from 0 to 3"),
+        (torch.tensor([0, 1, 2, -1]), ValueError, r"labels must lie in 0\.\.2, .* from -1 to 2"),
+        (torch.tensor([0, 1, 2]), ValueError, r"labels must have shape \(4,\), but has \(3,\)"),
+        (torch.zeros(4, 1).long(), ValueError, r"labels must have shape \(4,\)"),
+        (torch.zeros(4), TypeError, "labels must have dtype torch.int64, but have torch.float32"),
+        (torch.zeros(4, device="meta").long(), ValueError, "must lie on one device"),
+    ],
+)
+def test_cross_entropy_refuses_labels(own_checks, labels, error, message):
+    with pytest.raises(error, match=message):
+        readout.cross_entropy(random_record(), labels)
+
+
+def test_cross_entropy_refuses_an_empty_batch_and_an_unknown_score(own_checks):
+    with pytest.raises(ValueError, match="labels must hold at least one label"):
+        readout.cross_entropy(random_record(batch=0), torch.zeros(0, dtype=torch.int64))
+    with pytest.raises(ValueError, match="on must be 'probability' or 'count', but is 'spikes'"):
+        readout.cross_entropy(random_record(), torch.zeros(4, dtype=torch.int64), on="spikes")
+
+
+def test_penalty_of_hand_made_rates():
+    # Rates 2/3, 2/3, 1/3 and 0: the first two stray by 1/6 above, the last by 1/4 below.
+    penalty = readout.spike_rate_penalty([HAND_MADE], lower=0.25, upper=0.5)
+    assert penalty.item() == pytest.approx((2 / 36 + 1 / 16) / 4)
+    # Every neuron weighs the same, whichever layer it is in.
+    both = readout.spike_rate_penalty([HAND_MADE, random_record()], lower=0.0, upper=1.0)
+    assert both.item() == 0.0
+
+
+def test_penalty_is_zero_with_zero_gradient_inside_the_bounds_and_pulls_back_outside():
+    record = random_record(classes=2)
+    rates = record.spikes.detach().mean(dim=(0, 1, 3))
+    low, high = rates.min().item(), rates.max().item()
+    inside = readout.spike_rate_penalty([record], lower=low, upper=high)
+    inside.backward()
+    assert inside.item() == 0.0
+    assert torch.count_nonzero(record.spikes.grad) == 0
+    middle = (low + high) / 2
+    assert low < middle < high
+    readout.spike_rate_penalty([record], lower=middle, upper=middle).backward()
+    assert torch.all(record.spikes.grad[:, :, rates > middle] > 0)
+    assert torch.all(record.spikes.grad[:, :, rates < middle] < 0)
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(0.5, 0.2), (-0.1, 0.2), (0.1, 1.2)])
+def test_penalty_refuses_bounds(own_checks, lower, upper):
+    with pytest.raises(ValueError, match="0 <= lower <= upper <= 1, but are"):
+        readout.spike_rate_penalty([HAND_MADE], lower=lower, upper=upper)
+
+
+def test_penalty_refuses_what_is_no_sequence_of_records(own_checks):
+    with pytest.raises(TypeError, match=r"one Record: pass \[record\]"):
+        readout.spike_rate_penalty(HAND_MADE, lower=0.0, upper=1.0)
+    with pytest.raises(ValueError, match="at least one record"):
+        readout.spike_rate_penalty([], lower=0.0, upper=1.0)
