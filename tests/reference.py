@@ -10,8 +10,8 @@ s = sum_n s_n 2^(N-1-n); a sequence's index has step 1 in its most significant b
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +21,10 @@ from scipy.linalg import expm
 Matrix = NDArray[np.complex128]
 
 PAULI: dict[str, Matrix] = {
-    "I": np.array([[1, 0], [0, 1]], complex),
+    "I": np.diag([1, 1]).astype(complex),
     "X": np.array([[0, 1], [1, 0]], complex),
     "Y": np.array([[0, -1j], [1j, 0]], complex),
-    "Z": np.array([[1, 0], [0, -1]], complex),
+    "Z": np.diag([1, -1]).astype(complex),
 }
 PROJECTOR: tuple[Matrix, Matrix] = (
     np.diag([1, 0]).astype(complex),
@@ -41,7 +41,7 @@ class Gate(NamedTuple):
 
 
 class Drive(NamedTuple):
-    """One encoding gate: RX(gain * pi * max(z[channel], 0)) on a qubit that starts in any state."""
+    """One encoding gate: RX(gain * pi * max(z[channel], 0)) on a channel or a memory qubit."""
 
     qubit: int
     channel: int
@@ -58,11 +58,12 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of DESIGN 1.1; each piece is a function of a density matrix, or absent.
+    """Noise, each piece a function of a density matrix, or absent.
 
     after_gate(rho, qubits, total) follows every placed gate, encoding gates included (where
     z <= 0 no encoding gate is placed). idle(rho) acts on the memory alone, once a step.
-    readout[r, s] is the probability of recording r when the outcome is s.
+    readout[r, s] is the probability of recording r when the outcome is s. Give it to a neuron
+    with dataclasses.replace(neuron, noise=...).
     """
 
     after_gate: Callable[[Matrix, tuple[int, ...], int], Matrix] | None = None
@@ -91,9 +92,11 @@ class Neuron:
 
 def on(factors: dict[int, Matrix], total: int) -> Matrix:
     """The Kronecker product of 2x2 factors, the identity on every qubit not named."""
-    return reduce(np.kron, [factors.get(qubit, PAULI["I"]) for qubit in range(total)])
+    qubits = [factors.get(qubit, PAULI["I"]) for qubit in range(total)]
+    return reduce(np.kron, qubits, np.eye(1, dtype=complex))
 
 
+@lru_cache(maxsize=512)
 def gate_matrix(gate: Gate, total: int) -> Matrix:
     """The 2^total x 2^total matrix of one placed gate."""
     name, qubits, angle = gate
@@ -114,13 +117,11 @@ def gate_matrix(gate: Gate, total: int) -> Matrix:
 
 def unitary(gates: Sequence[Gate], total: int) -> Matrix:
     """The product of the gates, the first one rightmost."""
-    product = np.eye(2**total, dtype=complex)
-    for gate in gates:
-        product = gate_matrix(gate, total) @ product
-    return product
+    start = np.eye(2**total, dtype=complex)
+    return reduce(lambda product, gate: gate_matrix(gate, total) @ product, gates, start)
 
 
-# The four circuits of DESIGN section 2: memory outer, channel inner
+# The four circuits; in "every pair" the memory is the outer loop, the channel the inner one
 
 
 def placements(name: str, channels: int, memory_qubits: int, layers: int = 1) -> list[Placement]:
@@ -167,37 +168,29 @@ def placements(name: str, channels: int, memory_qubits: int, layers: int = 1) ->
     raise KeyError(name)
 
 
-def drives(
-    name: str, channels: int, memory_qubits: int, gains: dict[int, float] | None = None
-) -> tuple[Drive, ...]:
-    """The encoding of a named circuit; `gains` by qubit, for the trainable ones."""
-    if name != "integrate_and_fire":
-        return tuple(Drive(n, n) for n in range(channels))
-    gain = gains or {}
-    on_memory = [
-        Drive(channels + m, m % channels, gain.get(channels + m, 1.0)) for m in range(memory_qubits)
-    ]
-    return (*on_memory, *(Drive(n, n, gain.get(n, 0.0)) for n in range(channels)))
-
-
 def named(
     name: str,
     channels: int,
     memory_qubits: int,
     angles: Sequence[float],
-    gains: dict[int, float] | None = None,
+    gains: Sequence[float] = (),
     layers: int = 1,
 ) -> Neuron:
-    """A neuron of one of the four circuits with the given angles (in gate order) and gains."""
-    return Neuron(
-        channels,
-        memory_qubits,
-        drives(name, channels, memory_qubits, gains),
-        tuple(
-            Gate(gate, qubits, 0.0 if parameter is None else float(angles[parameter]))
-            for gate, qubits, parameter in placements(name, channels, memory_qubits, layers)
-        ),
-    )
+    """A neuron of one of the four circuits.
+
+    `angles` has one entry a rotation, in gate order; `gains`, (N+M,) in qubit order, are those of
+    the trainable encoding of integrate_and_fire; `layers` are those of hardware_efficient.
+    """
+    drives = [Drive(n, n) for n in range(channels)]
+    if name == "integrate_and_fire":
+        memory = range(memory_qubits)
+        drives = [Drive(channels + m, m % channels, gains[channels + m]) for m in memory]
+        drives += [Drive(n, n, gains[n]) for n in range(channels)]
+    gates = [
+        Gate(gate, qubits, 0.0 if parameter is None else float(angles[parameter]))
+        for gate, qubits, parameter in placements(name, channels, memory_qubits, layers)
+    ]
+    return Neuron(channels, memory_qubits, tuple(drives), tuple(gates))
 
 
 # One step and many
@@ -278,10 +271,7 @@ def follow(
 ) -> Iterator[tuple[NDArray[np.float64], Matrix]]:
     """Step by step: the law p(. | past) (2^N,), and the memory after the given spikes.
 
-    Args:
-        neuron: What to run.
-        currents: (T, channels).
-        spikes: (T, channels), the record to condition on; each must be possible.
+    `currents` and `spikes` are (T, channels); the spikes, to condition on, must be possible.
     """
     memory = start(neuron)
     for current, spike in zip(currents, spikes, strict=True):
@@ -322,7 +312,7 @@ def joint_law(neuron: Neuron, currents: Sequence[Sequence[float]]) -> NDArray[np
     return np.array([np.trace(memory).real for memory in memories])
 
 
-# Noise channels (DESIGN 1.1)
+# Noise channels
 
 
 def apply_kraus(rho: Matrix, kraus: Sequence[Matrix], qubit: int, total: int) -> Matrix:
@@ -357,8 +347,3 @@ def readout_errors(channels: int, p01: float, p10: float) -> NDArray[np.float64]
     """q[r, s] of independent bit errors: p01 = P(record 1 | outcome 0), p10 = P(0 | outcome 1)."""
     one = np.array([[1 - p01, p10], [p01, 1 - p10]])
     return reduce(np.kron, [one] * channels)
-
-
-def with_noise(neuron: Neuron, noise: Noise) -> Neuron:
-    """The same neuron with noise."""
-    return replace(neuron, noise=noise)

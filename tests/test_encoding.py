@@ -12,8 +12,8 @@ from sqsnn import encoding
 from sqsnn.uniforms import draw_uniforms
 
 
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+def seeded(seed=0, device="cpu"):
+    return torch.Generator(device).manual_seed(seed)
 
 
 @pytest.fixture
@@ -28,10 +28,11 @@ def own_checks():
 # Uniforms
 
 
-def test_uniforms_in_two_halves_equal_one_pass():
-    whole = draw_uniforms(7, 3, 5, seeded(), torch.float64, "cpu")
-    generator = seeded()
-    halves = [draw_uniforms(steps, 3, 5, generator, torch.float64, "cpu") for steps in (3, 4)]
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_uniforms_in_two_halves_equal_one_pass(device):
+    whole = draw_uniforms(7, 3, 5, seeded(device=device), torch.float64, device)
+    generator = seeded(device=device)
+    halves = [draw_uniforms(steps, 3, 5, generator, torch.float64, device) for steps in (3, 4)]
     assert whole.shape == (7, 3, 5)
     assert torch.equal(torch.cat(halves), whole)
 

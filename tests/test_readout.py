@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sqsnn import readout
+from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 
 
@@ -120,6 +121,19 @@ def test_cross_entropy_pulls_the_true_class_up_and_the_others_down(on, field):
     true = torch.nn.functional.one_hot(labels, 3)[None, :, :, None].bool().expand_as(gradient)
     assert torch.all(gradient[true] < 0)
     assert torch.all(gradient[~true] > 0)
+
+
+@pytest.mark.parametrize("on", ["probability", "count"])
+def test_cross_entropy_reaches_every_weight_that_a_spike_passed(on):
+    generator = torch.Generator().manual_seed(0)
+    network = SpikingNetwork([6, 5, 3], generator=generator, dtype=torch.float64)
+    spikes = torch.ones(4, 8, 6, 1, dtype=torch.float64)
+    hidden, output = network(spikes, generator=generator).layers
+    readout.cross_entropy(output, torch.arange(8) % 3, on=on).backward()
+    for synapses, arriving in zip(network.synapses, (spikes, hidden.spikes), strict=True):
+        fired = arriving.sum(dim=(0, 1, 3)) > 0
+        assert fired.sum() >= 4
+        assert torch.all(synapses.weight.grad[..., fired] != 0)
 
 
 @pytest.mark.parametrize("certain", [0.0, 1.0])

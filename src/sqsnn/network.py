@@ -6,7 +6,7 @@ in and returned, and its random numbers come from outside.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.synapses import Synapses
-from sqsnn.uniforms import draw_uniforms
 
 PopulationFactory = Callable[..., Population]
 
@@ -92,7 +91,7 @@ class SpikingNetwork(nn.Module):
             spikes: `(T, B, P, N)`, or `(T, B, P, 1)`, which feeds all channels.
             state: The state of an earlier run, to go on from; None starts afresh.
             generator: Draws the uniforms; T1 and then T2 steps draw what T1 + T2 steps draw.
-            uniforms: One `(T, B, H)` a layer, to replay a run.
+            uniforms: What `draw_uniforms` returned, one `(T, B, H)` a layer, to replay a run.
             keep_memory: Also record the memory states.
 
         Raises:
@@ -127,13 +126,13 @@ class SpikingNetwork(nn.Module):
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """The random numbers of a run, one `(T, B, H)` a layer: time outermost, then layer."""
-        like = next(self.parameters())
+        """The random numbers of a run, one `(T, B, H)` a layer: time outermost, then layer.
+
+        A layer whose neurons take more than one number a step has `(T, B, *uniforms_shape)`.
+        """
+        populations = cast(Sequence[Population], self.populations)
         drawn = [
-            [
-                draw_uniforms(1, batch, size, generator, like.dtype, like.device)
-                for size in self.sizes[1:]
-            ]
+            [population.draw_uniforms(1, batch, generator) for population in populations]
             for _ in range(steps)
         ]
         return tuple(torch.cat(layer) for layer in zip(*drawn, strict=True))

@@ -89,8 +89,7 @@ def predict(
     if readout != "probability":
         steps, _, _, channels = record.spikes.shape
         # In float64, because beside a count of hundreds float32 has no digits left for the tie.
-        tie_break = probability(record).detach().double() / (steps * channels + 1)
-        scores = scores.double() + tie_break
+        scores = scores.double() + probability(record).detach() / (steps * channels + 1)
     return scores.argmax(dim=1)
 
 

@@ -26,6 +26,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     help_epilogue="Start with: sqsnn train digits",
     suppress_keyboard_interrupt=False,
+    result_action="return_value",
 )
 app.command(train)
 app.command(evaluate)
@@ -35,7 +36,7 @@ app.command(datasets)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    Exit codes: 0 done, 2 something in the call, the settings or the files is wrong, 130 interrupted.
+    Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
 
     Args:
         arguments: what was typed after `sqsnn`; None for the arguments of this process.

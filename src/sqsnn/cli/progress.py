@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sqsnn.training.config import RunConfig
+from sqsnn.training.run import Watcher
 from sqsnn.training.run_folder import RunFolder
 from sqsnn.training.trainer import Epoch, Step
 
 
-class Screen:
-    """Shows how a run goes; a `Watcher` of `sqsnn.training.run`.
+class Screen(Watcher):
+    """Shows how a run goes.
 
     The bar appears on terminals only. Elsewhere there is one line an epoch.
     """
@@ -75,6 +76,11 @@ class Screen:
                 f"compiling: the first step took {timing.first_step:.1f} s, "
                 f"a later one {timing.later_step:.3f} s"
             )
+
+    def finish(self, epoch: int) -> None:
+        """Take the bar away and say what comes."""
+        self.close()
+        self.say(f"Testing the weights of epoch {epoch}, the best on validation; drawing pictures")
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""

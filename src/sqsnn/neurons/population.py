@@ -5,6 +5,7 @@ Its random numbers are a generator or the uniforms themselves; given the same un
 it emits the same spikes, bit for bit.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Population(nn.Module, ABC):
         self,
         currents: Float[Tensor, "T B H N"],
         state: Any,
-        uniforms: Float[Tensor, "T B H"] | None,
+        uniforms: Float[Tensor, "T B H *numbers"] | None,
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
@@ -57,6 +58,19 @@ class Population(nn.Module, ABC):
     @abstractmethod
     def parameter_like(self) -> Tensor:
         """A tensor of the population's device and dtype."""
+
+    @property
+    def uniforms_shape(self) -> tuple[int, ...]:
+        """The shape of one step's random numbers of a sample: `(H,)`, one a neuron."""
+        return (self.size,)
+
+    def draw_uniforms(
+        self, steps: int, batch: int, generator: torch.Generator
+    ) -> Float[Tensor, "T B H *numbers"]:
+        """The random numbers of T steps, `(T, B, *uniforms_shape)`, drawn step by step."""
+        shape, like = self.uniforms_shape, self.parameter_like
+        drawn = draw_uniforms(steps, batch, math.prod(shape), generator, like.dtype, like.device)
+        return drawn.unflatten(-1, shape)
 
     def forward(
         self,
@@ -74,7 +88,8 @@ class Population(nn.Module, ABC):
             currents: `(T, B, H, N)`.
             state: What an earlier call returned; None starts afresh.
             generator: Draws the uniforms, step by step.
-            uniforms: `(T, B, H)` in [0, 1), one a neuron and step.
+            uniforms: `(T, B, H)` in [0, 1), one a neuron and step; of a population that takes more
+                than one, `(T, B, *uniforms_shape)`.
             observed: `(T, B, H, N)` in {0, 1}: nothing is drawn, these spikes are scored.
             keep_memory: Also record the memory states.
 
@@ -84,17 +99,15 @@ class Population(nn.Module, ABC):
         """
         steps, batch = self._check(currents, generator, uniforms, observed)
         if generator is not None:
-            uniforms = draw_uniforms(
-                steps, batch, self.size, generator, currents.dtype, currents.device
-            )
+            uniforms = self.draw_uniforms(steps, batch, generator)
         return self.evolve(currents, state, uniforms, observed, keep_memory)
 
     def step(
-        self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H"]
+        self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H *numbers"]
     ) -> tuple[Record, Any]:
         """One time step: the record without its time dimension, and the new state."""
         check_shape("currents", currents, ("batch", self.size, self.channels))
-        check_shape("uniforms", uniforms, (len(currents), self.size))
+        check_shape("uniforms", uniforms, (len(currents), *self.uniforms_shape))
         record, state = self(currents[None], state, uniforms=uniforms[None])
         return Record(*(None if field is None else field[0] for field in record)), state
 
@@ -126,7 +139,7 @@ class Population(nn.Module, ABC):
             )
         check_finite("currents", currents)
         if uniforms is not None:
-            check_shape("uniforms", uniforms, (steps, batch, self.size))
+            check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
             _check_unit_interval(uniforms)
         if observed is not None:
             check_shape("observed", observed, (steps, batch, self.size, self.channels))

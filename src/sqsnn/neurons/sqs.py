@@ -10,7 +10,7 @@ Source: Chen, Rajendran, Simeone, arXiv:2506.21324; circuits in `quantum/circuit
 
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
@@ -20,13 +20,18 @@ from sqsnn.checks import check_same_device, check_shape
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
-from sqsnn.quantum import circuits, trajectory
+from sqsnn.quantum import circuits, noisy_instrument, noisy_trajectory, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit
+from sqsnn.quantum.noise import Noise
+from sqsnn.quantum.trajectory import Trajectory
+
+NoiseSimulation = Literal["density_matrix", "trajectories"]
 
 
 class SQSState(NamedTuple):
-    """The memory qubits: `(B, H, 2**M)`, complex, laboratory frame."""
+    """The memory qubits, complex, laboratory frame: `(B, H, 2**M)`, or density matrices
+    `(B, H, 2**M, 2**M)` where noise is simulated with them."""
 
     memory: Tensor
 
@@ -44,6 +49,11 @@ class SQSNeurons(Population):
         surrogate: d(spike)/d(marginal probability) in the backward pass.
         encoding_slope: Slope of the encoding where a current is negative.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse.
+        noise: Rates of imperfect gates, idling and readout; None for a perfect device.
+        noise_simulation: "density_matrix" gives exact probabilities, likelihoods and gradients, for
+            N + M up to 4. "trajectories" samples the noise for any N and M, without gradients (run
+            it under torch.no_grad()): `record.probability` is then given this sample's noise and
+            not only its past spikes, and `record.log_likelihood` is NaN.
         compile: Run the time steps through torch.compile (real circuits; needs a C++ compiler).
         generator: Draws the initial values; None starts from a generator seeded with 0.
         dtype: torch.float32 or torch.float64.
@@ -64,6 +74,8 @@ class SQSNeurons(Population):
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
         through_collapse: bool = False,
+        noise: Noise | None = None,
+        noise_simulation: NoiseSimulation = "density_matrix",
         compile: bool = False,
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
@@ -72,12 +84,17 @@ class SQSNeurons(Population):
         super().__init__(size, channels)
         surrogates.check_choice("surrogate", surrogate, SpikeSurrogate)
         surrogates.check_choice("encoding_slope", encoding_slope, EncodingSlope)
+        surrogates.check_choice("noise_simulation", noise_simulation, NoiseSimulation)
         self.circuit = circuits.get(circuit, channels, memory_qubits, **dict(circuit_options or {}))
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
         self.through_collapse = through_collapse
+        self.noise = noise
+        self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
+        if noise is not None:
+            self._check_noise(noise)
         generator = generator or torch.Generator().manual_seed(0)
         start = self.circuit.initial_parameters(size, generator)
         self.angles = nn.Parameter(start.to(device=device, dtype=dtype))  # (H, parameters)
@@ -91,34 +108,27 @@ class SQSNeurons(Population):
         """A tensor of the population's device and dtype."""
         return self.angles
 
+    @property
+    def uniforms_shape(self) -> tuple[int, ...]:
+        """`(H,)`; `(H, numbers)` for noise trajectories, which also draw noise and readout."""
+        if self.noise is None or self.noise_simulation == "density_matrix":
+            return (self.size,)
+        return self.size, noisy_trajectory.uniforms_per_step(self.circuit, self.noise)
+
     def evolve(
         self,
         currents: Float[Tensor, "T B H N"],
         state: SQSState | None,
-        uniforms: Float[Tensor, "T B H"] | None,
+        uniforms: Float[Tensor, "T B H *numbers"] | None,
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, SQSState]:
         """T steps of the instrument; see `Population.forward`."""
-        instrument = quantum.prepare(self.circuit, self.angles)
-        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
-        result = trajectory.run(
-            instrument,
-            self._enter(instrument, state, currents),
-            self.encoding_angles(currents),
-            uniforms=uniforms,
-            observed=observed,
-            through_collapse=surrogate if self.through_collapse else None,
-            keep_history=keep_memory,
-            compile=self.compile_steps,
-        )
-        record = Record(
-            surrogate(result.bits, result.marginals),
-            result.marginals,
-            result.log_likelihood,
-            None if result.history is None else quantum.to_laboratory(instrument, result.history),
-        )
-        return record, SQSState(quantum.to_laboratory(instrument, result.memory))
+        run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
+        result = run(currents, state, uniforms, observed, keep_memory)
+        spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
+        record = Record(spikes, result.marginals, result.log_likelihood, result.history)
+        return record, SQSState(result.memory)
 
     def encoding_angles(self, currents: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """The angle of each rotation of the encoding in radians, `(*batch, H)` each."""
@@ -134,8 +144,17 @@ class SQSNeurons(Population):
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"]
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
-        """K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame."""
+        """K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
+
+        Raises:
+            ValueError: With noise, which leaves no single operator an outcome.
+        """
         check_shape("currents", currents, ("batch", self.size, self.channels))
+        if self.noise is not None:
+            raise ValueError(
+                "a neuron with noise has no single Kraus operator an outcome; take "
+                "kraus_operators of one with noise=None"
+            )
         instrument = quantum.prepare(self.circuit, self.angles)
         return quantum.kraus_operators(
             instrument, torch.stack(self.encoding_angles(currents), dim=-1)
@@ -144,26 +163,111 @@ class SQSNeurons(Population):
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
     ) -> Float[Tensor, "B H sequences"]:
-        """The exact law of all 2**(N T) spike sequences, step 1 the most significant digit."""
+        """The exact law of all 2**(N T) spike sequences, step 1 the most significant digit.
+
+        With noise it is that of the recorded spikes, by density matrices in both simulations.
+        """
         check_shape("currents", currents, ("steps", "batch", self.size, self.channels))
-        instrument = quantum.prepare(self.circuit, self.angles)
-        return quantum.sequence_probabilities(
-            instrument, torch.stack(self.encoding_angles(currents), dim=-1)
-        )
+        angles = torch.stack(self.encoding_angles(currents), dim=-1)
+        if self.noise is None:
+            return quantum.sequence_probabilities(
+                quantum.prepare(self.circuit, self.angles), angles
+            )
+        noisy = noisy_instrument.prepare(self.circuit, self.angles, self.noise)
+        return noisy_instrument.sequence_probabilities(noisy, angles, currents > 0)
 
     def extra_repr(self) -> str:
         """What `print(network)` shows."""
         return (
             f"{self.size}, channels={self.channels}, memory_qubits={self.memory_qubits}, "
             f"circuit={self.circuit.name!r}"
+            + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
 
-    def _enter(
-        self, instrument: quantum.Instrument, state: SQSState | None, currents: Tensor
-    ) -> Tensor:
+    def _run(
+        self,
+        currents: Tensor,
+        state: SQSState | None,
+        uniforms: Tensor | None,
+        observed: Tensor | None,
+        keep_memory: bool,
+    ) -> Trajectory:
+        """T noiseless steps; memory states in the laboratory frame."""
+        instrument = quantum.prepare(self.circuit, self.angles)
         if state is None:
-            return quantum.ground_state(instrument, currents.shape[1])
-        dim = 2**self.memory_qubits
-        check_shape("state.memory", state.memory, (currents.shape[1], self.size, dim))
+            memory = quantum.ground_state(instrument, currents.shape[1])
+        else:
+            self._check_state(state, currents, (2**self.memory_qubits,))
+            memory = quantum.from_laboratory(instrument, state.memory)
+        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
+        result = trajectory.run(
+            instrument,
+            memory,
+            self.encoding_angles(currents),
+            uniforms=uniforms,
+            observed=observed,
+            through_collapse=surrogate if self.through_collapse else None,
+            keep_history=keep_memory,
+            compile=self.compile_steps,
+        )
+        history = result.history
+        return result._replace(
+            memory=quantum.to_laboratory(instrument, result.memory),
+            history=None if history is None else quantum.to_laboratory(instrument, history),
+        )
+
+    def _run_noisy(
+        self,
+        noise: Noise,
+        currents: Tensor,
+        state: SQSState | None,
+        uniforms: Tensor | None,
+        observed: Tensor | None,
+        keep_memory: bool,
+    ) -> Trajectory:
+        """T noisy steps on density matrices, or on pure states with sampled noise."""
+        density = self.noise_simulation == "density_matrix"
+        shape = (2**self.memory_qubits,) * (2 if density else 1)
+        if state is None:
+            dtype, batch = currents.dtype.to_complex(), currents.shape[1]
+            memory = torch.zeros(batch, self.size, *shape, dtype=dtype, device=currents.device)
+            memory[(..., *(0 for _ in shape))] = 1  # |0><0| or |0>
+        else:
+            self._check_state(state, currents, shape)
+            memory = state.memory
+        angles, driven = self.encoding_angles(currents), currents > 0
+        if density:
+            return noisy_trajectory.run_density(
+                noisy_instrument.prepare(self.circuit, self.angles, noise),
+                memory,
+                angles,
+                driven,
+                uniforms=uniforms,
+                observed=observed,
+                keep_history=keep_memory,
+            )
+        if uniforms is None:
+            raise ValueError(
+                "observed spikes cannot be scored with noise_simulation='trajectories': the "
+                "likelihood given one sample of the noise is not the likelihood; use "
+                "noise_simulation='density_matrix'"
+            )
+        return noisy_trajectory.run_sampled(
+            self.circuit, self.angles, noise, memory, angles, driven, uniforms, keep_memory
+        )
+
+    def _check_state(self, state: SQSState, currents: Tensor, shape: tuple[int, ...]) -> None:
+        check_shape("state.memory", state.memory, (currents.shape[1], self.size, *shape))
         check_same_device(currents=currents, **{"state.memory": state.memory})
-        return quantum.from_laboratory(instrument, state.memory)
+
+    def _check_noise(self, noise: Noise) -> None:
+        if not isinstance(noise, Noise):
+            raise TypeError(f"noise must be a Noise or None, but is {noise!r}")
+        for name, value in {
+            "through_collapse": self.through_collapse,
+            "compile": self.compile_steps,
+        }.items():
+            if value:
+                raise ValueError(f"{name} is True, which works without noise only")
+        if self.noise_simulation == "density_matrix":
+            noisy_instrument.check_density_qubits(self.circuit)

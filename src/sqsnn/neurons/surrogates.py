@@ -19,7 +19,7 @@ SILENT_SCALE = 0.3  # current below zero at which the surrogate slope has fallen
 def spike(
     bits: Float[Tensor, "*shape"], probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
 ) -> Float[Tensor, "*shape"]:
-    """The sampled bits, with d(spike)/d(probability) = 1 (straight_through) or p (1 - p) (sigmoid)."""
+    """The sampled bits; d(spike)/d(p) is 1 (straight_through) or p (1 - p) (sigmoid)."""
     return _Spike.apply(bits, probability, surrogate == "sigmoid")
 
 
@@ -62,11 +62,11 @@ class _ExponentialSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, currents: Tensor) -> Tensor:
         ctx.save_for_backward(currents)
-        return math.pi * currents.clamp_min(0.0)
+        return currents.clamp_min(0.0).mul_(math.pi)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (currents,) = ctx.saved_tensors
         # exp(0) = 1 is the slope of the positive side, so one clamp serves both.
-        slope = (currents.clamp_max(0.0) * (1 / SILENT_SCALE)).exp()
-        return (math.pi * gradient) * slope
+        slope = currents.clamp_max(0.0).div_(SILENT_SCALE).exp_()
+        return slope.mul_(gradient).mul_(math.pi)

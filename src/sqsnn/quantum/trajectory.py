@@ -6,8 +6,8 @@ deterministic function. Two ways compute the same law:
 * `unrolled`: small real circuits, amplitude by amplitude with the adjoint written by hand;
 * `dense`: every circuit, batched matrix products differentiated by autograd.
 
-The choice follows from the circuit alone (and `through_collapse`, which only `dense` knows). Spikes themselves carry no gradient here; a
-surrogate is put on them by the caller (`neurons/surrogates.py`).
+The choice follows from the circuit (and from `through_collapse`, which only `dense` knows). Spikes
+carry no gradient here; the caller puts a surrogate on them (`neurons/surrogates.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from sqsnn.checks import require_compiler
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
+from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.instrument import Instrument
 
 # Surrogate spikes (bits, marginals) -> spikes with a gradient, for `through_collapse`.
@@ -98,7 +99,7 @@ def run(
 class _Plan(NamedTuple):
     layout: unrolled.Layout
     keep_history: bool
-    forward: Callable[..., tuple[unrolled.Measured, unrolled.Saved]]
+    forward: Callable[..., unrolled.Saved]
     backward: Callable[..., unrolled.Adjoints]
 
 
@@ -134,11 +135,13 @@ class _Unrolled(torch.autograd.Function):
         tail_rows = _elements(tail[0]) if tail else None
         state = [amplitude.contiguous() for amplitude in memory.unbind(-1)]
 
-        needs_grad = any(ctx.needs_input_grad)
-        measured: list[unrolled.Measured] = []
         saved: list[unrolled.Saved] = []
+        shape = (*angles[0].shape, layout.channels)
+        bits, marginals = body.new_empty(shape), body.new_empty(shape)
+        log_likelihood = body.new_empty(shape[:-1])
+        history = body.new_empty(*shape[:-1], layout.dim) if plan.keep_history else None
         for t in range(len(angles[0])):
-            result, trace = plan.forward(
+            trace = plan.forward(
                 layout,
                 rows,
                 tail_rows,
@@ -146,34 +149,30 @@ class _Unrolled(torch.autograd.Function):
                 [angle[t] for angle in angles],
                 source["uniforms"][t] if "uniforms" in source else None,
                 list(source["observed"][t].unbind(-1)) if "observed" in source else None,
+                _views(bits, marginals, log_likelihood, t),
             )
-            state = result.memory
-            measured.append(result)
-            if needs_grad:
+            state = trace.after
+            if history is not None:
+                _fill(history[t], state)
+            if any(ctx.needs_input_grad):
                 saved.append(trace)
         ctx.plan, ctx.saved, ctx.rows, ctx.tail_rows = plan, saved, rows, tail_rows
+        ctx.save_for_backward(bits, body, *tail)
         ctx.set_materialize_grads(False)
-        bits = torch.stack([_join(step.bits) for step in measured])
         ctx.mark_non_differentiable(bits)
-        results = (
-            bits,
-            torch.stack([_join(step.marginals) for step in measured]),
-            torch.stack([step.log_likelihood for step in measured]),
-            _join(state),
-        )
-        if plan.keep_history:
-            results += (torch.stack([_join(step.memory) for step in measured]),)
-        return results
+        final = _fill(torch.empty_like(memory), state)
+        return bits, marginals, log_likelihood, final, *([] if history is None else [history])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         plan, layout = ctx.plan, ctx.plan.layout
         _, marginals, log_likelihood, final, *history = gradients
-        state = _zeros_like(ctx.saved[-1].memory) if final is None else list(final.unbind(-1))
-        angles: list[list[Tensor]] = []
-        body: list[Tensor] = []
-        tail: list[Tensor] = []
+        state = _zeros_like(ctx.saved[-1].after) if final is None else list(final.unbind(-1))
+        bits, body, *tail = ctx.saved_tensors
+        turned: list[Tensor] = []
+        body_planes = [torch.zeros_like(state[0]) for _ in layout.body_planes]
+        tail_planes = [torch.zeros_like(state[0]) for _ in layout.tail_planes]
         for t in reversed(range(len(ctx.saved))):
             if history and history[0] is not None:
                 state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
@@ -182,22 +181,25 @@ class _Unrolled(torch.autograd.Function):
                 ctx.rows,
                 ctx.tail_rows,
                 ctx.saved[t],
+                list(bits[t].unbind(-1)),
                 state,
                 None if marginals is None else list(marginals[t].unbind(-1)),
                 None if log_likelihood is None else log_likelihood[t],
+                body_planes,
+                tail_planes,
             )
             state = adjoints.memory
-            angles.append(adjoints.angles)
-            body = _accumulate(body, adjoints.body)
-            tail = _accumulate(tail, adjoints.tail)
-        by_rotation = zip(*reversed(angles), strict=True)
+            if not turned:
+                turned = [g.new_empty(len(ctx.saved), *g.shape) for g in adjoints.angles]
+            for angle, gradient in zip(turned, adjoints.angles, strict=True):
+                angle[t] = gradient
         return (
             None,
             None,
-            torch.stack(state, dim=-1),
-            _scatter(body, layout.body),
-            *(torch.stack(steps) for steps in by_rotation),
-            *([_scatter(tail, layout.tail)] if layout.tail else []),
+            torch.stack(state, dim=-1) if ctx.needs_input_grad[2] else None,
+            _in_planes(body_planes, layout.body_planes, body),
+            *turned,
+            *(_in_planes(tail_planes, layout.tail_planes, matrix) for matrix in tail),
         )
 
 
@@ -206,24 +208,31 @@ def _elements(matrix: Tensor) -> list[list[Tensor]]:
     return [list(row.unbind(0)) for row in matrix.permute(1, 2, 0).contiguous().unbind(0)]
 
 
-def _join(channels: list[Tensor]) -> Tensor:
-    return channels[0].unsqueeze(-1) if len(channels) == 1 else torch.stack(channels, dim=-1)
+def _views(bits: Tensor, marginals: Tensor, log_likelihood: Tensor, t: int) -> unrolled.Measured:
+    return unrolled.Measured(
+        list(bits[t].unbind(-1)), list(marginals[t].unbind(-1)), log_likelihood[t]
+    )
+
+
+def _fill(target: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """Write parts along the last dimension; several times faster than stacking them."""
+    for index, part in enumerate(parts):
+        target[..., index] = part
+    return target
 
 
 def _zeros_like(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(tensor) for tensor in tensors]
 
 
-def _accumulate(total: list[Tensor], step: list[Tensor]) -> list[Tensor]:
-    return [a.add_(b) for a, b in zip(total, step, strict=True)] if total else step
-
-
-def _scatter(elements: list[Tensor], nonzero: tuple[tuple[bool, ...], ...]) -> Tensor:
-    """Put the gradients of the non-zero elements back into `(neurons, D, D)`."""
-    values = iter(elements)
-    zero = torch.zeros_like(elements[0])
-    rows = [torch.stack([next(values) if keep else zero for keep in row], -1) for row in nonzero]
-    return torch.stack(rows, dim=-2)
+def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix: Tensor) -> Tensor:
+    """The gradient A~ V with respect to an orthogonal matrix V, `(neurons, D, D)`."""
+    antisymmetric = torch.zeros_like(matrix)
+    for gradient, (i, j) in zip(turning, planes, strict=True):
+        summed = gradient.sum(0) / 2
+        antisymmetric[:, i, j] = summed
+        antisymmetric[:, j, i] = -summed
+    return antisymmetric @ matrix
 
 
 # --- dense ----------------------------------------------------------------------------------------
@@ -282,7 +291,6 @@ def dense_step(
         outcomes = quantum.choose(weights.detach(), uniforms)
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
     bits = table[outcomes].to(weights.dtype)
-    # c_{s} of the outcome 10...0 is the first channel's marginal, so that N = 1 compares u with it.
     marginals = (weights @ table.to(weights.dtype)) / weights.sum(-1, keepdim=True)
     likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
     # An observed event of probability 0: log-likelihood -inf, memory 0 from there on, never NaN.
@@ -291,8 +299,8 @@ def dense_step(
     if through_collapse is None:
         chosen = psi.gather(-2, outcomes[..., None, None].expand(*outcomes.shape, 1, psi.shape[-1]))
         return bits, marginals, log_likelihood, quantum.normalised(chosen.squeeze(-2), likelihood)
-    # m' = sum_s' prod_n [s_n if s'_n = 1 else 1 - s_n] psi_s' / sqrt(p_s'), branches with p = 0 left
-    # out. The value is the measured branch; the gradient also runs through the own spikes s.
+    # m' = sum_s' prod_n [s_n if s'_n = 1 else 1 - s_n] psi_s' / sqrt(p_s') over branches with
+    # p > 0: the value is the measured branch, the gradient also runs through the own spikes s.
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
     share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
     states = quantum.normalised(psi, weights)

@@ -6,12 +6,18 @@ Both functions are pure and free of autograd, so that torch.compile fuses each i
 
     x = u(phi) (x) R(phi) m,   psi = V' x,   q_s = |psi_s|^2,   m' = W psi_s / sqrt(q_s)
 
-The adjoint of the collapse, for the measured s and with r = 1 / sqrt(q_s), y = psi_s r:
-    psi_s~ = r (y~ - (y~ . y) y + 2 l~ y) + 2 p_s~ psi_s,   l = log q_s, p_s~ by the marginals.
+Adjoint, with g~ the gradient with respect to g, r = 1 / sqrt(q_s) and s the measured outcome:
+
+    psi_s~ = r W^T (m'~ - (m'~ . m') m' + 2 l~ m') + 2 p_s~ psi_s      l = log q_s
+
+and the gradient with respect to an orthogonal matrix V = V' or W is projected on the directions in
+which it can move, dV = A V with A antisymmetric: only A~_ij = (psi_i~ psi_j - psi_j~ psi_i) / 2 is
+summed, over half as many planes (i, j) as V has elements.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +38,7 @@ class Layout(NamedTuple):
     channels: N.
     dim: 2**M.
     body, tail: Which elements of V' and W can be non-zero; tail is None without W.
+    body_planes, tail_planes: The pairs (i, j), i < j, in whose planes V' and W can turn.
     turned: The memory qubits that the encoding rotates, as strides in the memory index.
     """
 
@@ -39,28 +46,27 @@ class Layout(NamedTuple):
     dim: int
     body: tuple[tuple[bool, ...], ...]
     tail: tuple[tuple[bool, ...], ...] | None
+    body_planes: tuple[tuple[int, int], ...]
+    tail_planes: tuple[tuple[int, int], ...]
     turned: tuple[int, ...]
 
 
-class Saved(NamedTuple):
-    """What one step leaves for its adjoint."""
-
-    cosines: list[Tensor]  # cos(angle / 2) of each encoding rotation
-    sines: list[Tensor]
-    memory: Amplitudes  # before the step
-    psi: Amplitudes  # all branches, 2**N * 2**M
-    reached: list[Tensor]  # for s = 1.., 1 where the outcome is >= s, else 0
-    collapsed: Amplitudes  # y = psi_s / sqrt(q_s), before W
-    inverse_norm: Tensor  # r
-
-
 class Measured(NamedTuple):
-    """What one step yields."""
+    """What one step yields; `forward` writes into the tensors of the caller."""
 
     bits: list[Tensor]  # a channel each
     marginals: list[Tensor]  # a channel each
     log_likelihood: Tensor  # log q_s of the measured outcome
-    memory: Amplitudes
+
+
+class Saved(NamedTuple):
+    """What one step leaves for its adjoint, which computes the rest again."""
+
+    cosines: list[Tensor]  # cos(angle / 2) of each encoding rotation
+    sines: list[Tensor]
+    before: Amplitudes  # the memory
+    inverse_norm: Tensor  # r
+    after: Amplitudes  # the memory
 
 
 class Adjoints(NamedTuple):
@@ -68,8 +74,6 @@ class Adjoints(NamedTuple):
 
     memory: Amplitudes
     angles: list[Tensor]
-    body: list[Tensor]  # one `(neurons,)` a non-zero element, row by row
-    tail: list[Tensor]
 
 
 @cache
@@ -81,6 +85,7 @@ def layout(circuit: Circuit) -> Layout | None:
     elements = pattern(body, circuit.qubits)
     if elements.sum() > MAX_ELEMENTS:
         return None
+    inner = pattern(tail, circuit.memory_qubits)
     turned = tuple(
         2 ** (circuit.qubits - 1 - rotation.qubit)
         for rotation in circuit.encoding
@@ -90,7 +95,9 @@ def layout(circuit: Circuit) -> Layout | None:
         circuit.channels,
         2**circuit.memory_qubits,
         _nested(elements),
-        _nested(pattern(tail, circuit.memory_qubits)) if tail else None,
+        _nested(inner) if tail else None,
+        _planes(elements),
+        _planes(inner) if tail else (),
         turned,
     )
 
@@ -103,7 +110,8 @@ def forward(
     angles: list[Tensor],
     uniforms: Tensor | None,
     observed: list[Tensor] | None,
-) -> tuple[Measured, Saved]:
+    out: Measured,
+) -> Saved:
     """One step: rotate, evolve, measure (or take the observed bits), collapse.
 
     Args:
@@ -114,47 +122,37 @@ def forward(
         angles: One tensor `(batch, neurons)` a rotation: channels first, then memory qubits.
         uniforms: `(batch, neurons)`, or None where `observed` is given.
         observed: The bits of each channel, `(batch, neurons)`, or None.
+        out: Where the results go.
     """
     channels, dim = shape.channels, shape.dim
     halves = [angle * 0.5 for angle in angles]
     cosines, sines = [half.cos() for half in halves], [half.sin() for half in halves]
-    x = memory
-    for rotation, stride in enumerate(shape.turned, start=channels):
-        x = _rotate(x, stride, cosines[rotation], sines[rotation])
-    for c, s in zip(reversed(cosines[:channels]), reversed(sines[:channels]), strict=True):
-        x = [c * a for a in x] + [s * a for a in x]
-    psi = _multiply(body, shape.body, x)
+    psi = _multiply(body, shape.body, _registers(shape, memory, cosines, sines)[-1])
     branches = [psi[start : start + dim] for start in range(0, len(psi), dim)]
     weights = [_dot(branch, branch) for branch in branches]
 
-    totals = weights[-1:]  # sums from the highest outcome downward
+    reached = weights[-1:]  # weight of all outcomes >= s
     for weight in reversed(weights[:-1]):
-        totals = [weight + totals[0], *totals]
-    marginals = [
-        _sum([w for s, w in enumerate(weights) if _bit(s, n, channels)]) / totals[0]
-        for n in range(channels)
-    ]
+        reached = [weight + reached[0], *reached]
+    marginals = [_sum(_firing(weights, n, channels)) / reached[0] for n in range(channels)]
     if observed is None:
         # For N = 1 the edge is the marginal itself: a spike iff u < p(1), to the last bit.
-        edges = marginals if channels == 1 else [total / totals[0] for total in totals[1:]]
-        conditions = [uniforms < edge for edge in edges]
+        edges = marginals if channels == 1 else [weight / reached[0] for weight in reached[1:]]
+        above = [(uniforms < edge).to(edge.dtype) for edge in edges]
+        picked = [1 - above[0], *(low - high for low, high in pairwise(above)), above[-1]]
     else:
-        index = _sum([bit * 2 ** (channels - 1 - n) for n, bit in enumerate(observed)])
-        conditions = [index >= s for s in range(1, len(weights))]
-    chosen, weight = branches[0], weights[0]
-    for s, condition in enumerate(conditions, start=1):
-        chosen = [
-            torch.where(condition, new, old) for new, old in zip(branches[s], chosen, strict=True)
-        ]
-        weight = torch.where(condition, weights[s], weight)
-    reached = [condition.to(weight.dtype) for condition in conditions]
+        picked = [_indicator(outcome, observed) for outcome in range(len(weights))]
 
     # An observed event of probability 0 leaves the memory at 0, and never NaN.
+    weight = _dot(picked, weights)
     inverse_norm = weight.clamp_min(torch.finfo(weight.dtype).tiny).rsqrt()
-    collapsed = [inverse_norm * amplitude for amplitude in chosen]
+    collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
-    measured = Measured(_bits(reached, channels), marginals, weight.log(), after)
-    return measured, Saved(cosines, sines, memory, psi, reached, collapsed, inverse_norm)
+    for n in range(channels):
+        out.bits[n].copy_(_sum(_firing(picked, n, channels)))
+        out.marginals[n].copy_(marginals[n])
+    out.log_likelihood.copy_(weight.log())
+    return Saved(cosines, sines, memory, inverse_norm, after)
 
 
 def backward(
@@ -162,9 +160,12 @@ def backward(
     body: Matrix,
     tail: Matrix | None,
     saved: Saved,
+    bits: list[Tensor],
     memory: Amplitudes,
     marginals: list[Tensor] | None,
     log_likelihood: Tensor | None,
+    body_planes: list[Tensor],
+    tail_planes: list[Tensor],
 ) -> Adjoints:
     """The adjoint of `forward`, given the gradients with respect to what it measured.
 
@@ -173,69 +174,69 @@ def backward(
         body: Elements of V'.
         tail: Elements of W, or None.
         saved: From `forward`.
+        bits: What was measured.
         memory: Gradient with respect to the memory after the step.
         marginals: Gradient with respect to each channel's marginal, or None.
         log_likelihood: Gradient with respect to the log-likelihood of the outcome, or None.
+        body_planes: One `(batch, neurons)` a plane in which V' turns; 2 A~_ij is added to them. (To
+            sum over the batch at every step would cost more than all the rest.)
+        tail_planes: The same for W.
     """
-    channels, dim, y = shape.channels, shape.dim, saved.collapsed
-    tail_gradient: list[Tensor] = []
-    if tail is not None:
-        tail_gradient = _outer(memory, y, shape.tail)
-        memory = _multiply_transposed(tail, shape.tail, memory)
-
-    radial = _dot(memory, y)
+    channels, after = shape.channels, saved.after
+    radial = _dot(memory, after)
     if log_likelihood is not None:
         radial = radial - 2 * log_likelihood
-    chosen = [
-        torch.addcmul(gradient, radial, a, value=-1) * saved.inverse_norm
-        for gradient, a in zip(memory, y, strict=True)
+    memory = [
+        torch.addcmul(gradient, radial, a, value=-1)
+        for gradient, a in zip(memory, after, strict=True)
     ]
-    psi = _branch_gradients(chosen, saved, marginals, channels)
+    _add_turning(tail_planes, shape.tail_planes, memory, after)
+    if tail is not None:
+        memory = _multiply_transposed(tail, shape.tail, memory)
+    chosen = [gradient * saved.inverse_norm for gradient in memory]
 
-    registers = [saved.memory]  # the register after each encoding rotation, memory qubits first
-    for rotation, stride in enumerate(shape.turned, start=channels):
-        c, s = saved.cosines[rotation], saved.sines[rotation]
-        registers.append(_rotate(registers[-1], stride, c, s))
-    for channel in reversed(range(channels)):
-        c, s = saved.cosines[channel], saved.sines[channel]
-        registers.append([c * a for a in registers[-1]] + [s * a for a in registers[-1]])
-    body_gradient = _outer(psi, registers.pop(), shape.body)
+    registers = _registers(shape, saved.before, saved.cosines, saved.sines)
+    amplitudes = _multiply(body, shape.body, registers.pop())
+    psi: Amplitudes = []
+    for outcome in range(2**channels):
+        picked = _indicator(outcome, bits)
+        branch = [picked * gradient for gradient in chosen]
+        if marginals is not None and outcome > 0:
+            firing = _sum([g for n, g in enumerate(marginals) if _bit(outcome, n, channels)])
+            for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
+                gradient.addcmul_(firing, amplitude, value=2)
+        psi += branch
+    _add_turning(body_planes, shape.body_planes, psi, amplitudes)
     x = _multiply_transposed(body, shape.body, psi)
 
     angles: list[Tensor] = []
     for channel in range(channels):
         c, s = saved.cosines[channel], saved.sines[channel]
         before, zero, one = registers.pop(), x[: len(x) // 2], x[len(x) // 2 :]
-        angles.append(0.5 * torch.addcmul(c * _dot(one, before), s, _dot(zero, before), value=-1))
-        x = [torch.addcmul(c * low, s, high) for low, high in zip(zero, one, strict=True)]
+        turning = (c * _dot(one, before)).addcmul_(s, _dot(zero, before), value=-1)
+        angles.append(turning.mul_(0.5))
+        x = [(c * low).addcmul_(s, high) for low, high in zip(zero, one, strict=True)]
     turned: list[Tensor] = []
     for position in reversed(range(len(shape.turned))):
         stride = shape.turned[position]
         c, s = saved.cosines[channels + position], saved.sines[channels + position]
         x = _rotate(x, stride, c, -s)  # the transpose; generator and rotation commute
-        turned.append(0.5 * _generator(x, registers.pop(), stride))
-    return Adjoints(x, angles + turned[::-1], body_gradient, tail_gradient)
+        turned.append(_turning(x, registers.pop(), stride))
+    return Adjoints(x, angles + turned[::-1])
 
 
-def _branch_gradients(
-    chosen: Amplitudes, saved: Saved, marginals: list[Tensor] | None, channels: int
-) -> Amplitudes:
-    """Gradients of all branches: through the collapse for the measured one, through the marginals
-    for each in which some channel fires."""
-    dim = len(chosen)
-    parts = [chosen] + [[r * gradient for gradient in chosen] for r in saved.reached]
-    psi: Amplitudes = []
-    for s, part in enumerate(parts):
-        if s + 1 < len(parts):
-            part = [low - high for low, high in zip(part, parts[s + 1], strict=True)]
-        if marginals is not None and s > 0:
-            firing = _sum([g for n, g in enumerate(marginals) if _bit(s, n, channels)])
-            amplitudes = saved.psi[s * dim : (s + 1) * dim]
-            part = [
-                torch.addcmul(g, firing, a, value=2) for g, a in zip(part, amplitudes, strict=True)
-            ]
-        psi += part
-    return psi
+def _registers(
+    shape: Layout, memory: Amplitudes, cosines: list[Tensor], sines: list[Tensor]
+) -> list[Amplitudes]:
+    """The register before the encoding and after each of its rotations, memory qubits first, then
+    the channels from the least significant to the most."""
+    registers = [memory]
+    for rotation, stride in enumerate(shape.turned, start=shape.channels):
+        registers.append(_rotate(registers[-1], stride, cosines[rotation], sines[rotation]))
+    for channel in reversed(range(shape.channels)):
+        c, s = cosines[channel], sines[channel]
+        registers.append([c * a for a in registers[-1]] + [s * a for a in registers[-1]])
+    return registers
 
 
 def _multiply(matrix: Matrix, nonzero: tuple[tuple[bool, ...], ...], x: Amplitudes) -> Amplitudes:
@@ -251,21 +252,21 @@ def _multiply_transposed(
     return _multiply(list(zip(*matrix, strict=True)), tuple(zip(*nonzero, strict=True)), y)
 
 
-def _outer(rows: Amplitudes, columns: Amplitudes, nonzero: tuple[tuple[bool, ...], ...]) -> list:
-    """Sums over the batch of row * column for each non-zero element."""
-    return [
-        (row * column).sum(0)
-        for row, keeps in zip(rows, nonzero, strict=True)
-        for column, keep in zip(columns, keeps, strict=True)
-        if keep
-    ]
+def _add_turning(
+    totals: list[Tensor],
+    planes: tuple[tuple[int, int], ...],
+    gradient: Amplitudes,
+    vector: Amplitudes,
+) -> None:
+    for total, (i, j) in zip(totals, planes, strict=True):
+        total.addcmul_(gradient[i], vector[j]).addcmul_(gradient[j], vector[i], value=-1)
 
 
 def _inner(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
     first, *rest = pairs
     total = first[0] * first[1]
     for element, amplitude in rest:
-        total = torch.addcmul(total, element, amplitude)
+        total.addcmul_(element, amplitude)
     return total
 
 
@@ -276,28 +277,41 @@ def _dot(left: Amplitudes, right: Amplitudes) -> Tensor:
 def _rotate(x: Amplitudes, stride: int, c: Tensor, s: Tensor) -> Amplitudes:
     """RY on one memory qubit: (a0, a1) -> (c a0 - s a1, s a0 + c a1)."""
     return [
-        torch.addcmul(c * a, s, x[i ^ stride], value=1 if i & stride else -1)
-        for i, a in enumerate(x)
+        (c * a).addcmul_(s, x[i ^ stride], value=1 if i & stride else -1) for i, a in enumerate(x)
     ]
 
 
-def _generator(gradient: Amplitudes, x: Amplitudes, stride: int) -> Tensor:
-    """gradient . G x with G = [[0, -1], [1, 0]] on one memory qubit."""
-    terms = [(g, x[i ^ stride] if i & stride else -x[i ^ stride]) for i, g in enumerate(gradient)]
-    return _inner(terms)
+def _turning(gradient: Amplitudes, x: Amplitudes, stride: int) -> Tensor:
+    """Gradient with respect to the angle of RY on one memory qubit, before or after it."""
+    ones = [i for i in range(len(x)) if i & stride]
+    total = _dot([gradient[i] for i in ones], [x[i ^ stride] for i in ones])
+    for i in ones:
+        total.addcmul_(gradient[i ^ stride], x[i], value=-1)
+    return total.mul_(0.5)
 
 
-def _bits(reached: list[Tensor], channels: int) -> list[Tensor]:
-    """Bit n is 1 between each odd and even multiple of 2**(N-1-n) that the outcome has reached."""
-    bits = []
-    for n in range(channels):
-        step = 2 ** (channels - 1 - n)
-        edges = [reached[s - 1] for s in range(step, 2**channels, step)]
-        total = edges[0]
-        for sign, edge in enumerate(edges[1:]):
-            total = total + edge if sign % 2 else total - edge
-        bits.append(total)
-    return bits
+def _indicator(outcome: int, bits: list[Tensor]) -> Tensor:
+    """1 where the bits are those of the outcome, else 0."""
+    factors = [bit if _bit(outcome, n, len(bits)) else 1 - bit for n, bit in enumerate(bits)]
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    return product
+
+
+def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
+    """What belongs to the outcomes in which a channel fires."""
+    return [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels)]
+
+
+def _planes(elements: np.ndarray) -> tuple[tuple[int, int], ...]:
+    shares_a_column = elements @ elements.T
+    return tuple(
+        (i, j)
+        for i in range(len(elements))
+        for j in range(i + 1, len(elements))
+        if shares_a_column[i, j]
+    )
 
 
 def _bit(outcome: int, channel: int, channels: int) -> int:

@@ -23,7 +23,7 @@ from sqsnn.network import Run
 from sqsnn.quantum.circuits import Circuit
 from sqsnn.reports import circuit_drawing
 from sqsnn.reports.circuit_drawing import circuit
-from sqsnn.reports.style import BLUE, DOTS_PER_INCH, FAINT, INK, MUTED, VERMILION, styled
+from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, save, styled
 
 __all__ = ["circuit", "confusion_matrix", "learning_curve", "raster", "save_run_pictures"]
 
@@ -256,13 +256,15 @@ def save_run_pictures(
         "circuit.png": circuit_drawing.circuit(circuit),
     }
     for name, picture in pictures.items():
-        picture.savefig(folder / name, dpi=DOTS_PER_INCH, facecolor="white")
+        save(picture, folder / name)
     return tuple(folder / name for name in pictures)
 
 
 def _draw_spikes(axes: Axes, values: np.ndarray, color: str, row_height: float) -> None:
     """Draw a bar for every value above 0 of one sample, (T, neurons, channels), shaded by it."""
     steps, neurons, channels = np.nonzero(values)
+    if not len(steps):  # matplotlib refuses to shade no bars
+        return
     rows = values.shape[2]
     x = steps + 1.0
     y = neurons + (channels + 0.5) / rows - 0.5
@@ -270,7 +272,7 @@ def _draw_spikes(axes: Axes, values: np.ndarray, color: str, row_height: float) 
         [(-0.42, -0.4 / rows), (0.42, -0.4 / rows), (0.42, 0.4 / rows), (-0.42, 0.4 / rows)]
     )
     bars = PolyCollection(
-        np.stack([x, y], axis=-1)[:, None] + corners,
+        list(np.stack([x, y], axis=-1)[:, None] + corners),
         facecolor=color,
         edgecolor=color,
         linewidth=max(0.0, 0.6 - 0.8 * row_height),  # points: keeps the thinnest rows visible

@@ -1,11 +1,12 @@
-"""One look for every picture: colours, type and lines, applied without touching global settings.
+"""One look for every picture: colours, type and lines, without a lasting change of settings.
 
 The colours are those of Okabe and Ito, which stay apart for colour-blind readers.
 """
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from pathlib import Path
+from typing import Any, ParamSpec
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ GREEN = "#009E73"
 
 DOTS_PER_INCH = 200  # a picture of 8 inches has 1600 dots: sharp at a README's 800
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
     "axes.grid": False,
@@ -70,3 +71,9 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
         return figure
 
     return drawn
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture under the package's style, whatever the user's settings."""
+    with matplotlib.rc_context(_SETTINGS):
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")

@@ -119,14 +119,20 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         classes: classes, one output neuron each.
 
     Raises:
-        ConfigError: if the circuit is unknown or does not take these options.
+        ConfigError: if the circuit is unknown, does not take these options, or cannot be compiled.
     """
     model, rule, training = recipe.model, recipe.rule, recipe.training
+    circuit = build_circuit(model)
+    if training.compile and not circuit.is_real:
+        # The neurons would say so too, but only at the first step, when a run folder is there.
+        raise ConfigError(
+            f"compile needs a circuit of RX, CRX and CZ alone, but {model.circuit!r} has others"
+        )
     neurons = partial(
         SQSNeurons,
         channels=model.channels,
         memory_qubits=model.memory_qubits,
-        circuit=build_circuit(model),
+        circuit=circuit,
         surrogate=rule.surrogate,
         encoding_slope=rule.encoding_slope,
         through_collapse=rule.through_collapse,

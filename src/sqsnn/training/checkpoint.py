@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from sqsnn.errors import CheckpointError
@@ -130,7 +131,7 @@ def _save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
     # Sorted, because the same training shall give the same bytes.
     metadata = {"sqsnn": json.dumps(header, sort_keys=True, allow_nan=False)}
     whole = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    write_atomically(path, lambda path: save_file(whole, path, metadata))
+    write_atomically(path, lambda path: path.write_bytes(save_bytes(whole, metadata)))
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import MinMaxScaler
@@ -69,6 +69,8 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         loss_curve_: the training loss of each epoch.
     """
 
+    n_features_in_: int  # set by scikit-learn
+
     def __init__(
         self,
         hidden: tuple[int, ...] = (64,),
@@ -118,7 +120,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         self.dtype = dtype
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "SQSNNClassifier":
+    def fit(self, X: Any, y: Any) -> "SQSNNClassifier":
         """Train a network from scratch.
 
         Args:
@@ -133,7 +135,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             TrainingError: if a loss or a gradient is not finite.
         """
         check_positive_int("shots", self.shots)
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        X, y = self._validated(X, y=y)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -157,7 +159,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         }
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Estimate the probability of each class.
 
         It is the softmax of the output neurons' firing probabilities, summed over steps and
@@ -174,7 +176,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             ValueError: if `X` is not what it must be.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = self._validated(X, reset=False)
         # The parameters of now may be those of another fit to come, but for where and how often.
         recipe = _on_device(self.recipe_, self.device)
         training = recipe.training
@@ -188,9 +190,9 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             shots=self.shots,
             shared=True,
         )
-        return torch.softmax(scores.probability.double() / self.shots, dim=1).cpu().numpy()
+        return torch.softmax(scores.probabilities.double() / self.shots, dim=1).cpu().numpy()
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Name the most probable class of each sample.
 
         Args:
@@ -203,7 +205,11 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             NotFittedError: if the classifier has not been fitted.
             ValueError: if `X` is not what it must be.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)  # which also checks that there are classes_
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def _validated(self, X: Any, **options: Any) -> Any:
+        return validate_data(self, X, dtype=(np.float64, np.float32), **options)
 
     def _values(self, X: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(self.scaler_.transform(X))

@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from cyclopts import Parameter
@@ -161,7 +161,7 @@ class TrainingConfig(Section):
     """CPU threads [default: torch's choice]."""
 
     @model_validator(mode="after")
-    def _falling(self) -> Self:
+    def _falling(self) -> "TrainingConfig":
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"final_learning_rate must be at most learning_rate, {self.learning_rate}, "

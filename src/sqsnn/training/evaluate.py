@@ -19,8 +19,8 @@ from sqsnn.training.config import EncodingConfig
 class Scores(NamedTuple):
     """What the output layer said about n samples, summed over time steps, channels and shots."""
 
-    count: Float[Tensor, "n classes"]
-    probability: Float[Tensor, "n classes"]
+    counts: Float[Tensor, "n classes"]
+    probabilities: Float[Tensor, "n classes"]
     predicted: Int64[Tensor, " n"]  # by count, ties broken by probability
     spikes: tuple[float, ...]  # spikes per sample, shot and layer
 
@@ -80,8 +80,8 @@ def score(
         probabilities.append(readout.probability(output)[:kept])
         predictions.append(readout.predict(output)[:kept])
     return Scores(
-        count=torch.cat(counts),
-        probability=torch.cat(probabilities),
+        counts=torch.cat(counts),
+        probabilities=torch.cat(probabilities),
         predicted=torch.cat(predictions),
         spikes=tuple((spikes / (len(values) * shots)).tolist()),
     )
@@ -124,7 +124,7 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
         labels: the true classes, shape (n,).
     """
     labels = labels.to(scores.predicted.device)
-    by_probability = scores.probability.argmax(dim=1)
+    by_probability = scores.probabilities.argmax(dim=1)
     return Accuracy(
         by_count=float((scores.predicted == labels).double().mean()),
         by_probability=float((by_probability == labels).double().mean()),
@@ -140,7 +140,7 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
     """
     from sklearn.metrics import confusion_matrix
 
-    classes = range(scores.count.shape[1])
+    classes = range(scores.counts.shape[1])
     return confusion_matrix(labels.cpu(), scores.predicted.cpu(), labels=classes)
 
 

@@ -2,7 +2,7 @@
 
 import platform
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,8 +20,8 @@ from sqsnn.training.run_folder import RunFolder
 from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
 
 
-class Watcher(Protocol):
-    """Who is told how a run goes."""
+class Watcher:
+    """Is told how a run goes; this one says nothing."""
 
     def begin(self, folder: RunFolder, settings: RunConfig, epochs: int) -> None:
         """Training starts after `epochs` whole epochs."""
@@ -31,6 +31,12 @@ class Watcher(Protocol):
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done and kept."""
+
+    def finish(self, epoch: int) -> None:
+        """Training is over; the weights of this epoch will be tested and the pictures drawn."""
+
+
+SILENT = Watcher()
 
 
 class Loaded(NamedTuple):
@@ -42,7 +48,7 @@ class Loaded(NamedTuple):
     epoch: int  # that the weights are from
 
 
-def begin(settings: RunConfig, out: Path | None, watcher: Watcher) -> RunFolder:
+def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> RunFolder:
     """Train a network in a new folder and test it.
 
     Args:
@@ -51,7 +57,7 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher) -> RunFolder:
         watcher: who is told how it goes.
 
     Raises:
-        ConfigError: if the folder is in use or the machine or the circuit cannot serve the settings.
+        ConfigError: if the folder is in use, or the settings do not fit the machine or each other.
         DataError: if the dataset cannot be had.
         TrainingError: if a loss or a gradient is not finite.
         ValueError: if a setting does not fit the dataset or the circuit.
@@ -67,7 +73,7 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher) -> RunFolder:
     return folder
 
 
-def resume(folder: RunFolder, watcher: Watcher) -> None:
+def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
     """Go on with a run as if it had never stopped.
 
     Args:
@@ -192,8 +198,10 @@ def _finish(folder: RunFolder, loaded: Loaded) -> None:
 
     settled, network = loaded.config, loaded.network
     scores, samples = score_test(loaded)
+    # A whole batch of copies, since a compiled network would compile once more for another size.
+    copies = samples.values[:1].expand(settled.training.batch_size, -1)
     input_spikes, run = evaluate.draw(
-        network, settled.encoding, samples.values[:1], generator=_test_generator(settled)
+        network, settled.encoding, copies, generator=_test_generator(settled)
     )
     plots.save_run_pictures(
         folder.path,

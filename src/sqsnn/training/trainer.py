@@ -180,7 +180,7 @@ def _train(
     norms, seconds, seen, rate = 0.0, [], 0, math.nan
     for batch, chosen in enumerate(order.split(training.batch_size)[:batches], start=1):
         began = time.perf_counter()
-        rate = progress.schedule.get_last_lr()[0]
+        rate = float(progress.schedule.get_last_lr()[0])
         progress.optimizer.zero_grad()
         spikes = encode(recipe.encoding, samples.values[chosen], generator=generator)
         figures = dict(rule.step(network, spikes, samples.labels[chosen], generator))

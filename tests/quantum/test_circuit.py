@@ -1,0 +1,127 @@
+"""A gate list: its unitary, what is split off it, what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from sqsnn.quantum import circuits, gates
+from sqsnn.quantum.circuit import Circuit, Encoded, Normal, pattern, unitary
+
+TURN = Normal(0.0)
+
+
+def random_angles(circuit: Circuit, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn((1, circuit.parameters), generator=generator, dtype=torch.float64)
+
+
+def full_unitary(circuit: Circuit, angles: torch.Tensor, real_frame: bool = False) -> torch.Tensor:
+    return unitary(circuit.gates, angles, circuit.qubits, real_frame=real_frame)[0]
+
+
+def frame(qubits: int) -> torch.Tensor:
+    return torch.as_tensor(reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits))
+
+
+@st.composite
+def gate_lists(draw) -> tuple[int, int, list]:
+    channels, memory_qubits = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    qubits = channels + memory_qubits
+    names = [name for name, form in gates.GATES.items() if form.qubits <= qubits]
+    placements = []
+    for name in draw(st.lists(st.sampled_from(sorted(names)), max_size=8)):
+        form = gates.GATES[name]
+        chosen = draw(st.permutations(range(qubits)))[: form.qubits]
+        placements.append((name, tuple(chosen), TURN if form.parametrised else None))
+    return channels, memory_qubits, placements
+
+
+@settings(max_examples=60)
+@given(gate_lists(), st.integers(0, 100))
+def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
+    circuit = Circuit.build(*gate_list)
+    angles = random_angles(circuit, seed)
+    placed = [
+        reference.Gate(name, qubits, 0.0 if p is None else float(angles[0, p]))
+        for name, qubits, p in circuit.gates
+    ]
+    expected = torch.as_tensor(reference.unitary(placed, circuit.qubits))
+    made = full_unitary(circuit, angles)
+    assert_close(made, expected, rtol=0, atol=1e-12)
+    if circuit.is_real:
+        D = frame(circuit.qubits)
+        real = full_unitary(circuit, angles, real_frame=True)
+        assert_close(real.to(made.dtype), D.conj().T @ expected @ D, rtol=0, atol=1e-12)
+    nonzero = made.abs().numpy() > 1e-12
+    assert not (nonzero & ~pattern(circuit.gates, circuit.qubits)).any()
+
+
+@settings(max_examples=60)
+@given(gate_lists(), st.integers(0, 100))
+def test_the_memory_tail_is_split_off_without_changing_the_unitary(gate_list, seed):
+    circuit = Circuit.build(*gate_list)
+    angles = random_angles(circuit, seed)
+    body, tail = circuit.split_memory_tail()
+    assert len(body) + len(tail) == len(circuit.gates)
+    V = unitary(body, angles, circuit.qubits, real_frame=False)[0]
+    W = unitary(tail, angles, circuit.memory_qubits, real_frame=False)[0]
+    channels = torch.eye(2**circuit.channels, dtype=W.dtype)
+    whole = full_unitary(circuit, angles)
+    assert_close(torch.kron(channels, W) @ V, whole, rtol=0, atol=1e-12)
+
+
+def test_the_tail_of_crx_is_the_memorys_own_rotation():
+    _, tail = circuits.get("crx", 2, 1).split_memory_tail()
+    assert [gate.name for gate in tail] == ["RX"]
+    assert circuits.get("bidirectional", 1, 1).split_memory_tail()[1] == ()
+
+
+def test_an_encoding_of_ones_own_rotates_what_it_names_and_nothing_else():
+    rotations = [Encoded(2, 1, 0.5, trainable=True), Encoded(1, 0, 2.0)]
+    circuit = Circuit.build(2, 1, [], rotations)
+    assert circuit.encoding == (Encoded(0, 0, 0.0), Encoded(1, 0, 2.0), rotations[0])
+    assert circuit.trainable_gains == 1
+    assert circuit.gate_counts()["RX"] == 2
+
+
+@pytest.mark.parametrize(
+    ("placement", "message"),
+    [
+        (("RXY", (0, 1), TURN), "gate is 'RXY'; it may be one of RX"),
+        (("RX", (3,), TURN), r"qubits \(3,\); it needs 1 different ones of 0..2"),
+        (("RX", (-1,), TURN), r"qubits \(-1,\)"),
+        (("CRX", (1, 1), TURN), r"qubits \(1, 1\); it needs 2 different"),
+        (("CRX", (1,), TURN), r"qubits \(1,\)"),
+        (("RX", (0,), None), r"takes an initial angle"),
+        (("CZ", (0, 1), TURN), r"takes no angle"),
+    ],
+)
+def test_a_gate_that_does_not_fit_is_refused(placement, message):
+    with pytest.raises(ValueError, match=message):
+        Circuit.build(2, 1, [placement])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"),
+    [
+        ([Encoded(3, 0)], "rotates qubit 3"),
+        ([Encoded(0, 0), Encoded(0, 1)], "rotates qubit 0; .* once"),
+        ([Encoded(0, 2)], "names channel 2; it may be 0..1"),
+    ],
+)
+def test_an_encoding_that_does_not_fit_is_refused(encoding, message):
+    with pytest.raises(ValueError, match=message):
+        Circuit.build(2, 1, [], encoding)
+
+
+def test_a_circuit_is_immutable():
+    circuit = circuits.get("crx", 1, 1)
+    with pytest.raises(AttributeError):
+        circuit.channels = 2
+    assert replace(circuit, name="mine") != circuit

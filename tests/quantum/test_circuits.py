@@ -1,0 +1,232 @@
+"""The four named circuits gate by gate, their unitaries and initial values; one's own circuits."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import reference
+import torch
+from torch.testing import assert_close
+
+from sqsnn.quantum import circuits
+from sqsnn.quantum.circuit import unitary
+from sqsnn.quantum.circuits import Circuit, Normal
+
+NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
+CASES = [
+    (name, channels, memory_qubits)
+    for name, channels, memory_qubits in itertools.product(NAMED, (1, 2, 3), (0, 1, 2, 3))
+    if name != "integrate_and_fire" or memory_qubits > 0
+]
+
+
+def random_angles(circuit: Circuit, neurons: int = 1, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (neurons, circuit.parameters)
+    return 2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def full_unitary(circuit: Circuit, angles: torch.Tensor, real_frame: bool = False) -> torch.Tensor:
+    return unitary(circuit.gates, angles, circuit.qubits, real_frame=real_frame)
+
+
+def frame(qubits: int) -> torch.Tensor:
+    return torch.as_tensor(reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits))
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    """Circuits registered by the test are forgotten after it."""
+    monkeypatch.setattr(circuits, "_REGISTRY", dict(circuits._REGISTRY))
+
+
+# The named circuits
+
+
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
+def test_a_named_circuit_is_the_gate_list_of_the_specification(name, channels, memory_qubits):
+    circuit = circuits.get(name, channels, memory_qubits)
+    assert circuit.name == name
+    assert circuit.qubits == channels + memory_qubits
+    expected = [
+        tuple(placement) for placement in reference.placements(name, channels, memory_qubits)
+    ]
+    assert [tuple(gate) for gate in circuit.gates] == expected
+
+
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
+def test_the_unitary_is_the_product_of_kronecker_products(name, channels, memory_qubits):
+    circuit = circuits.get(name, channels, memory_qubits)
+    angles = random_angles(circuit, neurons=2)
+    made = full_unitary(circuit, angles)
+    for h in range(2):
+        gains = (1.0,) * circuit.qubits
+        neuron = reference.named(name, channels, memory_qubits, angles[h].tolist(), gains)
+        expected = reference.unitary(neuron.gates, neuron.qubits)
+        assert_close(made[h], torch.as_tensor(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
+def test_in_the_real_frame_the_unitary_is_real_and_the_same(name, channels, memory_qubits):
+    circuit = circuits.get(name, channels, memory_qubits)
+    if name == "hardware_efficient":
+        assert not circuit.is_real
+        return
+    assert circuit.is_real
+    angles = random_angles(circuit)
+    real = full_unitary(circuit, angles, real_frame=True)
+    assert not real.is_complex()
+    D = frame(circuit.qubits)
+    turned = D.conj().T @ full_unitary(circuit, angles) @ D
+    assert_close(real.to(turned.dtype), turned, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "memory_qubits"), [(1, 0), (2, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_hardware_efficient_repeats_its_layers(channels, memory_qubits, layers):
+    circuit = circuits.get("hardware_efficient", channels, memory_qubits, layers=layers)
+    expected = reference.placements("hardware_efficient", channels, memory_qubits, layers)
+    assert [tuple(gate) for gate in circuit.gates] == [tuple(gate) for gate in expected]
+    assert circuit.parameters == 2 * layers * (channels + memory_qubits) + channels
+
+
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
+def test_the_encoding_rotates_the_qubits_of_the_specification(name, channels, memory_qubits):
+    circuit = circuits.get(name, channels, memory_qubits)
+    made = [tuple(rotation) for rotation in circuit.encoding]
+    if name == "integrate_and_fire":
+        on_channels = [(n, n, 0.0, True) for n in range(channels)]
+        on_memory = [(channels + m, m % channels, 1.0, True) for m in range(memory_qubits)]
+        assert made == on_channels + on_memory
+        assert circuit.trainable_gains == circuit.qubits
+    else:
+        assert made == [(n, n, 1.0, False) for n in range(channels)]
+        assert circuit.trainable_gains == 0
+
+
+def test_every_gate_of_a_step_is_counted_the_encoding_included():
+    # 2 pairs each way, 1 link of the chain; RX on 2 memory qubits, 1 channel, 1 encoding
+    counts = circuits.get("bidirectional", 1, 2).gate_counts()
+    assert counts == {"CRX": 5, "RX": 4}
+    # RX: 3 encoded, 3 in the layer, 2 at the end
+    counts = circuits.get("hardware_efficient", 2, 1).gate_counts()
+    assert counts == {"RX": 7, "RZ": 3, "CZ": 3}
+    counts = circuits.get("integrate_and_fire", 1, 1).gate_counts()
+    assert counts == {"CRX": 2, "RX": 4}
+
+
+# Initial values
+
+
+def table(name: str, channels: int, memory_qubits: int) -> list[tuple[float, float, bool]]:
+    """(mean, deviation, random sign) of every parameter as the specification's table has them."""
+    pairs = list(itertools.product(range(memory_qubits), range(channels)))
+    match name:
+        case "crx":
+            rest = [(0.0, 0.5, False)] * (len(pairs) + memory_qubits)
+            return [*rest, *[(0.3, 0.5, False)] * channels]
+        case "bidirectional":
+            coupled = [(0.3 * math.pi, 0.3, True)] * len(pairs)
+            chain = [(0.0, 0.1, False)] * max(memory_qubits - 1, 0)
+            memory = [(0.0, 0.05, False)] * memory_qubits
+            return [*coupled, *chain, *memory, *coupled, *[(0.3, 0.0, False)] * channels]
+        case "integrate_and_fire":
+            own = [n == m % channels for m, n in pairs]
+            read = [(math.pi / 2 if is_own else 0.0, 0.1, False) for is_own in own]
+            reset = [(math.pi if is_own else 0.0, 0.1, False) for is_own in own]
+            return [*read, *reset, *[(0.0, 0.1, False)] * (memory_qubits + channels)]
+    return [(0.0, 0.5, False)] * (2 * (channels + memory_qubits) + channels)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(("channels", "memory_qubits"), [(1, 1), (2, 3)])
+def test_initial_values_have_the_moments_of_the_specification(name, channels, memory_qubits):
+    # 20,000 neurons, moments 1, 2 and 4; 6 standard errors of a moment are a false alarm once in
+    # 5e8 for a Gaussian mean, and the seed is fixed.
+    neurons = 20_000
+    circuit = circuits.get(name, channels, memory_qubits)
+    values = circuit.initial_parameters(neurons, torch.Generator().manual_seed(7)).numpy()
+    rows = table(name, channels, memory_qubits)
+    assert values.shape == (neurons, len(rows))
+    for column, (mean, deviation, random_sign) in zip(values.T, rows, strict=True):
+        second = mean**2 + deviation**2
+        fourth = mean**4 + 6 * mean**2 * deviation**2 + 3 * deviation**4
+        moments = {1: 0.0 if random_sign else mean, 2: second, 4: fourth}
+        for power, moment in moments.items():
+            error = 6 * (column**power).std() / math.sqrt(neurons)
+            assert abs((column**power).mean() - moment) <= error + 1e-12
+    correlations = np.corrcoef(values[:, values.std(0) > 1e-9].T)
+    np.fill_diagonal(correlations, 0)
+    assert np.abs(correlations).max() < 6 / math.sqrt(neurons)
+
+
+def test_the_coupling_of_bidirectional_can_be_set_for_tasks_with_delays():
+    circuit = circuits.get("bidirectional", 1, 1, coupling=0.6 * math.pi)
+    write, _, read, _ = circuit.initial
+    assert write == read == Normal(0.6 * math.pi, 0.3, random_sign=True)
+
+
+def test_initial_values_are_the_generators():
+    circuit = circuits.get("crx", 1, 2)
+    first, second = (
+        circuit.initial_parameters(3, torch.Generator().manual_seed(seed)) for seed in (1, 1)
+    )
+    other = circuit.initial_parameters(3, torch.Generator().manual_seed(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+# Circuits of one's own
+
+
+def test_a_circuit_of_ones_own_is_registered_in_ten_lines(own_registry):
+    @circuits.register("kick")
+    def kick(channels: int, memory_qubits: int, strength: float = 1.0) -> Circuit:
+        memory = range(channels, channels + memory_qubits)
+        written = [("CRX", (n, m), Normal(strength)) for m in memory for n in range(channels)]
+        return Circuit.build(channels, memory_qubits, [*written, ("H", (0,), None)])
+
+    assert "kick" in circuits.names()
+    circuit = circuits.get("kick", 2, 1, strength=0.25)
+    assert (circuit.name, circuit.parameters, circuit.is_real) == ("kick", 2, False)
+    assert circuit.initial == (Normal(0.25), Normal(0.25))
+    assert [rotation.gain for rotation in circuit.encoding] == [1.0, 1.0]
+    with pytest.raises(ValueError, match="'kick' is registered already"):
+        circuits.register("kick")(kick)
+
+
+def test_a_circuit_can_be_given_instead_of_a_name():
+    circuit = circuits.get("crx", 1, 2)
+    assert circuits.get(circuit, 1, 2) is circuit
+    with pytest.raises(ValueError, match=r"channels=1, memory_qubits=2; asked for were 2 and 2"):
+        circuits.get(circuit, 2, 2)
+
+
+# Refusals
+
+
+def test_an_unknown_circuit_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(ValueError, match="'unknown'") as error:
+        circuits.get("unknown", 1, 1)
+    assert all(name in str(error.value) for name in NAMED)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(
+    ("channels", "memory_qubits", "argument"),
+    [(0, 1, "channels"), (5, 1, "channels"), (1, -1, "memory_qubits"), (1, 7, "memory_qubits")],
+)
+def test_numbers_of_qubits_out_of_range_are_refused(name, channels, memory_qubits, argument):
+    with pytest.raises(ValueError, match=argument):
+        circuits.get(name, channels, memory_qubits)
+
+
+def test_integrate_and_fire_is_refused_without_a_memory():
+    with pytest.raises(ValueError, match="memory_qubits is 0"):
+        circuits.get("integrate_and_fire", 1, 0)
+
+
+def test_no_layers_are_refused():
+    with pytest.raises(ValueError, match="layers"):
+        circuits.get("hardware_efficient", 1, 1, layers=0)

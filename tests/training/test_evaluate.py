@@ -1,0 +1,119 @@
+"""Scores do not depend on batches, shots add up, and shares are shares."""
+
+import numpy as np
+import pytest
+import torch
+from sqsnn import readout
+from sqsnn.training import evaluate
+from sqsnn.training.build import Purpose, build_network, seeded
+from sqsnn.training.evaluate import Scores
+
+FEATURES, CLASSES = 20, 4
+
+
+@pytest.fixture
+def network(recipe):
+    return build_network(recipe(), FEATURES, CLASSES)
+
+
+@pytest.fixture
+def values():
+    return torch.rand(50, FEATURES, generator=torch.Generator().manual_seed(3))
+
+
+def score(network, recipe, values, **options):
+    return evaluate.score(
+        network,
+        recipe().encoding,
+        values,
+        generator=seeded(0, Purpose.TEST),
+        **{"batch_size": 16} | options,
+    )
+
+
+def test_scores_are_the_readouts_of_a_run(network, recipe, values):
+    scores = score(network, recipe, values, batch_size=50)
+    _, run = evaluate.draw(
+        network, recipe().encoding, values, generator=seeded(0, Purpose.TEST)
+    )
+    assert torch.equal(scores.counts, readout.count(run.layers[-1]))
+    assert torch.equal(scores.probabilities, readout.probability(run.layers[-1]))
+    assert torch.equal(scores.predicted, readout.predict(run.layers[-1]))
+    emitted = [float(record.spikes.sum()) / 50 for record in run.layers]
+    assert scores.spikes == pytest.approx(emitted)
+
+
+def test_the_filling_of_the_last_batch_counts_nowhere(network, recipe, values):
+    whole = score(network, recipe, values, batch_size=32)
+    by_hand = []
+    generator = seeded(0, Purpose.TEST)
+    for batch in (values[:32], torch.cat([values[32:], values[-1:].expand(14, -1)])):
+        by_hand.append(
+            evaluate.draw(network, recipe().encoding, batch, generator=generator)[1]
+        )
+    hidden = by_hand[0].layers[0].spikes.sum() + by_hand[1].layers[0].spikes[:, :18].sum()
+    assert len(whole.predicted) == 50
+    assert whole.spikes[0] == pytest.approx(float(hidden) / 50)
+
+
+def test_shared_numbers_make_a_sample_independent_of_the_others(network, recipe, values):
+    whole = score(network, recipe, values, shared=True)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
+    shuffled = score(network, recipe, values[order], shared=True)
+    part = score(network, recipe, values[17:20], shared=True)
+    assert torch.equal(shuffled.probabilities, whole.probabilities[order])
+    assert torch.equal(part.probabilities, whole.probabilities[17:20])
+    twins = score(network, recipe, values[:1].expand(20, -1), shared=True)
+    assert torch.equal(twins.counts, twins.counts[:1].expand(20, -1))
+
+
+def test_shots_are_summed(network, recipe, values):
+    generator = seeded(0, Purpose.TEST)
+    encoding = recipe().encoding
+    runs = [
+        evaluate.draw(network, encoding, values, generator=generator)[1].layers[-1]
+        for _ in range(3)
+    ]
+    scores = score(network, recipe, values, batch_size=50, shots=3)
+    assert torch.equal(scores.counts, sum(readout.count(run) for run in runs))
+    torch.testing.assert_close(
+        scores.probabilities, sum(readout.probability(run) for run in runs)
+    )
+    assert not torch.equal(readout.count(runs[0]), readout.count(runs[1]))
+    assert scores.spikes[1] == pytest.approx(float(scores.counts.sum()) / (3 * 50))
+
+
+def test_ties_of_summed_counts_are_broken_by_probability(network, recipe, values):
+    scores = score(network, recipe, values, shots=2)
+    tied = 0
+    for counts, probabilities, predicted in zip(
+        scores.counts, scores.probabilities, scores.predicted, strict=True
+    ):
+        best = counts == counts.max()
+        assert best[predicted]
+        assert probabilities[predicted] == probabilities[best].max()
+        tied += int(best.sum() > 1)
+    assert tied > 0
+
+
+@pytest.mark.parametrize("wrong", [{"shots": 0}, {"batch_size": 0}])
+def test_less_than_one_is_refused(network, recipe, values, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be an integer of at least 1"):
+        score(network, recipe, values, **wrong)
+
+
+def some_scores() -> Scores:
+    probabilities = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 1.0]])
+    return Scores(torch.zeros(4, 2), probabilities, torch.tensor([0, 1, 1, 1]), (0.0,))
+
+
+def test_accuracy_is_the_share_of_right_answers_by_each_readout():
+    reached = evaluate.accuracy(some_scores(), torch.tensor([0, 1, 1, 0]))
+    assert reached == (0.75, 0.75)
+    reached = evaluate.accuracy(some_scores(), torch.tensor([0, 0, 0, 0]))
+    assert reached == (0.25, 0.75)
+
+
+def test_confusion_has_the_truth_in_rows():
+    counts = evaluate.confusion(some_scores(), torch.tensor([0, 0, 0, 1]))
+    assert np.array_equal(counts, [[1, 2], [0, 1]])

@@ -1,0 +1,107 @@
+"""Run folders: never overwritten, never torn."""
+
+import os
+
+import pytest
+from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.training import run_folder
+from sqsnn.training.run_folder import RunFolder, write_atomically, write_json
+
+
+def test_runs_without_a_name_are_numbered(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [str(run_folder.create(None, config()).path) for _ in range(3)]
+    assert paths == ["runs/digits-1", "runs/digits-2", "runs/digits-3"]
+
+
+def test_the_settings_lie_in_the_folder(config, tmp_path):
+    folder = run_folder.create(tmp_path / "deep" / "run", config(seed=7))
+    assert folder.read_config() == config(seed=7)
+    assert run_folder.find(folder.path) == folder
+    assert not folder.is_finished()
+
+
+def test_an_empty_folder_may_be_used(config, tmp_path):
+    assert run_folder.create(tmp_path, config()).path == tmp_path
+
+
+def test_a_run_is_never_overwritten(config, tmp_path):
+    folder = run_folder.create(tmp_path / "my run", config(seed=1))
+    before = folder.config.read_bytes()
+    with pytest.raises(ConfigError, match=r"sqsnn train --resume '.*/my run'`"):
+        run_folder.create(tmp_path / "my run", config(seed=2))
+    assert folder.config.read_bytes() == before
+
+
+def test_what_is_no_run_is_not_overwritten_either(config, tmp_path):
+    (tmp_path / "thesis.tex").write_text("all my work")
+    for path in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(ConfigError, match="new or empty folder"):
+            run_folder.create(path, config())
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no run"):
+        run_folder.find(tmp_path)
+
+
+def test_metrics_are_a_line_an_epoch(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_metrics() == []
+    lines = [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 1e-17}]
+    for line in lines:
+        folder.append_metrics(line)
+    assert folder.read_metrics() == lines
+    assert folder.metrics.read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"epoch": 3}\n', b'{"epoch": 3}\n{"epo', b'{"ep'])
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, torn):
+    folder = RunFolder(tmp_path)
+    for epoch in (1, 2):
+        folder.append_metrics({"epoch": epoch})
+    whole = folder.metrics.read_bytes()
+    folder.metrics.write_bytes(whole + torn)
+    folder.truncate_metrics(2)
+    assert folder.metrics.read_bytes() == whole
+    folder.truncate_metrics(0)
+    assert folder.read_metrics() == []
+
+
+@pytest.mark.parametrize("content", [None, b'{"epoch": 1}\n', b'{"epoch": 1}\n{"epoch": 2}'])
+def test_metrics_that_end_before_the_checkpoint_are_damaged(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    if content is not None:
+        folder.metrics.write_bytes(content)
+    with pytest.raises(CheckpointError, match="must hold the 2 epochs of the checkpoint"):
+        folder.truncate_metrics(2)
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(temporary):
+        temporary.write_text("half of the n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_json_holds_no_numbers_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file", {"loss": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+def test_seconds_are_summed_over_all_sittings(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_timing() == []
+    epochs = [{"seconds": 1.5, "first_step": 0.5, "later_step": None}] * 2
+    folder.write_timing(epochs, {"device": "cpu"})
+    assert folder.read_timing() == epochs
+    assert '"training_seconds": 3.0' in folder.timing.read_text()
