@@ -236,8 +236,7 @@ def test_changed_settings_are_not_resumed(config, no_pictures, tmp_path):
 
 
 def test_a_killed_process_goes_on_bit_for_bit(config, no_pictures, tmp_path):
-    # Four epochs of some tenths of a second: enough to be hit in the middle of the second.
-    settings = config(epochs=4, batch_size=4)
+    settings = config(batch_size=6)  # many steps, so that it is hit between two of them
     expected = begun_without_pictures(settings, tmp_path / "never-stopped")
     folder = RunFolder(tmp_path / "killed")
     code = f"""
@@ -246,10 +245,10 @@ from sqsnn.training import config, run
 run.begin(config.from_toml({configs.to_toml(settings)!r}, "here"), Path({str(folder.path)!r}))
 """
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
-        while not folder.read_metrics():
+        while not (folder.metrics.is_file() and folder.metrics.read_bytes().endswith(b"\n")):
             assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        time.sleep(0.05)
+            time.sleep(0.005)
+        time.sleep(0.03)  # into the second epoch
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not folder.is_finished()

@@ -132,7 +132,9 @@ class SQSNeurons(Population):
 
     def encoding_angles(self, currents: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """The angle of each rotation of the encoding in radians, `(*batch, H)` each."""
-        phi = surrogates.encoding_angle(currents, self.encoding_slope).unbind(-1)
+        angle = surrogates.encoding_angle(currents, self.encoding_slope)
+        # For one channel, squeeze: the gradient of unbind is a stack, which copies.
+        phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
         gains = iter(self.gains.unbind(-1))
         angles = []
         for rotation in self.circuit.encoding:

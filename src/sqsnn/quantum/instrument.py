@@ -11,7 +11,7 @@ K_real = i^|s| D^+ K D with D = diag(1, -i) on every qubit where V allows it, el
 frame. Whatever a user sees has been brought to the laboratory frame by `to_laboratory`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Complex, Float, Int
@@ -148,10 +148,7 @@ def normalised(psi: Tensor, weight: Tensor) -> Tensor:
 
 def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*shape"]:
     """Memory states of the working frame, `(..., 2**M)`, as the complex ones of the laboratory."""
-    if not instrument.real:
-        return memory
-    phases = torch.view_as_real(_memory_phases(instrument, memory))  # (d, 2): real, imaginary
-    return torch.view_as_complex(memory[..., None] * phases)
+    return _ToLaboratory.apply(memory) if instrument.real else memory
 
 
 def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -> Tensor:
@@ -169,6 +166,33 @@ def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -
             "use a state that this circuit has reached, or a complex circuit"
         )
     return turned.real
+
+
+class _ToLaboratory(torch.autograd.Function):
+    """Multiply real amplitudes by (-i)^(ones in the index): a real number moves to its place."""
+
+    @staticmethod
+    def forward(ctx: Any, memory: Tensor) -> Tensor:
+        turned = memory.new_zeros(memory.shape, dtype=memory.dtype.to_complex())
+        parts = torch.view_as_real(turned)
+        for index in range(memory.shape[-1]):
+            part, sign = _place(index)
+            parts[..., index, part] = memory[..., index] if sign > 0 else -memory[..., index]
+        return turned
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        parts = torch.view_as_real(gradient.resolve_conj())
+        columns = []
+        for index in range(gradient.shape[-1]):
+            part, sign = _place(index)
+            columns.append(sign * parts[..., index, part])
+        return torch.stack(columns, dim=-1)
+
+
+def _place(index: int) -> tuple[int, int]:
+    """(-i)^(ones in the index) as 0 for real or 1 for imaginary, and its sign."""
+    return ((0, 1), (1, -1), (0, -1), (1, 1))[index.bit_count() % 4]
 
 
 def kraus_operators(

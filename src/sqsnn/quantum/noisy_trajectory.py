@@ -190,17 +190,18 @@ def _channel(site: Site, count: int, like: Tensor) -> _Channel:
     source = index & ~sum(1 << s for s in shifts) | moved
     effects = (np.abs(site.kraus) ** 2).sum(-2)[:, row]  # diagonals of K^+ K
     probabilities = effects[:, :1]
+    rising = np.cumsum(probabilities[::-1, 0])
     if unitary := np.allclose(effects, probabilities):
-        factor = np.where(probabilities > 0, factor / np.abs(factor), 0)
+        factor = factor / np.sqrt(np.where(probabilities > 0, probabilities, 1.0))
 
-    def real(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values.copy()).to(like)
+    def tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(values)).to(like.device, dtype)
 
     return _Channel(
-        torch.as_tensor(source, device=like.device),
-        torch.as_tensor(factor).to(like.device, like.dtype.to_complex()),
-        quantum.cumulative(real(probabilities[:, 0])).flip(0) if unitary else None,
-        real(effects.T),
+        tensor(source, torch.int64),
+        tensor(factor, like.dtype.to_complex()),
+        tensor(rising / rising[-1], like.dtype) if unitary else None,
+        tensor(effects.T, like.dtype),
     )
 
 

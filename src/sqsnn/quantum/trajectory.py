@@ -86,7 +86,12 @@ def run(
             instrument, memory, angles, uniforms, observed, through_collapse, keep_history, compile
         )
     source = {"uniforms": uniforms} if observed is None else {"observed": observed}
-    plan = _Plan(layout, keep_history, *_kernels(instrument.circuit, compile))
+    plan = _Plan(
+        layout,
+        keep_history,
+        _compiled(unrolled.forward, instrument.circuit) if compile else unrolled.forward,
+        _compiled(unrolled.backward, instrument.circuit) if compile else unrolled.backward,
+    )
     tail = () if instrument.tail is None else (instrument.tail,)
     results = _Unrolled.apply(plan, source, memory, instrument.body, *angles, *tail)
     bits, marginals, log_likelihood, final, *history = results
@@ -100,19 +105,13 @@ class _Plan(NamedTuple):
     layout: unrolled.Layout
     keep_history: bool
     forward: Callable[..., unrolled.Saved]
-    backward: Callable[..., unrolled.Adjoints]
+    backward: Callable[..., list[Tensor]]
 
 
 @cache
-def _kernels(circuit: Circuit, compile: bool) -> tuple[Callable, Callable]:
-    """The step and its adjoint. Compiled ones are kept a circuit each, and an exceeded number of
-    recompilations is an error, never a silent return to the plain ones."""
-    if not compile:
-        return unrolled.forward, unrolled.backward
-    return _compiled(unrolled.forward), _compiled(unrolled.backward)
-
-
-def _compiled(function: Callable) -> Callable:
+def _compiled(function: Callable, circuit: Circuit) -> Callable:
+    """A compiled function a circuit; more shapes than the limit are an error, never a silent return
+    to the plain one."""
     return torch.compile(
         function, fullgraph=True, dynamic=False, isolate_recompiles=True, recompile_limit=64
     )
@@ -131,75 +130,76 @@ class _Unrolled(torch.autograd.Function):
         layout = plan.layout
         rotations = layout.channels + len(layout.turned)
         angles, tail = rest[:rotations], rest[rotations:]
-        rows = _elements(body)
-        tail_rows = _elements(tail[0]) if tail else None
+        matrices = _elements(body), _elements(tail[0]) if tail else None
         state = [amplitude.contiguous() for amplitude in memory.unbind(-1)]
-
-        saved: list[unrolled.Saved] = []
         shape = (*angles[0].shape, layout.channels)
-        bits, marginals = body.new_empty(shape), body.new_empty(shape)
-        log_likelihood = body.new_empty(shape[:-1])
-        history = body.new_empty(*shape[:-1], layout.dim) if plan.keep_history else None
+        measured = unrolled.Measured(
+            body.new_empty(shape), body.new_empty(shape), body.new_empty(shape[:-1])
+        )
+        history = memory.new_empty(len(angles[0]) * plan.keep_history, *memory.shape)
+        saved: list[unrolled.Saved] = []
         for t in range(len(angles[0])):
-            trace = plan.forward(
+            step = plan.forward(
                 layout,
-                rows,
-                tail_rows,
+                *matrices,
                 state,
                 [angle[t] for angle in angles],
                 source["uniforms"][t] if "uniforms" in source else None,
-                list(source["observed"][t].unbind(-1)) if "observed" in source else None,
-                _views(bits, marginals, log_likelihood, t),
+                source["observed"][t] if "observed" in source else None,
+                unrolled.Measured(*(result[t] for result in measured)),
             )
-            state = trace.after
-            if history is not None:
+            state = step.after
+            if plan.keep_history:
                 _fill(history[t], state)
             if any(ctx.needs_input_grad):
-                saved.append(trace)
-        ctx.plan, ctx.saved, ctx.rows, ctx.tail_rows = plan, saved, rows, tail_rows
-        ctx.save_for_backward(bits, body, *tail)
+                saved.append(step)
+        ctx.plan, ctx.saved, ctx.matrices = plan, saved, matrices
+        ctx.save_for_backward(measured.bits, body, *tail)
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(bits)
+        ctx.mark_non_differentiable(measured.bits)
         final = _fill(torch.empty_like(memory), state)
-        return bits, marginals, log_likelihood, final, *([] if history is None else [history])
+        return *measured, final, *([history] if plan.keep_history else [])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         plan, layout = ctx.plan, ctx.plan.layout
-        _, marginals, log_likelihood, final, *history = gradients
-        state = _zeros_like(ctx.saved[-1].after) if final is None else list(final.unbind(-1))
         bits, body, *tail = ctx.saved_tensors
-        turned: list[Tensor] = []
-        body_planes = [torch.zeros_like(state[0]) for _ in layout.body_planes]
-        tail_planes = [torch.zeros_like(state[0]) for _ in layout.tail_planes]
+        _, marginals, log_likelihood, final, *history = gradients
+        like = bits[0, ..., 0]
+        state = (
+            [torch.zeros_like(like) for _ in range(layout.dim)]
+            if final is None
+            else [amplitude.contiguous() for amplitude in final.unbind(-1)]
+        )
+        rotations = layout.channels + len(layout.turned)
+        adjoints = unrolled.Adjoints(
+            [torch.empty_like(bits[..., 0]) for _ in range(rotations)],
+            [torch.zeros_like(like) for _ in layout.body_planes],
+            [torch.zeros_like(like) for _ in layout.tail_planes],
+        )
         for t in reversed(range(len(ctx.saved))):
             if history and history[0] is not None:
                 state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
-            adjoints = plan.backward(
+            state = plan.backward(
                 layout,
-                ctx.rows,
-                ctx.tail_rows,
+                *ctx.matrices,
                 ctx.saved[t],
-                list(bits[t].unbind(-1)),
+                bits[t],
                 state,
-                None if marginals is None else list(marginals[t].unbind(-1)),
-                None if log_likelihood is None else log_likelihood[t],
-                body_planes,
-                tail_planes,
+                unrolled.Gradients(
+                    None if marginals is None else marginals[t],
+                    None if log_likelihood is None else log_likelihood[t],
+                ),
+                adjoints._replace(angles=[angle[t] for angle in adjoints.angles]),
             )
-            state = adjoints.memory
-            if not turned:
-                turned = [g.new_empty(len(ctx.saved), *g.shape) for g in adjoints.angles]
-            for angle, gradient in zip(turned, adjoints.angles, strict=True):
-                angle[t] = gradient
         return (
             None,
             None,
             torch.stack(state, dim=-1) if ctx.needs_input_grad[2] else None,
-            _in_planes(body_planes, layout.body_planes, body),
-            *turned,
-            *(_in_planes(tail_planes, layout.tail_planes, matrix) for matrix in tail),
+            _in_planes(adjoints.body_planes, layout.body_planes, body),
+            *adjoints.angles,
+            *(_in_planes(adjoints.tail_planes, layout.tail_planes, matrix) for matrix in tail),
         )
 
 
@@ -208,21 +208,11 @@ def _elements(matrix: Tensor) -> list[list[Tensor]]:
     return [list(row.unbind(0)) for row in matrix.permute(1, 2, 0).contiguous().unbind(0)]
 
 
-def _views(bits: Tensor, marginals: Tensor, log_likelihood: Tensor, t: int) -> unrolled.Measured:
-    return unrolled.Measured(
-        list(bits[t].unbind(-1)), list(marginals[t].unbind(-1)), log_likelihood[t]
-    )
-
-
 def _fill(target: Tensor, parts: Sequence[Tensor]) -> Tensor:
     """Write parts along the last dimension; several times faster than stacking them."""
     for index, part in enumerate(parts):
         target[..., index] = part
     return target
-
-
-def _zeros_like(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [torch.zeros_like(tensor) for tensor in tensors]
 
 
 def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix: Tensor) -> Tensor:
@@ -248,7 +238,7 @@ def _run_dense(
     keep_history: bool,
     compile: bool,
 ) -> Trajectory:
-    step = _compiled_dense_step(instrument.circuit) if compile else dense_step
+    step = _compiled(dense_step, instrument.circuit) if compile else dense_step
     stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
     outcomes = None if observed is None else quantum.outcome_index(observed)
     steps = []
@@ -265,11 +255,6 @@ def _run_dense(
         steps.append(result if keep_history else result[:-1])
     bits, marginals, scores, *history = (torch.stack(s) for s in zip(*steps, strict=True))
     return Trajectory(bits, marginals, scores, memory, *(history or [None]))
-
-
-@cache
-def _compiled_dense_step(circuit: Circuit) -> Callable:
-    return _compiled(dense_step)
 
 
 def dense_step(

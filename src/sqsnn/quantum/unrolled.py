@@ -52,11 +52,11 @@ class Layout(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one step yields; `forward` writes into the tensors of the caller."""
+    """What one step yields, written into tensors of the caller."""
 
-    bits: list[Tensor]  # a channel each
-    marginals: list[Tensor]  # a channel each
-    log_likelihood: Tensor  # log q_s of the measured outcome
+    bits: Tensor  # (batch, neurons, channels)
+    marginals: Tensor  # (batch, neurons, channels)
+    log_likelihood: Tensor  # log q_s of the measured outcome, (batch, neurons)
 
 
 class Saved(NamedTuple):
@@ -69,11 +69,23 @@ class Saved(NamedTuple):
     after: Amplitudes  # the memory
 
 
-class Adjoints(NamedTuple):
-    """Gradients with respect to what went into a step."""
+class Gradients(NamedTuple):
+    """Gradients with respect to what one step measured, None where there is none."""
 
-    memory: Amplitudes
-    angles: list[Tensor]
+    marginals: Tensor | None
+    log_likelihood: Tensor | None
+
+
+class Adjoints(NamedTuple):
+    """Gradients with respect to what went into a step, written into tensors of the caller.
+
+    The planes, `(batch, neurons)` each, gather 2 A~_ij over the steps: to sum over the batch at
+    every step would cost more than all the rest.
+    """
+
+    angles: list[Tensor]  # (batch, neurons) each
+    body_planes: list[Tensor]
+    tail_planes: list[Tensor]
 
 
 @cache
@@ -109,7 +121,7 @@ def forward(
     memory: Amplitudes,
     angles: list[Tensor],
     uniforms: Tensor | None,
-    observed: list[Tensor] | None,
+    observed: Tensor | None,
     out: Measured,
 ) -> Saved:
     """One step: rotate, evolve, measure (or take the observed bits), collapse.
@@ -121,7 +133,7 @@ def forward(
         memory: 2**M amplitudes in the real frame, each `(batch, neurons)`.
         angles: One tensor `(batch, neurons)` a rotation: channels first, then memory qubits.
         uniforms: `(batch, neurons)`, or None where `observed` is given.
-        observed: The bits of each channel, `(batch, neurons)`, or None.
+        observed: Spikes, `(batch, neurons, channels)`, or None.
         out: Where the results go.
     """
     channels, dim = shape.channels, shape.dim
@@ -141,7 +153,7 @@ def forward(
         above = [(uniforms < edge).to(edge.dtype) for edge in edges]
         picked = [1 - above[0], *(low - high for low, high in pairwise(above)), above[-1]]
     else:
-        picked = [_indicator(outcome, observed) for outcome in range(len(weights))]
+        picked = [_indicator(outcome, observed.unbind(-1)) for outcome in range(len(weights))]
 
     # An observed event of probability 0 leaves the memory at 0, and never NaN.
     weight = _dot(picked, weights)
@@ -149,8 +161,8 @@ def forward(
     collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
     for n in range(channels):
-        out.bits[n].copy_(_sum(_firing(picked, n, channels)))
-        out.marginals[n].copy_(marginals[n])
+        out.bits[..., n].copy_(_sum(_firing(picked, n, channels)))
+        out.marginals[..., n].copy_(marginals[n])
     out.log_likelihood.copy_(weight.log())
     return Saved(cosines, sines, memory, inverse_norm, after)
 
@@ -160,37 +172,35 @@ def backward(
     body: Matrix,
     tail: Matrix | None,
     saved: Saved,
-    bits: list[Tensor],
+    bits: Tensor,
     memory: Amplitudes,
-    marginals: list[Tensor] | None,
-    log_likelihood: Tensor | None,
-    body_planes: list[Tensor],
-    tail_planes: list[Tensor],
-) -> Adjoints:
-    """The adjoint of `forward`, given the gradients with respect to what it measured.
+    gradients: Gradients,
+    out: Adjoints,
+) -> Amplitudes:
+    """The adjoint of `forward`.
 
     Args:
         shape: The circuit's layout.
         body: Elements of V'.
         tail: Elements of W, or None.
         saved: From `forward`.
-        bits: What was measured.
+        bits: What was measured, `(batch, neurons, channels)`.
         memory: Gradient with respect to the memory after the step.
-        marginals: Gradient with respect to each channel's marginal, or None.
-        log_likelihood: Gradient with respect to the log-likelihood of the outcome, or None.
-        body_planes: One `(batch, neurons)` a plane in which V' turns; 2 A~_ij is added to them. (To
-            sum over the batch at every step would cost more than all the rest.)
-        tail_planes: The same for W.
+        gradients: With respect to what was measured.
+        out: Where the gradients with respect to angles and matrices go.
+
+    Returns:
+        The gradient with respect to the memory before the step.
     """
     channels, after = shape.channels, saved.after
     radial = _dot(memory, after)
-    if log_likelihood is not None:
-        radial = radial - 2 * log_likelihood
+    if gradients.log_likelihood is not None:
+        radial = radial - 2 * gradients.log_likelihood
     memory = [
         torch.addcmul(gradient, radial, a, value=-1)
         for gradient, a in zip(memory, after, strict=True)
     ]
-    _add_turning(tail_planes, shape.tail_planes, memory, after)
+    _add_turning(out.tail_planes, shape.tail_planes, memory, after)
     if tail is not None:
         memory = _multiply_transposed(tail, shape.tail, memory)
     chosen = [gradient * saved.inverse_norm for gradient in memory]
@@ -199,30 +209,28 @@ def backward(
     amplitudes = _multiply(body, shape.body, registers.pop())
     psi: Amplitudes = []
     for outcome in range(2**channels):
-        picked = _indicator(outcome, bits)
+        picked = _indicator(outcome, bits.unbind(-1))
         branch = [picked * gradient for gradient in chosen]
-        if marginals is not None and outcome > 0:
-            firing = _sum([g for n, g in enumerate(marginals) if _bit(outcome, n, channels)])
+        if gradients.marginals is not None and outcome > 0:
+            spiking = [n for n in range(channels) if _bit(outcome, n, channels)]
+            firing = _sum([gradients.marginals[..., n] for n in spiking])
             for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
                 gradient.addcmul_(firing, amplitude, value=2)
         psi += branch
-    _add_turning(body_planes, shape.body_planes, psi, amplitudes)
+    _add_turning(out.body_planes, shape.body_planes, psi, amplitudes)
     x = _multiply_transposed(body, shape.body, psi)
 
-    angles: list[Tensor] = []
     for channel in range(channels):
         c, s = saved.cosines[channel], saved.sines[channel]
         before, zero, one = registers.pop(), x[: len(x) // 2], x[len(x) // 2 :]
         turning = (c * _dot(one, before)).addcmul_(s, _dot(zero, before), value=-1)
-        angles.append(turning.mul_(0.5))
+        out.angles[channel].copy_(0.5 * turning)
         x = [(c * low).addcmul_(s, high) for low, high in zip(zero, one, strict=True)]
-    turned: list[Tensor] = []
-    for position in reversed(range(len(shape.turned))):
-        stride = shape.turned[position]
-        c, s = saved.cosines[channels + position], saved.sines[channels + position]
-        x = _rotate(x, stride, c, -s)  # the transpose; generator and rotation commute
-        turned.append(_turning(x, registers.pop(), stride))
-    return Adjoints(x, angles + turned[::-1])
+    for rotation, stride in reversed(list(enumerate(shape.turned, start=channels))):
+        # The transpose; rotation and generator commute.
+        x = _rotate(x, stride, saved.cosines[rotation], -saved.sines[rotation])
+        out.angles[rotation].copy_(0.5 * _turning(x, registers.pop(), stride))
+    return x
 
 
 def _registers(
@@ -287,10 +295,10 @@ def _turning(gradient: Amplitudes, x: Amplitudes, stride: int) -> Tensor:
     total = _dot([gradient[i] for i in ones], [x[i ^ stride] for i in ones])
     for i in ones:
         total.addcmul_(gradient[i ^ stride], x[i], value=-1)
-    return total.mul_(0.5)
+    return total
 
 
-def _indicator(outcome: int, bits: list[Tensor]) -> Tensor:
+def _indicator(outcome: int, bits: Sequence[Tensor]) -> Tensor:
     """1 where the bits are those of the outcome, else 0."""
     factors = [bit if _bit(outcome, n, len(bits)) else 1 - bit for n, bit in enumerate(bits)]
     product = factors[0]

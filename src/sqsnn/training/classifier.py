@@ -1,6 +1,6 @@
 """The network as a scikit-learn classifier, for pipelines, grid searches and cross-validation."""
 
-from typing import Any, Literal
+from typing import Any, Literal, no_type_check
 
 import numpy as np
 import torch
@@ -71,6 +71,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
 
     n_features_in_: int  # set by scikit-learn
 
+    @no_type_check  # scikit-learn: whatever the parameters are, only `fit` complains
     def __init__(
         self,
         hidden: tuple[int, ...] = (64,),

@@ -187,9 +187,9 @@ def _run(
         timing.append(epoch.timing._asdict())
         folder.write_timing(timing, _machine(settled))
         watcher.epoch(epoch)
-    _finish(
-        folder, Loaded(settled, dataset, progress.network, _load_best(folder, progress.network))
-    )
+    best = _load_best(folder, progress.network)
+    watcher.finish(best)
+    _finish(folder, Loaded(settled, dataset, progress.network, best))
 
 
 def _finish(folder: RunFolder, loaded: Loaded) -> None:

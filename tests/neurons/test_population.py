@@ -1,0 +1,168 @@
+"""The interface of a population: what it asks of its arguments, what it promises about randomness."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.sqs import SQSNeurons
+
+
+class Coins(Population):
+    """The smallest population: biased coins, whose state counts the steps."""
+
+    def __init__(self, size: int, channels: int = 1) -> None:
+        super().__init__(size, channels)
+        self.bias = nn.Parameter(torch.zeros(size, 1))
+
+    @property
+    def parameter_like(self) -> Tensor:
+        return self.bias
+
+    def evolve(self, currents, state, uniforms, observed, keep_memory):
+        probability = torch.sigmoid(currents + self.bias)
+        drawn = observed if uniforms is None else (uniforms[..., None] < probability).float()
+        score = torch.where(drawn > 0, probability, 1 - probability).log().sum(-1)
+        return Record(drawn, probability, score), (state or 0) + len(currents)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=["coins", "quantum"])
+def neurons(request) -> Population:
+    """Populations of 3 neurons and 1 channel, one of them not ours."""
+    return Coins(3) if request.param == "coins" else SQSNeurons(3)
+
+
+CURRENTS = torch.zeros(4, 2, 3, 1)
+UNIFORMS = torch.full((4, 2, 3), 0.5)
+
+
+def test_a_population_of_ones_own_needs_only_its_law(neurons):
+    record, state = neurons(CURRENTS, generator=seeded())
+    assert record.spikes.shape == record.probability.shape == (4, 2, 3, 1)
+    assert record.log_likelihood.shape == (4, 2, 3)
+    assert record.memory is None
+    again, _ = neurons(CURRENTS, state, generator=seeded())
+    assert again.spikes.shape == (4, 2, 3, 1)
+
+
+def test_the_generator_draws_what_draw_uniforms_draws(neurons):
+    by_generator, _ = neurons(CURRENTS, generator=seeded(3))
+    uniforms = neurons.draw_uniforms(4, 2, seeded(3))
+    assert uniforms.shape == (4, 2, 3)
+    by_uniforms, _ = neurons(CURRENTS, uniforms=uniforms)
+    assert torch.equal(by_generator.spikes, by_uniforms.spikes)
+    other, _ = neurons(CURRENTS, generator=seeded(4))
+    assert not torch.equal(by_generator.spikes, other.spikes)
+
+
+def test_drawing_in_pieces_is_drawing_at_once(neurons):
+    generator = seeded(7)
+    pieces = [neurons.draw_uniforms(steps, 2, generator) for steps in (1, 3)]
+    assert torch.equal(torch.cat(pieces), neurons.draw_uniforms(4, 2, seeded(7)))
+
+
+def test_the_global_generator_is_not_touched(neurons):
+    before = torch.get_rng_state()
+    neurons(CURRENTS, generator=seeded())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_observed_spikes_are_returned_as_they_came(neurons):
+    observed = torch.tensor([0.0, 1, 1, 0]).reshape(4, 1, 1, 1).expand(4, 2, 3, 1)
+    record, _ = neurons(CURRENTS + 0.5, observed=observed)
+    assert torch.equal(record.spikes.detach(), observed)
+
+
+def test_a_batch_of_nothing_gives_a_record_of_nothing(neurons):
+    record, _ = neurons(CURRENTS[:, :0], generator=seeded())
+    assert record.spikes.shape == (4, 0, 3, 1)
+    assert record.log_likelihood.shape == (4, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ({}, "given were none"),
+        ({"generator": True, "uniforms": UNIFORMS}, "given were generator and uniforms"),
+        ({"generator": True, "observed": CURRENTS}, "given were generator and observed"),
+        ({"uniforms": UNIFORMS, "observed": CURRENTS}, "given were uniforms and observed"),
+    ],
+)
+def test_exactly_one_source_of_randomness_is_asked_for(neurons, sources, message):
+    if "generator" in sources:
+        sources = {**sources, "generator": seeded()}
+    with pytest.raises(ValueError, match=message):
+        neurons(CURRENTS, **sources)
+
+
+@pytest.mark.parametrize(
+    ("currents", "message"),
+    [
+        (CURRENTS[0], r"currents must have shape \(steps, batch, 3, 1\), but has \(2, 3, 1\)"),
+        (CURRENTS[:, :, :2], r"has \(4, 2, 2, 1\)"),
+        (CURRENTS.expand(-1, -1, -1, 2), r"has \(4, 2, 3, 2\)"),
+        (CURRENTS[:0], "currents has 0 steps"),
+        (CURRENTS.double(), "currents has dtype torch.float64"),
+        (CURRENTS.long(), "currents has dtype torch.int64"),
+        (CURRENTS + math.nan, "currents must be finite, but 24 of 24"),
+        (CURRENTS - math.inf, "currents must be finite"),
+        (CURRENTS.to("meta"), "currents on meta, parameters on cpu"),
+    ],
+)
+def test_currents_that_do_not_fit_are_refused(neurons, currents, message):
+    with pytest.raises(ValueError, match=message):
+        neurons(currents, generator=seeded())
+
+
+@pytest.mark.parametrize(
+    ("uniforms", "message"),
+    [
+        (UNIFORMS[:3], r"uniforms must have shape \(4, 2, 3\), but has \(3, 2, 3\)"),
+        (UNIFORMS[..., None], r"has \(4, 2, 3, 1\)"),
+        (UNIFORMS * 2, r"uniforms lies in \[1.0, 1.0\]"),
+        (UNIFORMS - 1, r"uniforms lies in \[-0.5"),
+        (UNIFORMS * math.nan, "uniforms lies in"),
+        (UNIFORMS.to("meta"), "uniforms on meta"),
+    ],
+)
+def test_uniforms_that_do_not_fit_are_refused(neurons, uniforms, message):
+    with pytest.raises(ValueError, match=message):
+        neurons(CURRENTS, uniforms=uniforms)
+
+
+@pytest.mark.parametrize(
+    ("observed", "message"),
+    [
+        (CURRENTS[:2], r"observed must have shape \(4, 2, 3, 1\), but has \(2, 2, 3, 1\)"),
+        (CURRENTS + 0.5, "observed holds 0.5; every spike must be 0 or 1"),
+        (CURRENTS + math.nan, "observed holds nan"),
+        (CURRENTS.to("meta"), "observed on meta"),
+    ],
+)
+def test_observed_spikes_that_do_not_fit_are_refused(neurons, observed, message):
+    with pytest.raises(ValueError, match=message):
+        neurons(CURRENTS, observed=observed)
+
+
+def test_a_step_refuses_what_does_not_fit(neurons):
+    with pytest.raises(ValueError, match=r"currents must have shape \(batch, 3, 1\)"):
+        neurons.step(CURRENTS[0, :, :2], None, UNIFORMS[0])
+    with pytest.raises(ValueError, match=r"uniforms must have shape \(2, 3\)"):
+        neurons.step(CURRENTS[0], None, UNIFORMS[0, :1])
+
+
+@pytest.mark.parametrize("argument", ["size", "channels"])
+def test_a_population_of_nothing_is_refused(argument):
+    with pytest.raises(ValueError, match=f"{argument} must be an integer of at least 1"):
+        Coins(**{"size": 1, "channels": 1, argument: 0})
+
+
+def test_the_interface_alone_is_no_population():
+    with pytest.raises(TypeError, match="abstract"):
+        Population(1)

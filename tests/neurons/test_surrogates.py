@@ -1,0 +1,95 @@
+"""Surrogates: exact values forward, the stated slopes backward."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.sqs import SQSNeurons
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1, max_size=6),
+    st.sampled_from([("straight_through", False), ("sigmoid", True)]),
+)
+def test_a_spike_is_its_bit_and_its_slope_is_the_surrogates(pairs, choice):
+    surrogate, is_sigmoid = choice
+    bits, p = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+    bits.requires_grad_()
+    p = p.clone().requires_grad_()
+    spikes = surrogates.spike(bits, p, surrogate)
+    assert torch.equal(spikes.detach(), bits.detach())
+    weight = torch.arange(1.0, len(pairs) + 1, dtype=torch.float64)
+    found, of_bits = torch.autograd.grad(spikes, (p, bits), weight, allow_unused=True)
+    expected = weight * p.detach() * (1 - p.detach()) if is_sigmoid else weight
+    assert_close(found, expected)
+    assert of_bits is None
+
+
+def test_the_encoding_angle_is_pi_times_the_positive_part():
+    z = torch.tensor([-3.0, -0.0, 0.0, 0.25, 1.0, 2.5])
+    expected = torch.tensor([0.0, 0.0, 0.0, 0.25, 1.0, 2.5]) * math.pi
+    for slope in ("exact", "exponential"):
+        assert torch.equal(surrogates.encoding_angle(z, slope), expected)
+
+
+def slope_at(z: list[float], slope: str) -> torch.Tensor:
+    currents = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+    angles = surrogates.encoding_angle(currents, slope)
+    weight = torch.arange(1.0, len(z) + 1, dtype=torch.float64)
+    return torch.autograd.grad(angles, currents, weight)[0] / weight
+
+
+def test_the_exponential_slope_falls_off_below_zero_and_is_exact_above():
+    z = [-3.0, -0.3, -0.05, 0.0, 0.2, 5.0]
+    expected = [math.pi * math.exp(min(value, 0.0) / 0.3) for value in z]
+    assert_close(slope_at(z, "exponential"), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_the_exact_slope_is_0_where_no_gate_is_placed():
+    z = [-3.0, -0.05, 0.0, 0.2, 5.0]
+    expected = torch.tensor([0.0, 0.0, 0.0, math.pi, math.pi], dtype=torch.float64)
+    assert_close(slope_at(z, "exact"), expected)
+
+
+def test_the_exact_slope_is_the_derivative():
+    currents = torch.tensor([-1.0, -0.2, 0.3, 2.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: surrogates.encoding_angle(z, "exact"), currents)
+
+
+def test_a_very_negative_current_has_slope_0_and_no_overflow():
+    assert slope_at([-1e30], "exponential").tolist() == [0.0]
+    assert slope_at([1e30], "exponential").tolist() == [math.pi]
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [
+        ("surrogate", ("straight_through", "sigmoid")),
+        ("encoding_slope", ("exponential", "exact")),
+    ],
+)
+def test_an_unknown_choice_is_refused_and_the_known_ones_are_named(option, choices):
+    for choice in choices:
+        surrogates.check_choice(option, choice, choices_of(option))
+    with pytest.raises(ValueError, match=f"{option} is 'other'") as error:
+        surrogates.check_choice(option, "other", choices_of(option))
+    assert all(choice in str(error.value) for choice in choices)
+
+
+def choices_of(option: str) -> object:
+    return {
+        "surrogate": surrogates.SpikeSurrogate,
+        "encoding_slope": surrogates.EncodingSlope,
+    }[option]
+
+
+@pytest.mark.parametrize("option", ["surrogate", "encoding_slope"])
+def test_neurons_refuse_an_unknown_choice(option):
+    # Whichever comes first names the argument: the checked annotation or the check at the door.
+    with pytest.raises(Exception, match=option):
+        SQSNeurons(1, **{option: "other"})

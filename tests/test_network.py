@@ -1,0 +1,232 @@
+"""The network: layers that feed each other, state and random numbers that come from outside."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.testing import assert_close
+
+from sqsnn.network import Run, SpikingNetwork
+from sqsnn.neurons.sqs import SQSNeurons
+
+NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_spikes(*shape: int, seed: int = 1, dtype=torch.float32) -> Tensor:
+    return torch.randint(0, 2, shape, generator=seeded(seed)).to(dtype)
+
+
+def network_of(sizes, circuit="bidirectional", channels=1, *, seed=0, **options) -> SpikingNetwork:
+    neurons = partial(SQSNeurons, circuit=circuit, channels=channels)
+    return SpikingNetwork(sizes, neurons=neurons, generator=seeded(seed), **options)
+
+
+def assert_equal_runs(one: Run, other: Run) -> None:
+    for layer, expected in zip(one.layers, other.layers, strict=True):
+        for field in ("spikes", "probability", "log_likelihood"):
+            assert torch.equal(getattr(layer, field), getattr(expected, field)), field
+    for state, expected in zip(one.state, other.state, strict=True):
+        assert torch.equal(state.memory, expected.memory)
+
+
+@pytest.mark.parametrize(("circuit", "channels"), [("bidirectional", 2), ("hardware_efficient", 1)])
+def test_each_layer_is_fed_by_the_spikes_of_the_one_before(circuit, channels):
+    network = network_of([4, 3, 2], circuit, channels, dtype=torch.float64)
+    spikes = random_spikes(4, 2, 4, channels, dtype=torch.float64)
+    run = network(spikes, generator=seeded())
+    for synapses, population, record in zip(
+        network.synapses, network.populations, run.layers, strict=True
+    ):
+        weight = synapses.weight.detach().numpy()
+        currents = np.einsum("nhp,tbpn->tbhn", weight, spikes.detach().numpy())
+        for h in range(population.size):
+            neuron = reference.named(circuit, channels, 1, population.angles[h].tolist())
+            emitted = record.spikes[:, 1, h].tolist()
+            expected = reference.log_likelihood(neuron, currents[:, 1, h].tolist(), emitted)
+            made = record.log_likelihood[:, 1, h].detach()
+            assert_close(made, torch.as_tensor(expected), rtol=0, atol=1e-10)
+        spikes = record.spikes
+
+
+def test_one_input_channel_feeds_all():
+    network = network_of([4, 3], channels=2)
+    spikes = random_spikes(3, 2, 4, 1)
+    uniforms = network.draw_uniforms(3, 2, seeded())
+    shared = network(spikes, uniforms=uniforms)
+    assert_equal_runs(shared, network(spikes.expand(-1, -1, -1, 2), uniforms=uniforms))
+
+
+def test_layers_can_have_factories_of_their_own():
+    factories = [
+        partial(SQSNeurons, circuit="crx", memory_qubits=2),
+        partial(SQSNeurons, channels=2),
+    ]
+    network = SpikingNetwork([4, 3, 2], neurons=factories, generator=seeded())
+    run = network(random_spikes(3, 2, 4, 1), generator=seeded(), keep_memory=True)
+    assert [tuple(layer.spikes.shape) for layer in run.layers] == [(3, 2, 3, 1), (3, 2, 2, 2)]
+    assert [layer.memory.shape[-1] for layer in run.layers] == [4, 2]
+    assert network.sizes == (4, 3, 2)
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from(NAMED),
+    st.integers(1, 2),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 2**40),
+)
+def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(circuit, channels, cut, batch, seed):
+    network = network_of([19, 11, 5], circuit, channels, seed=seed)
+    spikes = random_spikes(5, batch, 19, channels, seed=seed)
+    whole = network(spikes, generator=seeded(seed))
+    generator = seeded(seed)
+    first = network(spikes[:cut], generator=generator)
+    second = network(spikes[cut:], first.state, generator=generator)
+    for layer, start, end in zip(whole.layers, first.layers, second.layers, strict=True):
+        for field in ("spikes", "probability", "log_likelihood"):
+            joined = torch.cat([getattr(start, field), getattr(end, field)])
+            assert torch.equal(getattr(layer, field), joined), field
+    for state, expected in zip(second.state, whole.state, strict=True):
+        assert torch.equal(state.memory, expected.memory)
+
+
+@pytest.mark.parametrize("circuit", NAMED)
+def test_recorded_uniforms_replay_a_run_bit_for_bit(circuit):
+    network = network_of([6, 5, 3], circuit)
+    spikes = random_spikes(4, 2, 6, 1)
+    first = network(spikes, generator=seeded(5))
+    uniforms = network.draw_uniforms(4, 2, seeded(5))
+    assert [tuple(layer.shape) for layer in uniforms] == [(4, 2, 5), (4, 2, 3)]
+    assert_equal_runs(network(spikes, uniforms=uniforms), first)
+    other = network(spikes, generator=seeded(6))
+    assert not torch.equal(other.layers[0].spikes, first.layers[0].spikes)
+
+
+@given(st.integers(1, 5), st.integers(0, 100))
+def test_uniforms_drawn_in_pieces_are_those_drawn_at_once(cut, seed):
+    network = network_of([3, 4, 2])
+    generator = seeded(seed)
+    pieces = [network.draw_uniforms(steps, 2, generator) for steps in (cut, 6 - cut) if steps]
+    whole = network.draw_uniforms(6, 2, seeded(seed))
+    for layer, expected in zip(zip(*pieces, strict=True), whole, strict=True):
+        assert torch.equal(torch.cat(layer), expected)
+
+
+def test_the_gradient_of_a_network_is_the_chain_of_its_layers():
+    network = network_of([4, 3, 2], dtype=torch.float64)
+    spikes = random_spikes(3, 2, 4, 1, dtype=torch.float64)
+    uniforms = network.draw_uniforms(3, 2, seeded(1))
+    run = network(spikes, uniforms=uniforms)
+    loss = run.layers[-1].probability.square().sum()
+    made = torch.autograd.grad(loss, list(network.parameters()))
+
+    (first, second), (hidden, output) = network.synapses, network.populations
+    z = torch.einsum("nhp,tbpn->tbhn", first.weight, spikes)
+    record, _ = hidden(z, uniforms=uniforms[0])
+    emitted = record.spikes.detach() + record.probability - record.probability.detach()
+    z = torch.einsum("nhp,tbpn->tbhn", second.weight, emitted)
+    record, _ = output(z, uniforms=uniforms[1])
+    expected = torch.autograd.grad(record.probability.square().sum(), list(network.parameters()))
+    for one, other in zip(made, expected, strict=True):
+        assert_close(one, other, rtol=0, atol=1e-12)
+    assert all((slope != 0).any() for slope in made)
+
+
+def test_initial_values_are_the_generators_whatever_the_precision():
+    single, double = network_of([4, 3, 2]), network_of([4, 3, 2], dtype=torch.float64)
+    for one, other in zip(single.parameters(), double.parameters(), strict=True):
+        assert other.dtype == torch.float64
+        assert torch.equal(one, other.float())
+    different = network_of([4, 3, 2], seed=1)
+    assert not torch.equal(different.synapses[0].weight, single.synapses[0].weight)
+    angles = [population.angles for population in network_of([4, 3, 3]).populations]
+    assert not torch.equal(*angles)  # the layers do not start alike
+
+
+def test_a_network_has_parameters_and_no_state():
+    network = network_of([4, 3])
+    names = set(network.state_dict())
+    assert names == {"synapses.0.weight", "populations.0.angles", "populations.0.gains"}
+    network(random_spikes(3, 2, 4, 1), generator=seeded())
+    assert set(network.state_dict()) == names
+
+
+def test_a_loaded_network_gives_the_same_run():
+    network, copy = network_of([4, 3]), network_of([4, 3], seed=9)
+    copy.load_state_dict(network.state_dict())
+    spikes = random_spikes(3, 2, 4, 1)
+    assert_equal_runs(network(spikes, generator=seeded()), copy(spikes, generator=seeded()))
+
+
+# Refusals
+
+SPIKES = torch.zeros(3, 2, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("spikes", "message"),
+    [
+        (SPIKES[0], r"spikes must have shape \(steps, batch, 4, channels\), but has \(2, 4, 1\)"),
+        (SPIKES[:, :, :3], r"has \(3, 2, 3, 1\)"),
+        (SPIKES.expand(-1, -1, -1, 2), r"has \(3, 2, 4, 2\)"),
+        (SPIKES[:0], "steps"),
+        (SPIKES.double(), "spikes has dtype torch.float64"),
+        (SPIKES.to("meta"), "spikes on meta"),
+        (SPIKES * float("nan"), "finite"),
+    ],
+)
+def test_spikes_that_do_not_fit_are_refused(spikes, message):
+    with pytest.raises(ValueError, match=message):
+        network_of([4, 3])(spikes, generator=seeded())
+
+
+def test_exactly_one_source_of_randomness_is_asked_for():
+    network = network_of([4, 3])
+    uniforms = network.draw_uniforms(3, 2, seeded())
+    for sources in ({}, {"generator": seeded(), "uniforms": uniforms}):
+        with pytest.raises(ValueError, match="exactly one of generator and uniforms"):
+            network(SPIKES, **sources)
+
+
+def test_uniforms_and_states_that_do_not_fit_the_layers_are_refused():
+    network = network_of([4, 3, 2])
+    uniforms = network.draw_uniforms(3, 2, seeded())
+    state = network(SPIKES, uniforms=uniforms).state
+    with pytest.raises(ValueError, match="uniforms has 1 entries; the network has 2 layers"):
+        network(SPIKES, uniforms=uniforms[:1])
+    with pytest.raises(ValueError, match="uniforms must have shape"):
+        network(SPIKES, uniforms=uniforms[::-1])
+    with pytest.raises(ValueError, match="state has 1 entries; the network has 2 layers"):
+        network(SPIKES, state[:1], uniforms=uniforms)
+    with pytest.raises(ValueError, match=r"state\.memory must have shape"):
+        network(SPIKES, state[::-1], uniforms=uniforms)
+
+
+def test_a_layer_of_several_channels_cannot_feed_one_of_fewer():
+    factories = [partial(SQSNeurons, channels=2), SQSNeurons]
+    with pytest.raises(ValueError, match="channels|shape"):
+        network = SpikingNetwork([4, 3, 2], neurons=factories, generator=seeded())
+        network(SPIKES, generator=seeded())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"), [([4], "at least one layer"), ([4, 0], "sizes"), ([0, 3], "sizes")]
+)
+def test_a_network_without_layers_or_neurons_is_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        network_of(sizes)
+
+
+def test_the_number_of_factories_is_the_number_of_layers():
+    with pytest.raises(ValueError, match="neurons has 1 factories; sizes has 2 layers"):
+        SpikingNetwork([4, 3, 2], neurons=[SQSNeurons], generator=seeded())

@@ -1,0 +1,206 @@
+"""The classifier keeps scikit-learn's promises, and its own about randomness."""
+
+import io
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sqsnn.errors import ConfigError
+from sqsnn.training import trainer
+from sqsnn.training.classifier import CHUNK, SQSNNClassifier
+
+
+def small(**options) -> SQSNNClassifier:
+    """A classifier that trains in a fraction of a second."""
+    settings = {"hidden": (8,), "steps": 3, "epochs": 6, "batch_size": 100, "learning_rate": 0.1}
+    return SQSNNClassifier(**settings | {"random_state": 0} | options)
+
+
+@parametrize_with_checks([small(random_state=None)])
+def test_scikit_learn_agrees(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([SQSNNClassifier()])
+def test_scikit_learn_agrees_with_the_defaults(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_blobs(150, n_features=5, centers=3, cluster_std=1.5, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return small().fit(*data)
+
+
+def test_blobs_are_told_apart(fitted, data):
+    assert fitted.score(*data) > 0.9
+
+
+def test_digits_are_learnt():
+    X, y = load_digits(n_class=3, return_X_y=True)
+    classifier = small(hidden=(16,), epochs=8, batch_size=60).fit(X[:300], y[:300])
+    assert classifier.score(X[300:], y[300:]) > 0.9
+
+
+def test_a_prediction_depends_on_its_sample_alone(fitted, data):
+    X = np.tile(data[0], (2, 1))  # more than one chunk
+    assert len(X) > CHUNK
+    whole = fitted.predict_proba(X)
+    order = np.random.default_rng(0).permutation(len(X))
+    assert np.array_equal(fitted.predict_proba(X[order]), whole[order])
+    for part in (slice(0, 1), slice(7, 40), slice(CHUNK - 1, CHUNK + 2)):
+        assert np.array_equal(fitted.predict_proba(X[part]), whole[part])
+    assert np.array_equal(whole[:150], whole[150:])
+
+
+def test_predictions_are_random_in_the_seed_alone(data):
+    X, y = data
+    first, same, other = (
+        small(random_state=seed, epochs=1).fit(X, y).predict_proba(X) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_without_a_seed_every_fit_differs_but_predictions_repeat(data):
+    X, y = data
+    one, two = (small(random_state=None, epochs=1).fit(X, y) for _ in range(2))
+    assert not np.allclose(one.predict_proba(X), two.predict_proba(X))
+    assert np.array_equal(one.predict_proba(X), one.predict_proba(X))
+
+
+def test_probabilities_are_the_softmax_of_summed_firing_probabilities(fitted, data):
+    probabilities = fitted.predict_proba(data[0])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    # A sum over 3 steps of probabilities: no logit can be further from another than 3.
+    logits = np.log(probabilities)
+    assert np.ptp(logits, axis=1).max() <= 3 + 1e-6
+    assert np.array_equal(fitted.predict(data[0]), fitted.classes_[probabilities.argmax(axis=1)])
+
+
+def test_shots_average(fitted, data):
+    X = data[0][:10]
+    rough = np.stack(
+        [np.log(clone_with(fitted, shots=n).predict_proba(X)) for n in (1, 40, 80)]
+    )
+    assert np.abs(rough[1] - rough[2]).mean() < np.abs(rough[0] - rough[2]).mean()
+
+
+def clone_with(fitted, **parameters):
+    copy = joblib.load(dumped(fitted))
+    return copy.set_params(**parameters)
+
+
+def dumped(fitted):
+    buffer = io.BytesIO()
+    joblib.dump(fitted, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def test_it_is_saved_and_read_back(fitted, data):
+    read = joblib.load(dumped(fitted))
+    assert np.array_equal(read.predict_proba(data[0]), fitted.predict_proba(data[0]))
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(data[0])
+
+
+def test_parameters_set_after_fitting_wait_for_the_next_fit(fitted, data):
+    copy = clone_with(fitted, hidden=(99,), steps=1, dtype="float64", random_state=5)
+    assert np.array_equal(copy.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
+
+def test_labels_may_be_words(data):
+    X, y = data
+    words = np.array(["up", "down", "strange"])[y]
+    classifier = small().fit(X, words)
+    assert list(classifier.classes_) == ["down", "strange", "up"]
+    assert (classifier.predict(X) == words).mean() > 0.9
+
+
+def test_features_are_scaled_by_the_training_data_and_clipped(data):
+    X, y = data
+    X = X * [1e6, 1, 1e-6, 1, 1] + [0, -50, 0, 0, 0]
+    classifier = small().fit(X, y)
+    assert classifier.score(X, y) > 0.9
+    low, high = X.min(axis=0, keepdims=True), X.max(axis=0, keepdims=True)
+    beyond = np.concatenate([low - 1000 * (high - low), high + 1000 * (high - low)])
+    assert np.array_equal(
+        classifier.predict_proba(beyond), classifier.predict_proba(np.concatenate([low, high]))
+    )
+
+
+def test_it_works_in_a_pipeline_and_a_grid_search(data):
+    X, y = data
+    pipeline = make_pipeline(StandardScaler(), small(epochs=3))
+    grid = {"sqsnnclassifier__hidden": [(4,), (8,)], "sqsnnclassifier__steps": np.array([2, 3])}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert set(search.best_params_) == set(grid)
+    assert search.score(X, y) > 0.5
+
+
+def test_it_trains_in_the_loop_of_the_trainer(data, monkeypatch):
+    calls = []
+    epochs = trainer.epochs
+
+    def spy(*args):
+        calls.append(args)
+        return epochs(*args)
+
+    monkeypatch.setattr(trainer, "epochs", spy)
+    classifier = small(epochs=2).fit(*data)
+    assert len(calls) == 1
+    assert len(classifier.loss_curve_) == 2
+
+
+def test_verbose_tells_an_epoch_a_line(data, capsys):
+    small(epochs=2, verbose=1).fit(*data)
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["epoch", "1"],
+        ["epoch", "2"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"hidden": (0,)}, r"model\.hidden\.0: .*greater than 0"),
+        ({"steps": 0}, r"encoding\.steps: .*but is 0"),
+        ({"encoding": "morse"}, "'morse'"),
+        ({"circuit": "transmon"}, "transmon"),
+        ({"rule": "magic"}, r"rule\.rule"),
+    ],
+)
+def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):
+    with pytest.raises(ConfigError, match=said):
+        small(**parameters).fit(*data)
+
+
+def test_one_class_is_refused(data):
+    with pytest.raises(ValueError, match="at least two classes, but holds one class only"):
+        small().fit(data[0], np.zeros(150))
+
+
+def test_shots_below_one_are_refused(data):
+    with pytest.raises(ValueError, match="shots must be an integer of at least 1, but is 0"):
+        small(shots=0).fit(*data)
+
+
+def test_the_global_generators_are_left_alone(data):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    small(epochs=1).fit(*data).predict(data[0])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
