@@ -37,6 +37,7 @@ ROOMS = (
     "reports",
     "training",
     "cli",
+    "__main__",
 )
 # What the physics may know of the rest of the package.
 BELOW_PHYSICS = {"checks", "errors", "quantum"}

@@ -1,4 +1,4 @@
-"""The interface of a population: what it asks of its arguments, what it promises about randomness."""
+"""The interface of a population: what it asks of its arguments, and where its luck comes from."""
 
 import math
 
@@ -152,9 +152,9 @@ def test_observed_spikes_that_do_not_fit_are_refused(neurons, observed, message)
 
 def test_a_step_refuses_what_does_not_fit(neurons):
     with pytest.raises(ValueError, match=r"currents must have shape \(batch, 3, 1\)"):
-        neurons.step(CURRENTS[0, :, :2], None, UNIFORMS[0])
-    with pytest.raises(ValueError, match=r"uniforms must have shape \(2, 3\)"):
-        neurons.step(CURRENTS[0], None, UNIFORMS[0, :1])
+        neurons.step(CURRENTS[0, :, :2], None, UNIFORMS[0, :, :2])
+    with pytest.raises(ValueError, match=r"uniforms must have shape \(2, 3\), but has \(2, 3, 1"):
+        neurons.step(CURRENTS[0], None, UNIFORMS[0, ..., None])
 
 
 @pytest.mark.parametrize("argument", ["size", "channels"])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -12,6 +12,7 @@ from sqsnn.neurons import surrogates
 from sqsnn.neurons.sqs import SQSNeurons
 
 
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1, max_size=6),
     st.sampled_from([("straight_through", False), ("sigmoid", True)]),

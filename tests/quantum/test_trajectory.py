@@ -280,7 +280,7 @@ def collapse_by_formula(
             psi = differentiable_matrix("RX", (rotation.qubit,), angles[t], total) @ psi
         branches = ((V @ psi) * frame).reshape(2**N, -1)
         law = branches.abs().square().sum(-1)
-        marginals = law @ table / law.sum()
+        marginals = law @ table
         measured = reference.outcome_index(bit.tolist())
         records.append((marginals, law[measured].log()))
         states = branches / law.sqrt()[:, None]
@@ -375,11 +375,6 @@ def test_without_it_a_later_probability_does_not_feel_the_surrogate_of_an_earlie
 # Certain and impossible outcomes
 
 
-def silent(channels: int, memory_qubits: int, name: str = "bidirectional") -> Circuit:
-    """A circuit that, at parameters 0, spikes where its encoding angle is pi."""
-    return circuits.get(name, channels, memory_qubits)
-
-
 def certain(circuit: Circuit, angles: list[float], steps: int, dtype: torch.dtype) -> Inputs:
     """Parameters 0, each channel's encoding angle as given, the memory in |0>."""
     memory = torch.zeros(3, 2, 2**circuit.memory_qubits, dtype=dtype)
@@ -444,7 +439,7 @@ def test_an_impossible_observed_spike_has_log_likelihood_minus_infinity_and_no_n
 
 
 @pytest.mark.parametrize("path", ["unrolled", "dense"])
-@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_probability_is_never_above_one(path, channels, monkeypatch):
     # The last channel fires for certain, the others do not: rounding must not lift it above 1.
     circuit, _ = prepared_path(path, "crx", channels, 0, monkeypatch)
@@ -463,17 +458,6 @@ def test_a_probability_is_never_above_one(path, channels, monkeypatch):
 
 
 # Compiled steps
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", ["unrolled", "dense"])
-def test_compiled_steps_give_what_plain_ones_give(path, monkeypatch):
-    circuit, _ = prepared_path(path, "integrate_and_fire", 2, 1, monkeypatch)
-    given = inputs(circuit, steps=4, seed=8)
-    assert_same(run(circuit, given), run(circuit, given, compile=True), 1e-12)
-    plain, compiled = gradients(circuit, given), gradients(circuit, given, compile=True)
-    for one, other in zip(plain, compiled, strict=True):
-        assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_compiled_steps_of_a_complex_circuit_are_refused():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from sqsnn.reports import plots
 from sqsnn.training.config import (
     DataOptions,

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+
 from sqsnn import encoding as encodings
 from sqsnn.errors import CompilerMissingError, ConfigError
 from sqsnn.training.build import (

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import CheckpointError
 from sqsnn.training import checkpoint, trainer
@@ -108,7 +109,7 @@ def test_weights_of_another_network_are_refused(config, tmp_path):
     network = build_network(config(), FEATURES, CLASSES)
     checkpoint.save_weights(tmp_path / "file", network.state_dict(), 7)
     weights, _ = checkpoint.read_weights(tmp_path / "file")
-    with pytest.raises(CheckpointError, match="weights of another network.*size mismatch"):
+    with pytest.raises(CheckpointError, match=r"weights of another network.*size mismatch"):
         checkpoint.load_weights(
             build_network(config(), FEATURES + 1, CLASSES), weights, tmp_path / "file"
         )

@@ -12,27 +12,33 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_with_checks
+
 from sqsnn.errors import ConfigError
 from sqsnn.training import trainer
 from sqsnn.training.classifier import CHUNK, SQSNNClassifier
 
+# Of scikit-learn's checks, this looks at how well it learns; for the others a short training does.
+ACCURATE = "check_classifiers_train"
+
 
 def small(**options) -> SQSNNClassifier:
     """A classifier that trains in a fraction of a second."""
-    settings = {"hidden": (8,), "steps": 3, "epochs": 6, "batch_size": 100, "learning_rate": 0.1}
-    return SQSNNClassifier(**settings | {"random_state": 0} | options)
+    settings = {"hidden": (32,), "memory_qubits": 0, "encoding": "direct", "steps": 3}
+    settings |= {"epochs": 20, "batch_size": 300, "learning_rate": 0.05, "random_state": 0}
+    return SQSNNClassifier(**settings | options)
 
 
 @parametrize_with_checks([small(random_state=None)])
 def test_scikit_learn_agrees(estimator, check):
-    check(estimator)
+    accurate = check.func.__name__ == ACCURATE
+    settings = {"shots": 5} if accurate else {"epochs": 2}
+    check(clone(estimator).set_params(**settings))
 
 
 @pytest.mark.slow
-@parametrize_with_checks([SQSNNClassifier()])
-def test_scikit_learn_agrees_with_the_defaults(estimator, check):
-    check(estimator)
+def test_scikit_learn_is_content_with_the_accuracy_of_the_defaults():
+    check_classifiers_train("SQSNNClassifier", SQSNNClassifier())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def test_blobs_are_told_apart(fitted, data):
 
 def test_digits_are_learnt():
     X, y = load_digits(n_class=3, return_X_y=True)
-    classifier = small(hidden=(16,), epochs=8, batch_size=60).fit(X[:300], y[:300])
+    classifier = small(encoding="rate", memory_qubits=1).fit(X[:300], y[:300])
     assert classifier.score(X[300:], y[300:]) > 0.9
 
 
@@ -93,10 +99,8 @@ def test_probabilities_are_the_softmax_of_summed_firing_probabilities(fitted, da
 
 def test_shots_average(fitted, data):
     X = data[0][:10]
-    rough = np.stack(
-        [np.log(clone_with(fitted, shots=n).predict_proba(X)) for n in (1, 40, 80)]
-    )
-    assert np.abs(rough[1] - rough[2]).mean() < np.abs(rough[0] - rough[2]).mean()
+    rough = np.stack([np.log(clone_with(fitted, shots=n).predict_proba(X)) for n in (1, 20, 40)])
+    assert np.abs(rough[1] - rough[2]).mean() < 0.5 * np.abs(rough[0] - rough[2]).mean()
 
 
 def clone_with(fitted, **parameters):
@@ -145,11 +149,12 @@ def test_features_are_scaled_by_the_training_data_and_clipped(data):
 
 def test_it_works_in_a_pipeline_and_a_grid_search(data):
     X, y = data
-    pipeline = make_pipeline(StandardScaler(), small(epochs=3))
-    grid = {"sqsnnclassifier__hidden": [(4,), (8,)], "sqsnnclassifier__steps": np.array([2, 3])}
+    pipeline = make_pipeline(StandardScaler(), small())
+    # Lists and NumPy's integers, as grids are written.
+    grid = {"sqsnnclassifier__hidden": [[16]], "sqsnnclassifier__epochs": np.array([1, 20])}
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
-    assert set(search.best_params_) == set(grid)
-    assert search.score(X, y) > 0.5
+    assert search.best_params_ == {"sqsnnclassifier__hidden": [16], "sqsnnclassifier__epochs": 20}
+    assert search.score(X, y) > 0.8
 
 
 def test_it_trains_in_the_loop_of_the_trainer(data, monkeypatch):

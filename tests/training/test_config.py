@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from sqsnn.data.presets import PRESETS
 from sqsnn.errors import ConfigError
 from sqsnn.training.config import (
@@ -94,7 +95,7 @@ def test_the_numbers_of_the_preset_are_saved():
 
 
 def test_an_unknown_dataset_is_refused():
-    with pytest.raises(ConfigError, match="one of digits, mnist.*'cifar'"):
+    with pytest.raises(ConfigError, match=r"one of digits, mnist.*'cifar'"):
         for_dataset("cifar", DataOptions(), Recipe())
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from sqsnn import readout
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, seeded
@@ -33,9 +34,7 @@ def score(network, recipe, values, **options):
 
 def test_scores_are_the_readouts_of_a_run(network, recipe, values):
     scores = score(network, recipe, values, batch_size=50)
-    _, run = evaluate.draw(
-        network, recipe().encoding, values, generator=seeded(0, Purpose.TEST)
-    )
+    _, run = evaluate.draw(network, recipe().encoding, values, generator=seeded(0, Purpose.TEST))
     assert torch.equal(scores.counts, readout.count(run.layers[-1]))
     assert torch.equal(scores.probabilities, readout.probability(run.layers[-1]))
     assert torch.equal(scores.predicted, readout.predict(run.layers[-1]))
@@ -48,9 +47,7 @@ def test_the_filling_of_the_last_batch_counts_nowhere(network, recipe, values):
     by_hand = []
     generator = seeded(0, Purpose.TEST)
     for batch in (values[:32], torch.cat([values[32:], values[-1:].expand(14, -1)])):
-        by_hand.append(
-            evaluate.draw(network, recipe().encoding, batch, generator=generator)[1]
-        )
+        by_hand.append(evaluate.draw(network, recipe().encoding, batch, generator=generator)[1])
     hidden = by_hand[0].layers[0].spikes.sum() + by_hand[1].layers[0].spikes[:, :18].sum()
     assert len(whole.predicted) == 50
     assert whole.spikes[0] == pytest.approx(float(hidden) / 50)
@@ -76,9 +73,7 @@ def test_shots_are_summed(network, recipe, values):
     ]
     scores = score(network, recipe, values, batch_size=50, shots=3)
     assert torch.equal(scores.counts, sum(readout.count(run) for run in runs))
-    torch.testing.assert_close(
-        scores.probabilities, sum(readout.probability(run) for run in runs)
-    )
+    torch.testing.assert_close(scores.probabilities, sum(readout.probability(run) for run in runs))
     assert not torch.equal(readout.count(runs[0]), readout.count(runs[1]))
     assert scores.spikes[1] == pytest.approx(float(scores.counts.sum()) / (3 * 50))
 

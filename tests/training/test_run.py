@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.reports import plots
 from sqsnn.training import config as configs
@@ -236,7 +237,7 @@ def test_changed_settings_are_not_resumed(config, no_pictures, tmp_path):
 
 
 def test_a_killed_process_goes_on_bit_for_bit(config, no_pictures, tmp_path):
-    settings = config(batch_size=6)  # many steps, so that it is hit between two of them
+    settings = config(epochs=2, batch_size=6)  # many steps, so that it is hit between two of them
     expected = begun_without_pictures(settings, tmp_path / "never-stopped")
     folder = RunFolder(tmp_path / "killed")
     code = f"""

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.training import run_folder
 from sqsnn.training.run_folder import RunFolder, write_atomically, write_json

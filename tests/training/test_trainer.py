@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.training import trainer
@@ -23,8 +24,9 @@ def samples(number: int) -> Samples:
 class SpyRule:
     """Remembers what it was given; gives the losses and gradients that it was told to."""
 
-    def __init__(self, losses=itertools.repeat(1.0), gradients=itertools.repeat(0.0)):
-        self.losses, self.gradients = iter(losses), iter(gradients)
+    def __init__(self, losses=None, gradients=None):
+        self.losses = iter(losses or itertools.repeat(1.0))
+        self.gradients = iter(gradients or itertools.repeat(0.0))
         self.spikes, self.labels, self.drawn = [], [], []
 
     def step(self, network, spikes, labels, generator):
@@ -106,7 +108,7 @@ def test_compiling_drops_the_ragged_batch(recipe, spy):
 
 
 def test_compiling_refuses_to_drop_everything(recipe):
-    with pytest.raises(ConfigError, match="batch_size must be at most .* 50, but is 64"):
+    with pytest.raises(ConfigError, match=r"batch_size must be at most .* 50, but is 64"):
         trainer.start(recipe(batch_size=64, compile=True), FEATURES, CLASSES, 50)
 
 

@@ -1,6 +1,6 @@
 """The contract of every learning rule: one step fills `.grad` and returns figures."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +11,7 @@ from sqsnn.network import SpikingNetwork
 Figures = dict[str, float]
 
 
+@runtime_checkable
 class Rule(Protocol):
     """How gradients are made; the trainer knows rules by this alone."""
 

@@ -111,6 +111,21 @@ class Population(nn.Module, ABC):
         record, state = self(currents[None], state, uniforms=uniforms[None])
         return Record(*(None if field is None else field[0] for field in record)), state
 
+    def check_currents(self, currents: Tensor, *leading: str) -> None:
+        """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit.
+
+        Raises:
+            ValueError: Naming what was expected and what came.
+        """
+        check_shape("currents", currents, (*leading, self.size, self.channels))
+        check_same_device(currents=currents, parameters=self.parameter_like)
+        if currents.dtype != self.parameter_like.dtype:
+            raise ValueError(
+                f"currents has dtype {currents.dtype}; the population's parameters have "
+                f"{self.parameter_like.dtype}"
+            )
+        check_finite("currents", currents)
+
     def _check(
         self,
         currents: Tensor,
@@ -118,7 +133,7 @@ class Population(nn.Module, ABC):
         uniforms: Tensor | None,
         observed: Tensor | None,
     ) -> tuple[int, int]:
-        check_shape("currents", currents, ("steps", "batch", self.size, self.channels))
+        self.check_currents(currents, "steps", "batch")
         steps, batch = currents.shape[:2]
         if steps < 1:
             raise ValueError("currents has 0 steps; it needs at least 1")
@@ -129,15 +144,7 @@ class Population(nn.Module, ABC):
                 "give exactly one of generator, uniforms and observed; given were "
                 f"{' and '.join(named) or 'none'}"
             )
-        check_same_device(
-            currents=currents, parameters=self.parameter_like, uniforms=uniforms, observed=observed
-        )
-        if currents.dtype != self.parameter_like.dtype:
-            raise ValueError(
-                f"currents has dtype {currents.dtype}; the population's parameters have "
-                f"{self.parameter_like.dtype}"
-            )
-        check_finite("currents", currents)
+        check_same_device(currents=currents, uniforms=uniforms, observed=observed)
         if uniforms is not None:
             check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
             _check_unit_interval(uniforms)

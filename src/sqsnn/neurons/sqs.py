@@ -82,6 +82,8 @@ class SQSNeurons(Population):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(size, channels)
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype is {dtype}; it may be torch.float32 or torch.float64")
         surrogates.check_choice("surrogate", surrogate, SpikeSurrogate)
         surrogates.check_choice("encoding_slope", encoding_slope, EncodingSlope)
         surrogates.check_choice("noise_simulation", noise_simulation, NoiseSimulation)
@@ -151,7 +153,7 @@ class SQSNeurons(Population):
         Raises:
             ValueError: With noise, which leaves no single operator an outcome.
         """
-        check_shape("currents", currents, ("batch", self.size, self.channels))
+        self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
                 "a neuron with noise has no single Kraus operator an outcome; take "
@@ -169,7 +171,7 @@ class SQSNeurons(Population):
 
         With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
-        check_shape("currents", currents, ("steps", "batch", self.size, self.channels))
+        self.check_currents(currents, "steps", "batch")
         angles = torch.stack(self.encoding_angles(currents), dim=-1)
         if self.noise is None:
             return quantum.sequence_probabilities(
@@ -261,6 +263,11 @@ class SQSNeurons(Population):
     def _check_state(self, state: SQSState, currents: Tensor, shape: tuple[int, ...]) -> None:
         check_shape("state.memory", state.memory, (currents.shape[1], self.size, *shape))
         check_same_device(currents=currents, **{"state.memory": state.memory})
+        if state.memory.dtype != currents.dtype.to_complex():
+            raise ValueError(
+                f"state.memory has dtype {state.memory.dtype}; with currents of "
+                f"{currents.dtype} it must have {currents.dtype.to_complex()}"
+            )
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):

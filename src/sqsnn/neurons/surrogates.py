@@ -31,7 +31,7 @@ def encoding_angle(
     With the exact slope a neuron whose current is negative for every sample never learns again.
     """
     if slope == "exact":
-        return math.pi * currents.clamp_min(0.0)
+        return math.pi * currents.relu()  # unlike clamp's, its slope at 0 is 0
     return _ExponentialSlope.apply(currents)
 
 

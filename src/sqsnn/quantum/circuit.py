@@ -77,8 +77,7 @@ class Circuit:
         Raises:
             ValueError: A gate, qubit, channel or initial value does not fit.
         """
-        check_positive_int("channels", channels, high=MAX_CHANNELS)
-        check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
+        check_qubits(channels, memory_qubits)
         placed: list[Gate] = []
         initial: list[Normal] = []
         for name, qubits, start in placements:
@@ -174,6 +173,12 @@ def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
         small = torch.as_tensor(gates.GATES[gate.name].pattern, dtype=torch.float64)
         product = (gates.apply(small, gate.qubits, product, qubits) > 0).double()
     return product.numpy() > 0
+
+
+def check_qubits(channels: int, memory_qubits: int) -> None:
+    """Refuse numbers of qubits outside N = 1..4 and M = 0..6."""
+    check_positive_int("channels", channels, high=MAX_CHANNELS)
+    check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
 
 
 def _complete_encoding(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sqsnn.checks import check_positive_int
-from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
+from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, check_qubits
 
 __all__ = [
     "Circuit",
@@ -73,6 +73,7 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
         return circuit
     if circuit not in _REGISTRY:
         raise ValueError(f"circuit is {circuit!r}; it may be one of {', '.join(_REGISTRY)}")
+    check_qubits(channels, memory_qubits)
     return replace(_REGISTRY[circuit](channels, memory_qubits, **options), name=circuit)
 
 

@@ -50,17 +50,17 @@ class Noise:
         ValueError: A rate lies outside [0, 1].
     """
 
-    depolarising_1q: float = 0.0
-    depolarising_2q: float = 0.0
-    amplitude_damping_1q: float = 0.0
-    amplitude_damping_2q: float = 0.0
-    phase_damping_1q: float = 0.0
-    phase_damping_2q: float = 0.0
-    idle_depolarising: float = 0.0
-    idle_amplitude_damping: float = 0.0
-    idle_phase_damping: float = 0.0
-    false_spike: float = 0.0
-    missed_spike: float = 0.0
+    depolarising_1q: float | int = 0.0
+    depolarising_2q: float | int = 0.0
+    amplitude_damping_1q: float | int = 0.0
+    amplitude_damping_2q: float | int = 0.0
+    phase_damping_1q: float | int = 0.0
+    phase_damping_2q: float | int = 0.0
+    idle_depolarising: float | int = 0.0
+    idle_amplitude_damping: float | int = 0.0
+    idle_phase_damping: float | int = 0.0
+    false_spike: float | int = 0.0
+    missed_spike: float | int = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

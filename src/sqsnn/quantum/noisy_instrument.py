@@ -127,7 +127,7 @@ def density_step(
     safe = torch.where(possible, likelihood, 1.0)
     log_likelihood = safe.log().masked_fill(~possible, -torch.inf).squeeze(-1)
     index = outcomes[..., None, None].expand(*outcomes.shape, 1, after.shape[-1])
-    collapsed = after.gather(-2, index).squeeze(-2) * (possible / safe)
+    collapsed = _physical(after.gather(-2, index).squeeze(-2) * (possible / safe))
     return bits, marginals, log_likelihood, to_density(instrument, collapsed)
 
 
@@ -217,6 +217,19 @@ def _rotated(instrument: NoisyInstrument, blocks: Tensor, angle: Tensor, placed:
     turned = torch.stack([one, x, c * y - s * z, s * y + c * z], dim=-2)
     # Where there is no gate there is no noise, yet the angle 0 keeps its surrogate gradient.
     return torch.where(placed[..., None, None, None], instrument.rotation_noise @ turned, turned)
+
+
+def _physical(pauli: Tensor) -> Tensor:
+    """Bring tr(rho^2) back to 1 where rounding has carried it beyond.
+
+    Rare outcomes amplify rounding, and a memory that is never mixed would not forget it: over
+    100,000 steps in float32 the purity would drift to 1.09. The factor is 1 up to rounding, so it
+    takes no part in the gradient.
+    """
+    dim = pauli.shape[-1]
+    length = pauli.detach()[..., 1:].square().sum(-1, keepdim=True)  # of a pure state: d - 1
+    factor = (length / max(dim**0.5 - 1, 1)).clamp_min(1.0).rsqrt()
+    return torch.cat([pauli[..., :1], pauli[..., 1:] * factor], dim=-1)
 
 
 def _transfer(sites: tuple[Site, ...], qubits: int) -> np.ndarray:

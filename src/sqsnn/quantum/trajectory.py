@@ -276,7 +276,10 @@ def dense_step(
         outcomes = quantum.choose(weights.detach(), uniforms)
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
     bits = table[outcomes].to(weights.dtype)
-    marginals = (weights @ table.to(weights.dtype)) / weights.sum(-1, keepdim=True)
+    firing, silent = weights @ table.to(weights.dtype), weights @ (1 - table).to(weights.dtype)
+    # p = ||K_s m||^2 has no denominator: dividing only takes the rounding of the norm away.
+    total = (firing + silent).detach().clamp_min(torch.finfo(weights.dtype).tiny)
+    marginals = firing / total
     likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
     # An observed event of probability 0: log-likelihood -inf, memory 0 from there on, never NaN.
     possible = likelihood > 0

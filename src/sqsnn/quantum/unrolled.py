@@ -146,7 +146,8 @@ def forward(
     reached = weights[-1:]  # weight of all outcomes >= s
     for weight in reversed(weights[:-1]):
         reached = [weight + reached[0], *reached]
-    marginals = [_sum(_firing(weights, n, channels)) / reached[0] for n in range(channels)]
+    tiny = torch.finfo(weights[0].dtype).tiny
+    marginals = [_share(weights, n, channels, tiny) for n in range(channels)]
     if observed is None:
         # For N = 1 the edge is the marginal itself: a spike iff u < p(1), to the last bit.
         edges = marginals if channels == 1 else [weight / reached[0] for weight in reached[1:]]
@@ -155,9 +156,11 @@ def forward(
     else:
         picked = [_indicator(outcome, observed.unbind(-1)) for outcome in range(len(weights))]
 
-    # An observed event of probability 0 leaves the memory at 0, and never NaN.
     weight = _dot(picked, weights)
-    inverse_norm = weight.clamp_min(torch.finfo(weight.dtype).tiny).rsqrt()
+    inverse_norm = weight.clamp_min(tiny).rsqrt()
+    if observed is not None:
+        # After an event of probability 0 the memory is 0, and so is all that follows; never NaN.
+        inverse_norm = inverse_norm * (weight > 0)
     collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
     for n in range(channels):
@@ -305,6 +308,13 @@ def _indicator(outcome: int, bits: Sequence[Tensor]) -> Tensor:
     for factor in factors[1:]:
         product = product * factor
     return product
+
+
+def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> Tensor:
+    """A channel's marginal; firing / (firing + silent) is at most 1, however the sums round."""
+    firing = _sum(_firing(weights, channel, channels))
+    silent = _sum([w for s, w in enumerate(weights) if not _bit(s, channel, channels)])
+    return firing / (silent + firing).clamp_min_(tiny)
 
 
 def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
