@@ -194,7 +194,9 @@ def peak_memory() -> dict[str, float]:
     """Peak resident MB of a whole process that takes five training steps."""
     peaks = {}
     for name, step in (("Leaky", "leaky_step()"), ("crx", "quantum_step()")):
-        code = f"import neuron; work = neuron.{step}; [work() for _ in range(5)]; neuron.show_peak()"
+        code = (
+            f"import neuron; work = neuron.{step}; [work() for _ in range(5)]; neuron.show_peak()"
+        )
         result = subprocess.run(
             [sys.executable, "-c", f"import torch; torch.set_num_threads(1); {code}"],
             cwd=Path(__file__).parent,
@@ -208,6 +210,11 @@ def peak_memory() -> dict[str, float]:
 
 def show_peak() -> None:
     """Print this process's peak resident memory in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux ru_maxrss of a child starts at its parent's
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        print(int(line.split()[1]) * 1024 / 1e6)
+        return
     unit = 1 if sys.platform == "darwin" else 1024
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 

@@ -99,6 +99,8 @@ class SpikingNetwork(nn.Module):
                 unique.
         """
         check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
+        if not len(spikes):
+            raise ValueError("spikes has 0 steps; it needs at least 1")
         if (generator is None) == (uniforms is None):
             raise ValueError("give exactly one of generator and uniforms")
         if uniforms is None:

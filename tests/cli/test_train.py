@@ -65,7 +65,7 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
         ),
     )
     expected = configs.for_dataset("digits", options, recipe)
-    expected = configs.settle(expected, source="scikit-learn", threads=1)
+    expected = configs.settle(expected, source="scikit-learn")
     assert RunFolder(here / "there").read_config() == expected
 
 

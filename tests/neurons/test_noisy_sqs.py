@@ -111,7 +111,7 @@ def test_without_rates_it_is_the_noiseless_neuron(name, channels, memory_qubits)
 
 @pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
 def test_every_step_of_a_trajectory_is_the_references(name, channels, memory_qubits):
-    steps, batch = 4, 2
+    steps, batch = 4, 1
     neurons = random_neurons(name, channels, memory_qubits, seed=10 * channels + memory_qubits)
     currents = random_currents(steps, batch, 2, channels)
     uniforms = neurons.draw_uniforms(steps, batch, seeded(3))
@@ -143,15 +143,14 @@ def test_each_rate_alone_is_the_references(rate):
 def test_the_law_of_recorded_sequences_is_the_references_and_sums_to_1(
     name, channels, memory_qubits
 ):
-    steps = 4 // channels
-    for simulation in ("density_matrix", "trajectories"):
-        neurons = random_neurons(name, channels, memory_qubits, noise_simulation=simulation)
-        currents = random_currents(steps, 1, 2, channels)
-        law = neurons.sequence_probabilities(currents)
-        assert_close(law.sum(-1), torch.ones_like(law[..., 0]), rtol=0, atol=1e-12)
-        for h in range(2):
-            expected = reference.joint_law(twin(neurons, h), currents[:, 0, h].tolist())
-            assert_close(law[0, h], torch.tensor(expected), rtol=0, atol=1e-10)
+    neurons = random_neurons(name, channels, memory_qubits, size=1)
+    sampled = sampled_neurons(name, channels, memory_qubits, size=1)
+    currents = random_currents(4 - channels, 1, 1, channels)
+    law = neurons.sequence_probabilities(currents)
+    assert torch.equal(sampled.sequence_probabilities(currents), law)
+    assert law.sum().item() == pytest.approx(1.0, abs=1e-12)
+    expected = reference.joint_law(twin(neurons, 0), currents[:, 0, 0].tolist())
+    assert_close(law[0, 0], torch.tensor(expected), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -246,7 +245,7 @@ def test_many_steps_in_single_precision_keep_a_state_a_state():
 )
 def test_the_gradient_of_the_likelihood_is_its_derivative(name, channels):
     neurons = random_neurons(name, channels, 1, size=1)
-    currents = random_currents(3, 2, 1, channels).requires_grad_()
+    currents = random_currents(2, 2, 1, channels).requires_grad_()
     spikes = torch.randint(0, 2, currents.shape, generator=seeded(), dtype=torch.float64)
 
     def scores(currents: Tensor, angles: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:

@@ -493,8 +493,8 @@ def test_a_circuit_of_ones_own_works_from_name_to_gradient(monkeypatch):
     neurons = random_neurons("own", 1, 2, size=1)
     currents = random_currents(3, 1, 1, 1).requires_grad_()
     record, _ = neurons(currents, generator=seeded(0))
-    rxx = [reference.Gate("RXX", (0, m), float(neurons.angles[0, m - 1])) for m in (1, 2)]
-    crz = [reference.Gate("CRZ", (m, 0), float(neurons.angles[0, m + 1])) for m in (1, 2)]
+    rxx = [reference.Gate("RXX", (0, m), neurons.angles[0, m - 1].item()) for m in (1, 2)]
+    crz = [reference.Gate("CRZ", (m, 0), neurons.angles[0, m + 1].item()) for m in (1, 2)]
     drives = (reference.Drive(0, 0, 0.5), reference.Drive(1, 0, neurons.gains.item()))
     neuron = reference.Neuron(1, 2, drives, (*rxx, *crz, reference.Gate("H", (0,))))
     expected = reference.log_likelihood(

@@ -93,18 +93,15 @@ def loss(result: Trajectory, seed: int = 5) -> Tensor:
 
 
 def gradients(circuit: Circuit, given: Inputs, **options) -> list[Tensor]:
-    """Of the loss: in the parameters, the encoding angles and the memory, along the sphere."""
+    """Of the loss: in the parameters, the memory and the encoding angles."""
     leaves = [given.parameters, given.memory, *given.encoding]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
     watched = Inputs(leaves[0], leaves[1], leaves[2:], given.uniforms)
     found = torch.autograd.grad(loss(run(circuit, watched, **options)), leaves, allow_unused=True)
-    slopes = [
+    return [
         torch.zeros_like(leaf) if slope is None else slope
         for slope, leaf in zip(found, leaves, strict=True)
     ]
-    radial = (slopes[1] * given.memory).sum(-1, keepdim=True)
-    slopes[1] = slopes[1] - radial * given.memory
-    return slopes
 
 
 def assert_same(first: Trajectory, second: Trajectory, atol: float) -> None:

@@ -25,7 +25,7 @@ def recipe() -> Callable[..., Recipe]:
         return Recipe(
             model=ModelConfig(hidden=(12,)),
             encoding=EncodingConfig(steps=4),
-            training=TrainingConfig(**{"epochs": 3, "batch_size": 40, "threads": 1} | training),
+            training=TrainingConfig(**{"epochs": 3, "batch_size": 40} | training),
         )
 
     return make

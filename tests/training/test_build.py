@@ -14,7 +14,7 @@ from sqsnn.training.build import (
     build_network,
     build_rule,
     encode,
-    prepare_machine,
+    choose_device,
     seeded,
 )
 from sqsnn.training.config import (
@@ -124,18 +124,10 @@ def test_shared_numbers_give_equal_samples_equal_spikes():
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no CUDA device"):
-        prepare_machine(TrainingConfig(device="cuda"))
+        choose_device(TrainingConfig(device="cuda"))
 
 
 def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompilerMissingError, match="'no-such-compiler'"):
-        prepare_machine(TrainingConfig(compile=True))
-
-
-def test_the_number_of_threads_is_set(monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    assert prepare_machine(TrainingConfig(threads=3)) == torch.device("cpu")
-    prepare_machine(TrainingConfig())
-    assert asked == [3]
+        choose_device(TrainingConfig(compile=True))

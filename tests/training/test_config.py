@@ -47,7 +47,7 @@ RECIPES = st.builds(
         final_learning_rate=st.floats(1e-12, 1e-3),
         patience=st.none() | POSITIVE,
         seed=st.integers(0, 2**62),
-        threads=st.none() | POSITIVE,
+        threads=POSITIVE,
     ),
 )
 OPTIONS = st.builds(
@@ -102,9 +102,8 @@ def test_an_unknown_dataset_is_refused():
 def test_what_the_machine_decides_is_written_down(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = for_dataset("digits", DataOptions.model_validate({"data_dir": "here"}), Recipe())
-    settled = settle(config, source="files", threads=3)
+    settled = settle(config, source="files")
     assert settled.data.source == "files"
-    assert settled.training.threads == 3
     assert settled.data.data_dir == tmp_path / "here"  # the run may be resumed from elsewhere
     assert from_toml(to_toml(settled), "here") == settled
 

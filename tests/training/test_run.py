@@ -90,7 +90,6 @@ def test_a_run_leaves_everything_behind(config, tmp_path):
     assert 0 <= result["test_accuracy_probability"] <= 1
     assert len(result["spikes_per_sample"]) == 2
     settled = folder.read_config()
-    assert settled.training.threads == 1
     assert settled.data.source == "scikit-learn"
     assert json.loads(folder.timing.read_text())["training_seconds"] > 0
 
@@ -255,6 +254,17 @@ run.begin(config.from_toml({configs.to_toml(settings)!r}, "here"), Path({str(fol
     assert not folder.is_finished()
     run.resume(folder)
     assert contents(folder) == contents(expected)
+
+
+def test_threads_are_set_when_begun_resumed_and_loaded(config, no_pictures, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(run.torch, "set_num_threads", asked.append)
+    with pytest.raises(KeyboardInterrupt):
+        run.begin(config(threads=3), tmp_path / "run", StopAt(1))
+    assert asked == [3]
+    run.resume(run_folder.find(tmp_path / "run"))
+    run.load(run_folder.find(tmp_path / "run"))
+    assert asked == [3, 3, 3]
 
 
 def test_folders_are_found_from_where_one_stands(config, no_pictures, tmp_path, monkeypatch):

@@ -30,8 +30,8 @@ NoiseSimulation = Literal["density_matrix", "trajectories"]
 
 
 class SQSState(NamedTuple):
-    """The memory qubits, complex, laboratory frame: `(B, H, 2**M)`, or density matrices
-    `(B, H, 2**M, 2**M)` where noise is simulated with them."""
+    """The memory qubits, complex, laboratory frame: `(B, H, 2**M)` up to a global phase, or density
+    matrices `(B, H, 2**M, 2**M)` where noise is simulated with them."""
 
     memory: Tensor
 
@@ -48,7 +48,9 @@ class SQSNeurons(Population):
         circuit_options: What the named circuit takes besides, e.g. `{"layers": 2}`.
         surrogate: d(spike)/d(marginal probability) in the backward pass.
         encoding_slope: Slope of the encoding where a current is negative.
-        through_collapse: Let own spikes pass a gradient to the memory that they collapse.
+        through_collapse: Let own spikes pass a gradient to the memory that they collapse. It
+            depends on the phases of the branches: a convention, taken in the real frame for real
+            circuits and in the laboratory frame for complex ones.
         noise: Rates of imperfect gates, idling and readout; None for a perfect device.
         noise_simulation: "density_matrix" gives exact probabilities, likelihoods and gradients, for
             N + M up to 4. "trajectories" samples the noise for any N and M, without gradients (run

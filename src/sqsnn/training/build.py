@@ -68,8 +68,8 @@ def seeded(
     return torch.Generator(device).manual_seed(state)
 
 
-def prepare_machine(training: TrainingConfig) -> torch.device:
-    """Set the number of threads and choose the device; refuse what the machine does not have.
+def choose_device(training: TrainingConfig) -> torch.device:
+    """Choose the device; refuse what the machine does not have.
 
     Args:
         training: the settings of the training loop.
@@ -85,8 +85,6 @@ def prepare_machine(training: TrainingConfig) -> torch.device:
         raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
     if training.compile:
         require_compiler()
-    if training.threads is not None:
-        torch.set_num_threads(training.threads)
     return torch.device(training.device)
 
 

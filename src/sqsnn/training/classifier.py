@@ -17,7 +17,7 @@ from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose, build_network, prepare_machine, seeded
+from sqsnn.training.build import Purpose, build_network, choose_device, seeded
 from sqsnn.training.config import Recipe, explain
 
 # Samples are predicted in chunks of one size, the last one filled up: matrix products round
@@ -145,7 +145,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.recipe_ = recipe = self._recipe(seed)
-        prepare_machine(recipe.training)
+        choose_device(recipe.training)
         self.scaler_ = MinMaxScaler(clip=True).fit(X)
         samples = Samples(self._values(X), torch.from_numpy(labels.astype(np.int64)))
         progress = trainer.start(recipe, X.shape[1], len(self.classes_), len(X))
@@ -181,7 +181,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         # The parameters of now may be those of another fit to come, but for where and how often.
         recipe = _on_device(self.recipe_, self.device)
         training = recipe.training
-        device = prepare_machine(training)
+        device = choose_device(training)
         scores = evaluate.score(
             self._network(recipe),
             recipe.encoding,

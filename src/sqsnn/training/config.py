@@ -157,8 +157,8 @@ class TrainingConfig(Section):
     """Precision."""
     compile: bool = False
     """Run the neurons through torch.compile (needs a C++ compiler; drops ragged batches)."""
-    threads: PositiveInt | None = None
-    """CPU threads [default: torch's choice]."""
+    threads: PositiveInt = 1
+    """CPU threads; more pay off for large networks alone, and on an idle machine."""
 
     @model_validator(mode="after")
     def _falling(self) -> "TrainingConfig":
@@ -212,22 +212,16 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
     )
 
 
-def settle(config: RunConfig, *, source: str, threads: int) -> RunConfig:
-    """Write down what only the machine knows, so that a resumed run computes the same.
+def settle(config: RunConfig, *, source: str) -> RunConfig:
+    """Write down what only the machine knows, so that a resumed run reads the same data.
 
     Args:
         config: the settings of a run.
         source: the files that the dataset was read from.
-        threads: the CPU threads in use.
     """
-    data, training = config.data, config.training
-    data_dir = data.data_dir and data.data_dir.expanduser().absolute()
-    return config.model_copy(
-        update={
-            "data": data.model_copy(update={"source": source, "data_dir": data_dir}),
-            "training": training.model_copy(update={"threads": threads}),
-        }
-    )
+    data_dir = config.data.data_dir and config.data.data_dir.expanduser().absolute()
+    data = config.data.model_copy(update={"source": source, "data_dir": data_dir})
+    return config.model_copy(update={"data": data})
 
 
 def _fill(section: _SectionT, **preset: Any) -> _SectionT:

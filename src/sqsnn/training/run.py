@@ -13,7 +13,7 @@ from sqsnn.data.catalog import Dataset, Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.training import checkpoint, evaluate, run_folder, trainer
-from sqsnn.training.build import Purpose, build_circuit, build_network, prepare_machine, seeded
+from sqsnn.training.build import Purpose, build_circuit, build_network, choose_device, seeded
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.run_folder import RunFolder
@@ -64,9 +64,9 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
     """
     if out is not None:
         run_folder.refuse_used(out)
-    prepare_machine(settings.training)
+    _prepare_machine(settings)
     dataset = _load_data(settings)
-    settled = settle(settings, source=dataset.source, threads=torch.get_num_threads())
+    settled = settle(settings, source=dataset.source)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     folder = run_folder.create(out, settled)
     _run(folder, settled, dataset, progress, watcher)
@@ -85,7 +85,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
         ConfigError, DataError, TrainingError, ValueError: as `begin` does.
     """
     settled = folder.read_config()
-    prepare_machine(settled.training)
+    _prepare_machine(settled)
     dataset = _load_data(settled)
     progress = _start(settled, dataset)
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
@@ -108,7 +108,7 @@ def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
         DataError: if the dataset cannot be had.
     """
     settled = folder.read_config()
-    prepare_machine(settled.training)
+    _prepare_machine(settled)
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
@@ -215,6 +215,12 @@ def _finish(folder: RunFolder, loaded: Loaded) -> None:
         circuit=build_circuit(settled.model),
     )
     run_folder.write_json(folder.result, _figures(loaded, scores, samples))
+
+
+def _prepare_machine(settings: RunConfig) -> None:
+    choose_device(settings.training)
+    # For the whole process, so that it is for runs alone: a classifier leaves it to its user.
+    torch.set_num_threads(settings.training.threads)
 
 
 def _start(settled: RunConfig, dataset: Dataset) -> Progress:
