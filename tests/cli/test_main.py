@@ -63,6 +63,14 @@ def test_a_compiler_that_is_missing_is_told(sqsnn, here, monkeypatch):
     assert "Traceback" not in done.err
 
 
+def test_a_folder_that_cannot_be_made_is_told(sqsnn, here):
+    (here / "file").touch()
+    done = sqsnn("train", "digits", "--out", "file/run")
+    assert done.code == 2
+    assert "file/run" in done.err
+    assert "Traceback" not in done.err
+
+
 def test_datasets_are_listed_with_where_they_are(sqsnn, tmp_path):
     from sqsnn.data import catalog
 

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
-from sqsnn.quantum.circuit import Circuit, Encoded
+from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.noise import Noise
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
@@ -220,6 +220,19 @@ def test_impossible_spikes_score_minus_infinity_and_never_nan():
     (record.probability.sum() + record.log_likelihood[0].sum()).backward()
     for gradient in (currents.grad, neurons.angles.grad):
         assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_makes_no_probability_negative(dtype):
+    circuit = Circuit.build(1, 1, [("RX", (0,), Normal())])
+    neurons = SQSNeurons(200, circuit=circuit, noise=Noise(), dtype=dtype)
+    currents = torch.rand((1, 1, 200, 1), generator=seeded(), dtype=dtype)
+    with torch.no_grad():
+        neurons.angles.copy_(2 * math.pi - math.pi * currents[0, 0])  # a full turn: no spike
+        record, state = neurons(currents, observed=torch.ones_like(currents))
+    assert (record.probability >= 0).all()
+    assert (record.log_likelihood < -10).all()
+    assert not torch.view_as_real(state.memory).isnan().any()
 
 
 def test_many_steps_in_single_precision_keep_a_state_a_state():

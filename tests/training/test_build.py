@@ -13,8 +13,8 @@ from sqsnn.training.build import (
     build_circuit,
     build_network,
     build_rule,
-    encode,
     choose_device,
+    encode,
     seeded,
 )
 from sqsnn.training.config import (

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             explain(cause, flags=True) if isinstance(cause, ValidationError) else str(error), "red"
         )
         sys.exit(WRONG_USE)
-    except (SqsnnError, ValueError) as error:
+    except (SqsnnError, ValueError, OSError) as error:
         _say(str(error), "red")
         sys.exit(WRONG_USE)
 

@@ -24,7 +24,8 @@ class Record(NamedTuple):
     probability: `(T, B, H, N)`, firing probability of each channel given the past.
     log_likelihood: `(T, B, H)`, log p(s_t | s_<t), joint over the channels; -inf where an observed
         spike was impossible.
-    memory: `(T, B, H, 2**M)` complex, laboratory frame, after each step; None unless asked for.
+    memory: `(T, B, H, 2**M)` complex, laboratory frame, after each step, or density matrices
+        `(T, B, H, 2**M, 2**M)`; None unless asked for.
     """
 
     spikes: Tensor

@@ -191,7 +191,7 @@ def _channel(site: Site, count: int, like: Tensor) -> _Channel:
     effects = (np.abs(site.kraus) ** 2).sum(-2)[:, row]  # diagonals of K^+ K
     probabilities = effects[:, :1]
     rising = np.cumsum(probabilities[::-1, 0])
-    if unitary := np.allclose(effects, probabilities):
+    if unitary := np.allclose(effects, probabilities, rtol=0, atol=1e-14):
         factor = factor / np.sqrt(np.where(probabilities > 0, probabilities, 1.0))
 
     def tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
