@@ -1,8 +1,8 @@
 """Test accuracy over seeds: `python benchmarks/accuracy.py digits` or `... mnist`.
 
 Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; runs that
-are finished are not repeated. The settings were chosen on validation data (`--search` shows how);
-the test set is read once, at the end of each run. Results go to docs/results/NAME.json, from which
+are finished are not repeated. The presets were chosen on validation data (`--search` shows how); the
+test set is read once, at the end of each run. Results go to docs/results/NAME.json, from which
 docs/results.md quotes.
 """
 
@@ -18,11 +18,6 @@ from pathlib import Path
 BENCHMARKS = {
     "digits": ["digits", "--hidden", "64", "--steps", "10"],
     "mnist": ["mnist", "--hidden", "256", "--steps", "5"],
-}
-# Chosen by `--search` among SEARCHES.
-CHOSEN = {
-    "digits": [],
-    "mnist": ["--batch-size", "128", "--learning-rate", "0.003"],
 }
 SEARCHES = {
     "digits": [["--learning-rate", rate] for rate in ("0.005", "0.01", "0.02")],
@@ -71,7 +66,7 @@ def interval(values: list[float]) -> str:
 
 def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list[str]) -> None:
     """Train with seeds 0.., print the table and write it."""
-    arguments = [*BENCHMARKS[name], *CHOSEN[name], *extra]
+    arguments = [*BENCHMARKS[name], *extra]
     folders = [runs / f"{name}-{'-'.join(extra) or 'default'}-{s}" for s in range(seeds)]
     with ThreadPoolExecutor(jobs) as pool:
         done = list(pool.map(lambda s: train(arguments, s, folders[s]), range(seeds)))

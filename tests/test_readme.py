@@ -38,15 +38,13 @@ def test_the_first_example_is_fifteen_lines_or_fewer():
     ],
 )
 def test_the_commands_exist(line):
-    program, name, *rest = shlex.split(line)
+    program, name = shlex.split(line)[:2]
     if program == "make":
         assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         return
     from sqsnn.cli.main import app
 
-    command, bound, ignored = app.parse_args(
-        shlex.split(line)[1:], exit_on_error=False, print_error=False
-    )[:3]
+    command = app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)[0]
     assert callable(command)
 
 

@@ -104,7 +104,7 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
     wanted = f"an integer of at least {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
-    if value < low or (high is not None and value > high):
+    if not low <= int(value) <= (int(value) if high is None else high):
         raise ValueError(f"{argument} must be {wanted}, but is {value}")
 
 

@@ -101,12 +101,15 @@ class SpikingNetwork(nn.Module):
         check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
         if not len(spikes):
             raise ValueError("spikes has 0 steps; it needs at least 1")
-        if (generator is None) == (uniforms is None):
+        steps, batch = spikes.shape[:2]
+        if generator is not None and uniforms is None:
+            drawn = self.draw_uniforms(steps, batch, generator)
+        elif generator is None and uniforms is not None:
+            drawn = tuple(uniforms)
+        else:
             raise ValueError("give exactly one of generator and uniforms")
-        if uniforms is None:
-            uniforms = self.draw_uniforms(*spikes.shape[:2], generator)
         states = (None,) * len(self.populations) if state is None else tuple(state)
-        for name, given in (("uniforms", uniforms), ("state", states)):
+        for name, given in (("uniforms", drawn), ("state", states)):
             if len(given) != len(self.populations):
                 raise ValueError(
                     f"{name} has {len(given)} entries; the network has {len(self.populations)} "
@@ -114,11 +117,11 @@ class SpikingNetwork(nn.Module):
                 )
         records: list[Record] = []
         after: list[Any] = []
-        for synapses, population, before, drawn in zip(
-            self.synapses, self.populations, states, uniforms, strict=True
+        for synapses, population, before, numbers in zip(
+            self.synapses, self.populations, states, drawn, strict=True
         ):
             record, state_after = population(
-                synapses(spikes), before, uniforms=drawn, keep_memory=keep_memory
+                synapses(spikes), before, uniforms=numbers, keep_memory=keep_memory
             )
             records.append(record)
             after.append(state_after)

@@ -16,7 +16,9 @@ def test_every_dataset_has_a_preset_and_a_description():
 
 def test_the_presets_are_those_of_the_specification():
     assert presets.PRESETS["digits"] == presets.Preset(hidden=(64,), steps=10, epochs=30, batch=64)
-    assert presets.PRESETS["mnist"] == presets.Preset(hidden=(256,), steps=5, epochs=10, batch=64)
+    assert presets.PRESETS["mnist"] == presets.Preset(
+        hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003
+    )
 
 
 def test_presets_cannot_be_changed_for_others():

@@ -16,20 +16,22 @@ class Preset:
         steps: time steps a sample is shown for.
         epochs: passes over the training data.
         batch: samples a training step.
+        learning_rate: highest learning rate of the one-cycle schedule.
     """
 
     hidden: tuple[int, ...]
     steps: int
     epochs: int
     batch: int = 64
+    learning_rate: float = 0.01
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "digits": Preset(hidden=(64,), steps=10, epochs=30),
-        "mnist": Preset(hidden=(256,), steps=5, epochs=10),
-        "fashion-mnist": Preset(hidden=(256,), steps=5, epochs=10),
-        "kmnist": Preset(hidden=(256,), steps=5, epochs=10),
+        "mnist": Preset(hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003),
+        "fashion-mnist": Preset(hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003),
+        "kmnist": Preset(hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003),
         "usps": Preset(hidden=(64,), steps=10, epochs=30),
     }
 )

@@ -110,7 +110,8 @@ class Population(nn.Module, ABC):
         check_shape("currents", currents, ("batch", self.size, self.channels))
         check_shape("uniforms", uniforms, (len(currents), *self.uniforms_shape))
         record, state = self(currents[None], state, uniforms=uniforms[None])
-        return Record(*(None if field is None else field[0] for field in record)), state
+        spikes, probability, log_likelihood, _ = record
+        return Record(spikes[0], probability[0], log_likelihood[0]), state
 
     def check_currents(self, currents: Tensor, *leading: str) -> None:
         """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit.

@@ -34,8 +34,8 @@ class GateForm:
     """The three constant matrices of a gate, G(a) = fixed + cos(a/2) even + sin(a/2) odd."""
 
     fixed: np.ndarray
-    even: np.ndarray | None = None
-    odd: np.ndarray | None = None
+    even: np.ndarray
+    odd: np.ndarray
 
     @property
     def qubits(self) -> int:
@@ -45,28 +45,31 @@ class GateForm:
     @property
     def parametrised(self) -> bool:
         """Whether the gate has an angle."""
-        return self.even is not None
+        return bool(self.even.any())
 
     def in_real_frame(self) -> "GateForm":
         """The same gate after the change of basis diag(1, -i) on each of its qubits."""
         frame = frame_phases(self.qubits)
         change = np.outer(frame.conj(), frame)
-        parts = (None if part is None else change * part for part in self._parts())
-        return GateForm(*parts)
+        return GateForm(*(change * part for part in self._parts()))
 
     @property
     def is_real(self) -> bool:
         """Whether the gate is a real matrix in the real frame at every angle."""
         parts = self.in_real_frame()._parts()
-        return all(part is None or np.allclose(part.imag, 0) for part in parts)
+        return all(np.allclose(np.imag(part), 0) for part in parts)
 
     @property
     def pattern(self) -> np.ndarray:
         """Which matrix elements can differ from zero; boolean, the same in both frames."""
-        return np.any([np.abs(part) > 0 for part in self._parts() if part is not None], axis=0)
+        return np.any([np.abs(part) > 0 for part in self._parts()], axis=0)
 
-    def _parts(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.fixed, self.even, self.odd
+
+
+def _fixed(matrix: np.ndarray) -> GateForm:
+    return GateForm(matrix, np.zeros_like(matrix), np.zeros_like(matrix))
 
 
 def _rotation(pauli: np.ndarray) -> GateForm:
@@ -92,9 +95,9 @@ GATES = MappingProxyType(
         "CRZ": _controlled(_Z),
         "RXX": _rotation(np.kron(_X, _X)),
         "RZZ": _rotation(np.kron(_Z, _Z)),
-        "CX": GateForm(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _X)),
-        "CZ": GateForm(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _Z)),
-        "H": GateForm((_X + _Z) / np.sqrt(2)),
+        "CX": _fixed(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _X)),
+        "CZ": _fixed(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _Z)),
+        "H": _fixed((_X + _Z) / np.sqrt(2)),
     }
 )
 
@@ -121,10 +124,10 @@ def matrix(
     dtype = like.dtype if real_frame else like.dtype.to_complex()
 
     def constant(part: np.ndarray) -> Tensor:
-        values = torch.as_tensor(part.real if real_frame else part)
+        values = torch.as_tensor(np.real(part) if real_frame else part)
         return values.to(device=like.device, dtype=dtype)
 
-    if form.even is None or form.odd is None:
+    if not form.parametrised:
         return constant(form.fixed)
     if angle is None:
         raise ValueError(f"gate {name} needs an angle")

@@ -8,8 +8,8 @@ With u(phi) the rotated channels, R(phi) the rotated memory and s the measured o
 This file is the general form for any circuit, any N and M, differentiated by autograd;
 `trajectory.py` runs many steps of it. States live in the circuit's *working frame*: the real frame
 K_real = i^|s| D^+ K D with D = diag(1, -i) on every qubit where V allows it, else the laboratory
-frame. Whatever a user sees has been brought to the laboratory frame by `to_laboratory`, which leaves
-out the global phase i^|s| of each collapse: no probability depends on it.
+frame. What a user sees has been brought to the laboratory frame by `to_laboratory`, without the
+global phase i^|s| of each collapse: no probability depends on it.
 """
 
 from typing import Any, NamedTuple

@@ -112,9 +112,8 @@ class _Plan(NamedTuple):
 def _compiled(function: Callable, circuit: Circuit) -> Callable:
     """A compiled function a circuit; more shapes than the limit are an error, never a silent return
     to the plain one."""
-    return torch.compile(
-        function, fullgraph=True, dynamic=False, isolate_recompiles=True, recompile_limit=64
-    )
+    options: dict[str, Any] = {"isolate_recompiles": True, "recompile_limit": 64}
+    return torch.compile(function, fullgraph=True, dynamic=False, **options)
 
 
 class _Unrolled(torch.autograd.Function):
@@ -272,8 +271,10 @@ def dense_step(
     """
     psi = quantum.branches(instrument, memory, angles)  # (B, H, 2**N, 2**M)
     weights = quantum.squared_norm(psi)
-    if outcomes is None:
+    if uniforms is not None:
         outcomes = quantum.choose(weights.detach(), uniforms)
+    elif outcomes is None:
+        raise ValueError("give uniforms, to draw outcomes, or the observed ones")
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
     bits = table[outcomes].to(weights.dtype)
     firing, silent = weights @ table.to(weights.dtype), weights @ (1 - table).to(weights.dtype)

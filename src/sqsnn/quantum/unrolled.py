@@ -37,7 +37,7 @@ class Layout(NamedTuple):
 
     channels: N.
     dim: 2**M.
-    body, tail: Which elements of V' and W can be non-zero; tail is None without W.
+    body, tail: Which elements of V' and W can be non-zero; tail is empty without W.
     body_planes, tail_planes: The pairs (i, j), i < j, in whose planes V' and W can turn.
     turned: The memory qubits that the encoding rotates, as strides in the memory index.
     """
@@ -45,7 +45,7 @@ class Layout(NamedTuple):
     channels: int
     dim: int
     body: tuple[tuple[bool, ...], ...]
-    tail: tuple[tuple[bool, ...], ...] | None
+    tail: tuple[tuple[bool, ...], ...]
     body_planes: tuple[tuple[int, int], ...]
     tail_planes: tuple[tuple[int, int], ...]
     turned: tuple[int, ...]
@@ -107,7 +107,7 @@ def layout(circuit: Circuit) -> Layout | None:
         circuit.channels,
         2**circuit.memory_qubits,
         _nested(elements),
-        _nested(inner) if tail else None,
+        _nested(inner) if tail else (),
         _planes(elements),
         _planes(inner) if tail else (),
         turned,
@@ -148,13 +148,15 @@ def forward(
         reached = [weight + reached[0], *reached]
     tiny = torch.finfo(weights[0].dtype).tiny
     marginals = [_share(weights, n, channels, tiny) for n in range(channels)]
-    if observed is None:
+    if uniforms is not None:
         # For N = 1 the edge is the marginal itself: a spike iff u < p(1), to the last bit.
         edges = marginals if channels == 1 else [weight / reached[0] for weight in reached[1:]]
         above = [(uniforms < edge).to(edge.dtype) for edge in edges]
         picked = [1 - above[0], *(low - high for low, high in pairwise(above)), above[-1]]
-    else:
+    elif observed is not None:
         picked = [_indicator(outcome, observed.unbind(-1)) for outcome in range(len(weights))]
+    else:
+        raise ValueError("give uniforms, to draw outcomes, or the observed ones")
 
     weight = _dot(picked, weights)
     inverse_norm = weight.clamp_min(tiny).rsqrt()

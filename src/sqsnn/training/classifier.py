@@ -93,7 +93,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         loss_on: Literal["probability", "count"] = "probability",
         rate_penalty: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
-        shots: int = 1,
+        shots: int = 10,
         device: Literal["cpu", "cuda"] = "cpu",
         dtype: Literal["float32", "float64"] = "float32",
         verbose: int = 0,

@@ -143,8 +143,8 @@ class TrainingConfig(Section):
     """Passes over the training data [default: the dataset's preset]."""
     batch_size: Annotated[PositiveInt, _PRESET] = 64
     """Samples in a batch [default: the dataset's preset]."""
-    learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    """Highest learning rate of the one-cycle schedule (Adam)."""
+    learning_rate: Annotated[float, Field(gt=0), _PRESET] = 0.01
+    """Highest learning rate of the one-cycle schedule (Adam) [default: the dataset's preset]."""
     final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """Learning rate that the one-cycle schedule ends at."""
     patience: PositiveInt | None = None
@@ -191,8 +191,8 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
     Args:
         dataset: name of the dataset.
         options: which part of it.
-        recipe: the settings; `hidden`, `steps`, `epochs` and `batch_size` count as open where they
-            were not given.
+        recipe: the settings; `hidden`, `steps`, `epochs`, `batch_size` and `learning_rate` count as
+            open where they were not given.
 
     Returns:
         the settings of the run; what depends on the machine is left to `settle`.
@@ -208,7 +208,12 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
         model=_fill(recipe.model, hidden=preset.hidden),
         encoding=_fill(recipe.encoding, steps=preset.steps),
         rule=recipe.rule,
-        training=_fill(recipe.training, epochs=preset.epochs, batch_size=preset.batch),
+        training=_fill(
+            recipe.training,
+            epochs=preset.epochs,
+            batch_size=preset.batch,
+            learning_rate=preset.learning_rate,
+        ),
     )
 
 

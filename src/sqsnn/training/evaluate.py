@@ -112,7 +112,7 @@ def draw(
         if not shared:
             return spikes, network(spikes, generator=generator)
         one = network.draw_uniforms(encoding.steps, 1, generator)
-        uniforms = tuple(numbers.expand(-1, len(values), -1) for numbers in one)
+        uniforms = tuple(numbers.expand(-1, len(values), *numbers.shape[2:]) for numbers in one)
         return spikes, network(spikes, uniforms=uniforms)
 
 
