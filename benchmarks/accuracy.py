@@ -1,8 +1,8 @@
 """Test accuracy over seeds: `python benchmarks/accuracy.py digits` or `... mnist`.
 
 Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; runs that
-are finished are not repeated. The presets were chosen on validation data (`--search` shows how); the
-test set is read once, at the end of each run. Results go to docs/results/NAME.json, from which
+are finished are not repeated. The presets were chosen on validation data (`--search` shows how);
+the test set is read once, at the end of each run. Results go to docs/results/NAME.json, which
 docs/results.md quotes.
 """
 

@@ -6,6 +6,7 @@ Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one
 """
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
@@ -84,12 +85,14 @@ class _StepwiseProduct(torch.autograd.Function):
         if needs_weight:
             sources = [x.flatten(0, 1) for x in spikes.unbind(-1)]  # (T*B, P)
             sources = sources if len(sources) == len(by_channel) else sources * len(by_channel)
-            weight_gradient = torch.stack(
-                [g.T @ x for g, x in zip(by_channel, sources, strict=True)]
-            )
+            weight_gradient = torch.empty_like(weight)
+            for target, g, x in zip(weight_gradient, by_channel, sources, strict=True):
+                torch.mm(g.T, x, out=target)
         if needs_spikes:
-            flat = torch.stack([g @ w for g, w in zip(by_channel, weight, strict=True)], dim=-1)
+            products = [g @ w for g, w in zip(by_channel, weight, strict=True)]
             if spikes.shape[-1] == 1:
-                flat = flat.sum(-1, keepdim=True)
+                flat = reduce(torch.add, products).unsqueeze(-1)
+            else:
+                flat = torch.stack(products, dim=-1)
             spike_gradient = flat.unflatten(0, spikes.shape[:2])
         return spike_gradient, weight_gradient
