@@ -12,8 +12,11 @@ import os
 import statistics
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from scipy import stats
 
 BENCHMARKS = {
     "digits": ["digits", "--hidden", "64", "--steps", "10"],
@@ -35,8 +38,6 @@ SEARCHES = {
     ],
 }
 SEARCH_SEED = 1000  # apart from the seeds that are reported
-# Student's t, 95 %, two-sided, by degrees of freedom.
-T_95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 def train(arguments: list[str], seed: int, folder: Path) -> Path:
@@ -60,7 +61,9 @@ def interval(values: list[float]) -> str:
     mean = statistics.mean(values)
     if len(values) == 1:
         return f"{100 * mean:.2f} (one seed)"
-    half = T_95[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    # Student's t, two-sided.
+    width = float(stats.t.ppf(0.975, len(values) - 1))
+    half = width * statistics.stdev(values) / len(values) ** 0.5
     return f"{100 * mean:.2f} ± {100 * half:.2f}"
 
 
@@ -72,20 +75,28 @@ def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list
         done = list(pool.map(lambda s: train(arguments, s, folders[s]), range(seeds)))
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in done]
     timing = [json.loads((folder / "timing.json").read_text()) for folder in done]
+    settings = [tomllib.loads((folder / "config.toml").read_text()) for folder in done]
+    for setting in settings:
+        setting["training"].pop("seed")
+        setting["data"].pop("data_dir", None)
+    if any(setting != settings[0] for setting in settings):
+        raise SystemExit(f"the runs in {runs} have different settings; remove the old ones")
     result = {
-        "command": f"sqsnn train {' '.join(arguments)} --seed 0..{seeds - 1}",
+        "command": f"sqsnn train {' '.join(arguments)}",
+        "settings": settings[0],
         "seeds": list(range(seeds)),
         "test_accuracy": [m["test_accuracy"] for m in metrics],
         "test_accuracy_probability": [m["test_accuracy_probability"] for m in metrics],
         "parameters": metrics[0]["parameters"],
         "spikes_per_sample": [m["spikes_per_sample"] for m in metrics],
-        "timing": timing,
+        "training_seconds": [t["training_seconds"] for t in timing],
     }
     print(result["command"])
     print("spike count  ", interval(result["test_accuracy"]), result["test_accuracy"])
     print("probability  ", interval(result["test_accuracy_probability"]))
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    label = "-".join([name, *extra]).replace("--", "")
+    (out / f"{label}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def search(name: str, jobs: int, runs: Path, out: Path) -> None:

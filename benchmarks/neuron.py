@@ -2,7 +2,8 @@
 
 One thread, median process CPU time of forward and backward together (uniform random numbers
 included), contenders interleaved in one process so that a drifting machine is fair to all.
-`--quick` leaves out the compiled contenders. Writes docs/neuron-benchmark.json.
+`--quick` leaves out the compiled contenders. Writes docs/results/neuron.json and
+docs/images/neuron-growth.png.
 """
 
 import argparse
@@ -28,10 +29,10 @@ Contender = Callable[[], object]
 
 
 def leaky_neurons(steps: int, batch: int, neurons: int) -> Contender:
-    """snnTorch's Leaky, learned decay and threshold, as its documentation uses it."""
+    """snnTorch's Leaky with its defaults."""
     import snntorch
 
-    cell = snntorch.Leaky(beta=0.9, learn_beta=True, learn_threshold=True)
+    cell = snntorch.Leaky(beta=0.9)
     currents = torch.randn(steps, batch, neurons, requires_grad=True)
 
     def work() -> None:
@@ -250,7 +251,7 @@ def plot_growth(table: dict[str, dict[str, float]], path: Path) -> None:
             axis.set_xscale("log")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("ns per neuron and step")
-    figure.suptitle("Forward and backward of `bidirectional`, float32, one thread")
+    figure.suptitle("Forward and backward of the circuit bidirectional, float32, one thread")
     figure.savefig(path, dpi=150)
 
 
@@ -259,7 +260,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="without the compiled contenders")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs"), help="folder of results and images"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -273,17 +276,19 @@ def main() -> None:
     peaks = peak_memory()
     print(f"\nPeak memory, MB: {peaks}, ratio {peaks['crx'] / peaks['Leaky']:.2f}")
 
-    arguments.out.mkdir(exist_ok=True)
-    machine = {"torch": torch.__version__, "python": platform.python_version()}
+    for folder in ("results", "images"):
+        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
     results = {
-        "machine": {**machine, "processor": platform.processor() or platform.machine()},
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.machine(),
         "population": neurons,
         "training_step": steps,
         "growth": growth,
         "peak_memory_mb": peaks,
     }
-    (arguments.out / "neuron-benchmark.json").write_text(json.dumps(results, indent=1) + "\n")
-    plot_growth(growth, arguments.out / "neuron-growth.png")
+    (arguments.out / "results" / "neuron.json").write_text(json.dumps(results, indent=1) + "\n")
+    plot_growth(growth, arguments.out / "images" / "neuron-growth.png")
 
 
 if __name__ == "__main__":

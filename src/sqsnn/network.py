@@ -1,4 +1,4 @@
-"""The network: synapses and populations in layers, run step by step in time.
+"""The network: synapses and populations in feed-forward layers, each run over all steps in turn.
 
 A network holds parameters and nothing else: its state is a tuple of the populations' states, passed
 in and returned, and its random numbers come from outside.

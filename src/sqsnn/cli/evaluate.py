@@ -13,7 +13,8 @@ def evaluate(
     shots: int = 1,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Test the best network of a run on the test samples and write evaluation.json beside it.
+    """Test the best network of a run on the test samples; writes evaluation.json into its folder,
+    evaluation-shots-K.json for K shots.
 
     Parameters
     ----------

@@ -160,5 +160,5 @@ _CONTENTS = {
     "raster.png": "spikes of one test sample through the layers",
     "confusion-matrix.png": "which class was taken for which",
     "circuit.png": "the circuit of a neuron",
-    "evaluation.json": "the last evaluation",
+    "evaluation.json": "the test repeated, with one shot",
 }

@@ -26,7 +26,7 @@ class BackpropRule:
         rate_bounds: Mean spikes a step that cost nothing.
 
     Raises:
-        ValueError: Unknown `loss_on`, or a negative penalty.
+        ValueError: Unknown `loss_on`, a negative penalty, or bounds that are no rates.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class BackpropRule:
             raise ValueError(f"loss_on is {loss_on!r}; it may be 'probability' or 'count'")
         if not rate_penalty >= 0:
             raise ValueError(f"rate_penalty is {rate_penalty}; it must be at least 0")
+        if not 0 <= rate_bounds[0] <= rate_bounds[1] <= 1:
+            raise ValueError(f"rate_bounds is {rate_bounds}; it must be 0 <= lower <= upper <= 1")
         self.loss_on: Literal["probability", "count"] = loss_on
         self.rate_penalty = rate_penalty
         self.rate_bounds = rate_bounds

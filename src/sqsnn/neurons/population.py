@@ -147,6 +147,9 @@ class Population(nn.Module, ABC):
                 f"{' and '.join(named) or 'none'}"
             )
         check_same_device(currents=currents, uniforms=uniforms, observed=observed)
+        for name, values in (("uniforms", uniforms), ("observed", observed)):
+            if values is not None and values.dtype != currents.dtype:
+                raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
         if uniforms is not None:
             check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
             _check_unit_interval(uniforms)

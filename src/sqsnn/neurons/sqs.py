@@ -47,7 +47,7 @@ class SQSNeurons(Population):
             "hardware_efficient" or your own) or a `Circuit`.
         circuit_options: What the named circuit takes besides, e.g. `{"layers": 2}`.
         surrogate: d(spike)/d(marginal probability) in the backward pass.
-        encoding_slope: Slope of the encoding where a current is negative.
+        encoding_slope: Slope of the encoding where a current is 0 or below.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse. It
             depends on the phases of the branches: a convention, taken in the real frame for real
             circuits and in the laboratory frame for complex ones.

@@ -45,6 +45,11 @@ class Encoded(NamedTuple):
     gain: float = 1.0
     trainable: bool = False
 
+    @property
+    def is_gate(self) -> bool:
+        """Whether a positive current makes this a gate: not at a fixed gain of 0."""
+        return self.trainable or self.gain != 0
+
 
 @dataclass(frozen=True)
 class Circuit:
@@ -111,7 +116,7 @@ class Circuit:
     def gate_counts(self) -> dict[str, int]:
         """How often each gate is placed in one step, the encoding's RX included."""
         counts = Counter(gate.name for gate in self.gates)
-        counts["RX"] += sum(rotation.trainable or rotation.gain != 0 for rotation in self.encoding)
+        counts["RX"] += sum(rotation.is_gate for rotation in self.encoding)
         return dict(counts)
 
     def initial_parameters(self, neurons: int, generator: torch.Generator) -> Tensor:
@@ -122,7 +127,7 @@ class Circuit:
         noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
         mean, deviation, random_sign = (
             torch.tensor(
-                [tuple(map(float, start)) for start in self.initial] or torch.empty(0, 3).tolist(),
+                [tuple(map(float, start)) for start in self.initial],
                 dtype=torch.float64,
                 device=device,
             )

@@ -62,9 +62,16 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
         **options: What the named circuit takes besides (e.g. `layers` of `hardware_efficient`).
 
     Raises:
-        ValueError: Unknown name, or a circuit made for other numbers of qubits.
+        ValueError: Unknown name, a circuit made for other numbers of qubits, or options for one
+            that is built already.
+        TypeError: The named circuit does not take these options.
     """
     if isinstance(circuit, Circuit):
+        if options:
+            raise ValueError(
+                f"options {sorted(options)} go with a circuit's name; circuit {circuit.name!r} is "
+                "built already"
+            )
         if (circuit.channels, circuit.memory_qubits) != (channels, memory_qubits):
             raise ValueError(
                 f"circuit {circuit.name!r} has channels={circuit.channels}, memory_qubits="

@@ -120,6 +120,8 @@ def matrix(
             complex matrix of the laboratory frame.
         like: A real tensor that gives device and precision.
     """
+    if real_frame and not GATES[name].is_real:
+        raise ValueError(f"gate {name} is not real in the real frame")
     form = GATES[name].in_real_frame() if real_frame else GATES[name]
     dtype = like.dtype if real_frame else like.dtype.to_complex()
 

@@ -6,10 +6,11 @@ With u(phi) the rotated channels, R(phi) the rotated memory and s the measured o
     p(s) = || K_s m ||^2,      m' = K_s m / sqrt(p(s)).
 
 This file is the general form for any circuit, any N and M, differentiated by autograd;
-`trajectory.py` runs many steps of it. States live in the circuit's *working frame*: the real frame
-K_real = i^|s| D^+ K D with D = diag(1, -i) on every qubit where V allows it, else the laboratory
-frame. What a user sees has been brought to the laboratory frame by `to_laboratory`, without the
-global phase i^|s| of each collapse: no probability depends on it.
+`trajectory.py` runs many steps of it. States live in the circuit's *working frame*: where V allows
+it (V_real = D^+ V D is real, D = diag(1, -i) on every qubit) the real frame, K_real = i^|s| D_m^+ K
+D_m with D_m on the memory qubits; else the laboratory frame. What a user sees has been brought to
+the laboratory frame by `to_laboratory`, without the global phase i^|s| of each collapse: no
+probability depends on it.
 """
 
 from typing import Any, NamedTuple
@@ -124,7 +125,8 @@ def choose(
     weights: Float[Tensor, "*batch outcomes"], uniforms: Float[Tensor, "*batch"]
 ) -> Int[Tensor, "*batch"]:
     """Draw outcomes by inverse cumulative sum from the highest downward (N=1: 1 iff u < p(1))."""
-    return (uniforms[..., None] < cumulative(weights)).sum(-1) - 1
+    reached = (uniforms[..., None] < cumulative(weights)).sum(-1)
+    return reached.clamp_min(1) - 1  # 0 where nothing is possible, after an impossible event
 
 
 def outcome_bits(channels: int, device: torch.device) -> Int[Tensor, "outcomes channels"]:
@@ -225,17 +227,22 @@ def sequence_probabilities(
         ValueError: More than 2**20 sequences.
     """
     circuit = instrument.circuit
-    bits = circuit.channels * len(angles)
-    if bits > MAX_SEQUENCE_BITS:
-        raise ValueError(
-            f"currents have {len(angles)} steps of {circuit.channels} channels, 2**{bits} spike "
-            f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
-        )
+    check_sequences(circuit, len(angles))
     memory = ground_state(instrument, angles.shape[1])[None]  # (sequences, B, H, d)
     for step in angles:
         psi = branches(instrument, memory, step.expand(len(memory), *step.shape))
         memory = psi.movedim(-2, 1).flatten(0, 1)
     return squared_norm(memory).movedim(0, -1)
+
+
+def check_sequences(circuit: Circuit, steps: int) -> None:
+    """Refuse to build the exact law of more than 2**20 spike sequences."""
+    bits = circuit.channels * steps
+    if bits > MAX_SEQUENCE_BITS:
+        raise ValueError(
+            f"currents have {steps} steps of {circuit.channels} channels, 2**{bits} spike "
+            f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
+        )
 
 
 def _phases(qubits: int, like: Tensor) -> Tensor:

@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sqsnn.quantum.circuit import Encoded
-
 _PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
@@ -119,11 +117,6 @@ def phase_damping(rate: float) -> np.ndarray:
     """
     flip = (1 - np.sqrt(1 - rate)) / 2
     return np.array([np.sqrt(1 - flip) * _PAULIS[0], np.sqrt(flip) * _PAULIS[3]])
-
-
-def is_placed(rotation: Encoded) -> bool:
-    """Whether a positive current makes a rotation of the encoding a gate: not at fixed gain 0."""
-    return rotation.trainable or rotation.gain != 0
 
 
 def pauli_products(qubits: int) -> np.ndarray:

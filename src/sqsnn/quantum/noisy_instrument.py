@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.quantum.instrument import MAX_SEQUENCE_BITS, choose, outcome_bits
-from sqsnn.quantum.noise import Noise, Site, is_placed, pauli_products
+from sqsnn.quantum.instrument import check_sequences, choose, outcome_bits
+from sqsnn.quantum.noise import Noise, Site, pauli_products
 
 MAX_DENSITY_QUBITS = 4
 
@@ -141,13 +141,7 @@ def sequence_probabilities(
     Raises:
         ValueError: More than 2**20 sequences.
     """
-    bits = instrument.circuit.channels * len(angles)
-    if bits > MAX_SEQUENCE_BITS:
-        raise ValueError(
-            f"currents have {len(angles)} steps of {instrument.circuit.channels} channels, "
-            f"2**{bits} spike sequences; the exact law is built up to steps * channels = "
-            f"{MAX_SEQUENCE_BITS}"
-        )
+    check_sequences(instrument.circuit, len(angles))
     memory = to_pauli(instrument, ground_state(instrument, angles.shape[1]))[None]
     for step, positive in zip(angles, driven, strict=True):
         sequences = len(memory)
@@ -199,7 +193,7 @@ def _branches(
             blocks = ground.expand(*memory.shape[:-1], 4)[..., None, :, None]
         else:
             blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
-        if is_placed(rotation):
+        if rotation.is_gate:
             placed = driven[..., rotation.channel]
             blocks = _rotated(instrument, blocks, angles[..., position], placed)
         if rotation.qubit < circuit.channels:  # the last channel comes first, next to the memory

@@ -18,7 +18,7 @@ from torch import Tensor
 from sqsnn.quantum import gates
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Gate
-from sqsnn.quantum.noise import Noise, Site, is_placed
+from sqsnn.quantum.noise import Noise, Site
 from sqsnn.quantum.noisy_instrument import NoisyInstrument, density_step
 from sqsnn.quantum.trajectory import Trajectory
 
@@ -82,7 +82,7 @@ class _Channel(NamedTuple):
 
 def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
     """How many random numbers a sampled step takes: outcome, readout of each channel, each site."""
-    placed = [(rotation.qubit,) for rotation in circuit.encoding if is_placed(rotation)]
+    placed = [(rotation.qubit,) for rotation in circuit.encoding if rotation.is_gate]
     placed += [gate.qubits for gate in circuit.gates]
     sites = sum(len(noise.after_gate(qubits)) for qubits in placed)
     return 1 + circuit.channels + sites + len(noise.while_idle(circuit.memory_qubits))
@@ -129,7 +129,7 @@ def run_sampled(
     rotations = [
         (rotation, angle, channels(noise.after_gate((rotation.qubit,)), circuit.qubits))
         for rotation, angle in zip(circuit.encoding, angles, strict=True)
-        if is_placed(rotation)
+        if rotation.is_gate
     ]
     placed = [
         (gate, _matrix(gate, parameters), channels(noise.after_gate(gate.qubits), circuit.qubits))

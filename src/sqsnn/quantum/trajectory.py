@@ -32,11 +32,12 @@ Surrogate = Callable[[Tensor, Tensor], Tensor]
 class Trajectory(NamedTuple):
     """What T steps leave.
 
-    bits: Measured spikes, `(T, B, H, N)`, no gradient.
+    bits: Measured (with noise: recorded) spikes, `(T, B, H, N)`, no gradient.
     marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
     log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
-    memory: The final memory, `(B, H, 2**M)` in the working frame.
-    history: The memory after every step, `(T, B, H, 2**M)`; None unless asked for.
+    memory: The final memory, `(B, H, 2**M)` in the frame of whoever made it, or density matrices
+        `(B, H, 2**M, 2**M)`.
+    history: The memory after every step, time first; None unless asked for.
     """
 
     bits: Tensor
@@ -70,9 +71,11 @@ def run(
         compile: Run the steps through torch.compile.
 
     Raises:
-        ValueError: `compile` for a complex circuit.
+        ValueError: `compile` for a complex circuit, or not exactly one of `uniforms`, `observed`.
         CompilerMissingError: `compile` on a machine without a C++ compiler.
     """
+    if (uniforms is None) == (observed is None):
+        raise ValueError("give exactly one of uniforms and observed")
     if compile:
         require_compiler()
         if not instrument.real:

@@ -2,7 +2,8 @@
 
 The same law as `instrument.py`, for speed: every amplitude of the register is a tensor of its own,
 `(batch, neurons)`; matrix elements that the circuit's structure makes zero are never multiplied.
-Both functions are pure and free of autograd, so that torch.compile fuses each into few loops.
+Both functions are free of autograd and change nothing but `out`, so that torch.compile fuses each
+into few loops.
 
     x = u(phi) (x) R(phi) m,   psi = V' x,   q_s = |psi_s|^2,   m' = W psi_s / sqrt(q_s)
 
@@ -12,7 +13,7 @@ Adjoint, with g~ the gradient with respect to g, r = 1 / sqrt(q_s) and s the mea
 
 and the gradient with respect to an orthogonal matrix V = V' or W is projected on the directions in
 which it can move, dV = A V with A antisymmetric: only A~_ij = (psi_i~ psi_j - psi_j~ psi_i) / 2 is
-summed, over half as many planes (i, j) as V has elements.
+summed, over the planes (i, j), i < j, that V turns in: less than half as many as it has elements.
 """
 
 from collections.abc import Sequence

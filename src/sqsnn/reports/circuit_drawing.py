@@ -81,7 +81,7 @@ def circuit(circuit: Circuit) -> Figure:
         _draw_wires(sheet, line)
         _draw_sections(sheet, line)
     for index, rotation in enumerate(circuit.encoding):
-        if rotation.trainable or rotation.gain != 0:
+        if rotation.is_gate:
             _draw_encoding(sheet, rotation, f"encoding {index}")
     for index, (gate, column) in enumerate(zip(circuit.gates, placed, strict=True)):
         _draw_gate(sheet, gate, 1 + column, f"gate {index}")

@@ -136,7 +136,9 @@ def _save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing: no epoch of this run has ended yet")
+        raise CheckpointError(
+            f"{path} is missing: no epoch of this run has ended yet, or the file was lost"
+        )
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["sqsnn"])

@@ -53,7 +53,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         encoding_slope: "exponential" or "exact".
         through_collapse: let gradients run from a neuron's own spike into its memory.
         loss_on: "probability" or "count".
-        rate_penalty: weight of the penalty on firing rates.
+        rate_penalty: weight of the penalty on hidden firing rates outside 0.05 to 0.5.
         random_state: int, RandomState or None: the source of the seed of all randomness.
         shots: independent runs of the network that a prediction averages.
         device: "cpu" or "cuda".

@@ -133,7 +133,7 @@ class RuleConfig(Section):
     loss_on: Literal["probability", "count"] = "probability"
     """Cross-entropy on summed firing probabilities or on spike counts."""
     rate_penalty: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the penalty on firing rates."""
+    """Weight of the penalty on hidden firing rates outside 0.05 to 0.5 spikes a step."""
 
 
 class TrainingConfig(Section):

@@ -273,7 +273,7 @@ def _test_generator(settled: RunConfig) -> torch.Generator:
 def _machine(settled: RunConfig) -> dict[str, Any]:
     cuda = settled.training.device == "cuda"
     return {
-        "device": torch.cuda.get_device_name() if cuda else platform.processor() or "cpu",
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
         "threads": settled.training.threads,
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -6,6 +6,7 @@ checkpoint.safetensors  where training stands after the last whole epoch
 best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine
 metrics.json            the result; written last, so that its presence means "finished"
+evaluation*.json        the test repeated by `sqsnn evaluate`
 *.png                   pictures
 """
 
