@@ -83,6 +83,30 @@ def test_a_tie_break_never_outweighs_a_spike_however_long_the_sequence():
     assert readout.predict(without).tolist() == [1]
 
 
+def test_the_last_steps_are_a_record_of_their_own():
+    record = random_record(steps=6)._replace(
+        log_likelihood=torch.arange(6.0)[:, None, None].expand(6, 4, 3),
+        memory=torch.arange(6.0)[:, None, None, None].expand(6, 4, 3, 2),
+    )
+    window = readout.last(record, 2)
+    for kept, whole in zip(window, record, strict=True):
+        assert torch.equal(kept, whole[4:])
+    assert torch.equal(readout.last(HAND_MADE, 3).spikes, HAND_MADE.spikes)
+    assert readout.last(HAND_MADE, 1).memory is None
+    # The last step alone prefers class 0, which spikes and is the more probable of the two.
+    assert readout.predict(readout.last(HAND_MADE, 1)).tolist() == [0]
+
+
+def test_without_a_window_all_steps_count():
+    assert readout.last(HAND_MADE, None) is HAND_MADE
+
+
+@pytest.mark.parametrize("steps", [0, -1, 4])
+def test_a_window_that_does_not_fit_is_refused(steps):
+    with pytest.raises(ValueError, match=rf"steps must be an integer in 1\.\.3, but is {steps}"):
+        readout.last(HAND_MADE, steps)
+
+
 def test_all_channels_vote():
     record = random_record()
     by_hand = record.spikes.detach().movedim(3, 1).reshape(12, 4, 3).sum(dim=0)

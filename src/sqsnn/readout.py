@@ -13,8 +13,31 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from sqsnn.checks import check_same_device, check_shape
+from sqsnn.checks import check_positive_int, check_same_device, check_shape
 from sqsnn.neurons.population import Record
+
+
+def last(record: Record, steps: int | None) -> Record:
+    """Keep the last steps of a record, the window in which the network reports.
+
+    Args:
+        record: what a layer did over T steps.
+        steps: how many steps to keep, 1 to T; None for all.
+
+    Raises:
+        TypeError: if `steps` is neither an integer nor None.
+        ValueError: if `steps` is out of range.
+    """
+    if steps is None:
+        return record
+    check_positive_int("steps", steps, high=len(record.spikes))
+    spikes, probability, log_likelihood, memory = record
+    return Record(
+        spikes[-steps:],
+        probability[-steps:],
+        log_likelihood[-steps:],
+        None if memory is None else memory[-steps:],
+    )
 
 
 def count(record: Record) -> Float[Tensor, "B classes"]:

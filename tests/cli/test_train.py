@@ -32,10 +32,10 @@ def test_a_run_ends_with_a_table_and_says_what_lies_where(sqsnn, here):
 def test_every_flag_reaches_the_settings(sqsnn, here):
     flags = """--classes 3,7 --train-samples 60 --test-samples 30 --hidden 5,4 --memory-qubits 2
         --channels 2 --circuit hardware_efficient --circuit-options.layers 2 --encoding latency
-        --max-rate 0.5 --steps 2 --rule backprop --surrogate sigmoid --encoding-slope exact
-        --through-collapse --loss-on count --rate-penalty 0.1 --epochs 1 --batch-size 54
-        --learning-rate 0.02 --final-learning-rate 0.001 --patience 4 --seed 9 --device cpu
-        --dtype float64 --threads 1 --out there"""
+        --max-rate 0.5 --steps 2 --report-steps 1 --rule backprop --surrogate sigmoid
+        --encoding-slope exact --through-collapse --loss-on count --rate-penalty 0.1 --epochs 1
+        --batch-size 54 --learning-rate 0.02 --final-learning-rate 0.001 --patience 4 --seed 9
+        --device cpu --dtype float64 --threads 1 --out there"""
     done = sqsnn("train", "digits", *flags.split())
     assert (done.code, done.err) == (0, "")
     options = configs.DataOptions(classes=(3, 7), train_samples=60, test_samples=30)
@@ -48,6 +48,7 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
             circuit_options={"layers": 2},
         ),
         encoding=configs.EncodingConfig(encoding="latency", max_rate=0.5, steps=2),
+        readout=configs.ReadoutConfig(report_steps=1),
         rule=configs.RuleConfig(
             surrogate="sigmoid",
             encoding_slope="exact",
@@ -69,6 +70,17 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
     expected = configs.for_dataset("digits", options, recipe)
     expected = configs.settle(expected, source="scikit-learn")
     assert RunFolder(here / "there").read_config() == expected
+
+
+def test_recall_is_trained_from_the_command_line(sqsnn, here):
+    flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --delay 3"
+    done = sqsnn("train", "recall", *flags.split())
+    assert (done.code, done.err) == (0, "")
+    folder = RunFolder(here / "runs" / "recall-1")
+    assert folder.is_finished()
+    settings = folder.read_config()
+    assert (settings.data.delay, settings.encoding.steps) == (3, 5)
+    assert sqsnn("evaluate", "runs/recall-1", "--shots", 2).code == 0
 
 
 def test_a_run_is_not_overwritten_but_finished(sqsnn, here):

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from sqsnn.data import catalog, images
+from sqsnn.data import catalog, images, temporal
 from sqsnn.errors import DataError
 
 REAL_DATA = os.environ.get("SQSNN_DATA")
@@ -206,6 +206,56 @@ def test_absent_files_and_no_network_are_an_error_that_names_them(tmp_path):
         catalog.load("kmnist", data_dir=tmp_path)
 
 
+def test_recall_is_loaded_as_spike_trains():
+    data = catalog.load("recall")
+    known = catalog.describe("recall")
+    assert (data.features, data.image_shape, data.steps, data.report_steps) == (3, None, 7, 1)
+    assert data.class_names == known.class_names == ("cue 0", "cue 1")
+    assert data.source == known.source == "generated, delay 5"
+    assert (known.train_samples, known.test_samples, known.features) == (4000, 1000, 3)
+    sizes = {"train": 3600, "validation": 400, "test": 1000}
+    parts = {"train": data.train, "validation": data.validation, "test": data.load_test()}
+    for name, (values, labels) in parts.items():
+        assert values.shape == (sizes[name], 7, 3)
+        assert values.dtype == torch.float32
+        assert set(values.unique().tolist()) == {0, 1}
+        assert labels.bincount().tolist() == [sizes[name] / 2] * 2
+    together = torch.cat([data.train.values, data.validation.values])
+    expected = temporal.generate(temporal.TEMPORAL_TASKS["recall"], "train", 5).values
+    sums = torch.from_numpy(expected).float().sum(dim=0)
+    assert torch.equal(together.sum(dim=0), sums)
+
+
+def test_a_delay_names_other_samples_and_always_the_same():
+    one, other = (catalog.load("recall", delay=9, train_samples=100) for _ in range(2))
+    assert one.source == "generated, delay 9"
+    assert one.steps == one.train.values.shape[1] == 11
+    assert same(one.train, other.train)
+    assert same(one.load_test(), other.load_test())
+    assert len(one.train.labels) + len(one.validation.labels) == 100
+
+
+def test_classes_and_subsets_of_recall_are_those_of_images():
+    plain = catalog.load("recall", test_samples=50)
+    swapped = catalog.load("recall", classes=(1, 0), test_samples=50)
+    assert swapped.class_names == ("cue 1", "cue 0")
+    one, other = plain.load_test(), swapped.load_test()
+    assert torch.equal(one.values, other.values)
+    assert torch.equal(one.labels, 1 - other.labels)
+    assert one.labels.bincount().tolist() == [25, 25]
+    with pytest.raises(ValueError, match="train_samples is 4001, but there are only 4000"):
+        catalog.load("recall", train_samples=4001)
+
+
+def test_a_delay_is_refused_where_there_is_none():
+    with pytest.raises(ValueError, match="delay is 5, but digits has none; it goes with recall"):
+        catalog.load("digits", delay=5)
+    with pytest.raises(ValueError, match="delay must be an integer of at least 1, but is 0"):
+        catalog.load("recall", delay=0)
+    digits = catalog.load("digits", train_samples=100)
+    assert (digits.steps, digits.report_steps) == (None, None)
+
+
 def test_a_description_opens_no_file(mnist, tmp_path):
     for path in (mnist / "MNIST").iterdir():
         path.write_bytes(b"")
@@ -223,12 +273,12 @@ def test_every_dataset_can_be_described(name, tmp_path):
     found = catalog.describe(name, data_dir=tmp_path)
     assert found.name == name
     assert found.text and found.source
-    assert found.present == (name == "digits") == (found.folder is None)
+    assert found.present == (name in ("digits", "recall")) == (found.folder is None)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not REAL_DATA, reason="SQSNN_DATA names no folder with the real data")
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize("name", images.IMAGE_SETS)
 def test_the_published_facts_hold_for_the_real_files(name, monkeypatch):
     folder = Path(REAL_DATA)
     if not catalog.describe(name, data_dir=folder).present:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sqsnn.data import catalog, presets
+from sqsnn.data import catalog, presets, temporal
 
 
 def test_every_dataset_has_a_preset_and_a_description():
@@ -19,6 +19,18 @@ def test_the_presets_are_those_of_the_specification():
     assert presets.PRESETS["mnist"] == presets.Preset(
         hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003
     )
+
+
+@pytest.mark.parametrize("name", presets.DELAYS)
+def test_the_preset_of_a_task_in_time_fits_its_samples(name):
+    preset, data = presets.PRESETS[name], catalog.load(name)
+    assert (preset.steps, preset.report_steps) == (data.steps, data.report_steps)
+    assert preset.encoding == "spikes"
+    assert data.steps == temporal.TEMPORAL_TASKS[name].steps(presets.DELAYS[name])
+
+
+def test_every_task_in_time_and_no_other_dataset_has_a_delay():
+    assert set(presets.DELAYS) == set(temporal.TEMPORAL_TASKS)
 
 
 def test_presets_cannot_be_changed_for_others():

@@ -42,6 +42,17 @@ def config(recipe: Callable[..., Recipe]) -> Callable[..., RunConfig]:
     return make
 
 
+@pytest.fixture(scope="session")
+def recall() -> Callable[..., RunConfig]:
+    """Settings of a small run on recall; arguments change those of the training loop."""
+
+    def make(**training: Any) -> RunConfig:
+        recipe = Recipe(model=ModelConfig(hidden=(8,)), training=TrainingConfig(**training))
+        return for_dataset("recall", DataOptions(train_samples=200, test_samples=100), recipe)
+
+    return make
+
+
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: pictures take longer than the small runs."""

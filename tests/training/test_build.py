@@ -20,6 +20,7 @@ from sqsnn.training.build import (
 from sqsnn.training.config import (
     EncodingConfig,
     ModelConfig,
+    ReadoutConfig,
     Recipe,
     RuleConfig,
     TrainingConfig,
@@ -95,8 +96,12 @@ def test_a_complex_circuit_is_not_compiled():
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_is_built_from_its_settings(name):
-    rule = build_rule(Recipe(rule=RuleConfig(rule=name, loss_on="count", rate_penalty=0.25)))
-    assert (rule.loss_on, rule.rate_penalty) == ("count", 0.25)
+    recipe = Recipe(
+        rule=RuleConfig(rule=name, loss_on="count", rate_penalty=0.25),
+        readout=ReadoutConfig(report_steps=2),
+    )
+    rule = build_rule(recipe)
+    assert (rule.loss_on, rule.rate_penalty, rule.report_steps) == ("count", 0.25, 2)
 
 
 def test_encodings_are_those_of_the_package():
@@ -109,6 +114,26 @@ def test_encodings_are_those_of_the_package():
     for name in ("latency", "direct"):
         spikes = encode(EncodingConfig(encoding=name, steps=7), values, generator=generator)
         assert torch.equal(spikes, getattr(encodings, name)(values, 7))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_spike_trains_are_taken_as_they_are(shared):
+    trains = torch.rand(6, 7, 5, generator=torch.Generator().manual_seed(0)).round()
+    generator = seeded(0, Purpose.TEST)
+    start = generator.get_state()
+    encoding = EncodingConfig(encoding="spikes", steps=7)
+    spikes = encode(encoding, trains, generator=generator, shared=shared)
+    assert spikes.shape == (7, 6, 5, 1)
+    for step in range(7):
+        assert torch.equal(spikes[step, ..., 0], trains[:, step])
+    assert torch.equal(generator.get_state(), start)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 8, 5)])
+def test_what_are_no_spike_trains_of_so_many_steps_is_refused(shape):
+    encoding = EncodingConfig(encoding="spikes", steps=7)
+    with pytest.raises(ValueError, match=r"'spikes'\) must have shape \(B, 7, P\), but has"):
+        encode(encoding, torch.zeros(shape), generator=seeded(0, Purpose.TEST))
 
 
 def test_shared_numbers_give_equal_samples_equal_spikes():

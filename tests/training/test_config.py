@@ -11,6 +11,7 @@ from sqsnn.training.config import (
     DataOptions,
     EncodingConfig,
     ModelConfig,
+    ReadoutConfig,
     Recipe,
     RuleConfig,
     RunConfig,
@@ -40,6 +41,7 @@ RECIPES = st.builds(
         circuit_options=st.dictionaries(st.text("abc", min_size=1), OPTION_VALUES, max_size=3),
     ),
     encoding=st.builds(EncodingConfig, steps=POSITIVE, max_rate=st.floats(1e-6, 1.0)),
+    readout=st.builds(ReadoutConfig, report_steps=st.none() | st.just(1)),
     rule=st.builds(RuleConfig, rate_penalty=st.floats(0, 1e6), through_collapse=st.booleans()),
     training=st.builds(
         TrainingConfig,
@@ -74,6 +76,8 @@ def test_what_is_left_open_comes_from_the_preset(dataset):
     preset = PRESETS[dataset]
     assert config.model.hidden == preset.hidden
     assert config.encoding.steps == preset.steps
+    assert config.encoding.encoding == preset.encoding
+    assert config.readout.report_steps == preset.report_steps
     assert config.training.epochs == preset.epochs
     assert config.training.batch_size == preset.batch
 
@@ -97,6 +101,45 @@ def test_the_numbers_of_the_preset_are_saved():
 def test_an_unknown_dataset_is_refused():
     with pytest.raises(ConfigError, match=r"one of digits, mnist.*'cifar'"):
         for_dataset("cifar", DataOptions(), Recipe())
+
+
+def test_the_steps_of_recall_follow_from_the_delay():
+    config = for_dataset("recall", DataOptions(), Recipe())
+    assert (config.data.delay, config.encoding.steps) == (5, 7)
+    longer = DataOptions(delay=20)
+    config = for_dataset("recall", longer, Recipe(encoding=EncodingConfig(steps=22)))
+    assert config == for_dataset("recall", longer, Recipe())
+    assert (config.data.delay, config.encoding.steps) == (20, 22)
+    assert from_toml(to_toml(config), "here") == config
+    assert for_dataset("digits", DataOptions(), Recipe()).data.delay is None
+
+
+def test_the_report_window_is_as_asked_for():
+    recipe = Recipe(readout=ReadoutConfig(report_steps=7))
+    assert for_dataset("recall", DataOptions(), recipe).readout.report_steps == 7
+    assert for_dataset("digits", DataOptions(), recipe).readout.report_steps == 7
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "sections", "said"),
+    [
+        ("digits", {"delay": 3}, {}, "delay is 3, but digits has none; only recall has"),
+        ("recall", {}, {"encoding": {"encoding": "rate"}}, "must be 'spikes', .* but is 'rate'"),
+        ("digits", {}, {"encoding": {"encoding": "spikes"}}, "'rate', 'latency' or 'direct'"),
+        ("recall", {}, {"encoding": {"steps": 10}}, "must be the 7 .* of recall, but is 10"),
+        ("recall", {"delay": 8}, {"encoding": {"steps": 7}}, "must be the 10 .* but is 7"),
+        ("recall", {}, {"readout": {"report_steps": 8}}, "at most steps, 7, but is 8"),
+        (
+            "digits",
+            {},
+            {"encoding": {"steps": 3}, "readout": {"report_steps": 4}},
+            "report_steps must be at most steps, 3, but is 4",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_dataset_is_refused(dataset, options, sections, said):
+    with pytest.raises(ConfigError, match=said):
+        for_dataset(dataset, DataOptions(**options), Recipe.model_validate(sections))
 
 
 def test_what_the_machine_decides_is_written_down(tmp_path, monkeypatch):
@@ -131,11 +174,13 @@ def test_options_are_read_from_the_command_line_as_what_they_are():
         (ModelConfig, {"memory_qubits": -1}, "memory_qubits: .*but is -1"),
         (ModelConfig, {"neurons": 3}, "neurons: Extra inputs are not permitted"),
         (EncodingConfig, {"max_rate": 1.5}, "max_rate: .*less than or equal to 1"),
-        (EncodingConfig, {"encoding": "morse"}, "'rate', 'latency' or 'direct', but is 'morse'"),
+        (EncodingConfig, {"encoding": "morse"}, "'direct' or 'spikes', but is 'morse'"),
         (RuleConfig, {"rate_penalty": float("nan")}, "rate_penalty: .*finite"),
         (TrainingConfig, {"final_learning_rate": 0.5}, "at most learning_rate, 0.01, but is 0.5"),
         (TrainingConfig, {"dtype": "float16"}, "'float32' or 'float64', but is 'float16'"),
         (DataOptions, {"classes": "3"}, "classes: .*at least 2"),
+        (DataOptions, {"delay": 0}, "delay: .*greater than 0, but is 0"),
+        (ReadoutConfig, {"report_steps": 0}, "report_steps: .*greater than 0, but is 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_was(section, settings, said):

@@ -7,6 +7,7 @@ import torch
 from sqsnn import readout
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, seeded
+from sqsnn.training.config import EncodingConfig
 from sqsnn.training.evaluate import Scores
 
 FEATURES, CLASSES = 20, 4
@@ -89,6 +90,46 @@ def test_ties_of_summed_counts_are_broken_by_probability(network, recipe, values
         assert probabilities[predicted] == probabilities[best].max()
         tied += int(best.sum() > 1)
     assert tied > 0
+
+
+@pytest.mark.parametrize("shots", [1, 3])
+def test_only_the_last_steps_of_each_shot_count(network, recipe, values, shots):
+    generator = seeded(0, Purpose.TEST)
+    encoding = recipe().encoding
+    runs = [evaluate.draw(network, encoding, values, generator=generator)[1] for _ in range(shots)]
+    scores = score(network, recipe, values, batch_size=50, shots=shots, report_steps=2)
+    counts = sum(run.layers[-1].spikes[-2:].sum(dim=(0, 3)) for run in runs)
+    assert torch.equal(scores.counts, counts)
+    probabilities = sum(run.layers[-1].probability[-2:].sum(dim=(0, 3)) for run in runs)
+    torch.testing.assert_close(scores.probabilities, probabilities)
+    tied_best = scores.counts == scores.counts.amax(dim=1, keepdim=True)
+    by_hand = torch.where(tied_best, scores.probabilities, -1).argmax(dim=1)
+    assert torch.equal(scores.predicted, by_hand)
+    # Energy is of all steps, whichever of them count.
+    assert scores.spikes == score(network, recipe, values, batch_size=50, shots=shots).spikes
+
+
+def test_spike_trains_are_scored_in_filled_batches(recipe):
+    settings = recipe()
+    encoding = EncodingConfig(encoding="spikes", steps=4)
+    trains = torch.rand(50, 4, FEATURES, generator=torch.Generator().manual_seed(3)).round()
+    network = build_network(settings, FEATURES, CLASSES)
+    scores = evaluate.score(
+        network, encoding, trains, generator=seeded(0, Purpose.TEST), batch_size=32, report_steps=1
+    )
+    generator = seeded(0, Purpose.TEST)
+    filled = torch.cat([trains, trains[-1:].expand(14, -1, -1)])
+    for first, last in ((0, 32), (32, 50)):
+        batch = filled[first : first + 32]
+        spikes, run = evaluate.draw(network, encoding, batch, generator=generator)
+        assert torch.equal(spikes[..., 0], batch.movedim(1, 0))
+        report = readout.last(run.layers[-1], 1)
+        assert torch.equal(scores.counts[first:last], readout.count(report)[: last - first])
+
+
+def test_a_report_window_longer_than_the_run_is_refused(network, recipe, values):
+    with pytest.raises(ValueError, match=r"steps must be an integer in 1\.\.4, but is 5"):
+        score(network, recipe, values, report_steps=5)
 
 
 @pytest.mark.parametrize("wrong", [{"shots": 0}, {"batch_size": 0}])

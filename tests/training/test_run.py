@@ -94,6 +94,45 @@ def test_a_run_leaves_everything_behind(config, tmp_path):
     assert json.loads(folder.timing.read_text())["training_seconds"] > 0
 
 
+def test_a_run_on_spike_trains_ends_with_pictures_and_a_result(recall, tmp_path):
+    settings = recall(epochs=1)
+    folder = run.begin(settings, tmp_path / "run")
+    assert folder.is_finished()
+    assert {path.name for path in folder.path.glob("*.png")} == {
+        "circuit.png",
+        "confusion-matrix.png",
+        "learning-curve.png",
+        "raster.png",
+    }
+    assert folder.read_result()["test_samples"] == 100
+    settled = folder.read_config()
+    assert settled.data.source == "generated, delay 5"
+    assert settled.readout.report_steps == 1
+    loaded = run.load(folder)
+    scores, _ = run.score_test(loaded)
+    assert scores.counts.max() == 1  # of one step and one channel
+
+
+def test_the_picture_tells_what_was_predicted_in_the_report(recall, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(plots, "save_run_pictures", lambda *args, **kwargs: seen.update(kwargs))
+    run.begin(recall(epochs=1), tmp_path / "run")
+    assert seen["input_spikes"].shape == (7, 64, 3, 1)
+    last = seen["run"].layers[-1]
+    score = last.spikes[-1, 0, :, 0] + last.probability[-1, 0, :, 0] / 2
+    assert seen["prediction"] == int(score.argmax())
+
+
+@pytest.mark.parametrize("place", [(1, 2), (2, 1)])
+def test_a_stopped_run_on_spike_trains_goes_on_bit_for_bit(recall, no_pictures, tmp_path, place):
+    whole = run.begin(recall(epochs=2), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run.begin(recall(epochs=2), tmp_path / "stopped", StopAt(*place))
+    folder = run_folder.find(tmp_path / "stopped")
+    run.resume(folder)
+    assert contents(folder) == contents(whole)
+
+
 def test_the_same_seed_gives_the_same_bytes(whole, config, tmp_path):
     again = run.begin(config(), tmp_path / "again")
     assert contents(again) == contents(whole)

@@ -9,6 +9,7 @@ import torch
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.training import trainer
+from sqsnn.training.config import ReadoutConfig
 
 FEATURES, CLASSES = 6, 3
 
@@ -92,6 +93,21 @@ def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own(recipe, spy):
         assert sorted(order.tolist()) == list(range(50))
         assert order.tolist() != sorted(order.tolist())
     assert not torch.equal(*orders)
+
+
+def test_validation_looks_at_the_last_steps_alone(recipe, spy, monkeypatch):
+    spy()
+    asked = []
+    score = trainer.evaluate.score
+
+    def told(*args, **options):
+        asked.append(options["report_steps"])
+        return score(*args, **options)
+
+    monkeypatch.setattr(trainer.evaluate, "score", told)
+    settings = recipe(epochs=1).model_copy(update={"readout": ReadoutConfig(report_steps=2)})
+    train(settings, samples(40), samples(40))
+    assert asked == [2]
 
 
 def test_every_batch_and_epoch_draws_afresh(recipe, spy):

@@ -10,6 +10,7 @@ from sqsnn.training.config import (
     DataOptions,
     EncodingConfig,
     ModelConfig,
+    ReadoutConfig,
     Recipe,
     RuleConfig,
     TrainingConfig,
@@ -17,8 +18,8 @@ from sqsnn.training.config import (
 )
 
 # Ordered as the data flows, not by the alphabet.
-_DATA, _NETWORK, _ENCODING, _RULE, _TRAINING = map(
-    Group.create_ordered, ("Data", "Network", "Encoding", "Learning rule", "Training")
+_DATA, _NETWORK, _ENCODING, _READOUT, _RULE, _TRAINING = map(
+    Group.create_ordered, ("Data", "Network", "Encoding", "Readout", "Learning rule", "Training")
 )
 
 
@@ -31,6 +32,7 @@ def train(
     data: Annotated[DataOptions | None, Parameter(name="*", group=_DATA)] = None,
     model: Annotated[ModelConfig | None, Parameter(name="*", group=_NETWORK)] = None,
     encoding: Annotated[EncodingConfig | None, Parameter(name="*", group=_ENCODING)] = None,
+    readout: Annotated[ReadoutConfig | None, Parameter(name="*", group=_READOUT)] = None,
     rule: Annotated[RuleConfig | None, Parameter(name="*", group=_RULE)] = None,
     training: Annotated[TrainingConfig | None, Parameter(name="*", group=_TRAINING)] = None,
 ) -> None:
@@ -45,7 +47,7 @@ def train(
     resume
         Go on with the run in this folder; its settings stay as they are.
     """
-    sections = (data, model, encoding, rule, training)
+    sections = (data, model, encoding, readout, rule, training)
     if resume is not None:
         if (
             dataset is not None
@@ -62,6 +64,7 @@ def train(
         Recipe(
             model=model or ModelConfig(),
             encoding=encoding or EncodingConfig(),
+            readout=readout or ReadoutConfig(),
             rule=rule or RuleConfig(),
             training=training or TrainingConfig(),
         ),

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.data import images
+from sqsnn.data import images, temporal
 from sqsnn.data.files import data_folder
-from sqsnn.data.presets import DESCRIPTIONS
+from sqsnn.data.images import Part
+from sqsnn.data.presets import DELAYS, DESCRIPTIONS
 
 _VALIDATION = 0.1
 _RANDOM_STATE = 42  # of every split and subset: a name and its options always mean the same samples
@@ -23,11 +24,11 @@ class Samples(NamedTuple):
     """Values and labels of some samples.
 
     Args:
-        values: (n, features), float32 in [0, 1].
+        values: (n, features), float32 in [0, 1], or spike trains (n, T, features) of 0 and 1.
         labels: (n,), int64, 0..classes-1.
     """
 
-    values: Float[Tensor, "n features"]
+    values: Float[Tensor, "n features"] | Float[Tensor, "n T features"]
     labels: Int[Tensor, " n"]
 
 
@@ -38,10 +39,12 @@ class Dataset:
     Args:
         name: its name in the catalog.
         class_names: one name a class, in the order of the labels.
-        features: values of a sample.
+        features: values of a sample, of spike trains at each step.
         image_shape: (rows, columns) of a sample, None where it is no image.
-        source: the files it came from. What was trained on one source of a dataset must not be
-            tested on another, since their pixels differ.
+        steps: steps of the spike trains; None where samples are static values.
+        report_steps: how many of the last steps are the network's answer; None for all.
+        source: the files it came from, or how it was made. What was trained on one source of a
+            dataset must not be tested on another, since their values differ.
         train: the training samples, validation taken out.
         validation: a stratified tenth of the training data.
         load_test: reads the test samples; until it is called their values are not looked at.
@@ -51,6 +54,8 @@ class Dataset:
     class_names: tuple[str, ...]
     features: int
     image_shape: tuple[int, int] | None
+    steps: int | None
+    report_steps: int | None
     source: str
     train: Samples
     validation: Samples
@@ -65,9 +70,10 @@ class Description(NamedTuple):
         text: one line: what it is, whose, and under which licence.
         train_samples: samples for training, validation included.
         test_samples: samples for testing.
-        features: values of a sample.
+        features: values of a sample, of spike trains at each step.
         class_names: one name a class.
-        source: the files that `load` would read, or the library that brings the data.
+        source: the files that `load` would read, the library that brings the data, or how they are
+            made.
         folder: where these files lie or would be downloaded to; None where there are no files.
         present: whether they all lie there.
     """
@@ -85,7 +91,7 @@ class Description(NamedTuple):
 
 def names() -> tuple[str, ...]:
     """The names that `load` knows."""
-    return tuple(images.IMAGE_SETS)
+    return (*images.IMAGE_SETS, *temporal.TEMPORAL_TASKS)
 
 
 def describe(name: str, *, data_dir: Path | str | None = None) -> Description:
@@ -98,19 +104,17 @@ def describe(name: str, *, data_dir: Path | str | None = None) -> Description:
     Raises:
         ValueError: if there is no dataset of that name.
     """
-    image_set = _find(name)
-    folder = data_folder(data_dir)
-    source = images.choose_source(image_set, folder)
+    origin = _find(name, data_dir)
     return Description(
         name,
         DESCRIPTIONS[name],
-        image_set.size("train"),
-        image_set.size("test"),
-        image_set.features,
-        image_set.class_names,
-        source.label,
-        folder / source.folder if source.files else None,
-        images.is_present(source, folder),
+        origin.train_size,
+        sum(origin.test_counts),
+        origin.features,
+        origin.class_names,
+        origin.source,
+        origin.folder,
+        origin.present,
     )
 
 
@@ -121,6 +125,7 @@ def load(
     classes: Sequence[int] | None = None,
     train_samples: int | None = None,
     test_samples: int | None = None,
+    delay: int | None = None,
 ) -> Dataset:
     """Load a dataset, downloading its files where they are missing.
 
@@ -134,51 +139,124 @@ def load(
         train_samples: size of a stratified subset of the training data, from which the
             validation samples are then taken; None takes all.
         test_samples: size of a stratified subset of the test data; None takes all.
+        delay: blank steps between cue and report, at least 1; None for the preset's. Only for
+            generated tasks in time, such as recall.
 
     Raises:
-        ValueError: if there is no such dataset or class, a class is named twice, or more samples
-            are asked for than there are, or too few to split.
-        TypeError: if a class or a number of samples is not an integer.
+        ValueError: if there is no such dataset or class, a class is named twice, more samples
+            are asked for than there are, or too few to split, or the delay is below 1 or is
+            given for a dataset without one.
+        TypeError: if a class, a number of samples or the delay is not an integer.
         DataError: if a file is broken, or missing and not to be had.
     """
     from sklearn.model_selection import train_test_split
 
-    image_set = _find(name)
-    kept = _kept_classes(image_set.class_names, classes)
-    available = sum(image_set.test_counts[label] for label in kept)
+    origin = _find(name, data_dir, delay)
+    kept = _kept_classes(origin.class_names, classes)
+    available = sum(origin.test_counts[label] for label in kept)
     _check_samples("test_samples", test_samples, 1, available)
-    folder = data_folder(data_dir)
-    source = images.choose_source(image_set, folder)
-    paths = images.fetch_all(source, folder)
+    read = origin.prepare()
 
     def load_test() -> Samples:
-        part = source.read(image_set, paths, "test")
-        return _samples(part, kept, _subset(part.labels, kept, test_samples))
+        raw = read("test")
+        return _samples(raw, kept, _subset(raw.labels, kept, test_samples))
 
-    part = source.read(image_set, paths, "train")
+    raw = read("train")
     # The smallest number of which a tenth, rounded up, is one sample a class.
     fewest = round((len(kept) - 1) / _VALIDATION) + 1
-    _check_samples("train_samples", train_samples, fewest, int(np.isin(part.labels, kept).sum()))
-    chosen = _subset(part.labels, kept, train_samples)
+    _check_samples("train_samples", train_samples, fewest, int(np.isin(raw.labels, kept).sum()))
+    chosen = _subset(raw.labels, kept, train_samples)
     train, validation = train_test_split(
-        chosen, test_size=_VALIDATION, stratify=part.labels[chosen], random_state=_RANDOM_STATE
+        chosen, test_size=_VALIDATION, stratify=raw.labels[chosen], random_state=_RANDOM_STATE
     )
     return Dataset(
         name=name,
-        class_names=tuple(image_set.class_names[label] for label in kept),
-        features=image_set.features,
-        image_shape=image_set.image_shape,
-        source=source.label,
-        train=_samples(part, kept, np.asarray(train)),
-        validation=_samples(part, kept, np.asarray(validation)),
+        class_names=tuple(origin.class_names[label] for label in kept),
+        features=origin.features,
+        image_shape=origin.image_shape,
+        steps=origin.steps,
+        report_steps=origin.report_steps,
+        source=origin.source,
+        train=_samples(raw, kept, np.asarray(train)),
+        validation=_samples(raw, kept, np.asarray(validation)),
         load_test=load_test,
     )
 
 
-def _find(name: str) -> images.ImageSet:
+class _Raw(NamedTuple):
+    """Values and labels of a part; a value of `white` stands for 1."""
+
+    values: np.ndarray
+    labels: np.ndarray
+    white: float
+
+
+class _Origin(NamedTuple):
+    """What a dataset is and where its samples come from, whatever its kind."""
+
+    class_names: tuple[str, ...]
+    features: int
+    image_shape: tuple[int, int] | None
+    steps: int | None
+    report_steps: int | None
+    train_size: int
+    test_counts: tuple[int, ...]
+    source: str
+    folder: Path | None
+    present: bool
+    prepare: Callable[[], Callable[[Part], _Raw]]  # fetches files; gives what reads a part
+
+
+def _find(name: str, data_dir: Path | str | None, delay: int | None = None) -> _Origin:
+    if name in temporal.TEMPORAL_TASKS:
+        return _task(name, DELAYS[name] if delay is None else delay)
     if name not in images.IMAGE_SETS:
         raise ValueError(f"there is no dataset {name!r}; there are {', '.join(names())}")
-    return images.IMAGE_SETS[name]
+    if delay is not None:
+        raise ValueError(
+            f"delay is {delay}, but {name} has none; it goes with "
+            f"{', '.join(temporal.TEMPORAL_TASKS)}"
+        )
+    return _image_set(images.IMAGE_SETS[name], data_folder(data_dir))
+
+
+def _image_set(image_set: images.ImageSet, folder: Path) -> _Origin:
+    source = images.choose_source(image_set, folder)
+
+    def prepare() -> Callable[[Part], _Raw]:
+        paths = images.fetch_all(source, folder)
+        return lambda part: _Raw(*source.read(image_set, paths, part))
+
+    return _Origin(
+        class_names=image_set.class_names,
+        features=image_set.features,
+        image_shape=image_set.image_shape,
+        steps=None,
+        report_steps=None,
+        train_size=image_set.size("train"),
+        test_counts=image_set.test_counts,
+        source=source.label,
+        folder=folder / source.folder if source.files else None,
+        present=images.is_present(source, folder),
+        prepare=prepare,
+    )
+
+
+def _task(name: str, delay: int) -> _Origin:
+    task = temporal.TEMPORAL_TASKS[name]
+    return _Origin(
+        class_names=task.class_names,
+        features=task.lines,
+        image_shape=None,
+        steps=task.steps(delay),
+        report_steps=task.report_steps,
+        train_size=sum(task.train_counts),
+        test_counts=task.test_counts,
+        source=f"generated, delay {delay}",
+        folder=None,
+        present=True,
+        prepare=lambda: lambda part: _Raw(*temporal.generate(task, part, delay), 1.0),
+    )
 
 
 def _kept_classes(class_names: tuple[str, ...], classes: Sequence[int] | None) -> tuple[int, ...]:
@@ -230,10 +308,10 @@ def _subset(labels: np.ndarray, kept: tuple[int, ...], samples: int | None) -> n
     return np.sort(np.asarray(drawn))
 
 
-def _samples(part: images.Images, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
+def _samples(raw: _Raw, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
     """The chosen samples as tensors, labelled by the position of their class in `kept`."""
     relabelled = np.empty(max(kept) + 1, np.int64)
     relabelled[list(kept)] = np.arange(len(kept))
     # Chosen while still bytes and scaled in place: only the result takes four bytes a pixel.
-    values = torch.from_numpy(part.values[chosen]).to(torch.float32).div_(part.white)
-    return Samples(values, torch.from_numpy(relabelled[part.labels[chosen]]))
+    values = torch.from_numpy(raw.values[chosen]).to(torch.float32).div_(raw.white)
+    return Samples(values, torch.from_numpy(relabelled[raw.labels[chosen]]))

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sqsnn import readout
+from sqsnn.checks import check_positive_int
 from sqsnn.learning.rule import Figures
 from sqsnn.network import SpikingNetwork
 
@@ -24,9 +25,13 @@ class BackpropRule:
             logits, "count" the spikes.
         rate_penalty: Weight of the squared excess of hidden firing rates outside `rate_bounds`.
         rate_bounds: Mean spikes a step that cost nothing.
+        report_steps: How many of the last steps count for loss and prediction; None for all. The
+            penalty is on the rates of all steps.
 
     Raises:
-        ValueError: Unknown `loss_on`, a negative penalty, or bounds that are no rates.
+        TypeError: `report_steps` is neither an integer nor None.
+        ValueError: Unknown `loss_on`, a negative penalty, bounds that are no rates, or fewer than
+            one step.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class BackpropRule:
         loss_on: Literal["probability", "count"] = "probability",
         rate_penalty: float = 0.0,
         rate_bounds: tuple[float, float] = (0.05, 0.5),
+        report_steps: int | None = None,
     ) -> None:
         if loss_on not in ("probability", "count"):
             raise ValueError(f"loss_on is {loss_on!r}; it may be 'probability' or 'count'")
@@ -42,9 +48,12 @@ class BackpropRule:
             raise ValueError(f"rate_penalty is {rate_penalty}; it must be at least 0")
         if not 0 <= rate_bounds[0] <= rate_bounds[1] <= 1:
             raise ValueError(f"rate_bounds is {rate_bounds}; it must be 0 <= lower <= upper <= 1")
+        if report_steps is not None:
+            check_positive_int("report_steps", report_steps)
         self.loss_on: Literal["probability", "count"] = loss_on
         self.rate_penalty = rate_penalty
         self.rate_bounds = rate_bounds
+        self.report_steps = report_steps
 
     def step(
         self,
@@ -55,7 +64,7 @@ class BackpropRule:
     ) -> Figures:
         """One forward and one backward pass; see `Rule.step`."""
         run = network(spikes, generator=generator)
-        output = run.layers[-1]
+        output = readout.last(run.layers[-1], self.report_steps)
         loss = readout.cross_entropy(output, labels, on=self.loss_on)
         total = loss
         hidden = run.layers[:-1]

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn import encoding as encodings
-from sqsnn.checks import require_compiler
+from sqsnn.checks import check_shape, require_compiler
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import BackpropRule
 from sqsnn.learning.rule import Rule
@@ -26,14 +26,17 @@ from sqsnn.training.config import (
     EncodingConfig,
     ModelConfig,
     Recipe,
-    RuleConfig,
     RuleName,
     TrainingConfig,
 )
 from sqsnn.uniforms import draw_uniforms
 
-RULES: Mapping[RuleName, Callable[[RuleConfig], Rule]] = {
-    "backprop": lambda rule: BackpropRule(loss_on=rule.loss_on, rate_penalty=rule.rate_penalty),
+RULES: Mapping[RuleName, Callable[[Recipe], Rule]] = {
+    "backprop": lambda recipe: BackpropRule(
+        loss_on=recipe.rule.loss_on,
+        rate_penalty=recipe.rule.rate_penalty,
+        report_steps=recipe.readout.report_steps,
+    ),
 }
 
 
@@ -147,12 +150,12 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
 
 def build_rule(recipe: Recipe) -> Rule:
     """Build the learning rule that settings name."""
-    return RULES[recipe.rule.rule](recipe.rule)
+    return RULES[recipe.rule.rule](recipe)
 
 
 def encode(
     encoding: EncodingConfig,
-    values: Float[Tensor, "B P"],
+    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"],
     *,
     generator: torch.Generator,
     shared: bool = False,
@@ -161,13 +164,20 @@ def encode(
 
     Args:
         encoding: the settings.
-        values: intensities in [0, 1], shape (B, P).
+        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P), where
+            `encoding` is "spikes".
         generator: where the random numbers come from, on the device of `values`.
         shared: give every sample the same random numbers.
 
     Returns:
         spikes, or the values themselves where `encoding` is "direct", shape (T, B, P, 1).
+
+    Raises:
+        ValueError: if `values` are out of range or do not fit the encoding.
     """
+    if encoding.encoding == "spikes":
+        check_shape("values (encoding 'spikes')", values, ("B", encoding.steps, "P"))
+        return values.movedim(1, 0).unsqueeze(-1)
     if encoding.encoding == "latency":
         return encodings.latency(values, encoding.steps)
     if encoding.encoding == "direct":

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from sqsnn.data.presets import PRESETS
+from sqsnn.data.presets import DELAYS, PRESETS
 from sqsnn.errors import ConfigError
 
 
@@ -82,6 +82,8 @@ class DataOptions(Section):
     """Only so many samples for training and validation [default: all]."""
     test_samples: PositiveInt | None = None
     """Only so many samples for the test [default: all]."""
+    delay: PositiveInt | None = None
+    """Blank steps between cue and report (recall) [default: 5]."""
 
 
 class DataConfig(DataOptions):
@@ -111,12 +113,20 @@ class ModelConfig(Section):
 class EncodingConfig(Section):
     """How values become spikes."""
 
-    encoding: Literal["rate", "latency", "direct"] = "rate"
-    """Rate: random spikes; latency: one spike, bright first; direct: the value at every step."""
+    encoding: Annotated[Literal["rate", "latency", "direct", "spikes"], _PRESET] = "rate"
+    """Rate: random spikes; latency: one spike, bright first; direct: the value at every step;
+    spikes: the samples are spike trains already [default: the dataset's preset]."""
     steps: Annotated[PositiveInt, _PRESET] = 10
-    """Time steps of a sample [default: the dataset's preset]."""
+    """Time steps of a sample [default: the dataset's preset; recall: delay + 2]."""
     max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Spike probability a step at a value of 1 (rate encoding)."""
+
+
+class ReadoutConfig(Section):
+    """Which spikes of the output layer are the answer."""
+
+    report_steps: PositiveInt | None = None
+    """Only the spikes of so many last steps count [default: all; 1 for recall]."""
 
 
 class RuleConfig(Section):
@@ -175,6 +185,7 @@ class Recipe(Section):
 
     model: ModelConfig = ModelConfig()
     encoding: EncodingConfig = EncodingConfig()
+    readout: ReadoutConfig = ReadoutConfig()
     rule: RuleConfig = RuleConfig()
     training: TrainingConfig = TrainingConfig()
 
@@ -191,22 +202,32 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
     Args:
         dataset: name of the dataset.
         options: which part of it.
-        recipe: the settings; `hidden`, `steps`, `epochs`, `batch_size` and `learning_rate` count as
-            open where they were not given.
+        recipe: the settings; `hidden`, `encoding`, `steps`, `report_steps`, `epochs`, `batch_size`
+            and `learning_rate` count as open where they were not given.
 
     Returns:
         the settings of the run; what depends on the machine is left to `settle`.
 
     Raises:
-        ConfigError: if there is no such dataset.
+        ConfigError: if there is no such dataset, or a setting does not fit it.
     """
     if dataset not in PRESETS:
         raise ConfigError(f"dataset must be one of {', '.join(PRESETS)}, but is {dataset!r}")
     preset = PRESETS[dataset]
+    steps, delay = preset.steps, options.delay
+    if dataset in DELAYS:
+        delay = DELAYS[dataset] if delay is None else delay
+        steps += delay - DELAYS[dataset]
+    elif delay is not None:
+        raise ConfigError(f"delay is {delay}, but {dataset} has none; only {', '.join(DELAYS)} has")
+    encoding = _fill(recipe.encoding, encoding=preset.encoding, steps=steps)
+    readout = _fill(recipe.readout, report_steps=preset.report_steps)
+    _refuse_misfits(dataset, steps, encoding, readout)
     return RunConfig(
-        data=DataConfig(dataset=dataset, **dict(options)),
+        data=DataConfig(dataset=dataset, **dict(options.model_copy(update={"delay": delay}))),
         model=_fill(recipe.model, hidden=preset.hidden),
-        encoding=_fill(recipe.encoding, steps=preset.steps),
+        encoding=encoding,
+        readout=readout,
         rule=recipe.rule,
         training=_fill(
             recipe.training,
@@ -215,6 +236,30 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
             learning_rate=preset.learning_rate,
         ),
     )
+
+
+def _refuse_misfits(
+    dataset: str, steps: int, encoding: EncodingConfig, readout: ReadoutConfig
+) -> None:
+    """Refuse encoding and readout that do not fit samples of so many steps."""
+    is_spikes = PRESETS[dataset].encoding == "spikes"
+    if is_spikes != (encoding.encoding == "spikes"):
+        raise ConfigError(
+            f"encoding must be 'spikes', because the samples of {dataset} are spike trains, "
+            f"but is {encoding.encoding!r}"
+            if is_spikes
+            else "encoding must be 'rate', 'latency' or 'direct', because the samples of "
+            f"{dataset} are no spike trains, but is 'spikes'"
+        )
+    if is_spikes and encoding.steps != steps:
+        raise ConfigError(
+            f"steps must be the {steps} of the samples of {dataset}, but is {encoding.steps}: "
+            "leave it out, and choose the delay instead"
+        )
+    if readout.report_steps is not None and readout.report_steps > encoding.steps:
+        raise ConfigError(
+            f"report_steps must be at most steps, {encoding.steps}, but is {readout.report_steps}"
+        )
 
 
 def settle(config: RunConfig, *, source: str) -> RunConfig:

@@ -17,12 +17,14 @@ from sqsnn.training.config import EncodingConfig
 
 
 class Scores(NamedTuple):
-    """What the output layer said about n samples, summed over time steps, channels and shots."""
+    """What the output layer said about n samples, summed over channels, shots and the steps that
+    report.
+    """
 
     counts: Float[Tensor, "n classes"]
     probabilities: Float[Tensor, "n classes"]
     predicted: Int64[Tensor, " n"]  # by count, ties broken by probability
-    spikes: tuple[float, ...]  # spikes per sample, shot and layer
+    spikes: tuple[float, ...]  # spikes per sample, shot and layer, over all steps
 
 
 class Accuracy(NamedTuple):
@@ -35,10 +37,11 @@ class Accuracy(NamedTuple):
 def score(
     network: SpikingNetwork,
     encoding: EncodingConfig,
-    values: Float[Tensor, "n P"],
+    values: Float[Tensor, "n P"] | Float[Tensor, "n T P"],
     *,
     generator: torch.Generator,
     batch_size: int,
+    report_steps: int | None = None,
     shots: int = 1,
     shared: bool = False,
 ) -> Scores:
@@ -50,15 +53,16 @@ def score(
     Args:
         network: the network, on the device of `values`.
         encoding: how values become spikes.
-        values: intensities in [0, 1], shape (n, P), n at least 1.
+        values: intensities in [0, 1], shape (n, P), or spike trains, shape (n, T, P); n at least 1.
         generator: where encoding and neurons draw from.
         batch_size: samples run at once.
+        report_steps: how many of the last steps of each shot count; None for all.
         shots: independent runs a sample, each with an encoding of its own.
         shared: give every sample the same random numbers, so that what is said about one does not
             depend on the others; the generator then moves on by one sample.
 
     Raises:
-        ValueError: if `shots` or `batch_size` is below 1.
+        ValueError: if `shots` or `batch_size` is below 1, or `report_steps` not in 1..T.
     """
     check_positive_int("shots", shots)
     check_positive_int("batch_size", batch_size)
@@ -71,7 +75,7 @@ def score(
         outputs = []
         for _ in range(shots):
             _, run = draw(network, encoding, batch, generator=generator, shared=shared)
-            outputs.append(run.layers[-1])
+            outputs.append(readout.last(run.layers[-1], report_steps))
             spikes += [
                 float(record.spikes[:, :kept].sum(dtype=torch.float64)) for record in run.layers
             ]
@@ -90,7 +94,7 @@ def score(
 def draw(
     network: SpikingNetwork,
     encoding: EncodingConfig,
-    values: Float[Tensor, "B P"],
+    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"],
     *,
     generator: torch.Generator,
     shared: bool = False,
@@ -100,7 +104,7 @@ def draw(
     Args:
         network: the network, on the device of `values`.
         encoding: how values become spikes.
-        values: intensities in [0, 1], shape (B, P).
+        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P).
         generator: where encoding and neurons draw from.
         shared: give every sample the same random numbers.
 
@@ -147,7 +151,7 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
 def _batches(values: Tensor, batch_size: int) -> Iterator[tuple[Tensor, int]]:
     for batch in values.split(batch_size):
         missing = batch_size - len(batch)
-        filling = batch[-1:].expand(missing, -1)
+        filling = batch[-1:].expand(missing, *batch.shape[1:])
         yield torch.cat([batch, filling]) if missing else batch, len(batch)
 
 

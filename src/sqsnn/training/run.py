@@ -136,6 +136,7 @@ def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
         samples.values,
         generator=_test_generator(loaded.config),
         batch_size=training.batch_size,
+        report_steps=loaded.config.readout.report_steps,
         shots=shots,
     )
     return scores, samples
@@ -199,17 +200,19 @@ def _finish(folder: RunFolder, loaded: Loaded) -> None:
     settled, network = loaded.config, loaded.network
     scores, samples = score_test(loaded)
     # A whole batch of copies, since a compiled network would compile once more for another size.
-    copies = samples.values[:1].expand(settled.training.batch_size, -1)
+    first = samples.values[:1]
+    copies = first.expand(settled.training.batch_size, *first.shape[1:])
     input_spikes, run = evaluate.draw(
         network, settled.encoding, copies, generator=_test_generator(settled)
     )
+    report = readout.last(run.layers[-1], settled.readout.report_steps)
     plots.save_run_pictures(
         folder.path,
         metrics=folder.read_metrics(),
         run=run,
         input_spikes=input_spikes,
         label=int(samples.labels[0]),
-        prediction=int(readout.predict(run.layers[-1])[0]),
+        prediction=int(readout.predict(report)[0]),
         confusion=evaluate.confusion(scores, samples.labels),
         class_names=loaded.dataset.class_names,
         circuit=build_circuit(settled.model),
@@ -243,6 +246,7 @@ def _load_data(settled: RunConfig) -> Dataset:
         classes=data.classes,
         train_samples=data.train_samples,
         test_samples=data.test_samples,
+        delay=data.delay,
     )
     if data.source not in (None, dataset.source):
         raise ConfigError(

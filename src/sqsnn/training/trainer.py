@@ -222,6 +222,7 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
             training.seed, Purpose.VALIDATION, epoch=epoch, device=samples.values.device
         ),
         batch_size=training.batch_size,
+        report_steps=recipe.readout.report_steps,
     )
     reached = evaluate.accuracy(scores, samples.labels)
     if progress.best is None or reached > progress.best.accuracy:
