@@ -1,10 +1,13 @@
 """Checks at the door: what is right passes, what is wrong is named."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
 from sqsnn.checks import (
+    check_choice,
     check_finite,
     check_positive_int,
     check_same_device,
@@ -115,6 +118,13 @@ def test_what_is_no_tensor_is_refused(value):
     ):
         with pytest.raises(TypeError, match=r"currents must be a torch\.Tensor, but is a"):
             check()
+
+
+def test_an_unknown_choice_is_refused_and_the_known_ones_are_named():
+    choices = Literal["one", "other"]
+    check_choice("option", "one", choices)
+    with pytest.raises(ValueError, match="option is 'third'; it may be one of one, other"):
+        check_choice("option", "third", choices)
 
 
 def test_a_machine_without_a_compiler_is_refused(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from numbers import Integral
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -106,6 +107,22 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
         raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
     if not low <= int(value) <= (int(value) if high is None else high):
         raise ValueError(f"{argument} must be {wanted}, but is {value}")
+
+
+def check_choice(argument: str, value: object, choices: object) -> None:
+    """Refuse a value that is not one of a Literal's choices.
+
+    Args:
+        argument: the name of the argument, for the message.
+        value: what the caller passed.
+        choices: the Literal.
+
+    Raises:
+        ValueError: if it is another one.
+    """
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise ValueError(f"{argument} is {value!r}; it may be one of {', '.join(allowed)}")
 
 
 def require_compiler() -> None:

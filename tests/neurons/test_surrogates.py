@@ -67,28 +67,6 @@ def test_a_very_negative_current_has_slope_0_and_no_overflow():
     assert slope_at([1e30], "exponential").tolist() == [math.pi]
 
 
-@pytest.mark.parametrize(
-    ("option", "choices"),
-    [
-        ("surrogate", ("straight_through", "sigmoid")),
-        ("encoding_slope", ("exponential", "exact")),
-    ],
-)
-def test_an_unknown_choice_is_refused_and_the_known_ones_are_named(option, choices):
-    for choice in choices:
-        surrogates.check_choice(option, choice, choices_of(option))
-    with pytest.raises(ValueError, match=f"{option} is 'other'") as error:
-        surrogates.check_choice(option, "other", choices_of(option))
-    assert all(choice in str(error.value) for choice in choices)
-
-
-def choices_of(option: str) -> object:
-    return {
-        "surrogate": surrogates.SpikeSurrogate,
-        "encoding_slope": surrogates.EncodingSlope,
-    }[option]
-
-
 @pytest.mark.parametrize("option", ["surrogate", "encoding_slope"])
 def test_neurons_refuse_an_unknown_choice(option):
     # Whichever comes first names the argument: the checked annotation or the check at the door.

@@ -1,5 +1,6 @@
 """The contract of every learning rule: one step fills `.grad` and returns figures."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor
 from sqsnn.network import SpikingNetwork
 
 Figures = dict[str, float]
+
+# Figures that are summed over the batches of an epoch; all others are averaged over its samples.
+COUNTS = ("circuits", "shots", "events", "truncations")
 
 
 @runtime_checkable
@@ -35,3 +39,16 @@ class Rule(Protocol):
             count), and whatever else the rule wants to see in the metrics.
         """
         ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the rule remembers from step to step; a checkpoint keeps it."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave."""
+        ...
+
+
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to `parameter.grad`, as `backward` does."""
+    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

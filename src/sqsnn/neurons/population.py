@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.neurons.surrogates import SpikeSurrogate
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -35,7 +36,15 @@ class Record(NamedTuple):
 
 
 class Population(nn.Module, ABC):
-    """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`."""
+    """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`.
+
+    surrogate: d(spike)/d(marginal probability) in the backward pass.
+    own_spikes_are_data: Whether a drawn run has the probabilities' gradients of one in which its
+        spikes were observed: no gradient runs through an own spike to what comes later.
+    """
+
+    surrogate: SpikeSurrogate = "straight_through"
+    own_spikes_are_data = False
 
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_same_device, check_shape
+from sqsnn.checks import check_choice, check_same_device, check_shape
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
@@ -86,14 +86,15 @@ class SQSNeurons(Population):
         super().__init__(size, channels)
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"dtype is {dtype}; it may be torch.float32 or torch.float64")
-        surrogates.check_choice("surrogate", surrogate, SpikeSurrogate)
-        surrogates.check_choice("encoding_slope", encoding_slope, EncodingSlope)
-        surrogates.check_choice("noise_simulation", noise_simulation, NoiseSimulation)
+        check_choice("surrogate", surrogate, SpikeSurrogate)
+        check_choice("encoding_slope", encoding_slope, EncodingSlope)
+        check_choice("noise_simulation", noise_simulation, NoiseSimulation)
         self.circuit = circuits.get(circuit, channels, memory_qubits, **dict(circuit_options or {}))
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
         self.through_collapse = through_collapse
+        self.own_spikes_are_data = not through_collapse
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
@@ -147,6 +148,10 @@ class SQSNeurons(Population):
             angles.append(phi[rotation.channel] if fixed_one else phi[rotation.channel] * gain)
         return angles
 
+    def driven(self, currents: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
+        """Whether each rotation of the encoding is placed: no gate where its current is <= 0."""
+        return currents[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
+
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"]
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
@@ -180,7 +185,7 @@ class SQSNeurons(Population):
                 quantum.prepare(self.circuit, self.angles), angles
             )
         noisy = noisy_instrument.prepare(self.circuit, self.angles, self.noise)
-        return noisy_instrument.sequence_probabilities(noisy, angles, currents > 0)
+        return noisy_instrument.sequence_probabilities(noisy, angles, self.driven(currents))
 
     def extra_repr(self) -> str:
         """What `print(network)` shows."""
@@ -212,7 +217,8 @@ class SQSNeurons(Population):
             self.encoding_angles(currents),
             uniforms=uniforms,
             observed=observed,
-            through_collapse=surrogate if self.through_collapse else None,
+            # Observed spikes are data: nothing runs through them.
+            through_collapse=surrogate if self.through_collapse and observed is None else None,
             keep_history=keep_memory,
             compile=self.compile_steps,
         )
@@ -241,7 +247,7 @@ class SQSNeurons(Population):
         else:
             self._check_state(state, currents, shape)
             memory = state.memory
-        angles, driven = self.encoding_angles(currents), currents > 0
+        angles, driven = self.encoding_angles(currents), self.driven(currents)
         if density:
             return noisy_trajectory.run_density(
                 noisy_instrument.prepare(self.circuit, self.angles, noise),

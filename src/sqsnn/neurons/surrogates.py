@@ -4,7 +4,7 @@ The forward values are exact; only the backward pass is chosen here.
 """
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,13 @@ def spike(
     return _Spike.apply(bits, probability, surrogate == "sigmoid")
 
 
+def spike_slope(
+    probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
+) -> Float[Tensor, "*shape"] | float:
+    """d(spike)/d(p) of a surrogate, for rules that do without autograd."""
+    return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
+
+
 def encoding_angle(
     currents: Float[Tensor, "*shape"], slope: EncodingSlope
 ) -> Float[Tensor, "*shape"]:
@@ -33,13 +40,6 @@ def encoding_angle(
     if slope == "exact":
         return math.pi * currents.relu()  # unlike clamp's, its slope at 0 is 0
     return _ExponentialSlope.apply(currents)
-
-
-def check_choice(argument: str, value: str, choices: object) -> None:
-    """Refuse a value that is not one of a Literal's choices."""
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise ValueError(f"{argument} is {value!r}; it may be one of {', '.join(allowed)}")
 
 
 class _Spike(torch.autograd.Function):

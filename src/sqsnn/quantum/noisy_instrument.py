@@ -93,7 +93,7 @@ def density_step(
     instrument: NoisyInstrument,
     memory: Complex[Tensor, "batch neurons dim dim"],
     angles: Float[Tensor, "batch neurons rotations"],
-    driven: Bool[Tensor, "batch neurons channels"],
+    driven: Bool[Tensor, "batch neurons rotations"],
     uniforms: Float[Tensor, "batch neurons"] | None,
     outcomes: Int[Tensor, "batch neurons"] | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -103,7 +103,7 @@ def density_step(
         instrument: From `prepare`.
         memory: Density matrices in the laboratory frame.
         angles: The angle in radians of each rotation of the encoding.
-        driven: Whether the current of each channel is positive, so that its rotations are gates.
+        driven: Whether each rotation of the encoding is a gate, its current being positive.
         uniforms: In [0, 1); one number draws the recorded outcome.
         outcomes: The recorded outcomes to condition on, where nothing is drawn.
 
@@ -134,7 +134,7 @@ def density_step(
 def sequence_probabilities(
     instrument: NoisyInstrument,
     angles: Float[Tensor, "steps batch neurons rotations"],
-    driven: Bool[Tensor, "steps batch neurons channels"],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
 ) -> Float[Tensor, "batch neurons sequences"]:
     """The exact joint law of every recorded sequence, step 1 its most significant digit.
 
@@ -194,7 +194,7 @@ def _branches(
         else:
             blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
         if rotation.is_gate:
-            placed = driven[..., rotation.channel]
+            placed = driven[..., position]
             blocks = _rotated(instrument, blocks, angles[..., position], placed)
         if rotation.qubit < circuit.channels:  # the last channel comes first, next to the memory
             register = (blocks.squeeze(-3) * register[..., None, :]).flatten(-2)

@@ -27,7 +27,7 @@ def run_density(
     instrument: NoisyInstrument,
     memory: Complex[Tensor, "batch neurons dim dim"],
     angles: Sequence[Float[Tensor, "steps batch neurons"]],
-    driven: Bool[Tensor, "steps batch neurons channels"],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
     *,
     uniforms: Float[Tensor, "steps batch neurons"] | None = None,
     observed: Float[Tensor, "steps batch neurons channels"] | None = None,
@@ -39,7 +39,7 @@ def run_density(
         instrument: From `noisy_instrument.prepare`.
         memory: Density matrices in the laboratory frame.
         angles: The angle in radians of each rotation of the encoding.
-        driven: Whether the current of each channel is positive.
+        driven: Whether each rotation of the encoding is a gate, its current being positive.
         uniforms: In [0, 1).
         observed: Recorded spikes in {0, 1}.
         keep_history: Also return the memory after every step.
@@ -94,7 +94,7 @@ def run_sampled(
     noise: Noise,
     memory: Complex[Tensor, "batch neurons dim"],
     angles: Sequence[Float[Tensor, "steps batch neurons"]],
-    driven: Bool[Tensor, "steps batch neurons channels"],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
     uniforms: Float[Tensor, "steps batch neurons numbers"],
     keep_history: bool = False,
 ) -> Trajectory:
@@ -109,7 +109,7 @@ def run_sampled(
         noise: The noise model.
         memory: Pure states in the laboratory frame.
         angles: The angle in radians of each rotation of the encoding.
-        driven: Whether the current of each channel is positive.
+        driven: Whether each rotation of the encoding is a gate, its current being positive.
         uniforms: In [0, 1), `uniforms_per_step` numbers: for the outcome, for the readout of each
             channel, then for each noise site in the order in which they act.
         keep_history: Also return the memory after every step.
@@ -127,8 +127,8 @@ def run_sampled(
         return [_channel(site, count, parameters) for site in sites]
 
     rotations = [
-        (rotation, angle, channels(noise.after_gate((rotation.qubit,)), circuit.qubits))
-        for rotation, angle in zip(circuit.encoding, angles, strict=True)
+        (position, angle, channels(noise.after_gate((rotation.qubit,)), circuit.qubits))
+        for position, (rotation, angle) in enumerate(zip(circuit.encoding, angles, strict=True))
         if rotation.is_gate
     ]
     placed = [
@@ -144,10 +144,11 @@ def run_sampled(
         site_numbers = iter(numbers[circuit.channels :])
 
         register = _register(memory, circuit)
-        for rotation, angle, sites in rotations:
-            register = _rotate(register, rotation.qubit, angle[t], circuit.qubits)
+        for position, angle, sites in rotations:
+            qubit = circuit.encoding[position].qubit
+            register = _rotate(register, qubit, angle[t], circuit.qubits)
             after = _sample(sites, register, site_numbers)
-            register = torch.where(driven[t, ..., rotation.channel, None], after, register)
+            register = torch.where(driven[t, ..., position, None], after, register)
         for gate, matrix, sites in placed:
             # Neuron first and batch last, each gate is one matrix product a neuron.
             by_neuron = gates.apply(matrix, gate.qubits, register.permute(1, 2, 0), circuit.qubits)

@@ -1,0 +1,88 @@
+"""A network run layer by layer, each cut off from the others: what local learning looks at.
+
+The currents of a layer are connected to its own synapses' weights, the record to the currents, and
+neither to any other layer: presynaptic spikes are data.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.learning.rule import add_gradient
+from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.population import Population, Record
+from sqsnn.synapses import Synapses
+
+
+class Layer(NamedTuple):
+    """One layer and what it did.
+
+    currents: `(T, B, H, N)`, differentiable in the synapses' weights.
+    driven: The same numbers, a leaf from which the population's gradient starts.
+    record: What the population did; differentiable in `driven` and its parameters where own spikes
+        are data to it, too, else detached.
+    """
+
+    synapses: Synapses
+    population: Population
+    currents: Tensor
+    driven: Tensor
+    record: Record
+
+    def scored(self) -> Record:
+        """The record with own spikes as data, differentiable in `driven` and the parameters."""
+        if self.record.probability.requires_grad:
+            return self.record
+        with torch.enable_grad():
+            record, _ = self.population(self.driven, observed=self.record.spikes)
+        return record
+
+    def add_gradients(self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]):
+        """Add the gradients of the population's parameters, and that of the weights, dz/dw = x.
+
+        Args:
+            parameters: One gradient for each of `population.parameters()`.
+            currents: The gradient of the currents.
+        """
+        weight = self.synapses.weight
+        (by_weight,) = torch.autograd.grad(self.currents, [weight], currents)
+        add_gradient(weight, by_weight)
+        for parameter, gradient in zip(self.population.parameters(), parameters, strict=True):
+            add_gradient(parameter, gradient)
+
+
+def run_layers(
+    network: SpikingNetwork,
+    spikes: Float[Tensor, "T B P N"],
+    generator: torch.Generator,
+    *,
+    differentiable: bool,
+) -> list[Layer]:
+    """Run a network; its spikes are those that `network(spikes, generator=generator)` emits.
+
+    Args:
+        network: The network.
+        spikes: Encoded samples.
+        generator: Draws all random numbers.
+        differentiable: Whether probabilities will be differentiated; else nothing is kept for it.
+    """
+    layers = []
+    for synapses, population, uniforms in zip(
+        cast(Sequence[Synapses], network.synapses),
+        cast(Sequence[Population], network.populations),
+        network.draw_uniforms(*spikes.shape[:2], generator),
+        strict=True,
+    ):
+        with torch.enable_grad():
+            currents = synapses(spikes)
+        driven = currents.detach().requires_grad_()
+        # Drawing and scoring in one pass, where the drawn spikes carry no gradient of their own.
+        with torch.set_grad_enabled(differentiable and population.own_spikes_are_data):
+            record, _ = population(driven, uniforms=uniforms)
+        record = record._replace(spikes=record.spikes.detach())
+        layers.append(Layer(synapses, population, currents, driven, record))
+        spikes = record.spikes
+    return layers
