@@ -6,7 +6,7 @@ counts of a few steps are often equal: `predict` then lets the firing probabilit
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -111,9 +111,24 @@ def predict(
     scores = READOUTS[readout](record).detach()
     if readout != "probability":
         steps, _, _, channels = record.spikes.shape
-        # In float64, because beside a count of hundreds float32 has no digits left for the tie.
-        scores = scores.double() + probability(record).detach() / (steps * channels + 1)
+        scores = break_ties(scores, probability(record).detach(), steps * channels)
     return scores.argmax(dim=1)
+
+
+def break_ties(
+    scores: Float[Tensor, "B classes"], probability: Float[Tensor, "B classes"], spikes: int
+) -> Float[Tensor, "B classes"]:
+    """Add to whole-numbered scores the firing probabilities as a fraction below 1.
+
+    Args:
+        scores: spike counts or first spikes.
+        probability: the summed firing probabilities.
+        spikes: how many spikes a class could have fired at most, steps times channels.
+
+    Returns:
+        the sum in float64, because beside a count of hundreds float32 has no digits for the tie.
+    """
+    return scores.double() + probability / (spikes + 1)
 
 
 def cross_entropy(
@@ -142,20 +157,37 @@ def cross_entropy(
     if on not in ("probability", "count"):
         raise ValueError(f"on must be 'probability' or 'count', but is {on!r}")
     scores = READOUTS[on](record)
-    check_shape("labels", labels, (len(scores),))
+    check_labels(labels, *scores.shape, scores)
+    return functional.cross_entropy(scores, labels)
+
+
+def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> None:
+    """Refuse labels that do not name a class for each sample.
+
+    Args:
+        labels: what the caller passed as classes.
+        samples: how many there must be.
+        classes: how many classes there are.
+        like: lies on the device on which the labels must lie.
+
+    Raises:
+        TypeError: if `labels` are no tensor, or not int64.
+        ValueError: if `labels` are empty, have a wrong shape, lie on another device or hold a class
+            that there is not.
+    """
+    check_shape("labels", labels, (samples,))
+    check_same_device(labels=labels, scores=like)
+    labels = cast(Tensor, labels)
     if labels.dtype != torch.int64:
         raise TypeError(f"labels must have dtype torch.int64, but have {labels.dtype}")
-    check_same_device(labels=labels, scores=scores)
-    if not len(labels):
+    if not samples:
         raise ValueError("labels must hold at least one label, but are empty")
-    classes = scores.shape[1]
     low, high = torch.stack(torch.aminmax(labels)).tolist()
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels must lie in 0..{classes - 1}, one output neuron a class, "
             f"but run from {low} to {high}"
         )
-    return functional.cross_entropy(scores, labels)
 
 
 def spike_rate_penalty(

@@ -66,7 +66,9 @@ class LocalRule:
             TypeError: Measured bits are asked of neurons that are no circuits.
             ValueError: Labels do not fit, or the surrogate needs probabilities that are unknown.
         """
+        readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
         copies = self.signal.runs
+        labels = labels.repeat(copies)
         layers = run_layers(
             network,
             spikes.repeat(1, copies, 1, 1) if copies > 1 else spikes,
@@ -75,9 +77,9 @@ class LocalRule:
         )
         with torch.no_grad():
             reported = readout.last(layers[-1].record, self.report_steps)
-            loss = readout.cross_entropy(reported, labels.repeat(copies))
-            cost, likelihoods = self._learn(network, layers, labels.repeat(copies), generator)
-        correct = (readout.predict(reported) == labels.repeat(copies)).sum()
+            loss = readout.cross_entropy(reported, labels)
+            cost, likelihoods = self._learn(network, layers, labels, generator)
+        correct = (readout.predict(reported) == labels).sum()
         figures = {"loss": loss.item(), "correct": float(correct) / copies}
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)

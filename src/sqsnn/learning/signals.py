@@ -145,14 +145,19 @@ def error(
     return (scores.softmax(-1) - wanted) / len(labels)
 
 
+def losses(
+    scores: Float[Tensor, "*steps B classes"], labels: Int64[Tensor, "B"]
+) -> Float[Tensor, "*steps B"]:
+    """The cross-entropy of class scores as logits, of every sample, in nats."""
+    chosen = labels.expand(scores.shape[:-1])[..., None]
+    return -scores.log_softmax(-1).gather(-1, chosen).squeeze(-1)
+
+
 def increments(
     scores: Float[Tensor, "T B classes"], labels: Int64[Tensor, "B"]
 ) -> Float[Tensor, "T B"]:
     """r_t = L_t - L_{t-1} in nats, where L_0 = log(classes) is the loss of no spike at all."""
-    start = torch.zeros_like(scores[:1])
-    chances = torch.cat([start, scores]).log_softmax(-1)
-    losses = -chances.gather(-1, labels.expand(len(chances), -1)[..., None]).squeeze(-1)
-    return losses.diff(dim=0)
+    return losses(torch.cat([torch.zeros_like(scores[:1]), scores]), labels).diff(dim=0)
 
 
 def advantages(
@@ -179,16 +184,20 @@ def advantages(
 
 
 def without_baseline(
-    losses: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], signal: LearningSignal, state: "State"
+    losses: Float[Tensor, "T B"],
+    labels: Int64[Tensor, "B"],
+    signal: LearningSignal,
+    state: "State",
+    name: str = "baseline",
 ) -> Float[Tensor, "T B"]:
     """Take the baseline off losses; it depends on no spike of the run whose loss it is taken off.
 
-    The arguments are those of `advantages`.
+    The arguments are those of `advantages`; `name` tells running baselines apart.
     """
     if signal.baseline == "none":
         return losses
     if signal.baseline == "running":
-        return losses - state.update_baseline(losses, labels)
+        return losses - state.update_baseline(losses, labels, name)
     by_run = losses.unflatten(1, (signal.samples, -1))
     others = (by_run.sum(1, keepdim=True) - by_run) / (signal.samples - 1)
     return (by_run - others).flatten(1, 2)
@@ -238,11 +247,11 @@ class State:
         return weights
 
     def update_baseline(
-        self, losses: Float[Tensor, "T B"], labels: Int64[Tensor, "B"]
+        self, losses: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], name: str
     ) -> Float[Tensor, "T B"]:
         """The running mean loss of each sample's class at each step, before this batch's losses."""
         classes = int(labels.max()) + 1
-        mean = self.tensors.get("baseline", losses.new_zeros(len(losses), 0))
+        mean = self.tensors.get(name, losses.new_zeros(len(losses), 0))
         if mean.shape[1] < classes:
             missing = losses.new_full((len(losses), classes - mean.shape[1]), torch.nan)
             mean = torch.cat([mean, missing], dim=1)
@@ -251,7 +260,7 @@ class State:
         newest = losses @ member / sizes.clamp_min(1.0)
         known = torch.where(mean.isnan(), 0.0, mean)  # a class not seen yet has no baseline
         moved = torch.where(mean.isnan(), newest, mean + BASELINE_RATE * (newest - mean))
-        self.tensors["baseline"] = torch.where(sizes > 0, moved, mean)
+        self.tensors[name] = torch.where(sizes > 0, moved, mean)
         return known[:, labels]
 
 

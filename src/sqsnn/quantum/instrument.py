@@ -198,21 +198,26 @@ def _place(index: int) -> tuple[int, int]:
     return ((0, 1), (1, -1), (0, -1), (1, 1))[index.bit_count() % 4]
 
 
+def working_kraus(
+    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
+) -> Tensor:
+    """K_s(phi) of every neuron and sample in the working frame, `(*batch, H, 2**N, 2**M, 2**M)`."""
+    dim = 2**instrument.circuit.memory_qubits
+    basis = torch.eye(dim, dtype=instrument.body.dtype, device=instrument.body.device)
+    lead = (1,) * (angles.dim() - 1)
+    basis = basis.reshape(dim, *lead, dim).expand(dim, *angles.shape[:-1], dim)
+    return branches(instrument, basis, angles.expand(dim, *angles.shape)).movedim(0, -1)
+
+
 def kraus_operators(
     instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
 ) -> Complex[Tensor, "*batch neurons outcomes dim dim"]:
     """K_s(phi) of every neuron and sample in the laboratory frame."""
-    circuit = instrument.circuit
-    dim = 2**circuit.memory_qubits
-    basis = torch.eye(dim, dtype=instrument.body.dtype, device=instrument.body.device)
-    lead = (1,) * (angles.dim() - 1)
-    basis = basis.reshape(dim, *lead, dim).expand(dim, *angles.shape[:-1], dim)
-    columns = branches(instrument, basis, angles.expand(dim, *angles.shape))
-    kraus = columns.movedim(0, -1)  # (*batch, H, 2**N, d, d)
+    kraus = working_kraus(instrument, angles)
     if not instrument.real:
         return kraus
     memory = _memory_phases(instrument, angles)
-    outcome = _phases(circuit.channels, angles)
+    outcome = _phases(instrument.circuit.channels, angles)
     return outcome[:, None, None] * memory[:, None] * kraus * memory.conj()
 
 

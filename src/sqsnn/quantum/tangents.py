@@ -1,0 +1,168 @@
+"""One time step with the derivatives of the memory carried along: gradients forward in time.
+
+Beside the memory m go its derivatives d = dm/dparameter, the *traces*, whatever T is:
+
+    psi_s = K_s m,    dpsi_s = (dK_s) m + K_s d        of every outcome s
+    dq_s = 2 Re <psi_s, dpsi_s>,    q_s = |psi_s|^2    its probability
+    m' = psi_s / sqrt(q_s),    d' = (dpsi_s - m' Re <m', dpsi_s>) / sqrt(q_s)     of the measured s
+
+dK comes from the circuit itself: a gate's angle by forward differentiation of V, a rotation of the
+encoding by dRX(a)/da = RX(a + pi) / 2. Everything is in the working frame of `instrument.py`.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Inexact
+from torch import Tensor
+from torch.nn import functional
+
+from sqsnn.quantum import instrument as quantum
+from sqsnn.quantum.circuit import Circuit, unitary
+from sqsnn.quantum.instrument import Instrument
+
+
+class TangentInstrument(NamedTuple):
+    """A population's circuit with its derivatives.
+
+    instrument: With V(theta) in one piece.
+    by_angle: dV/dtheta_k, `(K, neurons, D, D)`.
+    """
+
+    instrument: Instrument
+    by_angle: Tensor
+
+
+class Step(NamedTuple):
+    """What one step did, and its derivatives with the memory before it held fixed.
+
+    chosen: 1 for the measured outcome, else 0, `(B, H, 2**N)`.
+    weights: q_s, `(B, H, 2**N)`.
+    kraus: K_s, `(B, H, 2**N, 2**M, 2**M)`.
+    psi: K_s m, `(B, H, 2**N, 2**M)`.
+    by_angle: (dK_s) m of each gate angle, `(B, H, K, 2**N, 2**M)`.
+    by_rotation: (dK_s) m of the angle of each encoding rotation, `(B, H, E, 2**N, 2**M)`.
+    """
+
+    chosen: Tensor
+    weights: Tensor
+    kraus: Tensor
+    psi: Tensor
+    by_angle: Tensor
+    by_rotation: Tensor
+
+    @property
+    def likelihood(self) -> Float[Tensor, "B H"]:
+        """q of the measured outcome."""
+        return (self.chosen * self.weights).sum(-1)
+
+    @property
+    def memory(self) -> Inexact[Tensor, "B H dim"]:
+        """The collapsed memory."""
+        measured = (self.chosen[..., None] * self.psi).sum(-2)
+        return measured * self.likelihood.rsqrt()[..., None]
+
+
+class Slope(NamedTuple):
+    """The derivative of sum_s c_s q_s, linear in what q depends on.
+
+    memory: u with which Re <u, dm> is the part by way of the memory, `(B, H, 2**M)`.
+    by_angle: Directly by each gate angle, `(B, H, K)`.
+    by_rotation: Directly by the angle of each encoding rotation, `(B, H, E)`.
+    """
+
+    memory: Tensor
+    by_angle: Tensor
+    by_rotation: Tensor
+
+
+def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> TangentInstrument:
+    """Build V(theta) and its derivatives, once for a whole pass."""
+
+    def build(values: Tensor) -> Tensor:
+        return unitary(circuit.gates, values, circuit.qubits, real_frame=circuit.is_real)
+
+    angles = angles.detach()
+    body = build(angles)
+    # Neurons are independent: one direction turns angle k of all of them.
+    directions = torch.eye(circuit.parameters, dtype=angles.dtype, device=angles.device)
+    slopes = [
+        torch.func.jvp(build, (angles,), (direction.expand_as(angles),))[1]
+        for direction in directions
+    ]
+    by_angle = torch.stack(slopes) if slopes else body.new_zeros(0, *body.shape)
+    return TangentInstrument(Instrument(circuit, body, None), by_angle)
+
+
+def step(
+    tangent: TangentInstrument,
+    memory: Inexact[Tensor, "B H dim"],
+    angles: Float[Tensor, "B H rotations"],
+    uniforms: Float[Tensor, "B H"],
+) -> Step:
+    """Encode, evolve, measure.
+
+    Args:
+        tangent: From `prepare`.
+        memory: In the working frame.
+        angles: The angle in radians of each rotation of the encoding.
+        uniforms: In [0, 1).
+    """
+    instrument = tangent.instrument
+    circuit = instrument.circuit
+    kraus = quantum.working_kraus(instrument, angles)
+    psi = (kraus @ memory[..., None, :, None]).squeeze(-1)
+    weights = quantum.squared_norm(psi)
+    outcomes = 2**circuit.channels
+    chosen = functional.one_hot(quantum.choose(weights, uniforms), outcomes).to(weights)
+    register = quantum.encode(instrument, memory, angles)
+    by_angle = torch.einsum("khij,bhj->bhki", tangent.by_angle, register)
+    turned = torch.eye(len(circuit.encoding), dtype=angles.dtype, device=angles.device) * math.pi
+    by_rotation = 0.5 * quantum.branches(
+        instrument,
+        memory.expand(len(turned), *memory.shape),
+        angles + turned[:, None, None],
+    )
+    return Step(
+        chosen,
+        weights,
+        kraus,
+        psi,
+        by_angle.unflatten(-1, (outcomes, -1)),
+        by_rotation.movedim(0, 2),
+    )
+
+
+def slope(step: Step, coefficients: Float[Tensor, "B H outcomes"]) -> Slope:
+    """The derivative of sum_s c_s q_s."""
+    weighted = 2 * coefficients[..., None] * step.psi
+    return Slope(
+        (step.kraus.mH @ weighted[..., None]).squeeze(-1).sum(-2),
+        torch.einsum("bhsd,bhksd->bhk", weighted.conj(), step.by_angle).real,
+        torch.einsum("bhsd,bhesd->bhe", weighted.conj(), step.by_rotation).real,
+    )
+
+
+def along(slope: Slope, traces: Inexact[Tensor, "B H J dim"]) -> Float[Tensor, "B H J"]:
+    """Re <u, d> of every trace d."""
+    return (traces @ slope.memory.conj()[..., None]).squeeze(-1).real
+
+
+def carry(
+    step: Step,
+    traces: Inexact[Tensor, "B H J dim"],
+    direct: Inexact[Tensor, "B H J dim"],
+) -> Inexact[Tensor, "B H J dim"]:
+    """The traces after the measurement.
+
+    Args:
+        step: What was measured.
+        traces: d of J parameters.
+        direct: (dK_s) m of the measured outcome, for the same parameters.
+    """
+    kraus = (step.chosen[..., None, None] * step.kraus).sum(-3)  # (B, H, d, d)
+    moved = traces @ kraus.mT + direct
+    memory = step.memory[..., None, :]
+    radial = (moved * memory.conj()).sum(-1, keepdim=True).real
+    return (moved - memory * radial) * step.likelihood.rsqrt()[..., None, None]
