@@ -9,6 +9,7 @@ import pytest
 
 from sqsnn.cli.progress import Screen
 from sqsnn.training import config as configs
+from sqsnn.training.rule_config import RuleConfig
 from sqsnn.training.run_folder import RunFolder
 
 SMALL = ["--classes", "0,1", "--train-samples", 40, "--test-samples", 20, "--hidden", 8]
@@ -49,7 +50,7 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
         ),
         encoding=configs.EncodingConfig(encoding="latency", max_rate=0.5, steps=2),
         readout=configs.ReadoutConfig(report_steps=1),
-        rule=configs.RuleConfig(
+        rule=RuleConfig(
             surrogate="sigmoid",
             encoding_slope="exact",
             through_collapse=True,

@@ -7,8 +7,8 @@ import torch
 
 from sqsnn import encoding as encodings
 from sqsnn.errors import CompilerMissingError, ConfigError
+from sqsnn.learning import Estimator, LearningSignal, LocalRule, OnlineLocalRule
 from sqsnn.training.build import (
-    RULES,
     Purpose,
     build_circuit,
     build_network,
@@ -22,9 +22,9 @@ from sqsnn.training.config import (
     ModelConfig,
     ReadoutConfig,
     Recipe,
-    RuleConfig,
     TrainingConfig,
 )
+from sqsnn.training.rule_config import RuleConfig
 
 
 def first_numbers(seed: int, purpose: Purpose, epoch: int) -> tuple[float, ...]:
@@ -94,14 +94,44 @@ def test_a_complex_circuit_is_not_compiled():
         build_network(recipe, 5, 3)
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_every_rule_is_built_from_its_settings(name):
+def test_backprop_is_built_from_its_settings():
     recipe = Recipe(
-        rule=RuleConfig(rule=name, loss_on="count", rate_penalty=0.25),
+        rule=RuleConfig(loss_on="count", rate_penalty=0.25),
         readout=ReadoutConfig(report_steps=2),
     )
     rule = build_rule(recipe)
     assert (rule.loss_on, rule.rate_penalty, rule.report_steps) == ("count", 0.25, 2)
+
+
+def test_the_local_rule_is_built_from_its_settings():
+    settings = {"signal": "both", "feedback": "symmetric", "samples": 7, "horizon": "discounted"}
+    settings |= {"discount": 0.5, "output_score": False, "baseline": "running"}
+    measured = {"score": "shift", "window": 3, "repeats": 5, "max_trials": 9}
+    for more in ({}, measured, {"score": "online"}):
+        recipe = Recipe(
+            rule=RuleConfig(rule="local", **settings, **more),
+            readout=ReadoutConfig(report_steps=2),
+        )
+        rule = build_rule(recipe)
+        assert rule.report_steps == 2
+        assert rule.signal == LearningSignal(
+            "both", "symmetric", "chained", 7, "running", "discounted", 0.5, False
+        )
+        assert isinstance(rule, OnlineLocalRule if "online" in more.values() else LocalRule)
+        if more is measured:
+            assert rule.score.window == 3
+            assert rule.score.estimator == Estimator("shift", "geometric", 5, max_trials=9)
+    spsa = RuleConfig(rule="local", score="spsa", estimator="laplace", shots=7)
+    built = build_rule(Recipe(rule=spsa))
+    assert built.score.estimator == Estimator("spsa", "laplace", shots=7)
+
+
+def test_what_is_never_compiled_is_not_asked_to_be(monkeypatch):
+    recipe = Recipe(
+        rule=RuleConfig(rule="local", score="online"), training=TrainingConfig(compile=True)
+    )
+    with pytest.raises(ConfigError, match="compile works with score exact, but score is 'online'"):
+        build_network(recipe, 5, 3)
 
 
 def test_encodings_are_those_of_the_package():

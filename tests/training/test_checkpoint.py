@@ -11,6 +11,7 @@ from sqsnn.data.catalog import Samples
 from sqsnn.errors import CheckpointError
 from sqsnn.training import checkpoint, trainer
 from sqsnn.training.build import build_network
+from sqsnn.training.rule_config import RuleConfig
 
 FEATURES, CLASSES, NUMBER = 6, 3, 40
 
@@ -32,8 +33,18 @@ def trained(config, data, epochs):
     return progress, running, figures
 
 
-def test_training_goes_on_bit_for_bit(config, data, tmp_path):
-    settings = config(epochs=4)
+RULES = {
+    "backprop": {},
+    "feedback": {"rule": "local"},  # remembers its random feedback weights
+    "reinforce": {"rule": "local", "signal": "reinforce", "baseline": "running"},  # its baseline
+    "bits": {"rule": "local", "signal": "both", "score": "shift", "max_trials": 5},
+    "online": {"rule": "local", "score": "online", "signal": "both", "update_every_step": True},
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_training_goes_on_bit_for_bit(config, data, tmp_path, rule):
+    settings = config(epochs=4).model_copy(update={"rule": RuleConfig(**RULES[rule])})
     whole, _, expected = trained(settings, data, 4)
     half, _, _ = trained(settings, data, 2)
     checkpoint.save(tmp_path / "file", half, settings)

@@ -55,6 +55,13 @@ def test_blobs_are_told_apart(fitted, data):
     assert fitted.score(*data) > 0.9
 
 
+def test_it_learns_by_the_local_rule(data):
+    options = {"signal": "both", "feedback": "symmetric"}
+    classifier = small(rule="local", rule_options=options).fit(*data)
+    assert classifier.recipe_.rule.feedback == "symmetric"
+    assert classifier.score(*data) > 0.9
+
+
 def test_digits_are_learnt():
     X, y = load_digits(n_class=3, return_X_y=True)
     classifier = small(encoding="rate", memory_qubits=1).fit(X[:300], y[:300])
@@ -187,6 +194,7 @@ def test_verbose_tells_an_epoch_a_line(data, capsys):
         ({"encoding": "morse"}, "'morse'"),
         ({"circuit": "transmon"}, "transmon"),
         ({"rule": "magic"}, r"rule\.rule"),
+        ({"rule_options": {"window": 4}}, "window is 4, but is looked at with rule local"),
     ],
 )
 def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):

@@ -13,7 +13,6 @@ from sqsnn.training.config import (
     ModelConfig,
     ReadoutConfig,
     Recipe,
-    RuleConfig,
     RunConfig,
     TrainingConfig,
     explain,
@@ -22,6 +21,7 @@ from sqsnn.training.config import (
     settle,
     to_toml,
 )
+from sqsnn.training.rule_config import RuleConfig
 
 POSITIVE = st.integers(1, 10**6)
 OPTION_VALUES = st.one_of(
@@ -42,7 +42,18 @@ RECIPES = st.builds(
     ),
     encoding=st.builds(EncodingConfig, steps=POSITIVE, max_rate=st.floats(1e-6, 1.0)),
     readout=st.builds(ReadoutConfig, report_steps=st.none() | st.just(1)),
-    rule=st.builds(RuleConfig, rate_penalty=st.floats(0, 1e6), through_collapse=st.booleans()),
+    rule=st.one_of(
+        st.builds(RuleConfig, rate_penalty=st.floats(0, 1e6), through_collapse=st.booleans()),
+        st.builds(
+            RuleConfig,
+            rule=st.just("local"),
+            signal=st.just("both"),
+            samples=st.integers(2, 9),
+            output_score=st.booleans(),
+            score=st.just("shift"),
+            window=POSITIVE,
+        ),
+    ),
     training=st.builds(
         TrainingConfig,
         learning_rate=st.floats(1e-3, 1.0),
@@ -190,6 +201,55 @@ def test_a_wrong_setting_is_named_with_what_it_was(section, settings, said):
     assert "\n" not in line
     with pytest.raises(ValueError, match=said):
         raise ValueError(line)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"signal": "both"}, "signal is 'both', but is looked at with rule local only"),
+        ({"rule": "local", "loss_on": "count"}, "loss_on is 'count'.* rule backprop only"),
+        ({"rule": "local", "samples": 8}, "samples is 8.* signal reinforce or both only"),
+        (
+            {"rule": "local", "signal": "reinforce", "feedback": "symmetric"},
+            "feedback is 'symmetric'.* signal feedback or both only",
+        ),
+        (
+            {"rule": "local", "signal": "both", "discount": 0.5},
+            "discount is 0.5.* horizon discounted only",
+        ),
+        ({"rule": "local", "window": 4}, r"window is 4.* score shift \(spsa turns all"),
+        ({"rule": "local", "score": "spsa", "window": 4}, "window is 4.* score shift"),
+        ({"rule": "local", "score": "shift", "shots": 9}, "shots is 9.* estimator laplace only"),
+        (
+            {"rule": "local", "score": "shift", "estimator": "laplace", "repeats": 3},
+            "repeats is 3.* estimator geometric only",
+        ),
+        ({"rule": "local", "update_every_step": True}, "update_every_step is True.* score online"),
+        (
+            {"rule": "local", "feedback": "symmetric", "feedback_path": "direct"},
+            "feedback_path 'direct' needs feedback 'random'",
+        ),
+        (
+            {"rule": "local", "signal": "reinforce", "samples": 1},
+            "samples is 1, but baseline 'leave_one_out' needs at least 2",
+        ),
+        (
+            {"rule": "local", "signal": "both", "score": "online", "horizon": "episodic"},
+            "horizon is 'episodic', but score 'online' never waits",
+        ),
+        (
+            {"rule": "local", "score": "shift", "surrogate": "sigmoid"},
+            "surrogate is 'sigmoid', which needs probabilities",
+        ),
+        ({"rule": "local", "score": "shift", "window": 0}, "window: .*greater than 0, but is 0"),
+        ({"rule": "local", "shots": 0}, "shots: .*greater than 0, but is 0"),
+    ],
+)
+def test_a_rule_refuses_what_it_would_not_look_at_or_cannot_do(settings, said):
+    with pytest.raises(ValidationError) as error:
+        RuleConfig.model_validate(settings)
+    with pytest.raises(ValueError, match=said):
+        raise ValueError(explain(error.value))
 
 
 def test_flags_are_named_as_they_are_typed():

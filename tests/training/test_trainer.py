@@ -10,6 +10,7 @@ from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.training import trainer
 from sqsnn.training.config import ReadoutConfig
+from sqsnn.training.rule_config import RuleConfig
 
 FEATURES, CLASSES = 6, 3
 
@@ -38,7 +39,13 @@ class SpyRule:
         for parameter in network.parameters():
             assert parameter.grad is None  # a rule adds to what is there
             parameter.grad = torch.full_like(parameter, gradient)
-        return {"loss": next(self.losses), "correct": 1.0, "extra": 2.0}
+        return {"loss": next(self.losses), "correct": 1.0, "extra": 2.0, "shots": 3}
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        assert not state
 
 
 @pytest.fixture
@@ -136,6 +143,7 @@ def test_figures_are_means_over_samples_not_batches(recipe, spy):
     assert epoch.metrics["train_loss"] == pytest.approx((48 * 1.0 + 2 * 51.0) / 50)
     assert epoch.metrics["train_accuracy"] == pytest.approx(4 / 50)
     assert epoch.metrics["train_extra"] == 2.0  # a rule's own figures come along
+    assert epoch.metrics["train_shots"] == 4 * 3  # what is counted is summed
     assert [(step.batch, step.batches, step.loss) for step in steps][-1] == (4, 4, 51.0)
     assert steps[0].correct == 1 / 16
     assert epoch.timing.first_step == steps[0].seconds
@@ -179,6 +187,18 @@ def test_the_shortest_training_has_a_schedule(recipe, spy):
     spy()
     _, (epoch,) = train(recipe(epochs=1, batch_size=50), samples(50))
     assert math.isfinite(epoch.metrics["learning_rate"])
+
+
+def test_online_weights_may_change_after_every_time_step(recipe, monkeypatch):
+    steps = []
+    monkeypatch.setattr(trainer.Adam, "step", lambda self, *args: steps.append(self))
+    settings = recipe(epochs=1, batch_size=16)
+    for every_step, expected in ((True, 4 * settings.encoding.steps), (False, 4)):
+        steps.clear()
+        rule = RuleConfig(rule="local", score="online", update_every_step=every_step)
+        _, (epoch,) = train(settings.model_copy(update={"rule": rule}), samples(50))
+        assert len(steps) == expected
+        assert math.isfinite(epoch.metrics["gradient_norm"])
 
 
 def given_accuracies(monkeypatch, accuracies):

@@ -68,7 +68,7 @@ class Screen(Watcher):
             f"accuracy {figures['train_accuracy']:.1%}  "
             f"validation {figures['validation_accuracy']:.1%} by spike count, "
             f"{figures['validation_accuracy_probability']:.1%} by probability  "
-            f"{timing.seconds:.1f} s"
+            f"{timing.seconds:.1f} s{_measured(figures)}"
         )
         compiled = self._settings is not None and self._settings.training.compile
         if compiled and self._done == self._first and timing.later_step is not None:
@@ -134,6 +134,15 @@ def watching() -> Iterator[Screen]:
         raise KeyboardInterrupt(screen.how_to_go_on()) from None
     finally:
         screen.close()
+
+
+def _measured(figures: dict[str, Any]) -> str:
+    """What an epoch that learned from measured bits ran on their source."""
+    if "train_shots" not in figures:
+        return ""
+    given_up = figures["train_truncations"]
+    of = f", {given_up:,} of {figures['train_events']:,} events given up" if given_up else ""
+    return f"  {figures['train_circuits']:,} circuits, {figures['train_shots']:,} shots{of}"
 
 
 def _accuracies(figures: dict[str, Any], title: str) -> Table:

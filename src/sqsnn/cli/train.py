@@ -12,10 +12,10 @@ from sqsnn.training.config import (
     ModelConfig,
     ReadoutConfig,
     Recipe,
-    RuleConfig,
     TrainingConfig,
     for_dataset,
 )
+from sqsnn.training.rule_config import RuleConfig
 
 # Ordered as the data flows, not by the alphabet.
 _DATA, _NETWORK, _ENCODING, _READOUT, _RULE, _TRAINING = map(

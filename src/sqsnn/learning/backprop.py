@@ -5,6 +5,7 @@ of each population (`neurons/surrogates.py`), which also decides the slope of th
 whether own spikes pass a gradient to the memory. What is chosen here is the loss.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -76,3 +77,10 @@ class BackpropRule:
         total.backward()
         correct = (readout.predict(output) == labels).sum()
         return {"loss": loss.item(), "correct": float(correct)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: every step stands for itself."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state_dict` gave: nothing."""

@@ -4,7 +4,7 @@ Whoever learns from bits sees nothing else of a neuron: no state, no probability
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +21,7 @@ from sqsnn.uniforms import draw_uniforms
 AT_ONCE = 2**18
 
 
+@runtime_checkable
 class BitSource(Protocol):
     """Runs a population's circuits from fresh memory and says what was measured."""
 

@@ -12,7 +12,7 @@ leaves to, another neuron.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -52,6 +52,7 @@ class Pulled(NamedTuple):
     cost: Cost
 
 
+@runtime_checkable
 class Score(Protocol):
     """How signals are pulled back; `measured` scores see bits alone, and so must the signals."""
 

@@ -171,6 +171,31 @@ def unitary(
     return product
 
 
+def unitary_derivatives(
+    placed: Sequence[Gate],
+    angles: Float[Tensor, "neurons parameters"],
+    qubits: int,
+    *,
+    real_frame: bool,
+) -> Tensor:
+    """The derivative of `unitary` by each angle, `(parameters, neurons, 2**qubits, 2**qubits)`."""
+    identity = unitary([], angles, qubits, real_frame=real_frame)
+    slopes = identity.new_zeros(angles.shape[1], *identity.shape)
+    for turning in placed:
+        if turning.parameter is None:
+            continue
+        product = identity
+        for gate in placed:
+            angle = None if gate.parameter is None else angles[:, gate.parameter]
+            if gate is turning and angle is not None:
+                small = gates.derivative(gate.name, angle, real_frame=real_frame, like=angles)
+            else:
+                small = gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
+            product = gates.apply(small, gate.qubits, product, qubits)
+        slopes[turning.parameter] += product
+    return slopes
+
+
 def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
     """Which elements of the product of the gates can differ from zero, boolean (2**n, 2**n)."""
     product = torch.eye(2**qubits, dtype=torch.float64)

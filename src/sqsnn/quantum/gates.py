@@ -14,6 +14,7 @@ this is computed from the three matrices, not listed by hand.
 Controlled gates act on (control, target); the first qubit of a gate is the most significant.
 """
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -135,6 +136,16 @@ def matrix(
         raise ValueError(f"gate {name} needs an angle")
     half = angle[..., None, None] / 2
     return constant(form.fixed) + half.cos() * constant(form.even) + half.sin() * constant(form.odd)
+
+
+def derivative(
+    name: str, angle: Float[Tensor, "*batch"], *, real_frame: bool, like: Tensor
+) -> Float[Tensor, "*batch dim dim"] | Complex[Tensor, "*batch dim dim"]:
+    """dG/da = [G(a + pi) - fixed] / 2 of a gate with an angle; the arguments are `matrix`'s."""
+    form = GATES[name].in_real_frame() if real_frame else GATES[name]
+    turned = matrix(name, angle + math.pi, real_frame=real_frame, like=like)
+    fixed = torch.as_tensor(np.real(form.fixed) if real_frame else form.fixed).to(turned)
+    return (turned - fixed) / 2
 
 
 def apply(gate: Tensor, qubits: tuple[int, ...], register: Tensor, count: int) -> Tensor:

@@ -6,8 +6,8 @@ Beside the memory m go its derivatives d = dm/dparameter, the *traces*, whatever
     dq_s = 2 Re <psi_s, dpsi_s>,    q_s = |psi_s|^2    its probability
     m' = psi_s / sqrt(q_s),    d' = (dpsi_s - m' Re <m', dpsi_s>) / sqrt(q_s)     of the measured s
 
-dK comes from the circuit itself: a gate's angle by forward differentiation of V, a rotation of the
-encoding by dRX(a)/da = RX(a + pi) / 2. Everything is in the working frame of `instrument.py`.
+dK comes from the circuit itself: for a gate's angle from dV, for a rotation of the encoding from
+dRX(a)/da = RX(a + pi) / 2. Everything is in the working frame of `instrument.py`.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqsnn.quantum import instrument as quantum
-from sqsnn.quantum.circuit import Circuit, unitary
+from sqsnn.quantum.circuit import Circuit, unitary, unitary_derivatives
 from sqsnn.quantum.instrument import Instrument
 
 
@@ -79,20 +79,11 @@ class Slope(NamedTuple):
 
 def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> TangentInstrument:
     """Build V(theta) and its derivatives, once for a whole pass."""
-
-    def build(values: Tensor) -> Tensor:
-        return unitary(circuit.gates, values, circuit.qubits, real_frame=circuit.is_real)
-
-    angles = angles.detach()
-    body = build(angles)
-    # Neurons are independent: one direction turns angle k of all of them.
-    directions = torch.eye(circuit.parameters, dtype=angles.dtype, device=angles.device)
-    slopes = [
-        torch.func.jvp(build, (angles,), (direction.expand_as(angles),))[1]
-        for direction in directions
-    ]
-    by_angle = torch.stack(slopes) if slopes else body.new_zeros(0, *body.shape)
-    return TangentInstrument(Instrument(circuit, body, None), by_angle)
+    angles, real = angles.detach(), circuit.is_real
+    return TangentInstrument(
+        Instrument(circuit, unitary(circuit.gates, angles, circuit.qubits, real_frame=real), None),
+        unitary_derivatives(circuit.gates, angles, circuit.qubits, real_frame=real),
+    )
 
 
 def step(

@@ -4,7 +4,6 @@ The trainer, the evaluation and the scikit-learn classifier all build here, so t
 settings mean the same network everywhere.
 """
 
-from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import partial
 
@@ -17,27 +16,19 @@ from sqsnn import encoding as encodings
 from sqsnn.checks import check_shape, require_compiler
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import BackpropRule
+from sqsnn.learning.estimators import Estimator
+from sqsnn.learning.local import LocalRule
+from sqsnn.learning.online import OnlineLocalRule
 from sqsnn.learning.rule import Rule
+from sqsnn.learning.scores import ExactScore, MeasuredScore, Score
+from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit
-from sqsnn.training.config import (
-    EncodingConfig,
-    ModelConfig,
-    Recipe,
-    RuleName,
-    TrainingConfig,
-)
+from sqsnn.training.config import EncodingConfig, ModelConfig, Recipe, TrainingConfig
+from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
-
-RULES: Mapping[RuleName, Callable[[Recipe], Rule]] = {
-    "backprop": lambda recipe: BackpropRule(
-        loss_on=recipe.rule.loss_on,
-        rate_penalty=recipe.rule.rate_penalty,
-        report_steps=recipe.readout.report_steps,
-    ),
-}
 
 
 class Purpose(IntEnum):
@@ -129,6 +120,11 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         raise ConfigError(
             f"compile needs a circuit of RX, CRX and CZ alone, but {model.circuit!r} has others"
         )
+    if training.compile and rule.rule == "local" and rule.score != "exact":
+        raise ConfigError(
+            f"compile works with score exact, but score is {rule.score!r}: its steps are not those "
+            "that are compiled"
+        )
     neurons = partial(
         SQSNeurons,
         channels=model.channels,
@@ -150,7 +146,33 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
 
 def build_rule(recipe: Recipe) -> Rule:
     """Build the learning rule that settings name."""
-    return RULES[recipe.rule.rule](recipe)
+    rule, report_steps = recipe.rule, recipe.readout.report_steps
+    if rule.rule == "backprop":
+        return BackpropRule(
+            loss_on=rule.loss_on, rate_penalty=rule.rate_penalty, report_steps=report_steps
+        )
+    signal = LearningSignal(
+        rule.signal,
+        feedback=rule.feedback,
+        path=rule.feedback_path,
+        samples=rule.samples,
+        baseline=rule.baseline,
+        horizon=rule.horizon,
+        discount=rule.discount,
+        output_score=rule.output_score,
+    )
+    if rule.score == "online":
+        return OnlineLocalRule(signal, report_steps=report_steps)
+    return LocalRule(signal, score=_build_score(rule), report_steps=report_steps)
+
+
+def _build_score(rule: RuleConfig) -> Score:
+    if rule.score not in ("shift", "spsa"):
+        return ExactScore()
+    estimator = Estimator(
+        rule.score, rule.estimator, rule.repeats, shots=rule.shots, max_trials=rule.max_trials
+    )
+    return MeasuredScore(rule.window, estimator)
 
 
 def encode(

@@ -36,6 +36,7 @@ def save(path: Path, progress: Progress, config: RunConfig) -> None:
     optimizer = progress.optimizer.state_dict()
     best = progress.best
     tensors = _named("network", progress.network.state_dict())
+    tensors |= _named("rule", progress.rule.state_dict())
     for index, state in optimizer["state"].items():
         tensors |= _named(f"optimizer/{index}", state)
     if best is not None:
@@ -70,6 +71,9 @@ def load(path: Path, progress: Progress, config: RunConfig) -> None:
             "change them back, or start a new run"
         )
     load_weights(progress.network, _under("network", tensors), path)
+    device = next(progress.network.parameters()).device
+    remembered = _under("rule", tensors)
+    progress.rule.load_state_dict({name: kept.to(device) for name, kept in remembered.items()})
     groups = header["optimizer_groups"]
     for group in groups:
         group["betas"] = tuple(group["betas"])  # JSON knows no tuples

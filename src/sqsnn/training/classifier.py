@@ -48,7 +48,9 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: highest learning rate of the one-cycle schedule.
         encoding: "rate", "latency" or "direct".
         max_rate: spike probability a step at a value of 1 (rate encoding).
-        rule: the learning rule.
+        rule: the learning rule, "backprop" or "local".
+        rule_options: the other settings of the rule as `sqsnn train` has them, or None, e.g.
+            {"signal": "both", "samples": 8}.
         surrogate: "straight_through" or "sigmoid".
         encoding_slope: "exponential" or "exact".
         through_collapse: let gradients run from a neuron's own spike into its memory.
@@ -86,7 +88,8 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: float = 0.01,
         encoding: Literal["rate", "latency", "direct"] = "rate",
         max_rate: float = 1.0,
-        rule: Literal["backprop"] = "backprop",
+        rule: Literal["backprop", "local"] = "backprop",
+        rule_options: dict[str, Any] | None = None,
         surrogate: Literal["straight_through", "sigmoid"] = "straight_through",
         encoding_slope: Literal["exponential", "exact"] = "exponential",
         through_collapse: bool = False,
@@ -110,6 +113,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         self.encoding = encoding
         self.max_rate = max_rate
         self.rule = rule
+        self.rule_options = rule_options
         self.surrogate = surrogate
         self.encoding_slope = encoding_slope
         self.through_collapse = through_collapse
@@ -237,6 +241,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
                 "max_rate": self.max_rate,
             },
             "rule": {
+                **(self.rule_options or {}),
                 "rule": self.rule,
                 "surrogate": self.surrogate,
                 "encoding_slope": self.encoding_slope,

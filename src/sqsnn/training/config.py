@@ -13,9 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tomli_w
 from cyclopts import Parameter
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveInt,
     ValidationError,
@@ -24,6 +22,7 @@ from pydantic import (
 
 from sqsnn.data.presets import DELAYS, PRESETS
 from sqsnn.errors import ConfigError
+from sqsnn.training.rule_config import RuleConfig, Section
 
 
 def _split_commas(value: object) -> object:
@@ -57,17 +56,6 @@ Labels = Annotated[
 Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_read_options)]
 # The help names the default of these in words: it comes from elsewhere.
 _PRESET = Parameter(show_default=False)
-RuleName = Literal["backprop"]
-
-
-class Section(BaseModel):
-    """What all sections share: they never change, and refuse a name that they do not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
 _SectionT = TypeVar("_SectionT", bound=Section)
 
 
@@ -106,7 +94,7 @@ class ModelConfig(Section):
     """Input-output qubits of a neuron: what it receives and emits at every step."""
     circuit: str = "bidirectional"
     """Circuit of a neuron: crx, bidirectional, integrate_and_fire or hardware_efficient."""
-    circuit_options: Annotated[Options, _PRESET] = {}
+    circuit_options: Annotated[Options, _PRESET] = Field(default_factory=dict)
     """Options of the circuit, e.g. --circuit-options.layers 2."""
 
 
@@ -127,23 +115,6 @@ class ReadoutConfig(Section):
 
     report_steps: PositiveInt | None = None
     """Only the spikes of so many last steps count [default: all; 1 for recall]."""
-
-
-class RuleConfig(Section):
-    """How gradients are made."""
-
-    rule: RuleName = "backprop"
-    """Learning rule."""
-    surrogate: Literal["straight_through", "sigmoid"] = "straight_through"
-    """Stands in for d(spike)/d(probability): 1, or p(1-p)."""
-    encoding_slope: Literal["exponential", "exact"] = "exponential"
-    """Backward slope of the encoding at currents of 0 and below: exp(z/0.3), or none."""
-    through_collapse: bool = False
-    """Let gradients run from a neuron's own spike into its memory as well."""
-    loss_on: Literal["probability", "count"] = "probability"
-    """Cross-entropy on summed firing probabilities or on spike counts."""
-    rate_penalty: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the penalty on hidden firing rates outside 0.05 to 0.5 spikes a step."""
 
 
 class TrainingConfig(Section):

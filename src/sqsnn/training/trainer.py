@@ -9,8 +9,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn.learning.rule import Rule
+from sqsnn.learning.online import OnlineLocalRule
+from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, build_rule, encode, seeded
@@ -40,9 +42,11 @@ class Best(NamedTuple):
 
 @dataclass
 class Progress:
-    """What training changes: the network, its optimiser and schedule, and the best weights."""
+    """What training changes: the network, what its rule remembers, its optimiser and schedule, and
+    the best weights."""
 
     network: SpikingNetwork
+    rule: Rule
     optimizer: Adam
     schedule: OneCycleLR
     epoch: int = 0  # whole epochs done
@@ -97,7 +101,7 @@ def start(recipe: Recipe, features: int, classes: int, samples: int) -> Progress
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
-    return Progress(network, optimizer, schedule)
+    return Progress(network, build_rule(recipe), optimizer, schedule)
 
 
 def is_done(progress: Progress, training: TrainingConfig) -> bool:
@@ -133,12 +137,11 @@ def epochs(
         TrainingError: if a loss or a gradient is not finite.
     """
     training = recipe.training
-    rule = build_rule(recipe)
     train, validation = place(train, training), validation and place(validation, training)
     while not is_done(progress, training):
         began = time.perf_counter()
         epoch = progress.epoch + 1
-        metrics, seconds = _train(progress, rule, recipe, train, epoch, watch)
+        metrics, seconds = _train(progress, recipe, train, epoch, watch)
         if validation is not None:
             metrics |= _validate(progress, recipe, validation, epoch)
         progress.epoch = epoch
@@ -162,7 +165,6 @@ def place(samples: Samples, training: TrainingConfig) -> Samples:
 
 def _train(
     progress: Progress,
-    rule: Rule,
     recipe: Recipe,
     samples: Samples,
     epoch: int,
@@ -177,38 +179,59 @@ def _train(
     batches = _batches(training, len(order))
     network.train()
     sums: dict[str, float] = {}
-    norms, seconds, seen, rate = 0.0, [], 0, math.nan
+    norms: list[float] = []
+    seconds, seen, rate = [], 0, math.nan
     for batch, chosen in enumerate(order.split(training.batch_size)[:batches], start=1):
         began = time.perf_counter()
         rate = float(progress.schedule.get_last_lr()[0])
-        progress.optimizer.zero_grad()
+        where = f"epoch {epoch}, batch {batch} of {batches}"
         spikes = encode(recipe.encoding, samples.values[chosen], generator=generator)
-        figures = dict(rule.step(network, spikes, samples.labels[chosen], generator))
-        norms += _step(progress, figures["loss"], f"epoch {epoch}, batch {batch} of {batches}")
+        given = progress.network, spikes, samples.labels[chosen], generator
+        progress.optimizer.zero_grad()
+        if recipe.rule.update_every_step:
+            rule = cast(OnlineLocalRule, progress.rule)
+            figures = dict(rule.step(*given, partial(_update_and_clear, progress, norms, where)))
+            _check_loss(figures["loss"], where)
+        else:
+            figures = dict(progress.rule.step(*given))
+            _check_loss(figures["loss"], where)
+            _update(progress, norms, where)
+        progress.schedule.step()
         seconds.append(time.perf_counter() - began)
         seen += len(chosen)
         share = figures.pop("correct") / len(chosen)
         for name, figure in {**figures, "accuracy": share}.items():
-            sums[name] = sums.get(name, 0.0) + figure * len(chosen)
+            weight = 1 if name in COUNTS else len(chosen)
+            sums[name] = sums.get(name, 0.0) + figure * weight
         watch(Step(epoch, batch, batches, figures["loss"], share, seconds[-1]))
-    metrics = {f"train_{name}": total / seen for name, total in sums.items()}
-    metrics["gradient_norm"] = norms / batches
+    metrics = {
+        f"train_{name}": int(total) if name in COUNTS else total / seen
+        for name, total in sums.items()
+    }
+    metrics["gradient_norm"] = sum(norms) / len(norms)
     metrics["learning_rate"] = rate
     return metrics, tuple(seconds)
 
 
-def _step(progress: Progress, loss: float, where: str) -> float:
-    """Take one optimiser step with the gradients that the rule left, clipped; give their norm."""
+def _check_loss(loss: float, where: str) -> None:
     if not math.isfinite(loss):
         raise TrainingError(f"the loss is {loss} in {where}: try a lower --learning-rate")
+
+
+def _update(progress: Progress, norms: list[float], where: str) -> None:
+    """Take one optimiser step with the gradients that the rule left, clipped; note their norm."""
     norm = float(
         torch.nn.utils.clip_grad_norm_(progress.network.parameters(), LARGEST_GRADIENT_NORM)
     )
     if not math.isfinite(norm):
         raise TrainingError(f"the gradient has norm {norm} in {where}: try a lower --learning-rate")
     progress.optimizer.step()
-    progress.schedule.step()
-    return norm
+    norms.append(norm)
+
+
+def _update_and_clear(progress: Progress, norms: list[float], where: str) -> None:
+    _update(progress, norms, where)
+    progress.optimizer.zero_grad()
 
 
 def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) -> Metrics:
