@@ -22,7 +22,7 @@ from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.rule import Figures, add_gradient
 from sqsnn.learning.signals import LearningSignal
-from sqsnn.learning.traces import Observed, Traced
+from sqsnn.learning.traces import Gradient, Observed, Traced
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
@@ -108,10 +108,7 @@ class OnlineLocalRule:
         readout.check_labels(labels, samples, network.sizes[-1], spikes)
         labels = labels.repeat(copies)
         counts = torch.zeros_like(scores)
-        eligibilities = [
-            spikes.new_zeros(batch, layer.neurons.size, layer.parameters * signal.by_score)
-            for layer in layers
-        ]
+        eligibilities = [layer.no_score() for layer in layers] if signal.by_score else []
         for t in range(steps):
             seen = self._observe(network, layers, spikes[t].repeat(copies, 1, 1), generator)
             output = seen[-1]
@@ -165,7 +162,7 @@ class OnlineLocalRule:
         seen: Sequence[Observed],
         told: Float[Tensor, "B classes N"],
         advantage: Float[Tensor, "B"] | None,
-        eligibilities: list[Tensor],
+        eligibilities: list[Gradient],
         generator: torch.Generator,
     ) -> None:
         """Add the gradients of one step, from the outputs down; `eligibilities` are z of a layer.
@@ -179,7 +176,7 @@ class OnlineLocalRule:
         deltas: list[Tensor] = []
         for index in range(last, -1 if signal.name != "none" else last - 1, -1):
             layer, observed = layers[index], seen[index]
-            row = told.new_zeros(layer.neurons.size, layer.parameters)  # (H, J)
+            parts: list[Gradient] = []
             if index == last or weights:
                 if index < last:
                     source = deltas[0] if signal.path == "direct" else deltas[-1]
@@ -188,16 +185,17 @@ class OnlineLocalRule:
                         observed.probability, layer.neurons.surrogate
                     )
                 slope = layer.slope_of_probability(observed, told)
-                row += layer.by_parameter(observed, slope).sum(0)
+                parts.append(layer.gradient(observed, slope))
                 deltas.append(layer.by_current(observed, slope))
             if advantage is not None and (index < last or signal.output_score):
-                score = layer.by_parameter(observed, layer.slope_of_likelihood(observed))
-                earlier = signal.decay * eligibilities[index]
-                eligibilities[index] = earlier + score
+                score = layer.scores(observed, layer.slope_of_likelihood(observed))
+                earlier = Gradient(*(signal.decay * values for values in eligibilities[index]))
+                eligibilities[index] = Gradient(*map(torch.add, earlier, score))
                 # The loss of a step has not seen the output spikes of the step itself.
                 counted = earlier if index == last else eligibilities[index]
-                row += torch.einsum("b,bhj->hj", advantage, counted)
-            parameters, by_weight = layer.split(row)
-            add_gradient(network.synapses[index].weight, by_weight)
-            for parameter, gradient in zip(layer.neurons.parameters(), parameters, strict=True):
-                add_gradient(parameter, gradient)
+                parts.append(Gradient(*(advantage @ values for values in counted)))
+            for part in parts:
+                parameters, by_weight = layer.split(part)
+                add_gradient(network.synapses[index].weight, by_weight)
+                for parameter, gradient in zip(layer.neurons.parameters(), parameters, strict=True):
+                    add_gradient(parameter, gradient)

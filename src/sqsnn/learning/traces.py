@@ -1,18 +1,18 @@
 """One population stepping forward in time with the derivatives of its memory, for online learning.
 
-The J parameters of a neuron are its gate angles, its gains and its incoming weights, in one row:
+The parameters of a neuron are its gate angles, its gains and its incoming weights:
 
     angle k      dK/dtheta_k
     gain e       dK/dgain_e = phi_e dK/da_e                 a_e = gain_e phi, phi = pi max(z, 0)
     weight n,p   dK/dw_np = x_pn sum_e (dphi_n/dz_n gain_e) dK/da_e     over rotations of channel n
 
-The traces take `(batch, neurons, J, 2**M)` numbers, as many at step 1000 as at step 10.
+The traces take batch x 2**M numbers a parameter, as many at step 1000 as at step 10.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Inexact
+from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.neurons import surrogates
@@ -47,6 +47,17 @@ class Observed(NamedTuple):
     probability: Tensor  # (B, H, N)
 
 
+class Gradient(NamedTuple):
+    """By the parameters of a population; of every sample, with `(H, B, ...)`, or summed.
+
+    own: By its angles, then its trainable gains, `(H, K + G)`.
+    synaptic: By its incoming weights, channel by channel, `(H, N * P)`.
+    """
+
+    own: Tensor
+    synaptic: Tensor
+
+
 class Traced:
     """A population of quantum neurons with memory and traces; made afresh for every batch.
 
@@ -73,11 +84,13 @@ class Traced:
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         circuit = neurons.circuit
         self.trained = [e for e, rotation in enumerate(circuit.encoding) if rotation.trainable]
-        self.parameters = (
-            circuit.parameters + len(self.trained) + neurons.channels * presynaptic
-        )  # J
-        shape = (batch, neurons.size, self.parameters, self.memory.shape[-1])
-        self.traces = self.memory.new_zeros(shape)
+        # Neuron first and parameter last: every sum below is then one pass in the order of memory.
+        dim = self.memory.shape[-1]
+        own = circuit.parameters + len(self.trained)
+        self.own = self.memory.new_zeros(neurons.size, batch, dim, own)
+        self.synaptic = self.memory.new_zeros(
+            neurons.size, batch, dim, neurons.channels * presynaptic
+        )
 
     def observe(
         self,
@@ -110,34 +123,54 @@ class Traced:
             summed[..., rotation.channel] += direct[..., e]
         return summed
 
-    def by_parameter(self, seen: Observed, slope: Slope) -> Float[Tensor, "B H J"]:
-        """A slope by each parameter: directly, and by way of the memory."""
-        direct = self._spread(seen.drive, slope.by_angle[..., None], slope.by_rotation[..., None])
-        return direct.squeeze(-1) + tangents.along(slope, self.traces)
+    def gradient(self, seen: Observed, slope: Slope) -> Gradient:
+        """A slope by each parameter, directly and by way of the memory, summed over the batch."""
+        along = slope.memory.conj().transpose(0, 1).flatten(1).unsqueeze(1)  # (H, 1, B * dim)
+        own, synaptic = (
+            (along @ traces.flatten(1, 2)).squeeze(1).real for traces in (self.own, self.synaptic)
+        )
+        sources = seen.drive.sources
+        direct = torch.einsum("bhn,bpn->hnp", self.by_current(seen, slope), sources)
+        return Gradient(own + self._own(seen, slope).sum(0), synaptic + direct.flatten(1))
+
+    def scores(self, seen: Observed, slope: Slope) -> Gradient:
+        """The same of every sample, `(H, B, ...)`."""
+        along = slope.memory.conj().transpose(0, 1).unsqueeze(2)  # (H, B, 1, dim)
+        own, synaptic = ((along @ traces).squeeze(2).real for traces in (self.own, self.synaptic))
+        sources = seen.drive.sources
+        direct = torch.einsum("bhn,bpn->hbnp", self.by_current(seen, slope), sources)
+        own = own + self._own(seen, slope).transpose(0, 1)
+        return Gradient(own, synaptic + direct.flatten(2))
+
+    def no_score(self) -> Gradient:
+        """Scores of 0, to add to."""
+        like = self.neurons.angles.detach()
+        shapes = (self.own.shape, self.synaptic.shape)  # (H, B, dim, parameters)
+        return Gradient(*(like.new_zeros(*shape[:2], shape[3]) for shape in shapes))
 
     def carry(self, seen: Observed) -> None:
         """Go on to the next step."""
-        chosen = seen.step.chosen[:, :, None, :, None]
-        by_angle = (chosen * seen.step.by_angle).sum(-2)  # (B, H, K, 2**M)
-        by_rotation = (chosen * seen.step.by_rotation).sum(-2)
-        direct = self._spread(seen.drive, by_angle, by_rotation)
-        self.traces = tangents.carry(seen.step, self.traces, direct)
-        self.memory = seen.step.memory
+        step, drive = seen.step, seen.drive
+        matrix, still = (part.transpose(0, 1) for part in tangents.transport(step))  # (H, B, d, d)
+        chosen = step.chosen[:, :, None, :, None]
+        # (dK_s) m as columns, (H, B, dim, ...)
+        by_angle = (chosen * step.by_angle).sum(-2).permute(1, 0, 3, 2)
+        by_rotation = (chosen * step.by_rotation).sum(-2).permute(1, 0, 3, 2)
+        gains = (by_rotation * drive.by_gain.transpose(0, 1)[:, :, None])[..., self.trained]
+        self.own = matrix @ self.own + still @ torch.cat([by_angle, gains], dim=-1)
+        by_current = still @ (by_rotation * drive.by_current.transpose(0, 1)[:, :, None])
+        self.synaptic = matrix @ self.synaptic
+        per_channel = self.synaptic.unflatten(-1, (self.neurons.channels, -1))
+        for e, rotation in enumerate(self.neurons.circuit.encoding):
+            x = drive.sources[:, None, :, rotation.channel]  # (B, 1, P)
+            per_channel[..., rotation.channel, :].addcmul_(by_current[..., e, None], x)
+        self.memory = step.memory
 
-    def split(
-        self, row: Float[Tensor, "H J"]
-    ) -> tuple[tuple[Tensor, Tensor], Float[Tensor, "N H P"]]:
-        """A gradient of all parameters as those of angles and gains, and of the weights."""
-        circuit, channels = self.neurons.circuit, self.neurons.channels
-        angles, gains, weights = row.split(
-            [
-                circuit.parameters,
-                len(self.trained),
-                row.shape[1] - circuit.parameters - len(self.trained),
-            ],
-            dim=1,
-        )
-        return (angles, gains), weights.unflatten(1, (channels, -1)).movedim(1, 0)
+    def split(self, gradient: Gradient) -> tuple[tuple[Tensor, Tensor], Float[Tensor, "N H P"]]:
+        """A gradient as those of angles and gains, and of the weights."""
+        own = gradient.own.split([self.neurons.circuit.parameters, len(self.trained)], dim=-1)
+        weights = gradient.synaptic.unflatten(-1, (self.neurons.channels, -1))
+        return (own[0], own[1]), weights.movedim(1, 0)
 
     def parameters_changed(self) -> None:
         """Take up new angles; the traces stay, as they do in real-time recurrent learning."""
@@ -165,19 +198,7 @@ class Traced:
             sources.expand(-1, -1, neurons.channels), gain * phi, phi, gain * slope[..., channel]
         )
 
-    def _spread(
-        self,
-        drive: Drive,
-        by_angle: Inexact[Tensor, "B H K D"],
-        by_rotation: Inexact[Tensor, "B H E D"],
-    ) -> Inexact[Tensor, "B H J D"]:
-        """From angles and rotations to angles, gains and weights."""
-        circuit = self.neurons.circuit
-        gains = (drive.by_gain[..., None] * by_rotation)[:, :, self.trained]
-        by_current = drive.by_current[..., None] * by_rotation  # (B, H, E, D)
-        parts = [by_angle, gains]
-        for n in range(circuit.channels):
-            own = [e for e, rotation in enumerate(circuit.encoding) if rotation.channel == n]
-            summed = by_current[:, :, own].sum(2)  # (B, H, D)
-            parts.append(drive.sources[:, None, :, n, None] * summed[:, :, None])
-        return torch.cat(parts, dim=2)
+    def _own(self, seen: Observed, slope: Slope) -> Float[Tensor, "B H own"]:
+        """The direct part of a slope by angles and gains."""
+        gains = (slope.by_rotation * seen.drive.by_gain)[..., self.trained]
+        return torch.cat([slope.by_angle, gains], dim=-1)

@@ -181,18 +181,15 @@ def unitary_derivatives(
     """The derivative of `unitary` by each angle, `(parameters, neurons, 2**qubits, 2**qubits)`."""
     identity = unitary([], angles, qubits, real_frame=real_frame)
     slopes = identity.new_zeros(angles.shape[1], *identity.shape)
-    for turning in placed:
+    for place, turning in enumerate(placed):
         if turning.parameter is None:
             continue
-        product = identity
-        for gate in placed:
-            angle = None if gate.parameter is None else angles[:, gate.parameter]
-            if gate is turning and angle is not None:
-                small = gates.derivative(gate.name, angle, real_frame=real_frame, like=angles)
-            else:
-                small = gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
-            product = gates.apply(small, gate.qubits, product, qubits)
-        slopes[turning.parameter] += product
+        before = unitary(placed[:place], angles, qubits, real_frame=real_frame)
+        after = unitary(placed[place + 1 :], angles, qubits, real_frame=real_frame)
+        slope = gates.derivative(
+            turning.name, angles[:, turning.parameter], real_frame=real_frame, like=angles
+        )
+        slopes[turning.parameter] += after @ gates.apply(slope, turning.qubits, before, qubits)
     return slopes
 
 

@@ -4,7 +4,7 @@ Beside the memory m go its derivatives d = dm/dparameter, the *traces*, whatever
 
     psi_s = K_s m,    dpsi_s = (dK_s) m + K_s d        of every outcome s
     dq_s = 2 Re <psi_s, dpsi_s>,    q_s = |psi_s|^2    its probability
-    m' = psi_s / sqrt(q_s),    d' = (dpsi_s - m' Re <m', dpsi_s>) / sqrt(q_s)     of the measured s
+    m' = psi_s / sqrt(q_s),    d' = (dpsi_s - m' <m', dpsi_s>) / sqrt(q_s)        of the measured s
 
 dK comes from the circuit itself: for a gate's angle from dV, for a rotation of the encoding from
 dRX(a)/da = RX(a + pi) / 2. Everything is in the working frame of `instrument.py`.
@@ -135,25 +135,14 @@ def slope(step: Step, coefficients: Float[Tensor, "B H outcomes"]) -> Slope:
     )
 
 
-def along(slope: Slope, traces: Inexact[Tensor, "B H J dim"]) -> Float[Tensor, "B H J"]:
-    """Re <u, d> of every trace d."""
-    return (traces @ slope.memory.conj()[..., None]).squeeze(-1).real
+def transport(step: Step) -> tuple[Inexact[Tensor, "B H dim dim"], Inexact[Tensor, "B H dim dim"]]:
+    """The matrices A and S with which traces go on: d' = A d + S (dK_s) m, s the measured outcome.
 
-
-def carry(
-    step: Step,
-    traces: Inexact[Tensor, "B H J dim"],
-    direct: Inexact[Tensor, "B H J dim"],
-) -> Inexact[Tensor, "B H J dim"]:
-    """The traces after the measurement.
-
-    Args:
-        step: What was measured.
-        traces: d of J parameters.
-        direct: (dK_s) m of the measured outcome, for the same parameters.
+    S = (1 - m' m'^+) / sqrt(q_s), A = S K_s. Beside the change of the norm this also takes out that
+    of the global phase, on which nothing depends.
     """
-    kraus = (step.chosen[..., None, None] * step.kraus).sum(-3)  # (B, H, d, d)
-    moved = traces @ kraus.mT + direct
-    memory = step.memory[..., None, :]
-    radial = (moved * memory.conj()).sum(-1, keepdim=True).real
-    return (moved - memory * radial) * step.likelihood.rsqrt()[..., None, None]
+    memory = step.memory
+    identity = torch.eye(memory.shape[-1], dtype=memory.dtype, device=memory.device)
+    outer = memory[..., :, None] * memory[..., None, :].conj()
+    still = (identity - outer) * step.likelihood.rsqrt()[..., None, None]
+    return still @ (step.chosen[..., None, None] * step.kraus).sum(-3), still
