@@ -104,13 +104,13 @@ def test_bits_follow_the_law_however_they_are_cut(at_once, noise, monkeypatch):
 
 def test_chunks_hold_no_more_than_fits_at_once(monkeypatch):
     sizes = []
-    whole = bit_source._replay
+    sample = replay.sample
 
-    def watched(neurons, currents, settings, uniforms):
+    def watched(circuit, angles, encoding, settings, uniforms, **options):
         sizes.append(uniforms[0].numel())
-        return whole(neurons, currents, settings, uniforms)
+        return sample(circuit, angles, encoding, settings, uniforms, **options)
 
-    monkeypatch.setattr(bit_source, "_replay", watched)
+    monkeypatch.setattr(replay, "sample", watched)
     neurons = made()
     each = BATCH * SIZE
     for at_once in (each, 3 * each, 5 * each, 11 * each, 2**18):

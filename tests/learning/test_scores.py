@@ -23,7 +23,7 @@ NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
     (name, channels, memory_qubits)
     for name, channels, memory_qubits in itertools.product(NAMED, (1, 2), (0, 1, 2, 3))
-    if name != "integrate_and_fire" or memory_qubits > 0
+    if channels + memory_qubits < 5 and (name != "integrate_and_fire" or memory_qubits > 0)
 ]
 STEPS, PRESYNAPTIC = 3, 3
 EXACT = {"dtype": torch.float64, "encoding_slope": "exact"}
@@ -103,7 +103,7 @@ def assert_pulled(pulled: Pulled, expected: tuple[Any, Any, Any], atol: float) -
 )
 def test_exact_scores_are_the_references(name, channels, memory_qubits, through_collapse):
     # With through_collapse, too: to a score own spikes are data.
-    many = 2 if channels + memory_qubits < 3 else 1
+    many = 2 if memory_qubits == 1 and channels == 1 else 1
     layer, _ = ran(name, channels, memory_qubits, many, many, through_collapse=through_collapse)
     told = signals_for(layer)
     pulled = ExactScore().pull(layer, told, seeded(0))
@@ -218,7 +218,7 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_signals_and_spikes(score
 
 # From measured bits
 
-REPEATS = 3000
+REPEATS = 2000
 
 
 def copies(
@@ -289,12 +289,14 @@ def assert_unbiased(pulled: Pulled, expected: tuple[Any, Any, Any], limit: float
 
 # About 10 values each, beyond 4 standard errors by chance once in 15,000: one seed in 1500 would
 # fail such a test, and the seeds are fixed.
-@pytest.mark.parametrize("window", [1, 2, 3])
-@pytest.mark.parametrize(("name", "channels"), [(name, 1) for name in NAMED] + [("crx", 2)])
+@pytest.mark.parametrize(
+    ("name", "channels", "window"),
+    [*((name, 1, window) for name in NAMED for window in (1, 2, 3)), ("crx", 2, 1)],
+)
 def test_measured_scores_are_on_average_the_references_of_the_window(name, channels, window):
     layer = copies(name, channels, 1)
     signals = told_to_copies(layer)
-    score = MeasuredScore(window=window, estimator=Estimator(max_trials=150))
+    score = MeasuredScore(window=window, estimator=Estimator(max_trials=100))
     pulled = score.pull(layer, signals, seeded(1))
     assert pulled.cost.truncations < 1e-4 * pulled.cost.events
     expected = of_reference(*first_copy(layer, signals), window=window)
@@ -330,9 +332,9 @@ def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
 
 
 def test_the_measured_log_likelihood_is_on_average_the_exact_one():
-    layer = copies("bidirectional", 1, 1, size=200)
+    layer = copies("bidirectional", 1, 1, size=100)
     signals = told_to_copies(layer)
-    score = MeasuredScore(window=STEPS, estimator=Estimator(max_trials=150))
+    score = MeasuredScore(window=STEPS, estimator=Estimator(max_trials=100))
     found = [score.pull(layer, signals, seeded(seed)).log_likelihood for seed in range(20)]
     expected = ExactScore().pull(*first_copy(layer, signals), seeded(0)).log_likelihood
     # Student's t of 20 draws: beyond 4 standard errors once in 1300 seeds; they are fixed.
