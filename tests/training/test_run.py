@@ -78,6 +78,7 @@ def test_a_run_leaves_everything_behind(config, tmp_path):
         "train_accuracy",
         "gradient_norm",
         "learning_rate",
+        "validation_loss",
         "validation_accuracy",
         "validation_accuracy_probability",
         "spikes_per_sample",

@@ -201,8 +201,9 @@ def test_online_weights_may_change_after_every_time_step(recipe, monkeypatch):
         assert math.isfinite(epoch.metrics["gradient_norm"])
 
 
-def given_accuracies(monkeypatch, accuracies):
-    answers = iter(accuracies)
+def given_accuracies(monkeypatch, accuracies, losses=()):
+    answers, said = iter(accuracies), iter(losses or itertools.repeat(1.0))
+    monkeypatch.setattr(trainer.evaluate, "loss", lambda scores, labels: next(said))
     monkeypatch.setattr(
         trainer.evaluate,
         "accuracy",
@@ -210,19 +211,23 @@ def given_accuracies(monkeypatch, accuracies):
     )
 
 
-def test_the_best_is_by_count_then_by_probability_then_the_earliest(recipe, monkeypatch):
-    given_accuracies(monkeypatch, [(0.5, 0.9), (0.6, 0.7), (0.6, 0.8), (0.6, 0.8), (0.4, 1.0)])
-    settings, data = recipe(epochs=5), samples(40)
+def test_the_best_is_by_count_then_by_probability_then_by_loss(recipe, monkeypatch):
+    given_accuracies(
+        monkeypatch,
+        [(0.5, 0.9), (0.6, 0.7), (0.6, 0.8), (0.6, 0.8), (0.6, 0.8), (0.4, 1.0)],
+        [0.1, 0.2, 0.5, 0.4, 0.4, 0.1],
+    )
+    settings, data = recipe(epochs=6), samples(40)
     progress = trainer.start(settings, FEATURES, CLASSES, 40)
     kept = {}
     for epoch in trainer.epochs(progress, settings, data, data):
         state = progress.network.state_dict()
         kept[epoch.metrics["epoch"]] = {name: value.clone() for name, value in state.items()}
     assert progress.best is not None
-    assert progress.best.epoch == 3
-    assert progress.best.accuracy == (0.6, 0.8)
+    assert progress.best.epoch == 4  # of equals the earliest
+    assert progress.best[1:3] == ((0.6, 0.8), 0.4)
     for name, value in progress.best.weights.items():
-        assert torch.equal(value, kept[3][name])  # and not what training made of it later
+        assert torch.equal(value, kept[4][name])  # and not what training made of it later
 
 
 def test_patience_ends_training(recipe, monkeypatch):

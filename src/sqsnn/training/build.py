@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     VALIDATION = 3
     TEST = 4
     PREDICTION = 5
+    INSPECTION = 6
 
 
 def seeded(

@@ -22,7 +22,7 @@ from sqsnn.training.evaluate import Accuracy
 from sqsnn.training.run_folder import write_atomically
 from sqsnn.training.trainer import Best, Progress
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(path: Path, progress: Progress, config: RunConfig) -> None:
@@ -46,7 +46,7 @@ def save(path: Path, progress: Progress, config: RunConfig) -> None:
         "epoch": progress.epoch,
         "optimizer_groups": optimizer["param_groups"],
         "schedule": progress.schedule.state_dict(),
-        "best": best and {"epoch": best.epoch, "accuracy": best.accuracy},
+        "best": best and {"epoch": best.epoch, "accuracy": best.accuracy, "loss": best.loss},
         "config": _comparable(config),
     }
     _save(path, tensors, header)
@@ -85,6 +85,7 @@ def load(path: Path, progress: Progress, config: RunConfig) -> None:
         progress.best = Best(
             header["best"]["epoch"],
             Accuracy(*header["best"]["accuracy"]),
+            header["best"]["loss"],
             _under("best", tensors),
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
@@ -133,6 +134,17 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
         by_count=float((scores.predicted == labels).double().mean()),
         by_probability=float((by_probability == labels).double().mean()),
     )
+
+
+def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
+    """The cross-entropy of one shot's summed probabilities as logits, as in training, in nats.
+
+    Args:
+        scores: what the network said about the samples, in one shot.
+        labels: the true classes, shape (n,).
+    """
+    labels = labels.to(scores.probabilities.device)
+    return float(functional.cross_entropy(scores.probabilities.double(), labels))
 
 
 def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:

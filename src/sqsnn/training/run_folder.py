@@ -7,6 +7,7 @@ best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine
 metrics.json            the result; written last, so that its presence means "finished"
 evaluation*.json        the test repeated by `sqsnn evaluate`
+gradients.json          what `sqsnn inspect gradients` found
 *.png                   pictures
 """
 

@@ -37,6 +37,7 @@ class Best(NamedTuple):
 
     epoch: int
     accuracy: evaluate.Accuracy
+    loss: float
     weights: dict[str, Tensor]
 
 
@@ -127,7 +128,8 @@ def epochs(
         recipe: the settings.
         train: the training samples.
         validation: samples that choose the best weights (by spike count, then by probability, then
-            the earliest); without them there are no best weights and no early stopping.
+            by loss: few samples are soon all named rightly); without them there are no best weights
+            and no early stopping.
         watch: called after every training step.
 
     Yields:
@@ -248,10 +250,13 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         report_steps=recipe.readout.report_steps,
     )
     reached = evaluate.accuracy(scores, samples.labels)
-    if progress.best is None or reached > progress.best.accuracy:
+    loss = evaluate.loss(scores, samples.labels)
+    best = progress.best
+    if best is None or (*reached, -loss) > (*best.accuracy, -best.loss):
         weights = {name: value.clone() for name, value in network.state_dict().items()}
-        progress.best = Best(epoch, reached, weights)
+        progress.best = Best(epoch, reached, loss, weights)
     return {
+        "validation_loss": loss,
         "validation_accuracy": reached.by_count,
         "validation_accuracy_probability": reached.by_probability,
         "spikes_per_sample": list(scores.spikes),
