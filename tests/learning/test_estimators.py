@@ -113,7 +113,7 @@ def assert_unbiased(values: Tensor, expected: Tensor, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "window"),
-    [*itertools.product(NAMED, (1, 3)), ("bidirectional", 2), ("integrate_and_fire", 2)],
+    [*itertools.product(NAMED, (1,)), ("bidirectional", 2), *itertools.product(NAMED[:3], (3,))],
 )
 def test_geometric_estimates_of_one_channel_are_unbiased(name, window):
     neurons = made(name)
@@ -132,10 +132,10 @@ def test_geometric_estimates_of_one_channel_are_unbiased(name, window):
     ("name", "window", "draws"),
     [
         ("bidirectional", 1, DRAWS),
-        ("bidirectional", 2, 8000),
-        ("bidirectional", 3, 4000),
+        ("bidirectional", 2, 5000),
+        ("bidirectional", 3, 3000),
         ("integrate_and_fire", 1, DRAWS),
-        ("crx", 2, 8000),
+        ("crx", 2, 5000),
     ],
 )
 def test_geometric_estimates_of_two_channels_are_unbiased(name, window, draws):
