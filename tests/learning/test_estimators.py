@@ -292,6 +292,27 @@ def test_geometric_counts_the_trials_up_to_the_first_that_agrees():
     assert (found.cost.events, found.cost.truncations) == (1, 0)
 
 
+def test_a_shift_of_the_last_step_is_not_in_the_past():
+    # The second circuit of every pair loses the spike of the first step and keeps that of the last.
+    # Were the past's terms of the last step's own shifts kept, they would add noise of mean 0.
+    @dataclass
+    class Fixed:
+        def sample(self, neurons, currents, settings, shots, generator):
+            bits = torch.ones(len(settings), shots, 2, 1, 1, 1, dtype=torch.bool)
+            if settings != [()]:
+                bits[1::2, :, 0] = False
+            return bits
+
+    neurons = made("crx", memory_qubits=0)
+    ones = torch.ones((2, 1, 1, 1), dtype=torch.float64)
+    found = Estimator().measure(
+        Fixed(), neurons, ones, ones, seeded(0), probability=True, score=True
+    )
+    expected = [0.5 * (place.step == 1) for place in found.occurrences]
+    assert found.score.flatten().tolist() == expected
+    assert found.probability.flatten().tolist() == expected
+
+
 # SPSA
 
 
