@@ -21,7 +21,7 @@ from scipy import stats
 DIGITS = ["digits", "--hidden", "64", "--steps", "10"]
 DEEP = ["digits", "--hidden", "64,64", "--steps", "10"]
 USPS = ["usps", "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
-USPS += ["--hidden", "2", "--steps", "10"]
+USPS += ["--hidden", "2", "--steps", "10", "--learning-rate", "0.03"]
 RECALL = ["recall", "--circuit-options.coupling", "1.885"]
 SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000"]
 LOCAL = ["--rule", "local"]
@@ -42,9 +42,10 @@ BENCHMARKS = {
     "deep-random": [*DEEP, *LOCAL],
     "deep-direct": [*DEEP, *LOCAL, "--feedback-path", "direct"],
     "usps-backprop": USPS,
-    "usps-exact": [*USPS, *LOCAL],
-    "usps-bits": [*USPS, *BITS],
-    "usps-bits-r5": [*USPS, *BITS, "--repeats", "5"],
+    "usps-feedback": [*USPS, *LOCAL],
+    "usps-exact": [*USPS, *LOCAL, "--signal", "both"],
+    "usps-bits": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5"],
+    "usps-bits-r1": [*USPS, *BITS, "--feedback", "symmetric"],
     "recall": RECALL,
     "recall-feedback": [*RECALL, *LOCAL],
     "recall-reinforce": [*RECALL, *LOCAL, "--signal", "reinforce"],

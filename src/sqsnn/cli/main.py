@@ -12,6 +12,7 @@ from rich.text import Text
 from sqsnn import __version__
 from sqsnn.cli.datasets import datasets
 from sqsnn.cli.evaluate import evaluate
+from sqsnn.cli.inspect import inspect
 from sqsnn.cli.train import train
 from sqsnn.errors import SqsnnError
 from sqsnn.training.config import explain
@@ -30,6 +31,7 @@ app = App(
 )
 app.command(train)
 app.command(evaluate)
+app.command(inspect)
 app.command(datasets)
 
 

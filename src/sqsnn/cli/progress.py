@@ -170,4 +170,6 @@ _CONTENTS = {
     "confusion-matrix.png": "which class was taken for which",
     "circuit.png": "the circuit of a neuron",
     "evaluation.json": "the test repeated, with one shot",
+    "gradients.json": "how good gradients from measured bits are",
+    "gradients.png": "the same as a picture",
 }

@@ -11,7 +11,6 @@ leaves to, another neuron.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -82,14 +81,16 @@ class ExactScore:
         record = layer.scored()
         wanted = [layer.driven, *layer.population.parameters()]
         outputs = (record.probability, record.log_likelihood)
-        pairs = [pair for pair in zip(outputs, signals, strict=True) if pair[1] is not None]
         parts = [
-            torch.autograd.grad(
-                output, wanted, signal, retain_graph=part + 1 < len(pairs), materialize_grads=True
+            [torch.zeros_like(tensor) for tensor in wanted]
+            if signal is None
+            # The graph is kept for the second part, and freed with the record.
+            else torch.autograd.grad(
+                output, wanted, signal, retain_graph=True, materialize_grads=True
             )
-            for part, (output, signal) in enumerate(pairs)
+            for output, signal in zip(outputs, signals, strict=True)
         ]
-        currents, *parameters = (reduce(torch.add, same) for same in zip(*parts, strict=True))
+        currents, *parameters = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
         return Pulled(tuple(parameters), currents, parts[0][0], likelihood, Cost())
 
