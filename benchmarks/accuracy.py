@@ -23,7 +23,8 @@ DEEP = ["digits", "--hidden", "64,64", "--steps", "10"]
 USPS = ["usps", "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
 USPS += ["--hidden", "2", "--steps", "10", "--learning-rate", "0.03"]
 RECALL = ["recall", "--circuit-options.coupling", "1.885"]
-SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000"]
+SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
+SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "shift"]
 
@@ -50,11 +51,16 @@ BENCHMARKS = {
     "recall-feedback": [*RECALL, *LOCAL],
     "recall-reinforce": [*RECALL, *LOCAL, "--signal", "reinforce"],
     "recall-both": [*RECALL, *LOCAL, "--signal", "both"],
+    "short-exact": [*SHORT, *LOCAL, "--feedback", "symmetric"],
+    "short-w1": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5"],
+    "short-w2": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "2"],
+    "short-w4": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "4"],
 }
 GROUPS = {
     "local-digits": [name for name in BENCHMARKS if name.startswith("digits")],
     "local-deep": [name for name in BENCHMARKS if name.startswith("deep")],
     "local-usps": [name for name in BENCHMARKS if name.startswith("usps")],
+    "local-windows": [name for name in BENCHMARKS if name.startswith("short")],
     "local-recall": [name for name in BENCHMARKS if name.startswith("recall")],
 }
 RATES = [["--learning-rate", rate] for rate in ("0.005", "0.01", "0.02")]

@@ -1,0 +1,152 @@
+"""Strictly online: the same scores, in memory that does not grow, and what is given up for it."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from sqsnn.learning import LearningSignal, LocalRule, OnlineLocalRule, Rule
+from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.quantum.noise import Noise
+
+STEPS, BATCH, SIZES = 5, 6, [4, 3, 3, 2]
+OUTPUT = f".{len(SIZES) - 2}."
+
+
+def network(**options) -> SpikingNetwork:
+    neurons = partial(SQSNeurons, **{"encoding_slope": "exact", **options})
+    generator = torch.Generator().manual_seed(0)
+    return SpikingNetwork(SIZES, neurons=neurons, generator=generator, dtype=torch.float64)
+
+
+def batch(steps: int = STEPS):
+    generator = torch.Generator().manual_seed(1)
+    spikes = torch.rand(steps, BATCH, SIZES[0], 1, generator=generator).round().double()
+    return spikes, torch.arange(BATCH) % SIZES[-1]
+
+
+def gradients(rule: Rule, trained: SpikingNetwork, steps: int = STEPS, times: int = 1):
+    trained.zero_grad()
+    for time in range(times):
+        figures = rule.step(trained, *batch(steps), torch.Generator().manual_seed(2 + time))
+    found = {n: p.grad for n, p in trained.named_parameters() if p.grad is not None and p.numel()}
+    return figures, found
+
+
+@pytest.mark.parametrize(
+    ("horizon", "baseline"),
+    [
+        ("to_go", "leave_one_out"),
+        ("to_go", "running"),
+        ("same_step", "none"),
+        ("discounted", "running"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("circuit", "channels", "memory"),
+    [("bidirectional", 2, 1), ("hardware_efficient", 1, 2), ("crx", 1, 0)],
+)
+def test_rewards_reach_hidden_neurons_as_if_time_could_run_back(
+    circuit, channels, memory, horizon, baseline
+):
+    signal = LearningSignal("reinforce", samples=3, horizon=horizon, baseline=baseline)
+    trained = network(circuit=circuit, channels=channels, memory_qubits=memory)
+    # Twice, so that a running baseline of the first step is taken off in the second.
+    figures, online = gradients(OnlineLocalRule(signal), trained, times=2)
+    expected_figures, expected = gradients(LocalRule(signal), trained, times=2)
+    hidden = [name for name in expected if OUTPUT not in name]
+    assert len(hidden) == 4
+    for name in hidden:
+        torch.testing.assert_close(online[name], expected[name], rtol=1e-10, atol=1e-12)
+    assert figures["loss"] == pytest.approx(expected_figures["loss"], abs=1e-12)
+    assert figures["correct"] == expected_figures["correct"]
+
+
+@pytest.mark.parametrize("path", ["chained", "direct"])
+def test_with_one_step_nothing_is_given_up(path):
+    for name in ("feedback", "both"):
+        signal = LearningSignal(name, path=path, samples=2)
+        trained = network()
+        rules = OnlineLocalRule(signal), LocalRule(signal)
+        state = torch.Generator().manual_seed(5)
+        weights = rules[0].state.feedback_weights(trained, signal, state)
+        rules[1].load_state_dict(rules[0].state_dict())
+        assert len(weights) == len(SIZES) - 2
+        (_, online), (_, expected) = (gradients(rule, trained, steps=1) for rule in rules)
+        assert online.keys() == expected.keys()
+        for parameter, gradient in expected.items():
+            torch.testing.assert_close(online[parameter], gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_feedback_of_the_same_step_is_not_that_of_all_steps():
+    signal = LearningSignal(feedback="symmetric")
+    _, online = gradients(OnlineLocalRule(signal), network())
+    _, expected = gradients(LocalRule(signal), network())
+    cosines = [
+        torch.cosine_similarity(online[name].flatten(), expected[name].flatten(), dim=0)
+        for name in expected
+    ]
+    assert all(cosine < 1 - 1e-3 for cosine in cosines)
+    # Yet it points the same way where it matters most, at the outputs.
+    assert cosines[-1] > 0.5
+
+
+def test_a_step_knows_nothing_of_later_steps():
+    """The gradients that are there after three steps are those of a sequence of three."""
+    found = []
+
+    def keep() -> None:
+        found.append({n: p.grad.clone() for n, p in trained.named_parameters() if p.numel()})
+
+    trained, shorter = network(), network()
+    signal = LearningSignal("both", samples=2)
+    spikes, labels = batch()
+    OnlineLocalRule(signal).step(trained, spikes, labels, torch.Generator().manual_seed(3), keep)
+    assert len(found) == STEPS
+    OnlineLocalRule(signal).step(shorter, spikes[:3], labels, torch.Generator().manual_seed(3))
+    for name, parameter in shorter.named_parameters():
+        if parameter.numel():
+            assert torch.equal(parameter.grad, found[2][name])
+
+
+def test_weights_may_change_between_time_steps():
+    trained = network(encoding_slope="exponential")
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
+    calls = []
+
+    def update() -> None:
+        calls.append(float(trained.synapses[0].weight.grad.abs().sum()))
+        optimizer.step()
+        optimizer.zero_grad()
+
+    before = [parameter.clone() for parameter in trained.parameters()]
+    rule = OnlineLocalRule(LearningSignal(feedback="symmetric"))
+    rule.step(trained, *batch(), torch.Generator().manual_seed(3), update)
+    assert len(calls) == STEPS
+    assert all(total > 0 for total in calls)
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(before, trained.parameters(), strict=True)
+        if a.numel()
+    ]
+    assert all(changed)
+
+
+def test_only_the_reported_steps_count():
+    rule = OnlineLocalRule(LearningSignal("reinforce", samples=2, horizon="same_step"))
+    windowed = OnlineLocalRule(rule.signal, report_steps=1)
+    figures, whole = gradients(rule, network())
+    last, counted = gradients(windowed, network())
+    expected, _ = gradients(LocalRule(rule.signal, report_steps=1), network())
+    assert last["loss"] == pytest.approx(expected["loss"], abs=1e-12)
+    assert last["loss"] != figures["loss"]
+    assert any(not torch.equal(whole[name], counted[name]) for name in whole)
+
+
+def test_what_it_cannot_do_is_refused():
+    with pytest.raises(ValueError, match="horizon is 'episodic', which is known at the last step"):
+        OnlineLocalRule(LearningSignal("both", horizon="episodic"))
+    noisy = network(noise=Noise(missed_spike=0.1))
+    with pytest.raises(ValueError, match="score 'online' works without noise only"):
+        gradients(OnlineLocalRule(), noisy)
