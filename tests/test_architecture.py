@@ -174,7 +174,11 @@ def test_neurons_and_networks_need_torch_alone():
     assert loaded(code, ("torch", *OPTIONAL)) == {"torch"}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["train", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["train", "--help"], ["inspect", "gradients", "--help"]],
+    ids=" ".join,
+)
 def test_help_does_not_wait_for_torch(command):
     code = f"""
 from sqsnn.cli.main import main

@@ -41,7 +41,9 @@ def test_the_version_is_told(sqsnn):
     assert sqsnn("--version") == (0, f"{__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["datasets"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["evaluate"], ["inspect", "gradients"], ["datasets"]]
+)
 def test_there_is_help(sqsnn, command):
     done = sqsnn(*command, "--help")
     assert done.code == 0
