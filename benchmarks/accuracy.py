@@ -9,6 +9,7 @@ docs/results.md quotes.
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from scipy import stats
 DIGITS = ["digits", "--hidden", "64", "--steps", "10"]
 DEEP = ["digits", "--hidden", "64,64", "--steps", "10"]
 USPS = ["usps", "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
-USPS += ["--hidden", "2", "--steps", "10", "--learning-rate", "0.03"]
+USPS += ["--steps", "10", "--learning-rate", "0.03"]
+NO_HIDDEN, USPS = [*USPS, "--hidden", ""], [*USPS, "--hidden", "2"]
 RECALL = ["recall", "--circuit-options.coupling", "1.885"]
 SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
@@ -42,6 +44,7 @@ BENCHMARKS = {
     "deep-symmetric": [*DEEP, *LOCAL, "--feedback", "symmetric"],
     "deep-random": [*DEEP, *LOCAL],
     "deep-direct": [*DEEP, *LOCAL, "--feedback-path", "direct"],
+    "usps-no-hidden": NO_HIDDEN,
     "usps-backprop": USPS,
     "usps-feedback": [*USPS, *LOCAL],
     "usps-exact": [*USPS, *LOCAL, "--signal", "both"],
@@ -128,7 +131,7 @@ def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list
     if any(setting != settings[0] for setting in settings):
         raise SystemExit(f"the runs in {runs} have different settings; remove the old ones")
     result = {
-        "command": f"sqsnn train {' '.join(arguments)}",
+        "command": f"sqsnn train {shlex.join(arguments)}",
         "settings": settings[0],
         "seeds": list(range(seeds)),
         "test_accuracy": [m["test_accuracy"] for m in metrics],
@@ -148,6 +151,23 @@ def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list
     out.mkdir(parents=True, exist_ok=True)
     label = "-".join([name, *extra]).replace("--", "")
     (out / f"{label}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def table(names: list[str], out: Path) -> None:
+    """Print the Markdown table of what was measured."""
+    print("| `sqsnn train` | spike count | probability | seconds a run | shots in training |")
+    print("|---|---|---|---|---|")
+    for name in names:
+        result = json.loads((out / f"{name}.json").read_text())
+        settings = result["command"].removeprefix("sqsnn train ")
+        seconds = statistics.mean(result["training_seconds"])
+        shots = (
+            f"{statistics.mean(result['shots']) / 1e6:,.1f} million" if "shots" in result else ""
+        )
+        by_count, by_probability = (
+            interval(result[figure]) for figure in ("test_accuracy", "test_accuracy_probability")
+        )
+        print(f"| `{settings}` | {by_count} | {by_probability} | {seconds:.0f} | {shots} |")
 
 
 def search(name: str, jobs: int, runs: Path, out: Path) -> None:
@@ -188,14 +208,18 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=[*BENCHMARKS, *GROUPS])
-    parser.add_argument("--search", action="store_true", help="compare settings on validation data")
+    parser.add_argument("--search", action="store_true", help="compare on validation data")
+    parser.add_argument("--table", action="store_true", help="print what lies in --out")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("extra", nargs="*", help="after --: more arguments for sqsnn train")
     arguments = parser.parse_args()
-    for name in GROUPS.get(arguments.name, [arguments.name]):
+    names = GROUPS.get(arguments.name, [arguments.name])
+    if arguments.table:
+        return table(names, arguments.out)
+    for name in names:
         if arguments.search:
             search(name, arguments.jobs, arguments.runs, arguments.out)
         else:
@@ -207,6 +231,7 @@ def main() -> None:
                 arguments.out,
                 arguments.extra,
             )
+    return None
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class LocalRule:
         )
         with torch.no_grad():
             reported = readout.last(layers[-1].record, self.report_steps)
-            loss = readout.cross_entropy(reported, labels)
+            seen = "count" if self.score.measured else "probability"
+            loss = readout.cross_entropy(reported, labels, on=seen)
             cost, likelihoods = self._learn(network, layers, labels, generator)
         correct = (readout.predict(reported) == labels).sum()
         figures = {"loss": loss.item(), "correct": float(correct) / copies}
