@@ -98,9 +98,7 @@ class SpikingNetwork(nn.Module):
             ValueError: Shapes, devices or values do not fit, or the source of randomness is not
                 unique.
         """
-        check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
-        if not len(spikes):
-            raise ValueError("spikes has 0 steps; it needs at least 1")
+        self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]
         if generator is not None and uniforms is None:
             drawn = self.draw_uniforms(steps, batch, generator)
@@ -127,6 +125,17 @@ class SpikingNetwork(nn.Module):
             after.append(state_after)
             spikes = record.spikes
         return Run(tuple(records), tuple(after))
+
+    def check_spikes(self, spikes: object) -> None:
+        """Refuse input spikes that are not `(T, B, P, channels)` of at least one step.
+
+        Raises:
+            TypeError: They are no tensor.
+            ValueError: Naming what was expected and what came.
+        """
+        check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
+        if not len(cast(Tensor, spikes)):
+            raise ValueError("spikes has 0 steps; it needs at least 1")
 
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator

@@ -157,7 +157,7 @@ def cross_entropy(
     if on not in ("probability", "count"):
         raise ValueError(f"on must be 'probability' or 'count', but is {on!r}")
     scores = READOUTS[on](record)
-    check_labels(labels, *scores.shape, scores)
+    check_labels(labels, scores.shape[0], scores.shape[1], scores)
     return functional.cross_entropy(scores, labels)
 
 

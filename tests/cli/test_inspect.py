@@ -17,8 +17,8 @@ def test_a_run_is_inspected_from_the_command_line(sqsnn, here):
     assert lines[0] == "1 of 7: geometric, W = 1, R = 2"
     content = json.loads((here / "a" / "gradients.json").read_text())
     assert (content["windows"], content["repeats"], content["shots"]) == ([1, 3], [2], [3, 4])
-    assert content["signal"] == "likelihood"
-    assert "--signal signs" in done.out
+    assert content["signal"] == "signs"
+    assert "--signal signs" not in done.out  # the hint is for the other one
     # A row an estimator in each of two tables, and none wider than a terminal of 80 columns.
     for name, count in (("geometric", 2), ("laplace", 4), ("spsa", 1)):
         assert sum(line.startswith(f"{name} ") for line in lines) == 2 * count

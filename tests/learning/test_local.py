@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from sqsnn.learning.backprop import BackpropRule
 from sqsnn.learning.local import LocalRule
+from sqsnn.learning.online import OnlineLocalRule
 from sqsnn.learning.rule import Rule
-from sqsnn.learning.scores import MeasuredScore
+from sqsnn.learning.scores import ExactScore, MeasuredScore
 from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Population, Record
@@ -320,7 +321,7 @@ def test_without_their_score_outputs_with_memory_are_biased_and_hidden_neurons_n
 
 
 @pytest.mark.parametrize("output_memory", [0, 1])
-def test_the_score_of_outputs_without_memory_is_on_average_nothing(output_memory):
+def test_outputs_without_memory_have_no_score_to_answer_for(output_memory):
     # On the same draws, so that all else cancels. Of 8 values: one seed in 500 would fail.
     network = tiny_network("crx", output_memory)
     with_score, without = (
@@ -328,12 +329,12 @@ def test_the_score_of_outputs_without_memory_is_on_average_nothing(output_memory
         for score in (True, False)
     )
     added = with_score - without
-    assert added.any()
+    assert added.any() == (output_memory > 0)
     off = parts_of(network, deviations(added, torch.zeros_like(added[0])).abs())
     for name in ("populations.0.angles", "synapses.0.weight"):
         assert not off[name].any()
     largest = max(off["populations.1.angles"].max(), off["synapses.1.weight"].max())
-    assert largest < 4 if output_memory == 0 else largest > 6
+    assert largest > 6 or output_memory == 0
 
 
 def test_the_same_step_loss_alone_is_biased(truth):
@@ -365,6 +366,57 @@ def test_both_is_the_sum_of_feedback_and_reinforce_on_the_same_draws(feedback):
             expected = expected + by_feedback[name]
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, msg=name)
     assert differ(by_both, by_reinforce, 0) and differ(by_both, by_feedback, 0)
+
+
+def test_rewards_beside_feedback_have_a_weight():
+    network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
+    whole, none, third = (
+        gradients(
+            LocalRule(LearningSignal("both", feedback="symmetric", reward_weight=weight)),
+            network,
+            spikes,
+        )
+        for weight in (1.0, 1e-300, 0.3)
+    )
+    for name, found in third.items():
+        expected = none[name] + 0.3 * (whole[name] - none[name])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, msg=name)
+
+
+class CountsAlone(ExactScore):
+    """Sees spikes alone, as a measured score does, but knows its derivatives exactly."""
+
+    measured = True
+
+
+@pytest.mark.parametrize("name", ["reinforce", "both"])
+def test_the_loss_of_counts_is_not_told_to_the_outputs_twice(name):
+    # It has seen the output's spike: beside the straight-through term its score would count the
+    # same effect again, with the wrong sign.
+    network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
+    told, alone = (
+        gradients(LocalRule(LearningSignal(each), score=CountsAlone()), network, repeated, labels)
+        for each, repeated, labels in (
+            (name, spikes, LABELS),
+            ("none", spikes.repeat(1, 4, 1, 1), LABELS.repeat(4)),
+        )
+    )
+    for parameter, gradient in told.items():
+        if ".1." in parameter:
+            torch.testing.assert_close(gradient, alone[parameter], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("frozen", ["synapses.0.weight", "populations.0.angles"])
+@pytest.mark.parametrize(
+    "rule",
+    [BackpropRule(), LocalRule(SYMMETRIC), LocalRule(score=MeasuredScore()), OnlineLocalRule()],
+    ids=["backprop", "exact", "measured", "online"],
+)
+def test_frozen_parameters_stay_without_gradient(frozen, rule):
+    network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
+    network.get_parameter(frozen).requires_grad_(False)
+    for name, gradient in gradients(rule, network, spikes).items():
+        assert (gradient is None) == (name == frozen)
 
 
 @pytest.mark.parametrize("name", ["reinforce", "both"])
@@ -454,11 +506,18 @@ def test_labels_that_do_not_fit_are_refused(labels, error, message):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("make", [LocalRule, OnlineLocalRule])
 @pytest.mark.parametrize("report_steps", [0, STEPS + 1])
-def test_a_report_that_does_not_fit_is_refused(report_steps):
-    with pytest.raises(ValueError, match="steps"):
-        rule = LocalRule(report_steps=report_steps)
+def test_a_report_that_does_not_fit_is_refused(report_steps, make):
+    with pytest.raises(ValueError, match=f"report_steps.* {report_steps}"):
+        rule = make(report_steps=report_steps)
         rule.step(network_of(2, 4, CLASSES), inputs_of(2), LABELS, seeded(0))
+
+
+@pytest.mark.parametrize("make", [LocalRule, OnlineLocalRule])
+def test_samples_of_no_step_are_refused(make):
+    with pytest.raises(ValueError, match="spikes has 0 steps"):
+        make().step(network_of(2, 4, CLASSES), inputs_of(2)[:0], LABELS, seeded(0))
 
 
 def test_measured_bits_cannot_serve_a_surrogate_of_probabilities():

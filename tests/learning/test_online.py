@@ -133,6 +133,13 @@ def test_weights_may_change_between_time_steps():
     assert all(changed)
 
 
+def test_nothing_changes_at_steps_that_do_not_count():
+    trained, calls = network(encoding_slope="exponential"), []
+    rule = OnlineLocalRule(LearningSignal("both", samples=2), report_steps=2)
+    rule.step(trained, *batch(), torch.Generator().manual_seed(3), lambda: calls.append(None))
+    assert len(calls) == 2
+
+
 def test_only_the_reported_steps_count():
     rule = OnlineLocalRule(LearningSignal("reinforce", samples=2, horizon="same_step"))
     windowed = OnlineLocalRule(rule.signal, report_steps=1)

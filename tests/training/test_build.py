@@ -105,7 +105,7 @@ def test_backprop_is_built_from_its_settings():
 
 def test_the_local_rule_is_built_from_its_settings():
     settings = {"signal": "both", "feedback": "symmetric", "samples": 7, "horizon": "discounted"}
-    settings |= {"discount": 0.5, "output_score": False, "baseline": "running"}
+    settings |= {"discount": 0.5, "reward_weight": 0.3, "baseline": "running"}
     measured = {"score": "shift", "window": 3, "repeats": 5, "max_trials": 9}
     for more in ({}, measured, {"score": "online"}):
         recipe = Recipe(
@@ -115,7 +115,7 @@ def test_the_local_rule_is_built_from_its_settings():
         rule = build_rule(recipe)
         assert rule.report_steps == 2
         assert rule.signal == LearningSignal(
-            "both", "symmetric", "chained", 7, "running", "discounted", 0.5, False
+            "both", "symmetric", "chained", 7, "running", "discounted", 0.5, True, 0.3
         )
         assert isinstance(rule, OnlineLocalRule if "online" in more.values() else LocalRule)
         if more is measured:

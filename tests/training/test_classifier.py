@@ -195,6 +195,7 @@ def test_verbose_tells_an_epoch_a_line(data, capsys):
         ({"circuit": "transmon"}, "transmon"),
         ({"rule": "magic"}, r"rule\.rule"),
         ({"rule_options": {"window": 4}}, "window is 4, but is looked at with rule local"),
+        ({"rule_options": {"surrogate": "sigmoid"}}, "rule_options names surrogate; give it as"),
     ],
 )
 def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):

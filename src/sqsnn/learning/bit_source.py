@@ -19,6 +19,7 @@ from sqsnn.uniforms import draw_uniforms
 
 # Neurons simulated side by side: more would not fit the processor's caches.
 AT_ONCE = 2**18
+MATRIX_ELEMENTS = 2**24
 
 
 @runtime_checkable
@@ -71,7 +72,9 @@ class SimulatedBits:
         steps, batch = currents.shape[:2]
         each = batch * neurons.size
         some_shots = min(shots, max(1, AT_ONCE // each))
-        some_settings = max(1, AT_ONCE // (each * some_shots))
+        # Every setting has matrices of its own, whose size large registers decide.
+        matrices = neurons.size * 4**neurons.circuit.qubits
+        some_settings = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
         rows = []
         for start in range(0, len(settings), some_settings):
             chosen = settings[start : start + some_settings]

@@ -127,18 +127,19 @@ class Estimator:
         past = _agree(shifted[:, :, :-1], recorded[:-1])  # (J, shots, B, H)
         cost = _cost(shifted)
         before = after = _certain(currents)
-        if score or len(currents) > 1:
+        last = len(currents) - 1
+        if score or last > 0:
             count = self.repeats * self.max_trials if self.inverse == "geometric" else self.shots
             unshifted = source.sample(neurons, currents, [()], count, generator)[0]
             cost = cost.plus(_cost(unshifted[None]))
             fired = unshifted[:, -1]  # (trials, B, H, N)
-            if len(currents) > 1:
+            if last > 0:
                 before = self._event(_agree(unshifted[:, :-1], recorded[:-1]), fired, currents)
-            after = self._event(_agree(unshifted, recorded), fired, currents)
-        cost = cost.plus(before.cost).plus(after.cost if score else Cost())
+            if score:
+                after = self._event(_agree(unshifted, recorded), fired, currents)
+        cost = cost.plus(before.cost).plus(after.cost)
 
         # d P(c) / P(c): of the occurrences before the last step alone
-        last = len(currents) - 1
         earlier = rule.coefficients.clone()
         earlier[[place.step == last for place in rule.occurrences]] = 0.0
         d_log_past = before.inverse * _combined(earlier, _share(past, currents))  # (O, B, H)

@@ -40,7 +40,9 @@ class Layer(NamedTuple):
             record, _ = self.population(self.driven, observed=self.record.spikes)
         return record
 
-    def add_gradients(self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]):
+    def add_gradients(
+        self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]
+    ) -> None:
         """Add the gradients of the population's parameters, and that of the weights, dz/dw = x.
 
         Args:
@@ -48,8 +50,9 @@ class Layer(NamedTuple):
             currents: The gradient of the currents.
         """
         weight = self.synapses.weight
-        (by_weight,) = torch.autograd.grad(self.currents, [weight], currents)
-        add_gradient(weight, by_weight)
+        if weight.requires_grad:
+            (by_weight,) = torch.autograd.grad(self.currents, [weight], currents)
+            add_gradient(weight, by_weight)
         for parameter, gradient in zip(self.population.parameters(), parameters, strict=True):
             add_gradient(parameter, gradient)
 
@@ -68,12 +71,16 @@ def run_layers(
         spikes: Encoded samples.
         generator: Draws all random numbers.
         differentiable: Whether probabilities will be differentiated; else nothing is kept for it.
+
+    Raises:
+        ValueError: The spikes have another shape, or no step.
     """
+    network.check_spikes(spikes)
     layers = []
     for synapses, population, uniforms in zip(
         cast(Sequence[Synapses], network.synapses),
         cast(Sequence[Population], network.populations),
-        network.draw_uniforms(*spikes.shape[:2], generator),
+        network.draw_uniforms(len(spikes), spikes.shape[1], generator),
         strict=True,
     ):
         with torch.enable_grad():

@@ -3,7 +3,7 @@
 No gradient crosses from one neuron to another. A step runs the network without gradients, works
 out the signals, and lets each population pull them back through itself, from the outputs down:
 
-    output   dL/dp . dp + A_t dlog p(s_t | s_<t)             A only with M > 0, see `LearningSignal`
+    output   dL/dp . dp + A_t dlog p(s_t | s_<t)             A only where there is a memory
     hidden   L_t . dp_t + A_t dlog p(s_t | s_<t)             L_t = F delta_t of the layer above
 
 Outputs run free: clamped to the target, those with memory would read the target from their own
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sqsnn import readout
+from sqsnn.checks import check_positive_int
 from sqsnn.learning import signals
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer, run_layers
@@ -50,6 +51,8 @@ class LocalRule:
     ) -> None:
         self.signal = signal or LearningSignal()
         self.score = score or ExactScore()
+        if report_steps is not None:
+            check_positive_int("report_steps", report_steps)
         self.report_steps = report_steps
         self.state = signals.State()
 
@@ -66,7 +69,9 @@ class LocalRule:
             TypeError: Measured bits are asked of neurons that are no circuits.
             ValueError: Labels do not fit, or the surrogate needs probabilities that are unknown.
         """
+        network.check_spikes(spikes)
         readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
+        counting = signals.reported(len(spikes), self.report_steps, spikes)
         copies = self.signal.runs
         labels = labels.repeat(copies)
         layers = run_layers(
@@ -79,7 +84,7 @@ class LocalRule:
             reported = readout.last(layers[-1].record, self.report_steps)
             seen = "count" if self.score.measured else "probability"
             loss = readout.cross_entropy(reported, labels, on=seen)
-            cost, likelihoods = self._learn(network, layers, labels, generator)
+            cost, likelihoods = self._learn(network, layers, labels, counting, generator)
         correct = (readout.predict(reported) == labels).sum()
         figures = {"loss": loss.item(), "correct": float(correct) / copies}
         if likelihoods:
@@ -99,23 +104,25 @@ class LocalRule:
         network: SpikingNetwork,
         layers: Sequence[Layer],
         labels: Tensor,
+        counting: Float[Tensor, "T"],
         generator: torch.Generator,
     ) -> tuple[Cost, list[float]]:
         """From the outputs down: signal, gradient, delta for the layer below."""
         signal, output = self.signal, layers[-1].record
         # On a device the outputs' spikes are all that is known of their probabilities.
         seen = output.spikes if self.score.measured else output.probability
-        counting = signals.reported(len(seen), self.report_steps, seen)
         scores = signals.running_scores(seen, counting)
         advantages = None
         if signal.by_score:
-            steps = signals.increments(scores, labels)
+            steps = signal.score_weight * signals.increments(scores, labels)
             advantages = signals.advantages(steps, labels, signal, self.state)
         error = counting[:, None, None] * signals.error(scores[-1], labels)  # (T, B, classes)
+        # The loss of counts has seen an output's spike itself, not only what it does to the memory.
+        remembers = layers[-1].population.keeps_memory and not self.score.measured
         told = Signals(
             error[..., None].expand_as(seen).contiguous(),
             _of_every_neuron(advantages.output, output)
-            if advantages is not None and signal.output_score
+            if advantages is not None and signal.output_score and remembers
             else None,
         )
         weights: Sequence[Tensor] = ()

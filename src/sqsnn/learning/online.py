@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sqsnn import readout
+from sqsnn.checks import check_positive_int
 from sqsnn.learning import signals
 from sqsnn.learning.rule import Figures, add_gradient
 from sqsnn.learning.signals import LearningSignal
@@ -49,6 +50,8 @@ class OnlineLocalRule:
                 "horizon is 'episodic', which is known at the last step only; online it may be "
                 "to_go, same_step or discounted"
             )
+        if report_steps is not None:
+            check_positive_int("report_steps", report_steps)
         self.report_steps = report_steps
         self.state = signals.State()
 
@@ -67,8 +70,9 @@ class OnlineLocalRule:
             spikes: Encoded samples.
             labels: Their classes.
             generator: Draws all random numbers.
-            update: Called after every time step, with the gradient of that step in `.grad`: takes
-                an optimiser's step and empties `.grad`. None leaves the sum of all steps there.
+            update: Called after every time step that counts, with the gradient of that step in
+                `.grad`: takes an optimiser's step and empties `.grad`. None leaves the sum of all
+                steps there.
 
         Raises:
             TypeError: A population is not one of `SQSNeurons`.
@@ -94,6 +98,7 @@ class OnlineLocalRule:
         update: Callable[[], None] | None,
     ) -> Figures:
         signal = self.signal
+        network.check_spikes(spikes)
         copies, (steps, samples) = signal.runs, spikes.shape[:2]
         batch = copies * samples
         synapses = cast(Sequence[Synapses], network.synapses)
@@ -118,12 +123,12 @@ class OnlineLocalRule:
             advantage = None
             if signal.by_score:
                 loss = signals.losses(scores, labels) - signals.losses(before, labels)
-                advantage = self._advantage(loss, labels, t)
+                advantage = self._advantage(signal.score_weight * loss, labels, t)
             told = error[..., None].expand_as(output.probability)
             self._learn(network, layers, seen, told, advantage, eligibilities, generator)
             for layer, observed in zip(layers, seen, strict=True):
                 layer.carry(observed)
-            if update is not None:
+            if update is not None and counting[t] > 0:  # else all gradients are 0
                 update()
                 for layer in layers:
                     layer.parameters_changed()
@@ -187,7 +192,8 @@ class OnlineLocalRule:
                 slope = layer.slope_of_probability(observed, told)
                 parts.append(layer.gradient(observed, slope))
                 deltas.append(layer.by_current(observed, slope))
-            if advantage is not None and (index < last or signal.output_score):
+            answers = index < last or (signal.output_score and layer.neurons.keeps_memory)
+            if advantage is not None and answers:
                 score = layer.scores(observed, layer.slope_of_likelihood(observed))
                 earlier = Gradient(*(signal.decay * values for values in eligibilities[index]))
                 eligibilities[index] = Gradient(*map(torch.add, earlier, score))
@@ -196,6 +202,6 @@ class OnlineLocalRule:
                 parts.append(Gradient(*(advantage @ values for values in counted)))
             for part in parts:
                 parameters, by_weight = layer.split(part)
-                add_gradient(network.synapses[index].weight, by_weight)
+                add_gradient(cast(Synapses, network.synapses[index]).weight, by_weight)
                 for parameter, gradient in zip(layer.neurons.parameters(), parameters, strict=True):
                     add_gradient(parameter, gradient)

@@ -50,5 +50,6 @@ class Rule(Protocol):
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to `parameter.grad`, as `backward` does."""
-    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+    """Add to `parameter.grad`, as `backward` does; nothing to a parameter that is frozen."""
+    if parameter.requires_grad:
+        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

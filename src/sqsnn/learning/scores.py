@@ -79,7 +79,8 @@ class ExactScore:
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
         """See `Score.pull`; works for every population that can score `observed` spikes."""
         record = layer.scored()
-        wanted = [layer.driven, *layer.population.parameters()]
+        # A frozen parameter is a constant, with a gradient of 0.
+        wanted = [layer.driven, *(p for p in layer.population.parameters() if p.requires_grad)]
         outputs = (record.probability, record.log_likelihood)
         parts = [
             [torch.zeros_like(tensor) for tensor in wanted]
@@ -90,9 +91,14 @@ class ExactScore:
             )
             for output, signal in zip(outputs, signals, strict=True)
         ]
-        currents, *parameters = (a + b for a, b in zip(*parts, strict=True))
+        currents, *trained = (a + b for a, b in zip(*parts, strict=True))
+        gradients = iter(trained)
+        parameters = tuple(
+            next(gradients) if p.requires_grad else torch.zeros_like(p)
+            for p in layer.population.parameters()
+        )
         likelihood = record.log_likelihood.detach().mean().item()
-        return Pulled(tuple(parameters), currents, parts[0][0], likelihood, Cost())
+        return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,8 @@ class MeasuredScore:
 
     Args:
         window: W; the replay starts W - 1 steps before the spike. 1 takes one circuit and is
-            biased, the number of steps or more is exact and takes about 2^(N (W - 1)) shots.
+            biased; the number of steps or more is unbiased, as far as the trials reach: an event
+            takes about 2^(N (W - 1)) of them.
         estimator: How many circuits and shots.
         source: Where bits come from.
 
@@ -162,18 +169,17 @@ class MeasuredScore:
                     by_rotation[part, first.start + step : first.stop + step] += there
         with torch.enable_grad():
             rotations = torch.stack(neurons.encoding_angles(layer.driven), dim=-1)
-        delta, by_current, by_gain = (
-            *torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True),
-            *torch.autograd.grad(
-                rotations, [layer.driven, neurons.gains], by_rotation.sum(0), materialize_grads=True
-            ),
+        (delta,) = torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True)
+        wanted = [layer.driven, *([neurons.gains] if neurons.gains.requires_grad else [])]
+        by_current, *by_gain = torch.autograd.grad(
+            rotations, wanted, by_rotation.sum(0), materialize_grads=True
         )
-        known = signals.on_likelihood is not None
+        told = signals.on_likelihood
         return Pulled(
-            (by_angle, by_gain),
+            (by_angle, by_gain[0] if by_gain else torch.zeros_like(neurons.gains)),
             by_current,
             delta,
-            likelihood / signals.on_likelihood.numel() if known else None,
+            None if told is None else likelihood / told.numel(),
             cost,
         )
 

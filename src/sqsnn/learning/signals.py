@@ -9,6 +9,7 @@ telescopes: r_t = L_t - L_{t-1}, where L_t is the loss of what has been seen up 
 the losses to go, sum_{t' >= t} r_t', leave out just what a spike at step t cannot have changed.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
@@ -50,8 +51,14 @@ class LearningSignal:
         horizon: Which losses a spike answers for: all from its step on, those of its step, those
             discounted with time, or the whole loss.
         discount: A step's factor of "discounted", in [0, 1].
-        output_score: Let outputs also answer for how their sampled spikes change their own later
-            probabilities through the memory (reinforce, both); makes the gradient unbiased.
+        output_score: Let outputs with a memory also answer for how their sampled spikes change
+            their own later probabilities (reinforce, both); with `reinforce` and all later losses
+            this makes the gradient unbiased. With measured scores there is no such term: the loss
+            of spike counts has seen the spike itself, and would count it twice.
+        reward_weight: Factor of the advantages in "both", above 0: beside feedback, which is biased
+            but has little noise, rewards may be given less.
+
+    An argument that the other ones leave no use for is not looked at.
 
     Raises:
         ValueError: An argument is out of range, or two contradict each other.
@@ -65,6 +72,7 @@ class LearningSignal:
     horizon: Horizon = "to_go"
     discount: float = 0.9
     output_score: bool = True
+    reward_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for argument, value, choices in (
@@ -83,6 +91,8 @@ class LearningSignal:
             )
         if self.by_score and self.baseline == "leave_one_out" and self.samples < 2:
             raise ValueError("samples is 1; baseline 'leave_one_out' needs at least 2")
+        if not 0 < self.reward_weight < math.inf:
+            raise ValueError(f"reward_weight is {self.reward_weight}; it must be above 0")
         if not 0 <= self.discount <= 1:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1]")
 
@@ -100,6 +110,11 @@ class LearningSignal:
     def runs(self) -> int:
         """How often the network runs a sample."""
         return self.samples if self.by_score else 1
+
+    @property
+    def score_weight(self) -> float:
+        """The factor of the advantages."""
+        return self.reward_weight if self.name == "both" else 1.0
 
     @property
     def decay(self) -> float:
@@ -236,7 +251,9 @@ class State:
             name = f"feedback/{layer}"
             if name not in self.tensors:
                 width = shape[2] ** -0.5
-                drawn = torch.rand(shape, generator=generator, device=generator.device)
+                drawn = torch.rand(
+                    shape, generator=generator, device=generator.device, dtype=torch.float32
+                )
                 self.tensors[name] = ((2 * drawn - 1) * width).to(source.weight.detach())
             elif self.tensors[name].shape != shape:
                 raise ValueError(
@@ -252,6 +269,11 @@ class State:
         """The running mean loss of each sample's class at each step, before this batch's losses."""
         classes = int(labels.max()) + 1
         mean = self.tensors.get(name, losses.new_zeros(len(losses), 0))
+        if len(mean) != len(losses):
+            raise ValueError(
+                f"this rule's running baseline is of {len(mean)} steps, but these samples have "
+                f"{len(losses)}; make a new rule for samples of another length"
+            )
         if mean.shape[1] < classes:
             missing = losses.new_full((len(losses), classes - mean.shape[1]), torch.nan)
             mean = torch.cat([mean, missing], dim=1)
@@ -270,9 +292,7 @@ def fed_back(
     """L = sum_o F_o delta_o for neurons of `channels` channels.
 
     Channel n answers to channel n; neurons of one channel feed all channels above and answer to
-    their sum; above neurons of one channel, all channels hear the same.
+    their sum.
     """
     heard = torch.einsum("tbon,nop->tbpn", delta, weights)
-    if channels == heard.shape[-1]:
-        return heard
-    return heard.sum(-1, keepdim=True).expand(*heard.shape[:-1], channels)
+    return heard if channels == heard.shape[-1] else heard.sum(-1, keepdim=True)

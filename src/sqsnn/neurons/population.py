@@ -39,12 +39,9 @@ class Population(nn.Module, ABC):
     """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`.
 
     surrogate: d(spike)/d(marginal probability) in the backward pass.
-    own_spikes_are_data: Whether a drawn run has the probabilities' gradients of one in which its
-        spikes were observed: no gradient runs through an own spike to what comes later.
     """
 
     surrogate: SpikeSurrogate = "straight_through"
-    own_spikes_are_data = False
 
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()
@@ -68,6 +65,17 @@ class Population(nn.Module, ABC):
     @abstractmethod
     def parameter_like(self) -> Tensor:
         """A tensor of the population's device and dtype."""
+
+    @property
+    def own_spikes_are_data(self) -> bool:
+        """Whether a drawn run has the probabilities' gradients of one in which its spikes were
+        observed: no gradient runs through an own spike to what comes later."""
+        return False
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether what a neuron does can depend on what it did before."""
+        return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:

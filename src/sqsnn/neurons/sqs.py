@@ -94,7 +94,6 @@ class SQSNeurons(Population):
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
         self.through_collapse = through_collapse
-        self.own_spikes_are_data = not through_collapse
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
@@ -112,6 +111,16 @@ class SQSNeurons(Population):
     def parameter_like(self) -> Tensor:
         """A tensor of the population's device and dtype."""
         return self.angles
+
+    @property
+    def own_spikes_are_data(self) -> bool:
+        """Whether no gradient runs through an own spike to what comes later."""
+        return not self.through_collapse
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether there are memory qubits."""
+        return self.memory_qubits > 0
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:

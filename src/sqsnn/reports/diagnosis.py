@@ -161,7 +161,7 @@ def diagnose(
     shots: Sequence[int],
     max_trials: int,
     draws: int,
-    signal: SignalName = "likelihood",
+    signal: SignalName = "signs",
     generator: torch.Generator,
     watch: Watch = lambda setting, number, of: None,
 ) -> Diagnosis:

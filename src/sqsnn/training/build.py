@@ -161,6 +161,7 @@ def build_rule(recipe: Recipe) -> Rule:
         horizon=rule.horizon,
         discount=rule.discount,
         output_score=rule.output_score,
+        reward_weight=rule.reward_weight,
     )
     if rule.score == "online":
         return OnlineLocalRule(signal, report_steps=report_steps)

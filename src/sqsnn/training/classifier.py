@@ -49,8 +49,8 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         encoding: "rate", "latency" or "direct".
         max_rate: spike probability a step at a value of 1 (rate encoding).
         rule: the learning rule, "backprop" or "local".
-        rule_options: the other settings of the rule as `sqsnn train` has them, or None, e.g.
-            {"signal": "both", "samples": 8}.
+        rule_options: settings of the rule that are no arguments here, named as `sqsnn train` names
+            them, or None, e.g. {"signal": "both", "samples": 8}.
         surrogate: "straight_through" or "sigmoid".
         encoding_slope: "exponential" or "exact".
         through_collapse: let gradients run from a neuron's own spike into its memory.
@@ -227,6 +227,11 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         return network.eval()
 
     def _recipe(self, seed: int) -> Recipe:
+        options = self.rule_options or {}
+        if given := sorted(options.keys() & self.get_params().keys()):
+            raise ConfigError(
+                f"rule_options names {', '.join(given)}; give it as an argument of its own"
+            )
         sections: dict[str, dict[str, Any]] = {
             "model": {
                 "hidden": tuple(self.hidden),
@@ -241,7 +246,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
                 "max_rate": self.max_rate,
             },
             "rule": {
-                **(self.rule_options or {}),
+                **options,
                 "rule": self.rule,
                 "surrogate": self.surrogate,
                 "encoding_slope": self.encoding_slope,

@@ -25,5 +25,5 @@ class GradientOptions(Section):
     """How often each estimate is drawn."""
     batch: PositiveInt = 16
     """Validation samples, all in one batch."""
-    signal: Literal["likelihood", "signs"] = "likelihood"
-    """What goes with log p of every spike: 1, or a random sign a sample and step (an advantage)."""
+    signal: Literal["likelihood", "signs"] = "signs"
+    """What goes with log p of every spike: a random sign a sample and step (an advantage), or 1."""

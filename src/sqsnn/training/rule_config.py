@@ -48,7 +48,10 @@ class RuleConfig(Section):
     discount: Annotated[float, Field(ge=0, le=1)] = 0.9
     """[local: discounted] Factor of a step."""
     output_score: bool = True
-    """[local: reinforce, both] Outputs answer for their spikes too (--output-score=false)."""
+    """[local: reinforce, both; exact, online] Outputs answer for their spikes too
+    (--output-score=false)."""
+    reward_weight: Annotated[float, Field(gt=0)] = 1.0
+    """[local: both] Factor of the rewards beside the feedback."""
 
     score: Literal["exact", "online", "shift", "spsa"] = "exact"
     """[local] Gradient inside a neuron: autograd, forward traces, or from measured bits alone."""
@@ -63,7 +66,8 @@ class RuleConfig(Section):
     shots: PositiveInt = 100
     """[local: laplace] Shots of each circuit."""
     window: PositiveInt = 1
-    """[local: shift] Steps replayed for a spike; as many as there are is exact."""
+    """[local: shift] Steps replayed for a spike; as many as there are leaves no bias but that of
+    events given up after max_trials."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RuleConfig":
@@ -87,8 +91,12 @@ class RuleConfig(Section):
             yield name, local, "rule local"
         for name in ("feedback", "feedback_path"):
             yield name, by_feedback, "rule local and signal feedback or both"
-        for name in ("samples", "baseline", "horizon", "output_score"):
+        for name in ("samples", "baseline", "horizon"):
             yield name, by_score, "rule local and signal reinforce or both"
+        known = by_score and not measured
+        yield "output_score", known, "signal reinforce or both and score exact or online"
+        yield "reward_weight", local and self.signal == "both", "rule local and signal both"
+        yield "surrogate", not local or by_feedback, "rule backprop, or signal feedback or both"
         discounted = by_score and self.horizon == "discounted"
         yield "discount", discounted, "rule local, signal reinforce or both and horizon discounted"
         online = local and self.score == "online"
