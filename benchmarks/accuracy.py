@@ -1,4 +1,4 @@
-"""Test accuracy over seeds: `python benchmarks/accuracy.py digits`, `... local` for a whole table.
+"""Test accuracy over seeds: `python benchmarks/accuracy.py digits`, `... local-digits` for a table.
 
 Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; runs that
 are finished are not repeated. Settings were chosen on validation data (`--search` shows how); the
@@ -7,6 +7,7 @@ docs/results.md quotes.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from scipy import stats
 
+from sqsnn.learning.rule import COUNTS
+
 DIGITS = ["digits", "--hidden", "64", "--steps", "10"]
 DEEP = ["digits", "--hidden", "64,64", "--steps", "10"]
 USPS = ["usps", "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
@@ -29,6 +32,7 @@ SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "shift"]
+EXACT = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
 BENCHMARKS = {
     "digits": DIGITS,
@@ -47,7 +51,8 @@ BENCHMARKS = {
     "usps-no-hidden": NO_HIDDEN,
     "usps-backprop": USPS,
     "usps-feedback": [*USPS, *LOCAL],
-    "usps-exact": [*USPS, *LOCAL, "--signal", "both"],
+    "usps-both": [*USPS, *LOCAL, "--signal", "both"],
+    "usps-exact": [*USPS, *LOCAL, *EXACT],
     "usps-bits": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5"],
     "usps-bits-r1": [*USPS, *BITS, "--feedback", "symmetric"],
     "recall": RECALL,
@@ -100,6 +105,21 @@ def train(arguments: list[str], seed: int, folder: Path) -> Path:
     return folder
 
 
+def folder_name(name: str, arguments: list[str], seed: int) -> str:
+    """A folder of its own for every set of arguments: no run is taken for another."""
+    digest = hashlib.sha256(shlex.join(arguments).encode()).hexdigest()[:8]
+    return f"{name}-{digest}-{seed}"
+
+
+def replaced(arguments: list[str], by: list[str]) -> list[str]:
+    """Flags with a value, in which some values are replaced or added."""
+    flags, given = set(by[::2]), list(arguments)
+    for flag in flags & set(given):
+        place = given.index(flag)
+        del given[place : place + 2]
+    return [*given, *by]
+
+
 def epochs(folder: Path) -> list[dict]:
     """The figures of every epoch of a run."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").open()]
@@ -118,8 +138,8 @@ def interval(values: list[float]) -> str:
 
 def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list[str]) -> None:
     """Train with seeds 0.., print the table and write it."""
-    arguments = [*BENCHMARKS[name], *extra]
-    folders = [runs / f"{name}-{'-'.join(extra) or 'default'}-{s}" for s in range(seeds)]
+    arguments = replaced(BENCHMARKS[name], extra)
+    folders = [runs / folder_name(name, arguments, seed) for seed in range(seeds)]
     with ThreadPoolExecutor(jobs) as pool:
         done = list(pool.map(lambda s: train(arguments, s, folders[s]), range(seeds)))
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in done]
@@ -142,7 +162,7 @@ def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list
     }
     result |= {
         name: [sum(epoch[f"train_{name}"] for epoch in epochs(folder)) for folder in done]
-        for name in ("circuits", "shots", "events", "truncations")
+        for name in COUNTS
         if f"train_{name}" in epochs(done[0])[0]
     }
     print(result["command"])
@@ -177,8 +197,8 @@ def search(name: str, jobs: int, runs: Path, out: Path) -> None:
 
     def one(pair: tuple[list[str], int]) -> tuple[float, float]:
         tried, seed = pair
-        folder = runs / f"search-{name}-{'-'.join(tried).replace('--', '')}-{seed}"
-        train([*BENCHMARKS[name], *tried], seed, folder)
+        arguments = replaced(BENCHMARKS[name], tried)
+        folder = train(arguments, seed, runs / folder_name(f"search-{name}", arguments, seed))
         return max(
             (epoch["validation_accuracy"], epoch["validation_accuracy_probability"])
             for epoch in epochs(folder)
