@@ -42,6 +42,7 @@ BENCHMARKS = {
     "digits-symmetric": [*DIGITS, *LOCAL, "--feedback", "symmetric"],
     "digits-reinforce": [*DIGITS, *LOCAL, "--signal", "reinforce", "--samples", "4"],
     "digits-both": [*DIGITS, *LOCAL, "--signal", "both"],
+    "digits-both-weighted": [*DIGITS, *LOCAL, "--signal", "both", "--reward-weight", "0.1"],
     "digits-online": [*DIGITS, *LOCAL, "--score", "online"],
     "deep": DEEP,
     "deep-frozen": [*DEEP, *LOCAL, "--signal", "none"],
