@@ -32,7 +32,7 @@ SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "shift"]
-EXACT = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
+FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
 BENCHMARKS = {
     "digits": DIGITS,
@@ -53,7 +53,8 @@ BENCHMARKS = {
     "usps-backprop": USPS,
     "usps-feedback": [*USPS, *LOCAL],
     "usps-both": [*USPS, *LOCAL, "--signal", "both"],
-    "usps-exact": [*USPS, *LOCAL, *EXACT],
+    "usps-both-fire": [*USPS, *LOCAL, *FIRE],
+    "usps-exact": [*USPS, *LOCAL, "--feedback", "symmetric", "--epochs", "90"],
     "usps-bits": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5"],
     "usps-bits-r1": [*USPS, *BITS, "--feedback", "symmetric"],
     "recall": RECALL,
