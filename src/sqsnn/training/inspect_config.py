@@ -17,11 +17,11 @@ class GradientOptions(Section):
     """Windows W in steps, each with every estimator but spsa, which has W = 1."""
     repeats: _Choices = (1, 5, 20)
     """Repeats R of geometric and spsa."""
-    shots: _Choices = (20, 100)
+    shots: _Choices = (20,)
     """Shots K of laplace."""
     max_trials: PositiveInt = 50
     """Trials after which geometric and spsa give an event up."""
-    draws: Annotated[int, Field(ge=2)] = 20
+    draws: Annotated[int, Field(ge=2)] = 10
     """How often each estimate is drawn."""
     batch: PositiveInt = 16
     """Validation samples, all in one batch."""
