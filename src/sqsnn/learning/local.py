@@ -9,7 +9,7 @@ out the signals, and lets each population pull them back through itself, from th
 Outputs run free: clamped to the target, those with memory would read the target from their own
 forced spikes.
 
-Source: Chen, Rajendran, Simeone, arXiv:2506.21324, section IV; feedback, baselines, free outputs
+Source: Chen, Rajendran, Simeone, arXiv:2506.21324; feedback, baselines, free outputs
 and gradients from two- and four-term shifts are this package's.
 """
 
