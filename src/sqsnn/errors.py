@@ -27,3 +27,7 @@ class TrainingError(SqsnnError, RuntimeError):
 
 class CompilerMissingError(SqsnnError, RuntimeError):
     """`compile` was asked for where torch.compile finds no working C++ compiler."""
+
+
+class HardwareError(SqsnnError, RuntimeError):
+    """A quantum backend is unknown, cannot run the circuits, or gave no whole result."""

@@ -1,12 +1,10 @@
 """Run folders: never overwritten, never torn."""
 
-import os
-
 import pytest
 
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.training import run_folder
-from sqsnn.training.run_folder import RunFolder, write_atomically, write_json
+from sqsnn.training.run_folder import RunFolder
 
 
 def test_runs_without_a_name_are_numbered(config, tmp_path, monkeypatch):
@@ -77,26 +75,6 @@ def test_metrics_that_end_before_the_checkpoint_are_damaged(tmp_path, content):
         folder.metrics.write_bytes(content)
     with pytest.raises(CheckpointError, match="must hold the 2 epochs of the checkpoint"):
         folder.truncate_metrics(2)
-
-
-def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(temporary):
-        temporary.write_text("half of the n")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_json_holds_no_numbers_that_are_none(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "file", {"loss": float("nan")})
-    assert os.listdir(tmp_path) == []
 
 
 def test_seconds_are_summed_over_all_sittings(tmp_path):

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sqsnn.errors import CheckpointError
 from sqsnn.network import SpikingNetwork
+from sqsnn.storage import write_atomically
 from sqsnn.training.config import RunConfig
 from sqsnn.training.evaluate import Accuracy
-from sqsnn.training.run_folder import write_atomically
 from sqsnn.training.trainer import Best, Progress
 
 FORMAT = 2

@@ -10,7 +10,8 @@ from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.training import run, run_folder, trainer
+from sqsnn.storage import write_json
+from sqsnn.training import run, trainer
 from sqsnn.training.build import Purpose, encode, seeded
 from sqsnn.training.inspect_config import GradientOptions
 from sqsnn.training.run_folder import RunFolder
@@ -58,7 +59,7 @@ def gradients(
         watch=watch,
     )
     content = {"best_epoch": loaded.epoch, **options.model_dump(mode="json"), **asdict(found)}
-    run_folder.write_json(folder.path / "gradients.json", content)
+    write_json(folder.path / "gradients.json", content)
     style.save(gradient_plots.gradients(found), folder.path / "gradients.png")
     return found
 

@@ -12,6 +12,7 @@ from sqsnn.data import catalog
 from sqsnn.data.catalog import Dataset, Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
+from sqsnn.storage import write_json
 from sqsnn.training import checkpoint, evaluate, run_folder, trainer
 from sqsnn.training.build import Purpose, build_circuit, build_network, choose_device, seeded
 from sqsnn.training.config import RunConfig, settle
@@ -162,7 +163,7 @@ def evaluate_run(folder: RunFolder, shots: int, data_dir: Path | None) -> Metric
     scores, samples = score_test(loaded, shots)
     figures = {"shots": shots, **_figures(loaded, scores, samples)}
     name = "evaluation.json" if shots == 1 else f"evaluation-shots-{shots}.json"
-    run_folder.write_json(folder.path / name, figures)
+    write_json(folder.path / name, figures)
     return figures
 
 
@@ -217,7 +218,7 @@ def _finish(folder: RunFolder, loaded: Loaded) -> None:
         class_names=loaded.dataset.class_names,
         circuit=build_circuit(settled.model),
     )
-    run_folder.write_json(folder.result, _figures(loaded, scores, samples))
+    write_json(folder.result, _figures(loaded, scores, samples))
 
 
 def _prepare_machine(settings: RunConfig) -> None:

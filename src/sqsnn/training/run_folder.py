@@ -14,12 +14,12 @@ gradients.json          what `sqsnn inspect gradients` found
 import json
 import os
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.storage import write_atomically, write_json
 from sqsnn.training import config as configs
 from sqsnn.training.config import RunConfig
 
@@ -179,39 +179,6 @@ def find(path: Path) -> RunFolder:
     if not folder.config.is_file():
         raise CheckpointError(f"{path} holds no run: there is no {folder.config}")
     return folder
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file that is whole at any moment.
-
-    Args:
-        path: the file.
-        content: what to write; numbers must be finite.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda path: path.write_text(text, "utf-8"))
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file in one step: whoever reads, and whoever pulls the plug, finds old or new.
-
-    Args:
-        path: the file.
-        write: writes the new content to the path that it is given.
-    """
-    # In the same folder, because a file can only be renamed in one step within a file system.
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        write(temporary)
-        _flush(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _first_free(parent: Path, dataset: str) -> Path:

@@ -1,0 +1,169 @@
+"""A neuron as a Qiskit circuit: T steps with mid-circuit measurement and reset, from the one gate
+list that the simulator runs; to OpenQASM 3 and back; measured bits to spikes.
+
+Qubit q is qubit q of `quantum/circuit.py`: channels first, then the memory. Bit t*N + n of the
+register "spikes" is channel n at step t. Qiskit writes bit 0 rightmost: `spikes_of` undoes that.
+
+A rotation of the encoding is placed at every step, also where its current is 0 or below and its
+angle 0: one circuit is bound to many rows of angles, and a row cannot leave a gate out.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3
+from qiskit.circuit import Gate as QiskitGate
+from qiskit.circuit import Parameter
+from qiskit.circuit import library as gates
+from qiskit.primitives import BitArray
+
+from sqsnn.checks import check_positive_int
+from sqsnn.errors import HardwareError
+from sqsnn.quantum import circuits
+from sqsnn.quantum.circuit import Circuit
+
+REGISTER = "spikes"
+
+_GATES: dict[str, type[QiskitGate]] = {
+    "RX": gates.RXGate,
+    "RY": gates.RYGate,
+    "RZ": gates.RZGate,
+    "CRX": gates.CRXGate,
+    "CRY": gates.CRYGate,
+    "CRZ": gates.CRZGate,
+    "RXX": gates.RXXGate,
+    "RZZ": gates.RZZGate,
+    "CX": gates.CXGate,
+    "CZ": gates.CZGate,
+    "H": gates.HGate,
+}
+
+
+def parameter_names(
+    circuit: Circuit, steps: int, *, per_occurrence: bool = False
+) -> tuple[str, ...]:
+    """The names of a neuron's angles in the order of the columns of a table of values.
+
+    Args:
+        circuit: The circuit of one step.
+        steps: T.
+        per_occurrence: Whether every placed gate has an angle of its own, as shift rules need.
+
+    Returns:
+        phi_{t}_{e} for every step t and placed rotation e of the encoding, then theta_{k} for every
+        angle k, or theta_{t}_{g} for every step and gate g that has an angle.
+    """
+    placed = [e for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
+    names = [f"phi_{step}_{e}" for step in range(steps) for e in placed]
+    if per_occurrence:
+        names += [f"theta_{step}_{g}" for step in range(steps) for g in turned_gates(circuit)]
+    else:
+        names += [f"theta_{k}" for k in range(circuit.parameters)]
+    return tuple(names)
+
+
+def turned_gates(circuit: Circuit) -> list[int]:
+    """Which of the circuit's gates have an angle."""
+    return [g for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
+
+
+def neuron_circuit(
+    circuit: str | Circuit,
+    channels: int,
+    memory_qubits: int,
+    steps: int,
+    *,
+    per_occurrence: bool = False,
+) -> QuantumCircuit:
+    """A neuron's T steps as a Qiskit circuit with named parameters.
+
+    Args:
+        circuit: A registered name, or a `Circuit` for these numbers of qubits.
+        channels: N.
+        memory_qubits: M.
+        steps: T; the channels are reset between steps, not after the last.
+        per_occurrence: Give every placed gate an angle of its own, which can then be shifted alone.
+
+    Raises:
+        ValueError: Unknown circuit, or numbers out of range.
+    """
+    check_positive_int("steps", steps)
+    neuron = circuits.get(circuit, channels, memory_qubits)
+    spikes = ClassicalRegister(steps * channels, REGISTER)
+    unrolled = QuantumCircuit(QuantumRegister(neuron.qubits, "q"), spikes, name=neuron.name)
+    named = {
+        name: Parameter(name)
+        for name in parameter_names(neuron, steps, per_occurrence=per_occurrence)
+    }
+    for step in range(steps):
+        if step:
+            unrolled.reset(range(channels))
+        for e, rotation in enumerate(neuron.encoding):
+            if rotation.is_gate:
+                unrolled.rx(named[f"phi_{step}_{e}"], rotation.qubit)
+        for g, gate in enumerate(neuron.gates):
+            angle = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
+            turned = [] if gate.parameter is None else [named[angle]]
+            unrolled.append(_GATES[gate.name](*turned), gate.qubits)
+        first = step * channels
+        unrolled.measure(range(channels), range(first, first + channels))
+    return unrolled
+
+
+def parameters_by_name(circuit: QuantumCircuit) -> dict[str, Parameter]:
+    """The free parameters of a circuit, by name."""
+    return {parameter.name: parameter for parameter in circuit.parameters}
+
+
+def to_qasm3(circuit: QuantumCircuit) -> str:
+    """The circuit as an OpenQASM 3 program; free angles become its `input` variables."""
+    return qasm3.dumps(circuit)
+
+
+def from_qasm3(program: str) -> QuantumCircuit:
+    """The circuit of an OpenQASM 3 program; `input` variables become parameters of their names.
+
+    Raises:
+        HardwareError: The program cannot be read.
+    """
+    from openqasm3.parser import QASM3ParsingError
+    from qiskit_qasm3_import import ConversionError
+
+    try:
+        return qasm3.loads(program)
+    except (qasm3.QASM3ImporterError, ConversionError, QASM3ParsingError) as error:
+        raise HardwareError(f"the OpenQASM 3 program cannot be read: {error}") from error
+
+
+def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "rows shots T N"]:
+    """The spikes that measured bits stand for.
+
+    Args:
+        bits: Of the register "spikes", of shape `(rows,)`.
+        steps: T.
+        channels: N.
+
+    Raises:
+        HardwareError: There are not T*N bits.
+    """
+    wanted = steps * channels
+    if bits.num_bits != wanted:
+        raise HardwareError(
+            f"the result has {bits.num_bits} bits a shot; {steps} steps of {channels} channels "
+            f"are {wanted}"
+        )
+    # Bytes are big-endian and padded in front: the last bit of the last byte is bit 0.
+    flipped = np.unpackbits(bits.array, axis=-1)[..., ::-1][..., :wanted]
+    return flipped.reshape(*bits.array.shape[:-1], steps, channels).astype(bool)
+
+
+def count_gates(circuit: QuantumCircuit) -> dict[str, int]:
+    """How often each instruction stands in a circuit, delays and barriers left out."""
+    return dict(sorted(_counted(circuit)))
+
+
+def _counted(circuit: QuantumCircuit) -> Iterator[tuple[str, int]]:
+    for name, count in circuit.count_ops().items():
+        if name not in ("delay", "barrier"):
+            yield name, count

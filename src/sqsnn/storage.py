@@ -1,0 +1,39 @@
+"""Files that are whole at any moment, whatever is going on when they are written."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file that is whole at any moment.
+
+    Args:
+        path: the file.
+        content: what to write; numbers must be finite.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda path: path.write_text(text, "utf-8"))
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace a file in one step: whoever reads, and whoever pulls the plug, finds old or new.
+
+    Args:
+        path: the file.
+        write: writes the new content to the path that it is given.
+    """
+    # In the same folder, because a file can only be renamed in one step within a file system.
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
