@@ -1,0 +1,122 @@
+"""What a run costs on a quantum processor, before it runs: an estimate of the time that is billed.
+
+    device time = executions x (delay between circuits + one shot) + jobs x overhead of a job
+
+This is IBM's own formula for the usage of a workload, with 2 s as the overhead:
+https://quantum.cloud.ibm.com/docs/en/guides/estimate-job-run-time ("Workload usage"). It leaves out
+the queue, which is not billed, and what error mitigation on the server would add.
+"""
+
+import math
+from typing import NamedTuple
+
+from sqsnn.checks import check_positive_int
+
+# An assumption: the figure in IBM's quick formula, 2 + 0.00035 x executions (page above). The
+# service may cut a large job into sub-jobs, each of which then has an overhead of its own.
+JOB_OVERHEAD = 2.0
+# Assumed where a backend names no `default_rep_delay`: what IBM's Eagle and Heron devices name.
+USUAL_REP_DELAY = 250e-6
+
+
+class Estimate(NamedTuple):
+    """An estimate of what a run takes; times in seconds, None for a simulator.
+
+    `circuits` counts bound circuits, with up to `slots` neurons side by side in each; `shots`
+    counts executions, over all circuits.
+    """
+
+    jobs: int
+    circuits: int
+    slots: int
+    shots: int
+    shot_duration: float | None
+    rep_delay: float
+
+    @property
+    def shot_seconds(self) -> float | None:
+        """The time of all shots, delays between them included."""
+        if self.shot_duration is None:
+            return None
+        return self.shots * (self.rep_delay + self.shot_duration)
+
+    @property
+    def overhead_seconds(self) -> float | None:
+        """The overhead of all jobs."""
+        return None if self.shot_duration is None else self.jobs * JOB_OVERHEAD
+
+    @property
+    def device_seconds(self) -> float | None:
+        """The device time in all: shots and overhead."""
+        if self.shot_seconds is None or self.overhead_seconds is None:
+            return None
+        return self.shot_seconds + self.overhead_seconds
+
+    def describe(self) -> str:
+        """The estimate in one sentence, which calls it one."""
+        counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
+        if self.shot_duration is not None:
+            counts += f" of {_time(self.shot_duration)}"
+        if self.slots > 1:
+            counts += f" with up to {self.slots} neurons side by side"
+        counts += f", {_counted(self.shots, 'shot')}"
+        times = self.shot_seconds, self.overhead_seconds, self.device_seconds
+        if None in times:
+            return f"Estimate: {counts}; a simulator takes no device time."
+        shots, overhead, total = (_time(seconds) for seconds in times if seconds is not None)
+        return (
+            f"Estimate: {counts} {_time(self.rep_delay)} apart: {shots} of shots + {overhead} of "
+            f"overhead = {total} of device time."
+        )
+
+
+def estimate(
+    *,
+    rows: int,
+    shots: int,
+    jobs: int,
+    shot_duration: float | None,
+    rep_delay: float | None,
+    slots: int = 1,
+) -> Estimate:
+    """What a run of so many neurons and samples takes, with or without packing.
+
+    Args:
+        rows: How many neuron runs there are: a layer's neurons times its samples.
+        shots: Shots of each.
+        jobs: How many jobs they are sent in.
+        shot_duration: One shot of the scheduled circuit in s, without the delay; None for a
+            simulator.
+        rep_delay: The backend's `default_rep_delay` in s; None: 250 us, what IBM's devices name.
+        slots: How many rows run side by side in one circuit.
+
+    Raises:
+        TypeError: A count is not an integer.
+        ValueError: A count is below 1, or a time is negative or not finite.
+    """
+    counts = {"rows": rows, "shots": shots, "jobs": jobs, "slots": slots}
+    for argument, count in counts.items():
+        check_positive_int(argument, count)
+    for argument, seconds in {"shot_duration": shot_duration, "rep_delay": rep_delay}.items():
+        if seconds is not None and not (0 <= seconds < math.inf):
+            raise ValueError(f"{argument} must be a time in s, 0 or more, but is {seconds}")
+    circuits = math.ceil(rows / slots)
+    return Estimate(
+        jobs=jobs,
+        circuits=circuits,
+        slots=slots,
+        shots=circuits * shots,
+        shot_duration=shot_duration,
+        rep_delay=USUAL_REP_DELAY if rep_delay is None else rep_delay,
+    )
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _time(seconds: float) -> str:
+    """In us below 1 ms, else in s; to three digits, whole seconds from 100 on."""
+    if 0 < seconds < 0.9995e-3:  # which would round to 1000 us
+        return f"{seconds * 1e6:.3g} us"
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
