@@ -105,6 +105,14 @@ def test_a_model_without_rates_has_no_channels_and_reads_without_error():
     assert_close(Noise().readout(), np.eye(2))
 
 
+def test_scaled_rates_are_multiples_that_stop_at_1():
+    model = Noise(depolarising_2q=0.2, idle_phase_damping=0.05, missed_spike=0.4)
+    assert model.scaled(3.0) == Noise(
+        depolarising_2q=0.2 * 3, idle_phase_damping=0.05 * 3, missed_spike=1.0
+    )
+    assert model.scaled(0.0) == Noise()
+
+
 def test_each_place_has_its_own_rates():
     model = Noise(**RATES)
     first, second, idle = (

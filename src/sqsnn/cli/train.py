@@ -15,11 +15,13 @@ from sqsnn.training.config import (
     TrainingConfig,
     for_dataset,
 )
+from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.rule_config import RuleConfig
 
 # Ordered as the data flows, not by the alphabet.
-_DATA, _NETWORK, _ENCODING, _READOUT, _RULE, _TRAINING = map(
-    Group.create_ordered, ("Data", "Network", "Encoding", "Readout", "Learning rule", "Training")
+_DATA, _NETWORK, _NOISE, _ENCODING, _READOUT, _RULE, _TRAINING = map(
+    Group.create_ordered,
+    ("Data", "Network", "Noise", "Encoding", "Readout", "Learning rule", "Training"),
 )
 
 
@@ -31,6 +33,7 @@ def train(
     resume: Path | None = None,
     data: Annotated[DataOptions | None, Parameter(name="*", group=_DATA)] = None,
     model: Annotated[ModelConfig | None, Parameter(name="*", group=_NETWORK)] = None,
+    noise: Annotated[NoiseConfig | None, Parameter(name="*", group=_NOISE)] = None,
     encoding: Annotated[EncodingConfig | None, Parameter(name="*", group=_ENCODING)] = None,
     readout: Annotated[ReadoutConfig | None, Parameter(name="*", group=_READOUT)] = None,
     rule: Annotated[RuleConfig | None, Parameter(name="*", group=_RULE)] = None,
@@ -47,7 +50,7 @@ def train(
     resume
         Go on with the run in this folder; its settings stay as they are.
     """
-    sections = (data, model, encoding, readout, rule, training)
+    sections = (data, model, noise, encoding, readout, rule, training)
     if resume is not None:
         if (
             dataset is not None
@@ -63,6 +66,7 @@ def train(
         data or DataOptions(),
         Recipe(
             model=model or ModelConfig(),
+            noise=noise or NoiseConfig(),
             encoding=encoding or EncodingConfig(),
             readout=readout or ReadoutConfig(),
             rule=rule or RuleConfig(),

@@ -68,6 +68,11 @@ class Noise:
             if not 0 <= float(rate) <= 1:
                 raise ValueError(f"{field.name} must be a number in [0, 1], but is {rate}")
 
+    def scaled(self, strength: float) -> "Noise":
+        """The same noise with every rate multiplied by a strength >= 0, and at most 1."""
+        rates = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Noise(**{name: min(strength * rate, 1.0) for name, rate in rates.items()})
+
     def after_gate(self, qubits: tuple[int, ...]) -> tuple["Site", ...]:
         """The channels after a gate on these one or two qubits, in order."""
         if len(qubits) == 1:

@@ -27,6 +27,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit
 from sqsnn.training.config import EncodingConfig, ModelConfig, Recipe, TrainingConfig
+from sqsnn.training.noise import build_noise
 from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
 
@@ -112,7 +113,8 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         classes: classes, one output neuron each.
 
     Raises:
-        ConfigError: if the circuit is unknown, does not take these options, or cannot be compiled.
+        ConfigError: if the circuit is unknown, does not take these options, or cannot be compiled;
+            or if other settings do not go with the noise.
     """
     model, rule, training = recipe.model, recipe.rule, recipe.training
     circuit = build_circuit(model)
@@ -134,6 +136,7 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         surrogate=rule.surrogate,
         encoding_slope=rule.encoding_slope,
         through_collapse=rule.through_collapse,
+        noise=build_noise(recipe),
         compile=training.compile,
     )
     network = SpikingNetwork(

@@ -64,7 +64,9 @@ def load(path: Path, progress: Progress, config: RunConfig) -> None:
         CheckpointError: if the file is damaged or belongs to other settings.
     """
     tensors, header = _load(path)
-    changed = _differences(header["config"], _comparable(config))
+    # Through the model: a setting that there was not yet counts as its default.
+    old = _comparable(RunConfig.model_validate(header["config"]))
+    changed = _differences(old, _comparable(config))
     if changed:
         raise CheckpointError(
             f"{path} was written with other settings: {', '.join(changed)} changed in config.toml; "

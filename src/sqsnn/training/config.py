@@ -22,6 +22,7 @@ from pydantic import (
 
 from sqsnn.data.presets import DELAYS, PRESETS
 from sqsnn.errors import ConfigError
+from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.rule_config import RuleConfig, Section
 
 
@@ -155,6 +156,7 @@ class Recipe(Section):
     """How to build a network and train it, whatever the data."""
 
     model: ModelConfig = ModelConfig()
+    noise: NoiseConfig = NoiseConfig()
     encoding: EncodingConfig = EncodingConfig()
     readout: ReadoutConfig = ReadoutConfig()
     rule: RuleConfig = RuleConfig()
@@ -197,6 +199,7 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
     return RunConfig(
         data=DataConfig(dataset=dataset, **dict(options.model_copy(update={"delay": delay}))),
         model=_fill(recipe.model, hidden=preset.hidden),
+        noise=recipe.noise,
         encoding=encoding,
         readout=readout,
         rule=recipe.rule,

@@ -17,6 +17,7 @@ from sqsnn.training import checkpoint, evaluate, run_folder, trainer
 from sqsnn.training.build import Purpose, build_circuit, build_network, choose_device, seeded
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
+from sqsnn.training.noise import settle_noise
 from sqsnn.training.run_folder import RunFolder
 from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
 
@@ -60,6 +61,7 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
     Raises:
         ConfigError: if the folder is in use, or the settings do not fit the machine or each other.
         DataError: if the dataset cannot be had.
+        HardwareError: if the noise is to come from a device that there is not.
         TrainingError: if a loss or a gradient is not finite.
         ValueError: if a setting does not fit the dataset or the circuit.
     """
@@ -67,7 +69,7 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
         run_folder.refuse_used(out)
     _prepare_machine(settings)
     dataset = _load_data(settings)
-    settled = settle(settings, source=dataset.source)
+    settled = _settle(settings, dataset)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     folder = run_folder.create(out, settled)
     _run(folder, settled, dataset, progress, watcher)
@@ -225,6 +227,13 @@ def _prepare_machine(settings: RunConfig) -> None:
     choose_device(settings.training)
     # For the whole process, so that it is for runs alone: a classifier leaves it to its user.
     torch.set_num_threads(settings.training.threads)
+
+
+def _settle(settings: RunConfig, dataset: Dataset) -> RunConfig:
+    """Write down what the files and the device say: a repeated run asks neither again."""
+    noise = settle_noise(settings.noise, build_circuit(settings.model))
+    settled = settle(settings, source=dataset.source)
+    return settled.model_copy(update={"noise": noise})
 
 
 def _start(settled: RunConfig, dataset: Dataset) -> Progress:
