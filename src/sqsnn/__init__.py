@@ -17,6 +17,7 @@ _MODULES = {
     "circuits": "sqsnn.quantum.circuits",
     "data": "sqsnn.data",
     "encoding": "sqsnn.encoding",
+    "hardware": "sqsnn.hardware",
     "learning": "sqsnn.learning",
     "noise": "sqsnn.quantum.noise",
     "readout": "sqsnn.readout",
@@ -28,6 +29,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from sqsnn import data as data
     from sqsnn import encoding as encoding
+    from sqsnn import hardware as hardware
     from sqsnn import learning as learning
     from sqsnn import readout as readout
     from sqsnn import training as training

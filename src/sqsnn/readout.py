@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sqsnn.checks import check_positive_int, check_same_device, check_shape
 from sqsnn.neurons.population import Record
+from sqsnn.uniforms import draw_uniforms
 
 
 def last(record: Record, steps: int | None) -> Record:
@@ -88,7 +89,10 @@ READOUTS: Mapping[str, Callable[[Record], Tensor]] = MappingProxyType(
 
 
 def predict(
-    record: Record, readout: Literal["count", "probability", "first_spike"] = "count"
+    record: Record,
+    readout: Literal["count", "probability", "first_spike"] = "count",
+    *,
+    generator: torch.Generator | None = None,
 ) -> Int64[Tensor, "B"]:
     """Name the class with the highest score.
 
@@ -99,6 +103,8 @@ def predict(
     Args:
         record: what the output layer did.
         readout: the score, a name in `READOUTS`.
+        generator: draws what breaks ties instead, where spikes were measured and no probability is
+            known: every class of the highest score then has the same chance.
 
     Returns:
         class indices of shape (B,).
@@ -111,7 +117,12 @@ def predict(
     scores = READOUTS[readout](record).detach()
     if readout != "probability":
         steps, _, _, channels = record.spikes.shape
-        scores = break_ties(scores, probability(record).detach(), steps * channels)
+        fraction = probability(record).detach()
+        if generator is not None:
+            fraction = draw_uniforms(
+                1, len(scores), scores.shape[1], generator, scores.dtype, scores.device
+            )[0]
+        scores = break_ties(scores, fraction, steps * channels)
     return scores.argmax(dim=1)
 
 

@@ -1,5 +1,7 @@
 """Run folders: never overwritten, never torn."""
 
+import os
+
 import pytest
 
 from sqsnn.errors import CheckpointError, ConfigError

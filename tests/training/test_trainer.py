@@ -54,7 +54,7 @@ def spy(monkeypatch):
 
     def put(**answers):
         rule = SpyRule(**answers)
-        monkeypatch.setattr(trainer, "build_rule", lambda recipe: rule)
+        monkeypatch.setattr(trainer, "build_rule", lambda recipe, source: rule)
         return rule
 
     return put

@@ -66,8 +66,8 @@ class Screen(Watcher):
         self.say(
             f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
             f"accuracy {figures['train_accuracy']:.1%}  "
-            f"validation {figures['validation_accuracy']:.1%} by spike count, "
-            f"{figures['validation_accuracy_probability']:.1%} by probability  "
+            f"validation {figures['validation_accuracy']:.1%} by spike count"
+            f"{_by_probability(figures['validation_accuracy_probability'])}  "
             f"{timing.seconds:.1f} s{_measured(figures)}"
         )
         compiled = self._settings is not None and self._settings.training.compile
@@ -145,10 +145,15 @@ def _measured(figures: dict[str, Any]) -> str:
     return f"  {figures['train_circuits']:,} circuits, {figures['train_shots']:,} shots{of}"
 
 
+def _by_probability(accuracy: float | None) -> str:
+    return "" if accuracy is None else f", {accuracy:.1%} by probability"
+
+
 def _accuracies(figures: dict[str, Any], title: str) -> Table:
     table = Table(title=Text(title), show_header=False)
     table.add_row("test accuracy by spike count", f"{figures['test_accuracy']:.2%}")
-    table.add_row("test accuracy by probability", f"{figures['test_accuracy_probability']:.2%}")
+    if figures["test_accuracy_probability"] is not None:
+        table.add_row("test accuracy by probability", f"{figures['test_accuracy_probability']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
     *hidden, output = figures["spikes_per_sample"]
@@ -172,4 +177,6 @@ _CONTENTS = {
     "evaluation.json": "the test repeated, with one shot",
     "gradients.json": "how good gradients from measured bits are",
     "gradients.png": "the same as a picture",
+    "noise.json": "accuracy under the noise of a device",
+    "noise.png": "the same as a picture",
 }

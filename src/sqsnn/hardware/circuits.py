@@ -8,6 +8,9 @@ A rotation of the encoding is placed at every step, also where its current is 0 
 angle 0: one circuit is bound to many rows of angles, and a row cannot leave a gate out.
 """
 
+# Qiskit's classes that are written in Rust look like variables to a type checker.
+# pyright: reportInvalidTypeForm=false
+
 from collections.abc import Iterator
 
 import numpy as np

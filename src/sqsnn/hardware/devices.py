@@ -17,6 +17,8 @@ from qiskit_aer import AerSimulator
 
 from sqsnn.errors import HardwareError
 
+# Qiskit annotates neither properties() nor configuration(), which the backends of IBM have.
+Backend = Any
 Kind = Literal["simulator", "fake", "ibm"]
 
 _IBM = "ibm:"
@@ -33,7 +35,7 @@ class Device:
     """
 
     name: str
-    backend: BackendV2
+    backend: Backend
     kind: Kind
 
     @property
@@ -102,7 +104,7 @@ def require_reset(device: Device) -> Device:
 class Part(BackendV2):
     """Some qubits of a backend as a backend of its own, to transpile for and to simulate."""
 
-    def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
+    def __init__(self, whole: Backend, qubits: Sequence[int]) -> None:
         super().__init__(name=f"{whole.name}{list(qubits)}")
         self._target = _part_of(whole.target, qubits)
 
@@ -129,7 +131,7 @@ class Part(BackendV2):
         raise HardwareError(f"{self.name} describes a part of a device; it runs nothing itself")
 
 
-def restrict(backend: BackendV2, qubits: Sequence[int]) -> BackendV2:
+def restrict(backend: Backend, qubits: Sequence[int]) -> Backend:
     """The device that has these qubits alone, numbered from 0 in the order given.
 
     Args:
@@ -174,14 +176,12 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
     return part
 
 
-def _snapshot(name: str) -> BackendV2:
+def _snapshot(name: str) -> Backend:
     from qiskit_ibm_runtime import fake_provider
 
-    classes = {
-        member.backend_name: member
-        for member in vars(fake_provider).values()
-        if inspect.isclass(member) and getattr(member, "backend_name", None)
-    }
+    members = [member for member in vars(fake_provider).values() if inspect.isclass(member)]
+    named: list[tuple[str, Any]] = [(getattr(m, "backend_name", None) or "", m) for m in members]
+    classes = {title: member for title, member in named if title}
     if name not in classes:
         raise HardwareError(
             f"backend is {name!r}, but there is no such snapshot; there are "

@@ -5,6 +5,7 @@ variable QISKIT_IBM_TOKEN. No token passes through sqsnn.
 """
 
 import os
+from typing import Any
 
 from qiskit.exceptions import QiskitError
 from qiskit.providers import BackendV2
@@ -44,6 +45,19 @@ def backend(name: str) -> BackendV2:
         return account.backend(name)
     except _REFUSED as error:
         raise HardwareError(f"IBM device {name!r} cannot be had ({told(error)})") from None
+
+
+def job(number: str) -> Any:
+    """A job that was submitted earlier.
+
+    Raises:
+        HardwareError: There is no account, or it has no such job.
+    """
+    account = service()
+    try:
+        return account.job(number)
+    except _REFUSED as error:
+        raise HardwareError(f"IBM job {number!r} cannot be had ({told(error)})") from None
 
 
 def told(error: Exception) -> str:

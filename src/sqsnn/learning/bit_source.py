@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.neurons.population import Population
+from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import replay
 from sqsnn.quantum.shift_rules import Setting
@@ -47,6 +47,22 @@ class BitSource(Protocol):
             Measured (with readout error: recorded) spikes, (settings, shots, W, B, H, N).
         """
         ...
+
+
+def measured_record(
+    neurons: SQSNeurons,
+    currents: Float[Tensor, "T B H N"],
+    source: BitSource,
+    generator: torch.Generator,
+) -> Record:
+    """What a population did on a source of bits, in one shot.
+
+    Spikes are all that is known: `probability` is the spikes, its unbiased estimate from one shot,
+    and `log_likelihood` is NaN.
+    """
+    (bits,) = source.sample(neurons, currents, [()], 1, generator)  # (1, T, B, H, N)
+    spikes = bits[0].to(currents.dtype)
+    return Record(spikes, spikes, spikes.new_full(spikes.shape[:-1], torch.nan))
 
 
 class SimulatedBits:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sqsnn.learning.bit_source import BitSource, measured_record, require_circuits
 from sqsnn.learning.rule import add_gradient
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Population, Record
@@ -63,33 +64,45 @@ def run_layers(
     generator: torch.Generator,
     *,
     differentiable: bool,
+    source: BitSource | None = None,
 ) -> list[Layer]:
-    """Run a network; its spikes are those that `network(spikes, generator=generator)` emits.
+    """Run a network; simulated, its spikes are those of `network(spikes, generator=generator)`.
 
     Args:
         network: The network.
         spikes: Encoded samples.
         generator: Draws all random numbers.
         differentiable: Whether probabilities will be differentiated; else nothing is kept for it.
+        source: Measures the spikes, for all that is to be known of them; None: they are simulated.
 
     Raises:
+        TypeError: Bits are to be measured of neurons that are no circuits.
         ValueError: The spikes have another shape, or no step.
     """
     network.check_spikes(spikes)
+    drawn = (
+        network.draw_uniforms(len(spikes), spikes.shape[1], generator)
+        if source is None
+        else (None,) * len(network.populations)
+    )
     layers = []
     for synapses, population, uniforms in zip(
         cast(Sequence[Synapses], network.synapses),
         cast(Sequence[Population], network.populations),
-        network.draw_uniforms(len(spikes), spikes.shape[1], generator),
+        drawn,
         strict=True,
     ):
         with torch.enable_grad():
             currents = synapses(spikes)
         driven = currents.detach().requires_grad_()
-        # Drawing and scoring in one pass, where the drawn spikes carry no gradient of their own.
-        with torch.set_grad_enabled(differentiable and population.own_spikes_are_data):
-            record, _ = population(driven, uniforms=uniforms)
-        record = record._replace(spikes=record.spikes.detach())
+        if source is not None:
+            circuits = require_circuits(population)
+            record = measured_record(circuits, driven.detach(), source, generator)
+        else:
+            # Drawing and scoring in one pass, where drawn spikes carry no gradient of their own.
+            with torch.set_grad_enabled(differentiable and population.own_spikes_are_data):
+                record, _ = population(driven, uniforms=uniforms)
+            record = record._replace(spikes=record.spikes.detach())
         layers.append(Layer(synapses, population, currents, driven, record))
         spikes = record.spikes
     return layers

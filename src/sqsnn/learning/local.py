@@ -22,6 +22,7 @@ from torch import Tensor
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
 from sqsnn.learning import signals
+from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.rule import Figures
@@ -40,6 +41,10 @@ class LocalRule:
         score: How a neuron turns it into its own gradient: `ExactScore()`, or a `MeasuredScore`,
             with which spikes are all that is seen of the network, outputs included.
         report_steps: Only so many last steps count for the loss; None for all.
+        source: Measures the network's spikes, with a `MeasuredScore`; None: they are simulated.
+
+    Raises:
+        ValueError: `report_steps` is below 1, or a score wants more than the source's bits.
     """
 
     def __init__(
@@ -48,9 +53,16 @@ class LocalRule:
         *,
         score: Score | None = None,
         report_steps: int | None = None,
+        source: BitSource | None = None,
     ) -> None:
         self.signal = signal or LearningSignal()
         self.score = score or ExactScore()
+        if source is not None and not self.score.measured:
+            raise ValueError(
+                f"a source of bits goes with a MeasuredScore; {type(self.score).__name__} needs "
+                "probabilities, which no device gives"
+            )
+        self.source = source
         if report_steps is not None:
             check_positive_int("report_steps", report_steps)
         self.report_steps = report_steps
@@ -79,13 +91,15 @@ class LocalRule:
             spikes.repeat(1, copies, 1, 1) if copies > 1 else spikes,
             generator,
             differentiable=not self.score.measured,
+            source=self.source,
         )
         with torch.no_grad():
             reported = readout.last(layers[-1].record, self.report_steps)
             seen = "count" if self.score.measured else "probability"
             loss = readout.cross_entropy(reported, labels, on=seen)
             cost, likelihoods = self._learn(network, layers, labels, counting, generator)
-        correct = (readout.predict(reported) == labels).sum()
+        ties = None if self.source is None else generator
+        correct = (readout.predict(reported, generator=ties) == labels).sum()
         figures = {"loss": loss.item(), "correct": float(correct) / copies}
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)

@@ -38,7 +38,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         metrics: one mapping an epoch with `epoch`, `train_loss` (nats), and `train_accuracy`,
             `validation_accuracy` (spike count) and `validation_accuracy_probability` as shares
-            in [0, 1].
+            in [0, 1], the last None where spikes were measured and probabilities are unknown.
 
     Raises:
         ValueError: if there is no epoch to draw.
@@ -46,7 +46,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     if not metrics:
         raise ValueError("metrics must hold at least one epoch, but is empty")
     columns = {
-        name: np.array([float(epoch[name]) for epoch in metrics])
+        name: np.array([epoch[name] for epoch in metrics], dtype=float)  # NaN for None
         for name in (
             "epoch",
             "train_loss",
@@ -67,7 +67,8 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
         ("validation_accuracy_probability", "validation, by probability", VERMILION, "--"),
         ("validation_accuracy", "validation, by spike count", BLUE, "-"),
     ):
-        accuracy.plot(epochs, 100 * columns[name], line, color=color, label=label, **dots)
+        if np.isfinite(columns[name]).any():
+            accuracy.plot(epochs, 100 * columns[name], line, color=color, label=label, **dots)
     best = int(columns["validation_accuracy"].argmax())
     reached = 100 * columns["validation_accuracy"][best]
     accuracy.plot(epochs[best], reached, "o", markersize=9, markerfacecolor="none", color=BLUE)

@@ -6,6 +6,7 @@ settings mean the same network everywhere.
 
 from enum import IntEnum
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from sqsnn import encoding as encodings
 from sqsnn.checks import check_shape, require_compiler
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import BackpropRule
+from sqsnn.learning.bit_source import BitSource, SimulatedBits
 from sqsnn.learning.estimators import Estimator
 from sqsnn.learning.local import LocalRule
 from sqsnn.learning.online import OnlineLocalRule
@@ -31,6 +33,9 @@ from sqsnn.training.noise import build_noise
 from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
 
+if TYPE_CHECKING:
+    from sqsnn.hardware import DeviceBits
+
 
 class Purpose(IntEnum):
     """What random numbers are for; each purpose has its own stream. Never renumber."""
@@ -42,6 +47,7 @@ class Purpose(IntEnum):
     TEST = 4
     PREDICTION = 5
     INSPECTION = 6
+    DEVICE = 7
 
 
 def seeded(
@@ -148,8 +154,34 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     return network.to(training.device)
 
 
-def build_rule(recipe: Recipe) -> Rule:
-    """Build the learning rule that settings name."""
+def build_source(recipe: Recipe) -> "DeviceBits | None":
+    """Build what measures the network's spikes, or None where they are simulated.
+
+    Args:
+        recipe: the settings.
+
+    Raises:
+        HardwareError: if there is no such backend, or it cannot run the neurons.
+    """
+    rule = recipe.rule
+    if rule.backend is None:
+        return None
+    # Here and not above: the extra `hardware` may not be installed.
+    from sqsnn import hardware
+
+    device = hardware.find(rule.backend)
+    executor = hardware.Executor(device, pack=rule.pack, threads=recipe.training.threads)
+    executor.compiled(build_circuit(recipe.model), recipe.encoding.steps)  # refuses what cannot run
+    return hardware.DeviceBits(executor)
+
+
+def build_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
+    """Build the learning rule that settings name.
+
+    Args:
+        recipe: the settings.
+        source: what measures the spikes of a backend; see `build_source`.
+    """
     rule, report_steps = recipe.rule, recipe.readout.report_steps
     if rule.rule == "backprop":
         return BackpropRule(
@@ -168,16 +200,18 @@ def build_rule(recipe: Recipe) -> Rule:
     )
     if rule.score == "online":
         return OnlineLocalRule(signal, report_steps=report_steps)
-    return LocalRule(signal, score=_build_score(rule), report_steps=report_steps)
+    return LocalRule(
+        signal, score=_build_score(rule, source), report_steps=report_steps, source=source
+    )
 
 
-def _build_score(rule: RuleConfig) -> Score:
+def _build_score(rule: RuleConfig, source: BitSource | None) -> Score:
     if rule.score not in ("shift", "spsa"):
         return ExactScore()
     estimator = Estimator(
         rule.score, rule.estimator, rule.repeats, shots=rule.shots, max_trials=rule.max_trials
     )
-    return MeasuredScore(rule.window, estimator)
+    return MeasuredScore(rule.window, estimator, source or SimulatedBits())
 
 
 def encode(

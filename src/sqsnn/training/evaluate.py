@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
+from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import Run, SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.training.build import encode
@@ -23,16 +24,17 @@ class Scores(NamedTuple):
     """
 
     counts: Float[Tensor, "n classes"]
-    probabilities: Float[Tensor, "n classes"]
-    predicted: Int64[Tensor, " n"]  # by count, ties broken by probability
+    probabilities: Float[Tensor, "n classes"]  # where spikes were measured, the counts
+    predicted: Int64[Tensor, " n"]  # by count, ties broken by probability, or at random
     spikes: tuple[float, ...]  # spikes per sample, shot and layer, over all steps
+    measured: bool = False  # spikes are all that is known
 
 
 class Accuracy(NamedTuple):
     """Shares of samples named rightly, by the two readouts."""
 
     by_count: float
-    by_probability: float
+    by_probability: float | None  # of measured spikes none is known
 
 
 def score(
@@ -45,6 +47,7 @@ def score(
     report_steps: int | None = None,
     shots: int = 1,
     shared: bool = False,
+    source: BitSource | None = None,
 ) -> Scores:
     """Run a network over samples without gradients.
 
@@ -61,6 +64,7 @@ def score(
         shots: independent runs a sample, each with an encoding of its own.
         shared: give every sample the same random numbers, so that what is said about one does not
             depend on the others; the generator then moves on by one sample.
+        source: what measures the spikes; None: they are simulated.
 
     Raises:
         ValueError: if `shots` or `batch_size` is below 1, or `report_steps` not in 1..T.
@@ -75,7 +79,9 @@ def score(
             generator.set_state(start)
         outputs = []
         for _ in range(shots):
-            _, run = draw(network, encoding, batch, generator=generator, shared=shared)
+            _, run = draw(
+                network, encoding, batch, generator=generator, shared=shared, source=source
+            )
             outputs.append(readout.last(run.layers[-1], report_steps))
             spikes += [
                 float(record.spikes[:, :kept].sum(dtype=torch.float64)) for record in run.layers
@@ -83,12 +89,14 @@ def score(
         output = _one_after_another(outputs)
         counts.append(readout.count(output)[:kept])
         probabilities.append(readout.probability(output)[:kept])
-        predictions.append(readout.predict(output)[:kept])
+        ties = None if source is None else generator
+        predictions.append(readout.predict(output, generator=ties)[:kept])
     return Scores(
         counts=torch.cat(counts),
         probabilities=torch.cat(probabilities),
         predicted=torch.cat(predictions),
         spikes=tuple((spikes / (len(values) * shots)).tolist()),
+        measured=source is not None,
     )
 
 
@@ -99,6 +107,7 @@ def draw(
     *,
     generator: torch.Generator,
     shared: bool = False,
+    source: BitSource | None = None,
 ) -> tuple[Float[Tensor, "T B P 1"], Run]:
     """Encode samples and run the network once, without gradients.
 
@@ -108,12 +117,17 @@ def draw(
         values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P).
         generator: where encoding and neurons draw from.
         shared: give every sample the same random numbers.
+        source: what measures the spikes; None: they are simulated.
 
     Returns:
         the encoded samples, shape (T, B, P, 1), and what the network did.
     """
     with torch.no_grad():
         spikes = encode(encoding, values, generator=generator, shared=shared)
+        if source is not None:
+            from sqsnn import hardware
+
+            return spikes, hardware.run_network(network, spikes, source, generator)
         if not shared:
             return spikes, network(spikes, generator=generator)
         one = network.draw_uniforms(encoding.steps, 1, generator)
@@ -129,15 +143,18 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
         labels: the true classes, shape (n,).
     """
     labels = labels.to(scores.predicted.device)
-    by_probability = scores.probabilities.argmax(dim=1)
+    by_probability = None
+    if not scores.measured:
+        named = scores.probabilities.argmax(dim=1)
+        by_probability = float((named == labels).double().mean())
     return Accuracy(
-        by_count=float((scores.predicted == labels).double().mean()),
-        by_probability=float((by_probability == labels).double().mean()),
+        by_count=float((scores.predicted == labels).double().mean()), by_probability=by_probability
     )
 
 
 def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
-    """The cross-entropy of one shot's summed probabilities as logits, as in training, in nats.
+    """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training; of
+    its counts where spikes were measured.
 
     Args:
         scores: what the network said about the samples, in one shot.

@@ -68,6 +68,11 @@ class RuleConfig(Section):
     window: PositiveInt = 1
     """[local: shift] Steps replayed for a spike; as many as there are leaves no bias but that of
     events given up after max_trials."""
+    backend: str | None = None
+    """[local: shift, spsa] Device that measures all spikes, those of validation and test too: aer,
+    a snapshot such as fake_brisbane, or ibm:NAME [default: the simulator]."""
+    pack: PositiveInt = 1
+    """[backend] Neurons side by side on the chip."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RuleConfig":
@@ -101,7 +106,9 @@ class RuleConfig(Section):
         yield "discount", discounted, "rule local, signal reinforce or both and horizon discounted"
         online = local and self.score == "online"
         yield "update_every_step", online, "rule local and score online"
-        yield "estimator", measured, "rule local and score shift or spsa"
+        for name in ("estimator", "backend"):
+            yield name, measured, "rule local and score shift or spsa"
+        yield "pack", self.backend is not None, "a backend"
         for name in ("repeats", "max_trials"):
             geometric = measured and self.estimator == "geometric"
             yield name, geometric, "score shift or spsa and estimator geometric"

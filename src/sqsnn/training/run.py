@@ -11,10 +11,18 @@ from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.catalog import Dataset, Samples
 from sqsnn.errors import ConfigError
+from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
 from sqsnn.storage import write_json
 from sqsnn.training import checkpoint, evaluate, run_folder, trainer
-from sqsnn.training.build import Purpose, build_circuit, build_network, choose_device, seeded
+from sqsnn.training.build import (
+    Purpose,
+    build_circuit,
+    build_network,
+    build_source,
+    choose_device,
+    seeded,
+)
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.noise import settle_noise
@@ -48,6 +56,7 @@ class Loaded(NamedTuple):
     dataset: Dataset
     network: SpikingNetwork
     epoch: int  # that the weights are from
+    source: BitSource | None = None  # what measures the spikes of a backend
 
 
 def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> RunFolder:
@@ -72,6 +81,7 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
     settled = _settle(settings, dataset)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     folder = run_folder.create(out, settled)
+    _keep_jobs(progress, folder)
     _run(folder, settled, dataset, progress, watcher)
     return folder
 
@@ -91,6 +101,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
     _prepare_machine(settled)
     dataset = _load_data(settled)
     progress = _start(settled, dataset)
+    _keep_jobs(progress, folder)
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
     if folder.checkpoint.is_file():
         checkpoint.load(folder.checkpoint, progress, settled)
@@ -141,6 +152,7 @@ def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
         batch_size=training.batch_size,
         report_steps=loaded.config.readout.report_steps,
         shots=shots,
+        source=loaded.source,
     )
     return scores, samples
 
@@ -193,7 +205,7 @@ def _run(
         watcher.epoch(epoch)
     best = _load_best(folder, progress.network)
     watcher.finish(best)
-    _finish(folder, Loaded(settled, dataset, progress.network, best))
+    _finish(folder, Loaded(settled, dataset, progress.network, best, progress.source))
 
 
 def _finish(folder: RunFolder, loaded: Loaded) -> None:
@@ -238,8 +250,20 @@ def _settle(settings: RunConfig, dataset: Dataset) -> RunConfig:
 
 def _start(settled: RunConfig, dataset: Dataset) -> Progress:
     return trainer.start(
-        settled, dataset.features, len(dataset.class_names), len(dataset.train.labels)
+        settled,
+        dataset.features,
+        len(dataset.class_names),
+        len(dataset.train.labels),
+        build_source(settled),
     )
+
+
+def _keep_jobs(progress: Progress, folder: RunFolder) -> None:
+    """Keep the jobs on a real device, so that a training that died half-way pays for none twice."""
+    if progress.source is not None and progress.source.executor.device.kind == "ibm":
+        from sqsnn import hardware
+
+        progress.source.executor.journal = hardware.Journal(folder.jobs)
 
 
 def _load_best(folder: RunFolder, network: SpikingNetwork) -> int:

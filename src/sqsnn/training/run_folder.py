@@ -7,7 +7,9 @@ best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine
 metrics.json            the result; written last, so that its presence means "finished"
 evaluation*.json        the test repeated by `sqsnn evaluate`
+jobs/                   jobs on a real device, and their bits
 gradients.json          what `sqsnn inspect gradients` found
+noise.json              what `sqsnn inspect noise` found
 *.png                   pictures
 """
 
@@ -63,6 +65,11 @@ class RunFolder:
     def result(self) -> Path:
         """The result of a finished run."""
         return self.path / "metrics.json"
+
+    @property
+    def jobs(self) -> Path:
+        """The jobs of a training on a real device, and their bits."""
+        return self.path / "jobs"
 
     @property
     def resume_command(self) -> str:

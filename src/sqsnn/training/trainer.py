@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, build_rule, encode, seeded
 from sqsnn.training.config import Recipe, TrainingConfig
+
+if TYPE_CHECKING:
+    from sqsnn.hardware import DeviceBits
 
 LARGEST_GRADIENT_NORM = 5.0
 
@@ -50,6 +53,7 @@ class Progress:
     rule: Rule
     optimizer: Adam
     schedule: OneCycleLR
+    source: "DeviceBits | None" = None  # what measures the spikes of a backend
     epoch: int = 0  # whole epochs done
     best: Best | None = None
 
@@ -80,7 +84,9 @@ class Epoch(NamedTuple):
     timing: Timing
 
 
-def start(recipe: Recipe, features: int, classes: int, samples: int) -> Progress:
+def start(
+    recipe: Recipe, features: int, classes: int, samples: int, source: "DeviceBits | None" = None
+) -> Progress:
     """Make a fresh network with the optimiser and the schedule of a whole training.
 
     Args:
@@ -88,6 +94,7 @@ def start(recipe: Recipe, features: int, classes: int, samples: int) -> Progress
         features: values of a sample.
         classes: number of classes.
         samples: number of training samples; the schedule spans all steps of all epochs.
+        source: what measures the spikes of a backend.
 
     Raises:
         ConfigError: if `compile` would drop all samples as one ragged batch.
@@ -102,7 +109,7 @@ def start(recipe: Recipe, features: int, classes: int, samples: int) -> Progress
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
-    return Progress(network, build_rule(recipe), optimizer, schedule)
+    return Progress(network, build_rule(recipe, source), optimizer, schedule, source)
 
 
 def is_done(progress: Progress, training: TrainingConfig) -> bool:
@@ -248,11 +255,12 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         ),
         batch_size=training.batch_size,
         report_steps=recipe.readout.report_steps,
+        source=progress.source,
     )
     reached = evaluate.accuracy(scores, samples.labels)
     loss = evaluate.loss(scores, samples.labels)
     best = progress.best
-    if best is None or (*reached, -loss) > (*best.accuracy, -best.loss):
+    if best is None or _rank(reached, loss) > _rank(best.accuracy, best.loss):
         weights = {name: value.clone() for name, value in network.state_dict().items()}
         progress.best = Best(epoch, reached, loss, weights)
     return {
@@ -261,6 +269,10 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         "validation_accuracy_probability": reached.by_probability,
         "spikes_per_sample": list(scores.spikes),
     }
+
+
+def _rank(reached: evaluate.Accuracy, loss: float) -> tuple[float, float, float]:
+    return reached.by_count, reached.by_probability or 0.0, -loss
 
 
 def _batches(training: TrainingConfig, samples: int) -> int:

@@ -1,0 +1,213 @@
+"""From a neuron to what a device takes: placed on qubits, in native gates, with timing.
+
+Every neuron is transpiled for its own group of qubits alone (`devices.restrict`), so that routing
+never leaves the group; the groups then stand side by side in one circuit, which is scheduled as
+late as possible (ALAP): the noise of a device, and Aer's model of it, needs the idle times.
+"""
+
+# Qiskit's classes that are written in Rust look like variables to a type checker.
+# pyright: reportInvalidTypeForm=false
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit.circuit import CircuitInstruction, Measure, Parameter, Qubit, Reset
+from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit_ibm_runtime.circuit import MeasureReset
+
+from sqsnn.errors import HardwareError
+from sqsnn.hardware.circuits import (
+    REGISTER,
+    count_gates,
+    neuron_circuit,
+    parameter_names,
+    parameters_by_name,
+)
+from sqsnn.hardware.devices import Backend, Device, restrict
+from sqsnn.quantum.circuit import Circuit
+
+Groups = tuple[tuple[int, ...], ...]
+
+_OPTIMISATION = 1
+# Aer 0.18 takes a controlled rotation with a free angle and leaves it out without a word when the
+# angle is bound; rotations of one qubit and fixed gates are bound rightly.
+_AER_BINDS = ["rx", "ry", "rz", "h", "x", "sx", "cx", "cz"]
+_COMBINED = "measure_reset"
+
+
+class Compiled(NamedTuple):
+    """A circuit of some neurons side by side, ready to be bound to angles and run.
+
+    circuit: What the sampler takes; one register of bits a neuron, `registers`.
+    backend: The device, or the part of a snapshot that the circuit was made for.
+    parameters: Its free angles: those of the first neuron in the order of
+        `parameter_names(per_occurrence=True)`, then those of the next.
+    registers: Names of the registers of bits, a neuron each.
+    groups: The physical qubits of each neuron, channels then memory; () without a chip.
+    gate_counts: Native instructions of one neuron (the first), delays left out.
+    depth: Of one neuron, delays left out.
+    duration: Seconds of one shot, without the delay between shots; None without a chip.
+    """
+
+    circuit: QuantumCircuit
+    backend: Backend
+    parameters: tuple[Parameter, ...]
+    registers: tuple[str, ...]
+    groups: Groups
+    gate_counts: Mapping[str, int]
+    depth: int
+    duration: float | None
+
+    @property
+    def slots(self) -> int:
+        """How many neurons it holds."""
+        return len(self.registers)
+
+    @property
+    def busiest_qubit(self) -> int:
+        """Instructions on the qubit that has most of them."""
+        on = Counter(qubit for instruction in self.circuit.data for qubit in instruction.qubits)
+        return max(on.values())
+
+
+def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups) -> Compiled:
+    """Transpile T steps of a neuron for a device, with an angle for every placed gate.
+
+    Args:
+        circuit: The neuron's circuit of one step.
+        steps: T.
+        device: Where it will run.
+        groups: Disjoint groups of physical qubits, one a neuron, channels then memory; () for a
+            device without a chip, which holds one neuron.
+
+    Raises:
+        HardwareError: No groups for a device with a chip, or the other way round.
+    """
+    if device.has_chip != bool(groups):
+        raise HardwareError(
+            f"groups is {groups}, but {device.name} "
+            + ("needs at least one group of qubits" if device.has_chip else "has no chip")
+        )
+    neuron = neuron_circuit(
+        circuit, circuit.channels, circuit.memory_qubits, steps, per_occurrence=True
+    )
+    names = parameter_names(circuit, steps, per_occurrence=True)
+    if not groups:
+        native = transpile(
+            neuron, basis_gates=_AER_BINDS, optimization_level=_OPTIMISATION, seed_transpiler=0
+        )
+        known = parameters_by_name(native)
+        parameters = tuple(known[name] for name in names)
+        counts, depth = count_gates(native), _depth(native)
+        return Compiled(native, device.backend, parameters, (REGISTER,), (), counts, depth, None)
+    natives = _transpiled(neuron, device.backend, groups)
+    qubits = [qubit for group in groups for qubit in group]
+    part = restrict(device.backend, qubits)
+    together, registers, parameters = _side_by_side(natives, names)
+    scheduled = _scheduled(_combine_reset(together, part.target), part.target)
+    duration = scheduled.estimate_duration(part.target, unit="s")
+    runs_whole = device.kind == "ibm"
+    return Compiled(
+        _on_the_chip(scheduled, device.backend, qubits) if runs_whole else scheduled,
+        device.backend if runs_whole else part,
+        parameters,
+        registers,
+        groups,
+        count_gates(natives[0]),
+        _depth(natives[0]),
+        duration,
+    )
+
+
+def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> list[QuantumCircuit]:
+    """The neuron in the native gates of each group; groups of one pattern share one circuit."""
+    done: dict[object, QuantumCircuit] = {}
+    natives = []
+    for group in groups:
+        part = restrict(backend, group)
+        pattern = _pattern(part.target)
+        if pattern not in done:
+            done[pattern] = transpile(
+                neuron,
+                target=part.target,
+                initial_layout=list(range(len(group))),
+                optimization_level=_OPTIMISATION,
+                seed_transpiler=0,
+            )
+        natives.append(done[pattern])
+    return natives
+
+
+def _pattern(target: Target) -> object:
+    """All that transpiling to a given layout looks at: which gates there are on which qubits."""
+    return frozenset(
+        (name, pair)
+        for name in target.operation_names
+        for pair in target.qargs_for_operation_name(name) or ()
+    )
+
+
+def _side_by_side(
+    natives: Sequence[QuantumCircuit], names: Sequence[str]
+) -> tuple[QuantumCircuit, tuple[str, ...], tuple[Parameter, ...]]:
+    """One circuit of all neurons, its registers, and its parameters neuron by neuron."""
+    width = natives[0].num_qubits
+    registers = tuple(f"{REGISTER}_{slot}" for slot in range(len(natives)))
+    bits = [
+        ClassicalRegister(native.num_clbits, name)
+        for native, name in zip(natives, registers, strict=True)
+    ]
+    together = QuantumCircuit(QuantumRegister(width * len(natives), "q"), *bits)
+    parameters: list[Parameter] = []
+    for slot, (native, register) in enumerate(zip(natives, bits, strict=True)):
+        own = {name: Parameter(f"neuron_{slot}_{name}") for name in names}
+        renamed = native.assign_parameters(
+            {parameter: own[name] for name, parameter in parameters_by_name(native).items()}
+        )
+        first = slot * width
+        together.compose(renamed, range(first, first + width), register, inplace=True)
+        parameters += own.values()
+    return together, registers, tuple(parameters)
+
+
+def _combine_reset(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Each measurement and the reset after it as one instruction, where the device has one."""
+    name = next((n for n in target.operation_names if n.startswith(_COMBINED)), None)
+    if name is None:
+        return circuit
+    data: list[CircuitInstruction] = []
+    last: dict[Qubit, int] = {}  # where the latest instruction on a qubit stands
+    for instruction in circuit.data:
+        first = instruction.qubits[0]
+        before = data[last[first]] if first in last else None
+        resets = isinstance(instruction.operation, Reset)
+        if resets and before is not None and isinstance(before.operation, Measure):
+            data[last[first]] = before.replace(operation=MeasureReset(name))
+            continue
+        last.update(dict.fromkeys(instruction.qubits, len(data)))
+        data.append(instruction)
+    combined = circuit.copy_empty_like()
+    combined.data = data
+    return combined
+
+
+def _scheduled(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Every idle time made an explicit delay, gates as late as possible."""
+    stages: Any = generate_preset_pass_manager(
+        optimization_level=0, target=target, scheduling_method="alap"
+    )
+    return stages.scheduling.run(circuit)
+
+
+def _on_the_chip(
+    circuit: QuantumCircuit, backend: Backend, qubits: Sequence[int]
+) -> QuantumCircuit:
+    whole = QuantumCircuit(QuantumRegister(backend.num_qubits, "q"), *circuit.cregs)
+    whole.compose(circuit, qubits, circuit.clbits, inplace=True)
+    return whole
+
+
+def _depth(circuit: QuantumCircuit) -> int:
+    return circuit.depth(lambda instruction: instruction.operation.name != "delay")

@@ -1,0 +1,324 @@
+"""Runs neurons on a device: rows of angles in, spikes out, in as few jobs as its limits allow.
+
+A circuit is transpiled once for (circuit, steps) and bound to many rows of angles: a layer of a
+network over a batch is one job. What comes back is checked before it is believed; a job that fails
+or brings less than was asked for is an error, and nothing is ever filled in.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from sqsnn.checks import check_positive_int
+from sqsnn.errors import HardwareError
+from sqsnn.hardware import ibm
+from sqsnn.hardware.circuits import parameter_names, spikes_of
+from sqsnn.hardware.compile import Compiled, Groups, compile_neuron
+from sqsnn.hardware.cost import Estimate, estimate
+from sqsnn.hardware.devices import Device
+from sqsnn.hardware.jobs import Journal, job_key
+from sqsnn.hardware.packing import choose_groups
+from sqsnn.hardware.samplers import SamplerFactory, sampler_for
+from sqsnn.quantum.circuit import Circuit
+
+# IBM's limits of a job: shots over all rows, and instructions on any one qubit over all rows
+# (https://quantum.cloud.ibm.com/docs/guides/job-limits). Locally memory is the limit.
+MAX_EXECUTIONS = 10_000_000
+MAX_INSTRUCTIONS = 26_800_000
+MAX_ROWS_LOCALLY = 100_000
+
+
+class Counts(NamedTuple):
+    """What was run.
+
+    jobs: Sent to the device, those of an earlier sitting not counted.
+    circuits: Rows of angles bound, neurons side by side counted once.
+    shots: Over all circuits.
+    transpilations: Circuits transpiled.
+    resumed: Jobs whose bits were there already, or were fetched.
+    device_seconds: As the service bills them; 0 where it is a simulation.
+    """
+
+    jobs: int = 0
+    circuits: int = 0
+    shots: int = 0
+    transpilations: int = 0
+    resumed: int = 0
+    device_seconds: float = 0.0
+
+
+class _Program(NamedTuple):
+    """What all jobs of a call have in common."""
+
+    circuit: Circuit
+    steps: int
+    shots: int
+    compiled: Compiled
+    sampler: SamplerFactory
+
+
+class _Job(NamedTuple):
+    """Some rows of angles, sent together."""
+
+    values: np.ndarray
+    seed: int
+    key: str
+    about: dict[str, Any]
+
+
+class Executor:
+    """A device with its transpiled circuits, its jobs and their number.
+
+    Args:
+        device: Where to run.
+        pack: Neurons side by side on the chip; None for as many as fit.
+        noisy: Whether a snapshot is imitated with its noise.
+        threads: Of a simulator.
+        journal: Keeps the jobs; None keeps nothing.
+        sampler: Makes the sampler from a seed, in place of the device's own.
+        mode: The session or batch of an IBM device; None for single jobs.
+        max_rows: Rows of angles in a job, in place of the device's own limit.
+
+    Raises:
+        HardwareError: Neurons side by side on a device without a chip.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        pack: int | None = 1,
+        noisy: bool = True,
+        threads: int = 1,
+        journal: Journal | None = None,
+        sampler: SamplerFactory | None = None,
+        mode: Any = None,
+        max_rows: int | None = None,
+    ) -> None:
+        if pack != 1 and not device.has_chip:
+            raise HardwareError(
+                f"pack is {pack}, but {device.name} has no chip on which neurons could stand side "
+                "by side; choose a snapshot such as fake_brisbane, or a device"
+            )
+        self.device = device
+        self.counts = Counts()
+        self.journal = journal
+        self._pack, self._noisy, self._threads = pack, noisy, threads
+        self._sampler, self._mode = sampler, mode
+        self._max_rows = max_rows
+        self._groups: dict[Circuit, Groups] = {}
+        self._compiled: dict[tuple[Circuit, int, Circuit], tuple[Compiled, SamplerFactory]] = {}
+
+    def compiled(self, circuit: Circuit, steps: int) -> Compiled:
+        """The circuit as the device runs it, transpiled at the first call.
+
+        Args:
+            circuit: A neuron's circuit of one step.
+            steps: T.
+        """
+        return self._prepared(circuit, steps, circuit)[0]
+
+    def estimate(self, circuit: Circuit, steps: int, rows: int, shots: int) -> Estimate:
+        """What `run` would take, before it runs.
+
+        Args:
+            circuit: A neuron's circuit of one step.
+            steps: T.
+            rows: How many rows of angles.
+            shots: Of every row.
+        """
+        program = _Program(circuit, steps, shots, *self._prepared(circuit, steps, circuit))
+        compiled = program.compiled
+        bound = math.ceil(rows / compiled.slots)
+        return estimate(
+            rows=rows,
+            shots=shots,
+            jobs=math.ceil(bound / self._rows_per_job(program)),
+            shot_duration=compiled.duration,
+            rep_delay=self.device.rep_delay,
+            slots=compiled.slots,
+        )
+
+    def run(
+        self,
+        circuit: Circuit,
+        steps: int,
+        values: Float[np.ndarray, "rows parameters"],
+        shots: int,
+        generator: torch.Generator,
+        *,
+        placed_like: Circuit | None = None,
+    ) -> Bool[np.ndarray, "rows shots T N"]:
+        """Run a neuron's circuit for every row of angles.
+
+        Args:
+            circuit: The neuron's circuit of one step.
+            steps: T.
+            values: Angles in radians, in the order of `parameter_names(per_occurrence=True)`.
+            shots: Of every row.
+            generator: Seeds the outcomes where they are simulated.
+            placed_like: Stand on the qubits that the chip's best places for this circuit are; None
+                for those of `circuit` itself. Row r stands in place r modulo `slots`.
+
+        Raises:
+            HardwareError: A job failed, or brought less than was asked for.
+            ValueError: The table has another number of columns, no rows, or angles that are not
+                finite.
+        """
+        check_positive_int("shots", shots)
+        wanted = len(parameter_names(circuit, steps, per_occurrence=True))
+        if values.ndim != 2 or values.shape[1] != wanted or not len(values):
+            raise ValueError(
+                f"values has shape {values.shape}; {steps} steps of circuit {circuit.name!r} take "
+                f"at least one row of {wanted} angles"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("values must be finite, but hold NaN or an infinity")
+        prepared = self._prepared(circuit, steps, placed_like or circuit)
+        program = _Program(circuit, steps, shots, *prepared)
+        bound = _side_by_side(values, program.compiled.slots)
+        jobs = list(self._jobs(program, bound, generator))
+        # All are sent before the first is waited for: a service works on them meanwhile.
+        sent = [self._send(program, job) for job in jobs]
+        parts = [
+            answer if isinstance(answer, np.ndarray) else self._receive(program, job, answer)
+            for job, answer in zip(jobs, sent, strict=True)
+        ]
+        return np.concatenate(parts)[: len(values)]
+
+    def _prepared(
+        self, circuit: Circuit, steps: int, placed_like: Circuit
+    ) -> tuple[Compiled, SamplerFactory]:
+        key = (circuit, steps, placed_like)
+        if key not in self._compiled:
+            device = self.device
+            groups = self._places(placed_like) if device.has_chip else ()
+            compiled = compile_neuron(circuit, steps, device, groups)
+            self._count(transpilations=1)
+            sampler = self._sampler or sampler_for(
+                device, compiled, noisy=self._noisy, threads=self._threads, mode=self._mode
+            )
+            self._compiled[key] = compiled, sampler
+        return self._compiled[key]
+
+    def _places(self, circuit: Circuit) -> Groups:
+        if circuit not in self._groups:
+            self._groups[circuit] = choose_groups(self.device.target, circuit, self._pack)
+        return self._groups[circuit]
+
+    def _jobs(
+        self, program: _Program, values: np.ndarray, generator: torch.Generator
+    ) -> Iterator[_Job]:
+        rows = self._rows_per_job(program)
+        for first in range(0, len(values), rows):
+            some = values[first : first + rows]
+            # Below 2**31, which all samplers take.
+            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+            about = {
+                "device": self.device.name,
+                "calibrated": self.device.calibrated,
+                "noisy": self._noisy,
+                "circuit": repr(program.circuit),
+                "groups": program.compiled.groups,
+                "steps": program.steps,
+                "shots": program.shots,
+                "seed": seed,
+            }
+            yield _Job(some, seed, job_key(about, some), about)
+
+    def _rows_per_job(self, program: _Program) -> int:
+        if self._max_rows is not None:
+            return self._max_rows
+        if self.device.kind != "ibm":
+            return MAX_ROWS_LOCALLY
+        rows = min(
+            MAX_EXECUTIONS // program.shots, MAX_INSTRUCTIONS // program.compiled.busiest_qubit
+        )
+        if rows < 1:
+            raise HardwareError(
+                f"{program.shots} shots of {program.steps} steps are more than a job on "
+                f"{self.device.name} takes: {MAX_EXECUTIONS} shots, and {MAX_INSTRUCTIONS} "
+                "instructions on a qubit"
+            )
+        return rows
+
+    def _send(self, program: _Program, job: _Job) -> Any:
+        """The service's job, or the spikes where they are there already."""
+        journal, compiled = self.journal, program.compiled
+        rows = len(job.values)
+        if journal is not None:
+            shape = (rows * compiled.slots, program.shots, program.steps, program.circuit.channels)
+            kept = journal.kept(job.key, shape)
+            number = journal.number(job.key)
+            if kept is not None or number is not None:
+                self._count(resumed=1)
+                return kept if kept is not None else ibm.job(cast(str, number))
+        block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
+        try:
+            sent = program.sampler(job.seed).run([block])
+        except Exception as error:
+            raise HardwareError(
+                f"{self.device.name} did not take a job ({ibm.told(error)})"
+            ) from error
+        self._count(jobs=1, circuits=rows, shots=rows * program.shots)
+        if journal is not None and self.device.kind == "ibm":
+            journal.submitted(job.key, sent.job_id(), job.about)
+        return sent
+
+    def _receive(
+        self, program: _Program, job: _Job, sent: Any
+    ) -> Bool[np.ndarray, "rows shots T N"]:
+        """Wait for a job; its spikes, row by row, neurons side by side one after another."""
+        try:
+            result = sent.result()
+        except Exception as error:
+            if self.journal is not None:
+                self.journal.forget(job.key)
+            raise HardwareError(
+                f"a job on {self.device.name} failed ({ibm.told(error)})"
+            ) from error
+        spikes = _spikes(result, program, len(job.values))
+        if self.journal is not None:
+            self.journal.keep(job.key, spikes)
+        if self.device.kind == "ibm":
+            self._count(device_seconds=sent.usage())
+        return spikes
+
+    def _count(self, **more: float) -> None:
+        self.counts = self.counts._replace(
+            **{name: getattr(self.counts, name) + number for name, number in more.items()}
+        )
+
+
+def _side_by_side(values: np.ndarray, slots: int) -> np.ndarray:
+    """Rows of `slots` neurons each; the last row is filled up with neurons at angle 0, whose spikes
+    are dropped again."""
+    missing = -len(values) % slots
+    filled = np.concatenate([values, np.zeros((missing, values.shape[1]))])
+    return filled.reshape(-1, slots * values.shape[1])
+
+
+def _spikes(result: Any, program: _Program, rows: int) -> Bool[np.ndarray, "rows shots T N"]:
+    """The spikes of a result that is whole.
+
+    Raises:
+        HardwareError: Saying what is missing.
+    """
+    if len(result) != 1:
+        raise HardwareError(f"a job of 1 circuit brought {len(result)} results")
+    neurons = []
+    for name in program.compiled.registers:
+        bits = getattr(result[0].data, name, None)
+        if bits is None:
+            raise HardwareError(f"the result has no register {name!r} of measured bits")
+        if bits.shape != (rows,) or bits.num_shots != program.shots:
+            raise HardwareError(
+                f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}; "
+                f"asked for were {program.shots} shots of ({rows},)"
+            )
+        neurons.append(spikes_of(bits, program.steps, program.circuit.channels))
+    return np.stack(neurons, axis=1).reshape(-1, *neurons[0].shape[1:])

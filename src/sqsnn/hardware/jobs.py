@@ -1,0 +1,100 @@
+"""The jobs of a run on the disk, so that a run that dies half-way never pays twice.
+
+A job is known by what it runs: device, circuit, angles, shots and seed. Its bits are kept when they
+have come, and the number that a service gave it as soon as it is submitted, so that a job that is
+still queued, or has finished meanwhile, is fetched and not sent again.
+
+KEY.npy    the bits, `(rows, shots, T, N)`, packed
+KEY.json   the service's number of the job, and what it runs
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from sqsnn.errors import HardwareError
+from sqsnn.storage import write_atomically, write_json
+
+
+def job_key(about: Mapping[str, Any], values: Float[np.ndarray, "rows parameters"]) -> str:
+    """The name of a job: a digest of all that decides what it measures.
+
+    Args:
+        about: Device, circuit, steps, shots and seed, as JSON.
+        values: The angles of every row.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()[:32]
+
+
+class Journal:
+    """Keeps the jobs of a run in a folder.
+
+    Args:
+        folder: Where; made when the first job comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def submitted(self, key: str, number: str, about: Mapping[str, Any]) -> None:
+        """Note the number that a service has given a job."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._number(key), {"job": number, **about})
+
+    def number(self, key: str) -> str | None:
+        """The number of a job that was submitted; None of one that was not.
+
+        Raises:
+            HardwareError: The note is damaged.
+        """
+        if not self._number(key).is_file():
+            return None
+        try:
+            return json.loads(self._number(key).read_text("utf-8"))["job"]
+        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            raise HardwareError(f"{self._number(key)} is damaged: remove it") from error
+
+    def forget(self, key: str) -> None:
+        """Drop the number of a job that has failed, so that it will be sent again."""
+        self._number(key).unlink(missing_ok=True)
+
+    def keep(self, key: str, spikes: Bool[np.ndarray, "rows shots T N"]) -> None:
+        """Keep the spikes of a finished job."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.save(file, np.packbits(spikes), allow_pickle=False)
+
+        write_atomically(self._bits(key), write)
+
+    def kept(self, key: str, shape: tuple[int, ...]) -> Bool[np.ndarray, "rows shots T N"] | None:
+        """The spikes of a job that has finished; None of one that has not.
+
+        Raises:
+            HardwareError: The file is damaged or holds another number of spikes.
+        """
+        path = self._bits(key)
+        if not path.is_file():
+            return None
+        try:
+            packed = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise HardwareError(f"{path} is damaged: remove it") from error
+        count = int(np.prod(shape))
+        if packed.dtype != np.uint8 or packed.shape != (-(-count // 8),):
+            raise HardwareError(f"{path} does not hold the {count} spikes of its job: remove it")
+        return np.unpackbits(packed, count=count).astype(bool).reshape(shape)
+
+    def _number(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _bits(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"

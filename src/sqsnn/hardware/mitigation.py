@@ -1,0 +1,87 @@
+"""Readout errors, measured on the device itself and taken out of what spikes are used for.
+
+A true outcome s is recorded as r with q(r|s). A single spike cannot be mended, but
+
+    (r - q(1|0)) / (1 - q(1|0) - q(0|1))        has the expectation s,
+
+so that what is linear in spikes, the currents of the next layer and the counts of the readout, can
+be made right on average, at the price of more variance. The errors are those of preparing and
+measuring |0> and |1>: a faulty RX(pi) counts as a missed spike.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sqsnn.errors import HardwareError
+from sqsnn.hardware.executor import Executor
+from sqsnn.quantum.circuit import Circuit
+
+CALIBRATION_SHOTS = 4000
+
+
+class ReadoutErrors(NamedTuple):
+    """The readout errors in every place of the chip on which a neuron stands, `(places, N)`.
+
+    false_spike: q(1|0).
+    missed_spike: q(0|1).
+    """
+
+    false_spike: Float[np.ndarray, "places N"]
+    missed_spike: Float[np.ndarray, "places N"]
+
+
+def calibrate(
+    executor: Executor,
+    circuit: Circuit,
+    steps: int,
+    generator: torch.Generator,
+    shots: int = CALIBRATION_SHOTS,
+) -> ReadoutErrors:
+    """Measure the readout errors of the channels on which a neuron runs.
+
+    Args:
+        executor: Runs it, in one job of two circuits, all channels in |0> and in |1>.
+        circuit: The neuron's circuit.
+        steps: The neuron's steps.
+        generator: Seeds the outcomes where they are simulated.
+        shots: Of each.
+
+    Raises:
+        HardwareError: The job failed, or errors are so frequent that spikes say nothing.
+    """
+    places = executor.compiled(circuit, steps).slots
+    bare = Circuit.build(circuit.channels, circuit.memory_qubits, [])
+    angles = np.zeros((2 * places, circuit.channels))
+    angles[places:] = math.pi
+    spikes = executor.run(bare, 1, angles, shots, generator, placed_like=circuit)
+    rates = spikes[:, :, 0].mean(1)  # (2 * places, N)
+    errors = ReadoutErrors(rates[:places], 1 - rates[places:])
+    worst = (errors.false_spike + errors.missed_spike).max()
+    if worst >= 1:
+        raise HardwareError(
+            f"false and missed spikes of a channel add up to {worst:.2f} on "
+            f"{executor.device.name}; from 1 on spikes say nothing of the true outcome"
+        )
+    return errors
+
+
+def without_errors(
+    spikes: Bool[Tensor, "T B H N"] | Float[Tensor, "T B H N"], errors: ReadoutErrors
+) -> Float[Tensor, "T B H N"]:
+    """Numbers whose expectation is the true outcome: for each spike and no-spike one, below 0 or
+    above 1.
+
+    Args:
+        spikes: Recorded spikes in {0, 1} of a layer that ran as one call of a `DeviceBits`.
+        errors: From `calibrate`.
+    """
+    batch, neurons = spikes.shape[1:3]
+    places = len(errors.false_spike)
+    place = torch.arange(batch * neurons).reshape(batch, neurons) % places
+    false, missed = (torch.as_tensor(rate).to(spikes)[place] for rate in errors)  # (B, H, N)
+    return (spikes - false) / (1 - false - missed)

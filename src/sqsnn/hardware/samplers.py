@@ -1,0 +1,54 @@
+"""What runs a compiled circuit: Aer, Aer with a snapshot's noise, or an IBM device.
+
+All are samplers of Qiskit's SamplerV2 form. Aer simulates the part of a snapshot that the circuit
+stands on and no more, by states of up to a dozen qubits, else by matrix product states, which
+neurons side by side, never entangled with each other, keep small.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from qiskit.primitives import BaseSamplerV2
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+from qiskit_aer.primitives import SamplerV2 as AerSampler
+
+from sqsnn.hardware.compile import Compiled
+from sqsnn.hardware.devices import Device
+
+LARGEST_STATE = 12
+
+# seed -> sampler; a device draws its outcomes itself and has no use for the seed.
+Sampler = BaseSamplerV2
+SamplerFactory = Callable[[int], Sampler]
+
+
+def sampler_for(
+    device: Device, compiled: Compiled, *, noisy: bool = True, threads: int = 1, mode: Any = None
+) -> SamplerFactory:
+    """Make the samplers that run a compiled circuit.
+
+    Args:
+        device: Where to run.
+        compiled: What to run.
+        noisy: Whether Aer imitates the snapshot's noise.
+        threads: Of Aer.
+        mode: The session or batch of an IBM device; None for single jobs.
+    """
+    if device.kind == "ibm":
+        from qiskit_ibm_runtime import SamplerV2
+
+        sampler = SamplerV2(mode=device.backend if mode is None else mode)
+        return lambda seed: sampler
+    width = compiled.circuit.num_qubits
+    # Angles are bound inside Aer, which is several times faster than a circuit for every row.
+    simulator = AerSimulator(
+        method="statevector" if width <= LARGEST_STATE else "matrix_product_state",
+        noise_model=NoiseModel.from_backend(compiled.backend)
+        if noisy and device.has_chip
+        else None,
+        runtime_parameter_bind_enable=True,
+        max_parallel_experiments=threads,
+        max_parallel_threads=threads,
+    )
+    return lambda seed: AerSampler.from_backend(simulator, seed=seed)
