@@ -1,5 +1,6 @@
 """Noise from the command line: as settings of training, and as a picture of a trained run."""
 
+import json
 import re
 
 import pytest
@@ -58,3 +59,39 @@ def test_wrong_noise_is_refused_before_there_is_a_folder(sqsnn, here, flags, sai
     assert done.code == 2
     assert re.search(said, done.err)
     assert not (here / "runs").exists()
+
+
+def test_a_run_is_put_under_noise_from_the_command_line(sqsnn, here):
+    assert sqsnn("train", "digits", *SMALL, "--out", "a").code == 0
+    options = "--backend fake_brisbane --strengths 0,0.5,4 --samples 4 --repeats 2"
+    done = sqsnn("inspect", "noise", "a", *options.split())
+    assert (done.code, done.err) == (0, "")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert lines[0] == "1 of 3: strength 0"
+    content = json.loads((here / "a" / "noise.json").read_text())
+    assert [point["strength"] for point in content["points"]] == [0, 0.5, 4]
+    for point in content["points"]:
+        row = f"{point['strength']:g} {point['mean']:.1%} {point['deviation']:.1%} "
+        assert sum(line.startswith(row) for line in lines) == 1
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert (here / "a" / "noise.png").is_file()
+    listed = sqsnn("train", "--resume", "a").out
+    assert "noise.png" in listed
+    assert "under the noise of a device" in listed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--strengths", "1,-1"], "--strengths.1: .*greater than or equal to 0, but is '-1'"),
+        (["--strengths", ""], "--strengths: .*at least 1"),
+        (["--samples", "0"], "--samples: .* but is '0'"),
+        (["--repeats", "1"], "--repeats: .* but is '1'"),
+        ([], "nowhere holds no run"),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_line(sqsnn, here, options, said):
+    done = sqsnn("inspect", "noise", "nowhere", *options)
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert re.search(said, line)

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sqsnn.training.inspect_config import GradientOptions
+from sqsnn.training.inspect_config import GradientOptions, NoiseOptions
 
 if TYPE_CHECKING:
-    from sqsnn.reports.diagnosis import Diagnosis, Estimate
+    from sqsnn.reports.diagnosis import Diagnosis, Estimate, Watch
+    from sqsnn.reports.noise_plot import NoisePoint
 
 _KEY = ("estimator", "W", "R/K")
 
@@ -51,11 +52,7 @@ def gradients(
     from sqsnn.training import run_folder
     from sqsnn.training.inspect import gradients as measure
 
-    console = Console()
-
-    def watch(setting: str, number: int, of: int) -> None:
-        console.print(Text(f"{number} of {of}: {setting}"), soft_wrap=True)
-
+    console, watch = _watched()
     options = options or GradientOptions()
     folder = run_folder.find(run)
     found = measure(folder, options, data_dir, watch)
@@ -67,6 +64,63 @@ def gradients(
         console.print(Text(_LIKELIHOOD))
     for name in ("gradients.json", "gradients.png"):
         console.print(Text(str(folder.path / name)), soft_wrap=True)
+
+
+@inspect.command
+def noise(
+    run: Path,
+    /,
+    *,
+    options: Annotated[NoiseOptions | None, Parameter(name="*")] = None,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Run a network under the noise of a device, weaker and stronger, on validation samples; writes
+    noise.json and noise.png into the folder of the run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    data_dir
+        Folder of the datasets [default: where they lay in training].
+    """
+    from sqsnn.training import run_folder
+    from sqsnn.training.inspect import noise as measure
+
+    console, watch = _watched()
+    folder = run_folder.find(run)
+    points = measure(folder, options or NoiseOptions(), data_dir, watch)
+    console.print()
+    console.print(_strengths(points))
+    for name in ("noise.json", "noise.png"):
+        console.print(Text(str(folder.path / name)), soft_wrap=True)
+
+
+def _watched() -> "tuple[Console, Watch]":
+    console = Console()
+
+    def watch(setting: str, number: int, of: int) -> None:
+        console.print(Text(f"{number} of {of}: {setting}"), soft_wrap=True)
+
+    return console, watch
+
+
+def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
+    hidden = len(points[0].spikes_per_sample) - 1
+    layers = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer"]
+    table = _table(
+        f"Validation accuracy by spike count over {len(points[0].accuracies)} runs; "
+        "spikes a sample",
+        *("strength", "mean", "devi-\nation", *layers),
+    )
+    for point in points:
+        table.add_row(
+            f"{point.strength:g}",
+            f"{point.mean:.1%}",
+            f"{point.deviation:.1%}",
+            *(f"{spikes:.1f}" for spikes in point.spikes_per_sample),
+        )
+    return table
 
 
 def _windows(found: "Diagnosis") -> Table:

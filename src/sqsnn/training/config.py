@@ -26,7 +26,7 @@ from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.rule_config import RuleConfig, Section
 
 
-def _split_commas(value: object) -> object:
+def split_commas(value: object) -> object:
     """Read "64,64", alone or in a list as the command line gives it, as the list of its parts."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
@@ -50,9 +50,9 @@ def _read_option(option: object) -> object:
         return option
 
 
-Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_commas)]
+Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_commas)]
 Labels = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_split_commas), Field(min_length=2)
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(split_commas), Field(min_length=2)
 ]
 Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_read_options)]
 # The help names the default of these in words: it comes from elsewhere.

@@ -2,12 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from cyclopts import Parameter
+from pydantic import BeforeValidator, Field, PositiveInt
 
-from sqsnn.training.config import Sizes
+from sqsnn.training.config import Sizes, split_commas
 from sqsnn.training.rule_config import Section
 
 _Choices = Annotated[Sizes, Field(min_length=1)]
+_Strengths = Annotated[
+    tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(split_commas), Field(min_length=1)
+]
+
+
+DEFAULT_SAMPLES = 200
 
 
 class GradientOptions(Section):
@@ -27,3 +34,16 @@ class GradientOptions(Section):
     """Validation samples, all in one batch."""
     signal: Literal["likelihood", "signs"] = "signs"
     """What goes with log p of every spike: a random sign a sample and step (an advantage), or 1."""
+
+
+class NoiseOptions(Section):
+    """Whose noise to put on a run, how strong, and how often."""
+
+    backend: str = "fake_brisbane"
+    """Device whose error rates have strength 1."""
+    strengths: _Strengths = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+    """Factors of the rates; 0 is a perfect device."""
+    samples: Annotated[PositiveInt | None, Parameter(show_default=False)] = None
+    """Validation samples [default: all, but at most 200]."""
+    repeats: Annotated[int, Field(ge=2)] = 5
+    """Runs of all samples at each strength, one shot each."""

@@ -1,0 +1,81 @@
+"""The picture of what a device's noise does to a trained network: accuracy against its strength."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from sqsnn.reports.style import BLUE, MUTED, styled
+
+
+@dataclass(frozen=True)
+class NoisePoint:
+    """A network under noise of one strength.
+
+    strength: Factor of the device's rates.
+    accuracies: Shares of samples named rightly by spike count, one a run.
+    mean: Of the accuracies.
+    deviation: Standard deviation of a run's accuracy, over the runs.
+    spikes_per_sample: Of each layer.
+    """
+
+    strength: float
+    accuracies: tuple[float, ...]
+    mean: float
+    deviation: float
+    spikes_per_sample: tuple[float, ...]
+
+
+@styled
+def accuracy_against_noise(points: Sequence[NoisePoint], backend: str, classes: int) -> Figure:
+    """Draw the accuracy at each strength, with the standard deviation of a run, and chance.
+
+    Args:
+        points: What was measured, at least one.
+        backend: The name of the device whose rates have strength 1.
+        classes: How many there are; chance is one of them.
+    """
+    runs = len(points[0].accuracies)
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(points, key=lambda point: point.strength)
+    axes.errorbar(
+        [point.strength for point in ordered],
+        [point.mean for point in ordered],
+        [point.deviation for point in ordered],
+        color=BLUE,
+        marker="o",
+        markersize=5,
+        capsize=3,
+    )
+    axes.axhline(1 / classes, color=MUTED, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        "chance",
+        (1, 1 / classes),
+        (-2, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        color=MUTED,
+        fontsize=8.5,
+    )
+    axes.axvline(1, color=MUTED, linewidth=0.8)
+    axes.annotate(
+        "the device",
+        (1, 0),
+        (3, 4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color=MUTED,
+        fontsize=8.5,
+    )
+    axes.grid(axis="y")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set(
+        title=f"Noise of {backend}: mean and standard deviation of {runs} runs",
+        xlabel="strength (1: the rates that the device reports)",
+        ylabel="validation accuracy (spike count)",
+        ylim=(0, 1.02),
+    )
+    return figure
