@@ -57,6 +57,7 @@ BENCHMARKS = {
     "usps-exact": [*USPS, *LOCAL, "--feedback", "symmetric", "--epochs", "90"],
     "usps-bits": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5"],
     "usps-aer": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5", "--backend", "aer"],
+    "usps-fake": [*USPS, *BITS, "--feedback", "symmetric", "--backend", "fake_brisbane"],
     "usps-bits-r1": [*USPS, *BITS, "--feedback", "symmetric"],
     "recall": RECALL,
     "recall-feedback": [*RECALL, *LOCAL],
@@ -67,11 +68,12 @@ BENCHMARKS = {
     "short-w2": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "2"],
     "short-w4": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "4"],
 }
+BACKENDS = ["usps-aer", "usps-fake"]
 GROUPS = {
     "local-digits": [name for name in BENCHMARKS if name.startswith("digits")],
     "local-deep": [name for name in BENCHMARKS if name.startswith("deep")],
-    "local-usps": [name for name in BENCHMARKS if name.startswith("usps") and "aer" not in name],
-    "hardware-usps": ["usps-aer"],
+    "local-usps": [name for name in BENCHMARKS if name.startswith("usps") and name not in BACKENDS],
+    "hardware-usps": BACKENDS,
     "local-windows": [name for name in BENCHMARKS if name.startswith("short")],
     "local-recall": [name for name in BENCHMARKS if name.startswith("recall")],
 }

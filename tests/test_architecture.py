@@ -126,7 +126,7 @@ def public_definitions(
                 yield from public_definitions(node, f"{prefix}{node.name}.")
 
 
-LAZY = ["sqsnn", "sqsnn.data", "sqsnn.learning", "sqsnn.training"]
+LAZY = ["sqsnn", "sqsnn.data", "sqsnn.hardware", "sqsnn.learning", "sqsnn.training"]
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -178,7 +178,14 @@ def test_neurons_and_networks_need_torch_alone():
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["train", "--help"], ["inspect", "gradients", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["inspect", "gradients", "--help"],
+        ["inspect", "noise", "--help"],
+        ["hardware", "--help"],
+        ["export", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_does_not_wait_for_torch(command):

@@ -12,6 +12,8 @@ from rich.text import Text
 from sqsnn import __version__
 from sqsnn.cli.datasets import datasets
 from sqsnn.cli.evaluate import evaluate
+from sqsnn.cli.export import export
+from sqsnn.cli.hardware import hardware
 from sqsnn.cli.inspect import inspect
 from sqsnn.cli.train import train
 from sqsnn.errors import SqsnnError
@@ -31,6 +33,8 @@ app = App(
 )
 app.command(train)
 app.command(evaluate)
+app.command(hardware)
+app.command(export)
 app.command(inspect)
 app.command(datasets)
 

@@ -133,6 +133,8 @@ def from_qasm3(program: str) -> QuantumCircuit:
     from openqasm3.parser import QASM3ParsingError
     from qiskit_qasm3_import import ConversionError
 
+    if not program.strip():
+        raise HardwareError("the OpenQASM 3 program cannot be read: it is empty")
     try:
         return qasm3.loads(program)
     except (qasm3.QASM3ImporterError, ConversionError, QASM3ParsingError) as error:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import CircuitInstruction, Measure, Parameter, Qubit, Reset
-from qiskit.transpiler import Target, generate_preset_pass_manager
+from qiskit.transpiler import Target, TranspilerError, generate_preset_pass_manager
 from qiskit_ibm_runtime.circuit import MeasureReset
 
 from sqsnn.errors import HardwareError
@@ -83,7 +83,8 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
             device without a chip, which holds one neuron.
 
     Raises:
-        HardwareError: No groups for a device with a chip, or the other way round.
+        HardwareError: No groups for a device with a chip, or the other way round; or a device that
+            does not report durations.
     """
     if device.has_chip != bool(groups):
         raise HardwareError(
@@ -106,7 +107,7 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
     qubits = [qubit for group in groups for qubit in group]
     part = restrict(device.backend, qubits)
     together, registers, parameters = _side_by_side(natives, names)
-    scheduled = _scheduled(_combine_reset(together, part.target), part.target)
+    scheduled = _scheduled(_combine_reset(together, part.target), part.target, device.name)
     duration = scheduled.estimate_duration(part.target, unit="s")
     runs_whole = device.kind == "ibm"
     return Compiled(
@@ -193,12 +194,18 @@ def _combine_reset(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
     return combined
 
 
-def _scheduled(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCircuit:
     """Every idle time made an explicit delay, gates as late as possible."""
     stages: Any = generate_preset_pass_manager(
         optimization_level=0, target=target, scheduling_method="alap"
     )
-    return stages.scheduling.run(circuit)
+    try:
+        return stages.scheduling.run(circuit)
+    except TranspilerError as error:
+        raise HardwareError(
+            f"{name} does not report how long its instructions take, so that idle times are not "
+            f"known ({error.message}); choose a device that reports durations"
+        ) from error
 
 
 def _on_the_chip(

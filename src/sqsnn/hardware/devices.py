@@ -74,6 +74,8 @@ def find(name: str) -> Device:
     """
     if name == "aer":
         return Device(name, AerSimulator(), "simulator")
+    if name == _IBM:
+        raise HardwareError(f"backend is {name!r}, which names no device; it may be {_NAMES}")
     if name.startswith("fake_"):
         device = Device(name, _snapshot(name), "fake")
     elif name.startswith(_IBM):

@@ -25,11 +25,14 @@ from sqsnn.hardware.packing import choose_groups
 from sqsnn.hardware.samplers import SamplerFactory, sampler_for
 from sqsnn.quantum.circuit import Circuit
 
-# IBM's limits of a job: shots over all rows, and instructions on any one qubit over all rows
+# IBM's limits of a job: shots, instructions on any one qubit, and two-qubit gates, over all rows
 # (https://quantum.cloud.ibm.com/docs/guides/job-limits). Locally memory is the limit.
 MAX_EXECUTIONS = 10_000_000
 MAX_INSTRUCTIONS = 26_800_000
+MAX_PAIR_GATES = 5_000_000
 MAX_ROWS_LOCALLY = 100_000
+# States of a job that will never bring bits.
+_LOST = ("ERROR", "CANCELLED")
 
 
 class Counts(NamedTuple):
@@ -58,7 +61,6 @@ class _Program(NamedTuple):
     steps: int
     shots: int
     compiled: Compiled
-    sampler: SamplerFactory
 
 
 class _Job(NamedTuple):
@@ -108,10 +110,12 @@ class Executor:
         self.counts = Counts()
         self.journal = journal
         self._pack, self._noisy, self._threads = pack, noisy, threads
-        self._sampler, self._mode = sampler, mode
+        self.mode = mode
+        self._sampler = sampler
         self._max_rows = max_rows
         self._groups: dict[Circuit, Groups] = {}
-        self._compiled: dict[tuple[Circuit, int, Circuit], tuple[Compiled, SamplerFactory]] = {}
+        self._compiled: dict[tuple[Circuit, int, Circuit], Compiled] = {}
+        self._samplers: dict[int, SamplerFactory] = {}
 
     def compiled(self, circuit: Circuit, steps: int) -> Compiled:
         """The circuit as the device runs it, transpiled at the first call.
@@ -120,7 +124,7 @@ class Executor:
             circuit: A neuron's circuit of one step.
             steps: T.
         """
-        return self._prepared(circuit, steps, circuit)[0]
+        return self._prepared(circuit, steps, circuit)
 
     def estimate(self, circuit: Circuit, steps: int, rows: int, shots: int) -> Estimate:
         """What `run` would take, before it runs.
@@ -131,8 +135,8 @@ class Executor:
             rows: How many rows of angles.
             shots: Of every row.
         """
-        program = _Program(circuit, steps, shots, *self._prepared(circuit, steps, circuit))
-        compiled = program.compiled
+        compiled = self._prepared(circuit, steps, circuit)
+        program = _Program(circuit, steps, shots, compiled)
         bound = math.ceil(rows / compiled.slots)
         return estimate(
             rows=rows,
@@ -178,8 +182,8 @@ class Executor:
             )
         if not np.isfinite(values).all():
             raise ValueError("values must be finite, but hold NaN or an infinity")
-        prepared = self._prepared(circuit, steps, placed_like or circuit)
-        program = _Program(circuit, steps, shots, *prepared)
+        compiled = self._prepared(circuit, steps, placed_like or circuit)
+        program = _Program(circuit, steps, shots, compiled)
         bound = _side_by_side(values, program.compiled.slots)
         jobs = list(self._jobs(program, bound, generator))
         # All are sent before the first is waited for: a service works on them meanwhile.
@@ -190,20 +194,22 @@ class Executor:
         ]
         return np.concatenate(parts)[: len(values)]
 
-    def _prepared(
-        self, circuit: Circuit, steps: int, placed_like: Circuit
-    ) -> tuple[Compiled, SamplerFactory]:
+    def _prepared(self, circuit: Circuit, steps: int, placed_like: Circuit) -> Compiled:
         key = (circuit, steps, placed_like)
         if key not in self._compiled:
             device = self.device
             groups = self._places(placed_like) if device.has_chip else ()
-            compiled = compile_neuron(circuit, steps, device, groups)
+            self._compiled[key] = compile_neuron(circuit, steps, device, groups)
             self._count(transpilations=1)
-            sampler = self._sampler or sampler_for(
-                device, compiled, noisy=self._noisy, threads=self._threads, mode=self._mode
-            )
-            self._compiled[key] = compiled, sampler
         return self._compiled[key]
+
+    def _sampler_of(self, compiled: Compiled) -> SamplerFactory:
+        # Made when the first job is sent, not when its cost is asked: a session costs from then on.
+        if id(compiled) not in self._samplers:
+            self._samplers[id(compiled)] = self._sampler or sampler_for(
+                self.device, compiled, noisy=self._noisy, threads=self._threads, mode=self.mode
+            )
+        return self._samplers[id(compiled)]
 
     def _places(self, circuit: Circuit) -> Groups:
         if circuit not in self._groups:
@@ -220,10 +226,8 @@ class Executor:
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
             about = {
                 "device": self.device.name,
-                "calibrated": self.device.calibrated,
                 "noisy": self._noisy,
                 "circuit": repr(program.circuit),
-                "groups": program.compiled.groups,
                 "steps": program.steps,
                 "shots": program.shots,
                 "seed": seed,
@@ -236,13 +240,15 @@ class Executor:
         if self.device.kind != "ibm":
             return MAX_ROWS_LOCALLY
         rows = min(
-            MAX_EXECUTIONS // program.shots, MAX_INSTRUCTIONS // program.compiled.busiest_qubit
+            MAX_EXECUTIONS // program.shots,
+            MAX_INSTRUCTIONS // program.compiled.busiest_qubit,
+            MAX_PAIR_GATES // max(1, program.compiled.circuit.num_nonlocal_gates()),
         )
         if rows < 1:
             raise HardwareError(
                 f"{program.shots} shots of {program.steps} steps are more than a job on "
-                f"{self.device.name} takes: {MAX_EXECUTIONS} shots, and {MAX_INSTRUCTIONS} "
-                "instructions on a qubit"
+                f"{self.device.name} takes: {MAX_EXECUTIONS} shots, {MAX_INSTRUCTIONS} "
+                f"instructions on a qubit, {MAX_PAIR_GATES} two-qubit gates"
             )
         return rows
 
@@ -259,39 +265,57 @@ class Executor:
                 return kept if kept is not None else ibm.job(cast(str, number))
         block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
         try:
-            sent = program.sampler(job.seed).run([block])
+            sent = self._sampler_of(compiled)(job.seed).run([block])
         except Exception as error:
+            # The original may hold the account's token.
             raise HardwareError(
                 f"{self.device.name} did not take a job ({ibm.told(error)})"
-            ) from error
+            ) from None
         self._count(jobs=1, circuits=rows, shots=rows * program.shots)
         if journal is not None and self.device.kind == "ibm":
-            journal.submitted(job.key, sent.job_id(), job.about)
+            # Not in the key: a device that is calibrated anew meanwhile makes no other job of it.
+            placed = {"calibrated": self.device.calibrated, "groups": compiled.groups}
+            journal.submitted(job.key, sent.job_id(), {**job.about, **placed})
         return sent
 
     def _receive(
         self, program: _Program, job: _Job, sent: Any
     ) -> Bool[np.ndarray, "rows shots T N"]:
         """Wait for a job; its spikes, row by row, neurons side by side one after another."""
+        journal = self.journal
         try:
             result = sent.result()
         except Exception as error:
-            if self.journal is not None:
-                self.journal.forget(job.key)
+            # A job that is still queued, while the network is down, will be fetched later.
+            if journal is not None and journal.number(job.key) is not None and _is_lost(sent):
+                journal.forget(job.key)
+            raise HardwareError(f"a job on {self.device.name} failed ({ibm.told(error)})") from None
+        try:
+            spikes = _spikes(result, program, len(job.values))
+        except HardwareError as error:
+            if journal is None or journal.number(job.key) is None:
+                raise
             raise HardwareError(
-                f"a job on {self.device.name} failed ({ibm.told(error)})"
-            ) from error
-        spikes = _spikes(result, program, len(job.values))
-        if self.journal is not None:
-            self.journal.keep(job.key, spikes)
+                f"{error}; to pay for the job anew remove {journal.note(job.key)}"
+            ) from None
+        if journal is not None:
+            journal.keep(job.key, spikes)
         if self.device.kind == "ibm":
             self._count(device_seconds=sent.usage())
         return spikes
 
-    def _count(self, **more: float) -> None:
+    def _count(self, **more: int | float) -> None:
         self.counts = self.counts._replace(
             **{name: getattr(self.counts, name) + number for name, number in more.items()}
         )
+
+
+def _is_lost(sent: Any) -> bool:
+    """Whether a service's job will never bring bits; not, where it cannot say."""
+    try:
+        return str(sent.status()) in _LOST
+    except Exception:
+        return False
 
 
 def _side_by_side(values: np.ndarray, slots: int) -> np.ndarray:

@@ -5,11 +5,12 @@ variable QISKIT_IBM_TOKEN. No token passes through sqsnn.
 """
 
 import os
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 from qiskit.exceptions import QiskitError
 from qiskit.providers import BackendV2
-from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
 from requests.exceptions import RequestException
 
 from sqsnn.errors import HardwareError
@@ -30,7 +31,7 @@ def service() -> QiskitRuntimeService:
     """
     try:
         return QiskitRuntimeService()
-    except _REFUSED as error:
+    except (*_REFUSED, AttributeError) as error:  # the last from a malformed saved account
         raise HardwareError(f"no IBM account could be used ({told(error)}); {_HOW}") from None
 
 
@@ -60,8 +61,34 @@ def job(number: str) -> Any:
         raise HardwareError(f"IBM job {number!r} cannot be had ({told(error)})") from None
 
 
+def open_mode(
+    backend: Any, mode: Literal["job", "batch", "session"]
+) -> AbstractContextManager[Any]:
+    """How jobs are sent to an IBM device: a batch or a session, closed at the end, or one by one.
+
+    Args:
+        backend: The device.
+        mode: "batch" keeps jobs together, "session" the device to itself, which is billed until it
+            is closed.
+    """
+    if mode == "job":
+        return nullcontext()
+    return Batch(backend) if mode == "batch" else Session(backend)
+
+
 def told(error: Exception) -> str:
     """What an error says, in one line, without the account's token."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    token = os.environ.get("QISKIT_IBM_TOKEN")
-    return text.replace(token, "***") if token else text
+    for token in _tokens():
+        text = text.replace(token, "***")
+    return text
+
+
+def _tokens() -> list[str]:
+    """The tokens of all accounts that could be meant."""
+    try:
+        saved = QiskitRuntimeService.saved_accounts().values()
+    except (*_REFUSED, OSError, AttributeError):
+        saved = ()
+    tokens = [account.get("token") for account in saved]
+    return [token for token in (*tokens, os.environ.get("QISKIT_IBM_TOKEN")) if token]

@@ -46,7 +46,7 @@ class Journal:
     def submitted(self, key: str, number: str, about: Mapping[str, Any]) -> None:
         """Note the number that a service has given a job."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._number(key), {"job": number, **about})
+        write_json(self.note(key), {"job": number, **about})
 
     def number(self, key: str) -> str | None:
         """The number of a job that was submitted; None of one that was not.
@@ -54,16 +54,16 @@ class Journal:
         Raises:
             HardwareError: The note is damaged.
         """
-        if not self._number(key).is_file():
+        if not self.note(key).is_file():
             return None
         try:
-            return json.loads(self._number(key).read_text("utf-8"))["job"]
+            return json.loads(self.note(key).read_text("utf-8"))["job"]
         except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-            raise HardwareError(f"{self._number(key)} is damaged: remove it") from error
+            raise HardwareError(f"{self.note(key)} is damaged: remove it") from error
 
     def forget(self, key: str) -> None:
         """Drop the number of a job that has failed, so that it will be sent again."""
-        self._number(key).unlink(missing_ok=True)
+        self.note(key).unlink(missing_ok=True)
 
     def keep(self, key: str, spikes: Bool[np.ndarray, "rows shots T N"]) -> None:
         """Keep the spikes of a finished job."""
@@ -93,7 +93,8 @@ class Journal:
             raise HardwareError(f"{path} does not hold the {count} spikes of its job: remove it")
         return np.unpackbits(packed, count=count).astype(bool).reshape(shape)
 
-    def _number(self, key: str) -> Path:
+    def note(self, key: str) -> Path:
+        """The file with the number of a job."""
         return self.folder / f"{key}.json"
 
     def _bits(self, key: str) -> Path:

@@ -1,0 +1,39 @@
+"""`sqsnn export`: a trained neuron for other quantum stacks."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    layer: int = 0,
+    neuron: int = 0,
+    steps: Annotated[int | None, Parameter(show_default=False)] = None,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Write a trained neuron as an OpenQASM 3 program and as a drawing into the folder of the run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    layer
+        Layer, from 0, the first hidden one.
+    neuron
+        Neuron of the layer, from 0.
+    steps
+        Time steps [default: those of the run].
+    data_dir
+        Folder of the datasets [default: where they lay in training].
+    """
+    from sqsnn.training import run_folder
+    from sqsnn.training.export import export_neuron
+
+    for path in export_neuron(run_folder.find(run), layer, neuron, steps, data_dir):
+        Console().print(Text(str(path)), soft_wrap=True)

@@ -1,0 +1,115 @@
+"""`sqsnn hardware`: the network of a run on a quantum backend."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.table import Table
+from rich.text import Text
+
+from sqsnn.errors import HardwareError
+from sqsnn.training.device_config import DeviceOptions
+
+if TYPE_CHECKING:
+    from sqsnn.training.on_device import Outcome
+
+
+def hardware(
+    run: Path,
+    /,
+    *,
+    options: Annotated[DeviceOptions | None, Parameter(name="*")] = None,
+    yes: bool = False,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Run test samples through the network of a run on a quantum backend, beside the simulator;
+    writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
+    same command again goes on where it stopped.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    yes
+        Do not ask before device time is spent.
+    data_dir
+        Folder of the datasets [default: where they lay in training].
+    """
+    from sqsnn.training import run_folder
+    from sqsnn.training.on_device import run_on_device
+
+    console = Console()
+    outcome, place = run_on_device(
+        run_folder.find(run), options or DeviceOptions(), data_dir, asking(console, yes)
+    )
+    console.print(_table(outcome))
+    for name in ("result.json", "bits.npz"):
+        console.print(Text(str(place / name)), soft_wrap=True)
+
+
+def asking(console: Console, yes: bool) -> Callable[[str, bool], None]:
+    """Say an estimate, and ask before a device is spent.
+
+    Args:
+        console: where to say it.
+        yes: whether the answer is yes already.
+    """
+
+    def confirm(estimate: str, billed: bool) -> None:
+        console.print(Text(estimate), soft_wrap=True)
+        if not billed or yes:
+            return
+        try:
+            agreed = Confirm.ask("Spend this device time?", console=console, default=False)
+        except EOFError:
+            agreed = False
+        if not agreed:
+            raise HardwareError("nothing was sent: device time is spent with a yes, or with --yes")
+
+    return confirm
+
+
+def _table(outcome: "Outcome") -> Table:
+    table = Table(title=Text(f"{outcome.backend}, {outcome.samples} samples"), show_header=False)
+    error = outcome.standard_error
+    rows = {
+        "accuracy on the device": f"{outcome.accuracy:.1%}",
+        "accuracy of the simulator, same samples": f"{outcome.simulator_accuracy:.1%}",
+        "difference": f"{100 * outcome.difference:+.1f} ± {100 * error:.1f} points",
+        "shots a sample": f"{outcome.shots}",
+        "spikes per sample, layer by layer": _numbers(outcome.spikes_per_sample),
+        "of the simulator": _numbers(outcome.simulator_spikes_per_sample),
+        "jobs": _jobs(outcome),
+        "circuits, neurons side by side in each": f"{outcome.circuits:,}, "
+        f"{outcome.neurons_side_by_side}",
+        "gates of a neuron": ", ".join(f"{n} {name}" for name, n in outcome.gates.items()),
+        "depth": f"{outcome.depth}",
+    }
+    if outcome.shot_microseconds is not None:
+        rows["one shot"] = f"{outcome.shot_microseconds:.0f} us"
+    if outcome.estimated_seconds is not None:
+        rows["device time, estimated"] = f"{outcome.estimated_seconds:.1f} s"
+    if outcome.device_seconds is not None:
+        rows["device time, billed"] = f"{outcome.device_seconds:.1f} s"
+    if outcome.false_spike is not None and outcome.missed_spike is not None:
+        rows["false, missed spikes (readout)"] = (
+            f"{max(outcome.false_spike):.2%}, {max(outcome.missed_spike):.2%}"
+        )
+    if outcome.calibrated is not None:
+        rows["calibrated"] = outcome.calibrated
+    rows["time"] = f"{outcome.seconds:.1f} s"
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _jobs(outcome: "Outcome") -> str:
+    kept = f", {outcome.resumed_jobs} done before" if outcome.resumed_jobs else ""
+    return f"{outcome.jobs}{kept}"
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)

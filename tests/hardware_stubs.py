@@ -1,0 +1,140 @@
+"""Circuits whose bits are certain, and samplers that answer, or fail, as a device would.
+
+Angles of 0 and pi make a neuron classical logic, in which a single bit in a wrong place shows.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
+from qiskit_aer.primitives import SamplerV2 as AerSampler
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+from sqsnn.hardware.circuits import parameter_names
+from sqsnn.hardware.devices import Device
+from sqsnn.quantum.circuit import Circuit, Normal
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def zeros(circuit: Circuit, steps: int, rows: int = 1) -> np.ndarray:
+    return np.zeros((rows, len(parameter_names(circuit, steps, per_occurrence=True))))
+
+
+# Logic circuits: the channels flip the memory where they are told to, and the memory the channels
+
+
+def logic(channels: int) -> Circuit:
+    memory = channels
+    gates = [("CRX", (n, memory), Normal()) for n in range(channels)]
+    gates += [("CRX", (memory, n), Normal()) for n in range(channels)]
+    return Circuit.build(channels, 1, gates)
+
+
+def programs(channels: int, steps: int, rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Random rotations by 0 or pi, (rows, parameters), and the bits that they must give."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.random((rows, steps, channels)) < 0.5
+    writes = rng.random((rows, steps, channels)) < 0.5
+    reads = rng.random((rows, steps, channels)) < 0.5
+    expected = np.zeros_like(inputs)
+    memory = np.zeros(rows, bool)
+    for t in range(steps):
+        for n in range(channels):
+            memory ^= inputs[:, t, n] & writes[:, t, n]
+        for n in range(channels):
+            expected[:, t, n] = inputs[:, t, n] ^ (memory & reads[:, t, n])
+    gates = np.concatenate([writes, reads], axis=2)  # (rows, T, 2 N)
+    table = np.concatenate([inputs.reshape(rows, -1), gates.reshape(rows, -1)], axis=1)
+    return table * np.pi, expected
+
+
+# Stand-ins
+
+
+class Job:
+    """A finished job of a device: a result, or the error that waiting for it raises."""
+
+    def __init__(self, number: str, result: Any) -> None:
+        self.number, self._result = number, result
+
+    def job_id(self) -> str:
+        return self.number
+
+    def usage(self) -> float:
+        return 2.0
+
+    def status(self) -> str:
+        return "ERROR" if isinstance(self._result, FridgeError) else "DONE"
+
+    def result(self) -> Any:
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result
+
+
+class FridgeError(Exception):
+    """What a broken machine raises."""
+
+
+class StubSampler:
+    """Answers every block by a function of it, or raises the exception that the function raises."""
+
+    def __init__(self, answer: Callable[[Any, int], Any]) -> None:
+        self.answer = answer
+        self.blocks: list[Any] = []
+        self.seeds: list[int] = []
+        self.jobs: dict[str, Job] = {}
+
+    def __call__(self, seed: int) -> "StubSampler":
+        self.seeds.append(seed)
+        return self
+
+    def run(self, blocks: Sequence[Any]) -> Job:
+        (block,) = blocks
+        self.blocks.append(block)
+        number = f"job-{len(self.blocks)}"
+        self.jobs[number] = Job(number, self.answer(block, len(self.blocks)))
+        return self.jobs[number]
+
+
+def rows_of(block: Any) -> int:
+    (values,) = block[1].values()
+    return len(values)
+
+
+def result_of(registers: dict[str, BitArray], rows: int) -> PrimitiveResult:
+    return PrimitiveResult([SamplerPubResult(DataBin(**registers, shape=(rows,)))])
+
+
+def silence(
+    block: Any,
+    *,
+    rows: int | None = None,
+    shots: int | None = None,
+    bits: int | None = None,
+    rename: str | None = None,
+) -> PrimitiveResult:
+    """A result of bits that are all 0, whole unless told otherwise."""
+    rows = rows_of(block) if rows is None else rows
+    shots = block[2] if shots is None else shots
+    registers = {}
+    for register in block[0].cregs:
+        size = register.size if bits is None else bits
+        empty = np.zeros((rows, shots, -(-size // 8)), np.uint8)
+        registers[rename or register.name] = BitArray(empty, size)
+    return result_of(registers, rows)
+
+
+def perfect(block: Any, seed: int) -> PrimitiveResult:
+    """What a device without errors would answer."""
+    circuit, values, shots = block
+    return AerSampler(seed=seed).run([(circuit, values, shots)]).result()
+
+
+def ibm_device(name: str = "ibm:test") -> Device:
+    return Device(name, FakeManilaV2(), "ibm")
