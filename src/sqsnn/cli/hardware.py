@@ -1,16 +1,14 @@
 """`sqsnn hardware`: the network of a run on a quantum backend."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from sqsnn.errors import HardwareError
+from sqsnn.cli.spending import asking
 from sqsnn.training.device_config import DeviceOptions
 
 if TYPE_CHECKING:
@@ -48,28 +46,6 @@ def hardware(
     console.print(_table(outcome))
     for name in ("result.json", "bits.npz"):
         console.print(Text(str(place / name)), soft_wrap=True)
-
-
-def asking(console: Console, yes: bool) -> Callable[[str, bool], None]:
-    """Say an estimate, and ask before a device is spent.
-
-    Args:
-        console: where to say it.
-        yes: whether the answer is yes already.
-    """
-
-    def confirm(estimate: str, billed: bool) -> None:
-        console.print(Text(estimate), soft_wrap=True)
-        if not billed or yes:
-            return
-        try:
-            agreed = Confirm.ask("Spend this device time?", console=console, default=False)
-        except EOFError:
-            agreed = False
-        if not agreed:
-            raise HardwareError("nothing was sent: device time is spent with a yes, or with --yes")
-
-    return confirm
 
 
 def _table(outcome: "Outcome") -> Table:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.spending import asking
 from sqsnn.training.config import RunConfig
 from sqsnn.training.run import Watcher
 from sqsnn.training.run_folder import RunFolder
@@ -19,10 +20,14 @@ class Screen(Watcher):
     """Shows how a run goes.
 
     The bar appears on terminals only. Elsewhere there is one line an epoch.
+
+    Args:
+        yes: whether device time may be spent without asking.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, yes: bool = False) -> None:
         self._console = Console()
+        self._yes = yes
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -58,6 +63,10 @@ class Screen(Watcher):
             loss=step.loss,
             accuracy=step.correct,
         )
+
+    def spend(self, estimate: str, billed: bool) -> None:
+        """Print what a backend will be asked for; ask before it is billed."""
+        asking(self._console, self._yes)(estimate, billed)
 
     def epoch(self, epoch: Epoch) -> None:
         """Print the line of an epoch."""
@@ -118,8 +127,11 @@ class Screen(Watcher):
 
 
 @contextmanager
-def watching() -> Iterator[Screen]:
+def watching(yes: bool = False) -> Iterator[Screen]:
     """Open a screen for a run; an interrupt is told how to go on.
+
+    Args:
+        yes: whether device time may be spent without asking.
 
     Yields:
         The screen.
@@ -127,7 +139,7 @@ def watching() -> Iterator[Screen]:
     Raises:
         KeyboardInterrupt: if one came; its text is for the user.
     """
-    screen = Screen()
+    screen = Screen(yes)
     try:
         yield screen
     except KeyboardInterrupt:

@@ -31,6 +31,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
+    yes: bool = False,
     data: Annotated[DataOptions | None, Parameter(name="*", group=_DATA)] = None,
     model: Annotated[ModelConfig | None, Parameter(name="*", group=_NETWORK)] = None,
     noise: Annotated[NoiseConfig | None, Parameter(name="*", group=_NOISE)] = None,
@@ -49,6 +50,8 @@ def train(
         Folder of the run [default: the first that is free, as runs/digits-1].
     resume
         Go on with the run in this folder; its settings stay as they are.
+    yes
+        Do not ask before device time is spent (--backend ibm:NAME).
     """
     sections = (data, model, noise, encoding, readout, rule, training)
     if resume is not None:
@@ -77,7 +80,7 @@ def train(
     from sqsnn.cli.progress import watching
     from sqsnn.training import run
 
-    with watching() as screen:
+    with watching(yes) as screen:
         folder = run.begin(settings, out, screen)
     screen.show_result(folder)
 

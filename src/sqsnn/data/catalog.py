@@ -47,6 +47,7 @@ class Dataset:
             dataset must not be tested on another, since their values differ.
         train: the training samples, validation taken out.
         validation: a stratified tenth of the training data.
+        test_samples: how many samples `load_test` gives.
         load_test: reads the test samples; until it is called their values are not looked at.
     """
 
@@ -59,6 +60,7 @@ class Dataset:
     source: str
     train: Samples
     validation: Samples
+    test_samples: int
     load_test: Callable[[], Samples]
 
 
@@ -179,6 +181,7 @@ def load(
         source=origin.source,
         train=_samples(raw, kept, np.asarray(train)),
         validation=_samples(raw, kept, np.asarray(validation)),
+        test_samples=available if test_samples is None else test_samples,
         load_test=load_test,
     )
 

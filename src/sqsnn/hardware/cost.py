@@ -8,6 +8,7 @@ the queue, which is not billed, and what error mitigation on the server would ad
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqsnn.checks import check_positive_int
@@ -68,6 +69,46 @@ class Estimate(NamedTuple):
             f"Estimate: {counts} {_time(self.rep_delay)} apart: {shots} of shots + {overhead} of "
             f"overhead = {total} of device time."
         )
+
+
+class Total(NamedTuple):
+    """An estimate of many runs, as a training is; device time in seconds, None for a simulator."""
+
+    jobs: int = 0
+    circuits: int = 0
+    shots: int = 0
+    device_seconds: float | None = 0.0
+
+    @classmethod
+    def of(cls, parts: Iterable["Estimate | Total"]) -> "Total":
+        """The sum of some estimates."""
+        jobs, circuits, shots, seconds = 0, 0, 0, 0.0
+        simulated = False
+        for part in parts:
+            jobs, circuits, shots = jobs + part.jobs, circuits + part.circuits, shots + part.shots
+            simulated = simulated or part.device_seconds is None
+            seconds += part.device_seconds or 0.0
+        return cls(jobs, circuits, shots, None if simulated else seconds)
+
+    def times(self, number: int) -> "Total":
+        """The same so many times."""
+        seconds = self.device_seconds
+        return Total(
+            self.jobs * number,
+            self.circuits * number,
+            self.shots * number,
+            None if seconds is None else seconds * number,
+        )
+
+    def describe(self) -> str:
+        """The estimate in one sentence, which calls it one."""
+        counts = (
+            ", ".join((_counted(self.jobs, "job"), _counted(self.circuits, "circuit")))
+            + f", {_counted(self.shots, 'shot')}"
+        )
+        if self.device_seconds is None:
+            return f"Estimate: {counts}; a simulator takes no device time."
+        return f"Estimate: {counts}, {_time(self.device_seconds)} of device time."
 
 
 def estimate(

@@ -6,7 +6,6 @@ settings mean the same network everywhere.
 
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,9 +31,6 @@ from sqsnn.training.config import EncodingConfig, ModelConfig, Recipe, TrainingC
 from sqsnn.training.noise import build_noise
 from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
-
-if TYPE_CHECKING:
-    from sqsnn.hardware import DeviceBits
 
 
 class Purpose(IntEnum):
@@ -154,33 +150,12 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     return network.to(training.device)
 
 
-def build_source(recipe: Recipe) -> "DeviceBits | None":
-    """Build what measures the network's spikes, or None where they are simulated.
-
-    Args:
-        recipe: the settings.
-
-    Raises:
-        HardwareError: if there is no such backend, or it cannot run the neurons.
-    """
-    rule = recipe.rule
-    if rule.backend is None:
-        return None
-    # Here and not above: the extra `hardware` may not be installed.
-    from sqsnn import hardware
-
-    device = hardware.find(rule.backend)
-    executor = hardware.Executor(device, pack=rule.pack, threads=recipe.training.threads)
-    executor.compiled(build_circuit(recipe.model), recipe.encoding.steps)  # refuses what cannot run
-    return hardware.DeviceBits(executor)
-
-
 def build_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
     """Build the learning rule that settings name.
 
     Args:
         recipe: the settings.
-        source: what measures the spikes of a backend; see `build_source`.
+        source: what measures the spikes of a backend.
     """
     rule, report_steps = recipe.rule, recipe.readout.report_steps
     if rule.rule == "backprop":

@@ -79,6 +79,10 @@ def _refuse_misfits(recipe: Recipe) -> None:
         )
     if recipe.training.compile:
         raise ConfigError("compile works without noise only")
+    if rule.backend is not None:
+        raise ConfigError(
+            f"backend is {rule.backend!r}, which has its own noise: leave the rates out"
+        )
     if rule.through_collapse:
         raise ConfigError("through_collapse works without noise only")
     if rule.rule == "local" and rule.score == "online":

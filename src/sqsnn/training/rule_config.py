@@ -73,6 +73,8 @@ class RuleConfig(Section):
     a snapshot such as fake_brisbane, or ibm:NAME [default: the simulator]."""
     pack: PositiveInt = 1
     """[backend] Neurons side by side on the chip."""
+    mode: Literal["job", "batch", "session"] = "job"
+    """[backend ibm:NAME] How jobs are sent: one by one, as a batch, or in one session."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RuleConfig":
@@ -108,7 +110,8 @@ class RuleConfig(Section):
         yield "update_every_step", online, "rule local and score online"
         for name in ("estimator", "backend"):
             yield name, measured, "rule local and score shift or spsa"
-        yield "pack", self.backend is not None, "a backend"
+        yield "pack", self.backend not in (None, "aer"), "a backend that has a chip"
+        yield "mode", (self.backend or "").startswith("ibm:"), "a backend ibm:NAME"
         for name in ("repeats", "max_trials"):
             geometric = measured and self.estimator == "geometric"
             yield name, geometric, "score shift or spsa and estimator geometric"

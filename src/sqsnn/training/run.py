@@ -14,12 +14,11 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
 from sqsnn.storage import write_json
-from sqsnn.training import checkpoint, evaluate, run_folder, trainer
+from sqsnn.training import backend, checkpoint, evaluate, run_folder, trainer
 from sqsnn.training.build import (
     Purpose,
     build_circuit,
     build_network,
-    build_source,
     choose_device,
     seeded,
 )
@@ -35,6 +34,9 @@ class Watcher:
 
     def begin(self, folder: RunFolder, settings: RunConfig, epochs: int) -> None:
         """Training starts after `epochs` whole epochs."""
+
+    def spend(self, estimate: str, billed: bool) -> None:
+        """A backend will be asked for so much; raise to stop before it is."""
 
     def step(self, step: Step) -> None:
         """A training step is done."""
@@ -80,8 +82,8 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
     dataset = _load_data(settings)
     settled = _settle(settings, dataset)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
+    _ask(settled, dataset, progress, watcher)
     folder = run_folder.create(out, settled)
-    _keep_jobs(progress, folder)
     _run(folder, settled, dataset, progress, watcher)
     return folder
 
@@ -101,7 +103,6 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
     _prepare_machine(settled)
     dataset = _load_data(settled)
     progress = _start(settled, dataset)
-    _keep_jobs(progress, folder)
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
     if folder.checkpoint.is_file():
         checkpoint.load(folder.checkpoint, progress, settled)
@@ -192,6 +193,20 @@ def _run(
     # The best weights are in the checkpoint too: their file may be missing after a crash.
     if progress.best is not None:
         checkpoint.save_weights(folder.best, progress.best.weights, progress.best.epoch)
+    with backend.measuring(progress.source, settled, folder):
+        _train(folder, settled, dataset, progress, watcher)
+        best = _load_best(folder, progress.network)
+        watcher.finish(best)
+        _finish(folder, Loaded(settled, dataset, progress.network, best, progress.source))
+
+
+def _train(
+    folder: RunFolder,
+    settled: RunConfig,
+    dataset: Dataset,
+    progress: Progress,
+    watcher: Watcher,
+) -> None:
     timing = folder.read_timing()[: progress.epoch]
     epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, watcher.step)
     for epoch in epochs:
@@ -203,9 +218,6 @@ def _run(
         timing.append(epoch.timing._asdict())
         folder.write_timing(timing, _machine(settled))
         watcher.epoch(epoch)
-    best = _load_best(folder, progress.network)
-    watcher.finish(best)
-    _finish(folder, Loaded(settled, dataset, progress.network, best, progress.source))
 
 
 def _finish(folder: RunFolder, loaded: Loaded) -> None:
@@ -254,16 +266,24 @@ def _start(settled: RunConfig, dataset: Dataset) -> Progress:
         dataset.features,
         len(dataset.class_names),
         len(dataset.train.labels),
-        build_source(settled),
+        backend.build_source(settled),
     )
 
 
-def _keep_jobs(progress: Progress, folder: RunFolder) -> None:
-    """Keep the jobs on a real device, so that a training that died half-way pays for none twice."""
-    if progress.source is not None and progress.source.executor.device.kind == "ibm":
-        from sqsnn import hardware
-
-        progress.source.executor.journal = hardware.Journal(folder.jobs)
+def _ask(settled: RunConfig, dataset: Dataset, progress: Progress, watcher: Watcher) -> None:
+    """Say what a backend will be asked for, before it is."""
+    if progress.source is None:
+        return
+    expected = backend.estimate(
+        progress.source,
+        settled,
+        dataset.features,
+        len(dataset.class_names),
+        train=len(dataset.train.labels),
+        validation=len(dataset.validation.labels),
+        test=dataset.test_samples,
+    )
+    watcher.spend(expected.describe(), progress.source.executor.device.kind == "ibm")
 
 
 def _load_best(folder: RunFolder, network: SpikingNetwork) -> int:
