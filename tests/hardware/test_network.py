@@ -115,9 +115,9 @@ def test_a_record_holds_the_spikes_and_nothing_that_a_device_does_not_know():
 
 @pytest.mark.parametrize(("circuit", "channels"), [("integrate_and_fire", 1), ("bidirectional", 2)])
 def test_mean_spikes_of_every_neuron_and_step_are_the_simulators(circuit, channels):
-    # One sample again and again. At most 30 means, the device's of 700 and the simulator's of
+    # One sample again and again. At most 30 means, the device's of 500 and the simulator's of
     # 20,000, each beyond 4.3 standard errors by chance once in 58,000: one seed in 1900 would fail.
-    steps, copies, many = 3, 700, 20_000
+    steps, copies, many = 3, 500, 20_000
     neurons = partial(SQSNeurons, circuit=circuit, channels=channels)
     network = network_of(5, 3, 2, neurons=neurons, seed=1)
     with torch.no_grad():

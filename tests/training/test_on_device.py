@@ -35,14 +35,14 @@ ASKED = {
 }  # fmt: skip
 
 
-def trained(path, epochs: int = 8, **sections) -> RunFolder:
+def trained(path, epochs: int = 4, **sections) -> RunFolder:
     recipe = Recipe(
         model=ModelConfig(hidden=(HIDDEN,)),
         encoding=EncodingConfig(steps=STEPS),
-        training=TrainingConfig(epochs=epochs, batch_size=40, learning_rate=0.05),
+        training=TrainingConfig(epochs=epochs, batch_size=20, learning_rate=0.05),
         **sections,
     )
-    options = DataOptions(classes=(0, 1, 2), train_samples=200, test_samples=TEST_SAMPLES)
+    options = DataOptions(classes=(0, 1, 2), train_samples=150, test_samples=TEST_SAMPLES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "save_run_pictures", lambda *args, **kwargs: ())
         return run.begin(for_dataset("digits", options, recipe), path)
@@ -177,7 +177,7 @@ def test_the_simulators_figures_are_those_of_the_same_samples(folder):
 
 def test_more_shots_are_summed(folder):
     # A sample's spikes of many shots name its class more surely than those of one.
-    many, _ = go(folder, samples=TEST_SAMPLES, shots=15)
+    many, _ = go(folder, samples=TEST_SAMPLES, shots=8)
     one, _ = go(folder, samples=TEST_SAMPLES)
     assert many.accuracy > one.simulator_accuracy
     assert many.simulator_accuracy > one.simulator_accuracy + 0.05
