@@ -197,7 +197,7 @@ def test_training_on_aer_from_the_command_line(sqsnn, here):
     ("flags", "said"),
     [
         ("a --samples 11", "samples is 11, but there are 10 test samples"),
-        ("a --samples 0", "--samples: .*greater than 0, but is '0'"),
+        ("a --samples 1", "--samples: .*greater than or equal to 2, but is '1'"),
         ("a --shots none", "--shots: .*integer.* but is 'none'"),
         ("a --backend fake_atlantis", "fake_atlantis"),
         ("a --backend nowhere", "'nowhere'; it may be 'aer'"),

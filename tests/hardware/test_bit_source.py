@@ -63,13 +63,14 @@ def some_currents(neurons: SQSNeurons, steps: int, batch: int = BATCH) -> Tensor
     return drawn
 
 
-# A memory that is rotated, by a channel that is not: columns and rotations are counted apart.
+# A channel that nothing rotates: numbers of rotations are not those of columns.
 HIDDEN = Circuit.build(
     1,
-    1,
-    [("CRX", (1, 0), Normal()), ("H", (1,), None), ("RZ", (1,), Normal()), ("RX", (0,), Normal())],
-    encoding=[Encoded(1, 0, 1.0, trainable=True)],
-)
+    2,
+    [("CRX", (1, 0), Normal()), ("H", (1,), None), ("RZ", (2,), Normal()), ("CZ", (1, 2), None),
+     ("CRX", (2, 0), Normal()), ("RX", (0,), Normal())],
+    encoding=[Encoded(1, 0, 1.0, trainable=True), Encoded(2, 0, 0.5)],
+)  # fmt: skip
 
 
 # Angles
@@ -96,7 +97,7 @@ def test_every_angle_stands_in_the_column_of_its_name(name, channels):
     ids=["bidirectional", "integrate_and_fire", "hidden"],
 )
 def test_a_shift_turns_the_angle_of_its_name_and_no_other(circuit):
-    steps, neurons = 3, made(circuit, 1, 1)
+    steps, neurons = 3, made(circuit, 1, 2)
     currents = some_currents(neurons, steps)
     names = parameter_names(neurons.circuit, steps, per_occurrence=True)
     each = torch.tensor([0.3, -0.7], dtype=torch.float64)  # an angle a neuron
@@ -131,7 +132,7 @@ def test_angles_are_not_rounded_to_the_networks_precision():
 # The law
 
 
-QUICK_LAWS = [(HIDDEN, 1, 1, 4), ("integrate_and_fire", 2, 1, 3)]
+QUICK_LAWS = [(HIDDEN, 1, 2, 4), ("integrate_and_fire", 2, 1, 3)]
 SLOW_LAWS = [("bidirectional", 1, 1, 5), ("hardware_efficient", 1, 2, 5), ("crx", 2, 2, 3)]
 
 
@@ -168,7 +169,7 @@ def test_bits_of_every_setting_sample_and_neuron_follow_their_own_law(
         assert total_variation(seen, law) < sampling_floor(law, shots) + margin
         unshifted[j, b, h] = total_variation(seen, laws[0, b, h])
     # Bits of another setting would be seen: every shift moves the law of some neuron by more.
-    assert (unshifted[1:].reshape(len(settings) - 1, -1).max(1) > 3 * margin).all()
+    assert (unshifted[1:].reshape(len(settings) - 1, -1).max(1) > 2 * margin).all(), unshifted
 
 
 def test_a_current_of_zero_or_below_turns_nothing_but_its_shift_does():

@@ -15,7 +15,7 @@ SNAPSHOT = "fake_manila"
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"samples": 0}, "samples: .*greater than 0, but is 0"),
+        ({"samples": 1}, "samples: .*greater than or equal to 2, but is 1"),
         ({"shots": 0}, "shots: .*greater than 0, but is 0"),
         ({"shots": 1.5}, "shots: .*integer"),
         ({"seed": -1}, "seed: .*greater than or equal to 0, but is -1"),
@@ -44,7 +44,7 @@ def test_what_cannot_be_or_would_not_be_looked_at_is_refused(settings, said):
         {},
         {"backend": SNAPSHOT, "ideal": True, "pack": "all"},
         {"backend": "ibm:x", "mode": "session", "pack": 7},
-        {"mitigate_readout": True, "shots": 5, "samples": 1, "seed": 2**40},
+        {"mitigate_readout": True, "shots": 5, "samples": 2, "seed": 2**40},
     ],
     ids=str,
 )

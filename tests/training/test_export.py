@@ -131,10 +131,7 @@ def test_a_layer_or_neuron_that_there_is_not_is_refused(folder, layer, neuron, s
     assert not list(folder.path.glob("layer-*"))
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [-1, pytest.param(0, marks=pytest.mark.xfail(strict=True, reason="0 is taken for None"))],
-)
+@pytest.mark.parametrize("steps", [0, -1])
 def test_no_steps_are_refused(folder, steps):
     with pytest.raises(ValueError, match="steps"):
         export_neuron(folder, 0, 0, steps, None)
