@@ -28,7 +28,7 @@ from scipy.stats import chi2_contingency
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import compile as compiling
-from sqsnn.hardware import executor as executing
+from sqsnn.hardware import ibm
 from sqsnn.hardware.bit_source import DeviceBits
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.devices import find
@@ -226,7 +226,7 @@ def test_no_record_comes_twice():
 
 
 def test_a_services_limit_of_shots_cuts_the_run(monkeypatch):
-    monkeypatch.setattr(executing, "MAX_EXECUTIONS", 10)
+    monkeypatch.setattr(ibm, "MAX_EXECUTIONS", 10)
     sampler = StubSampler(perfect)
     executor = Executor(ibm_device(), sampler=sampler)
     values, expected = programs(1, 3, 11)
@@ -234,7 +234,7 @@ def test_a_services_limit_of_shots_cuts_the_run(monkeypatch):
     assert [rows_of(block) for block in sampler.blocks] == [3, 3, 3, 2]
     assert (spikes == expected[:, None]).all()
     assert executor.counts == (4, 11, 33, 1, 0, 8.0)
-    with pytest.raises(HardwareError, match=r"11.*ibm:test.*10"):
+    with pytest.raises(HardwareError, match=r"11 shots.*10 shots"):
         executor.run(logic(1), 3, values, 11, seeded(0))
 
 
@@ -246,7 +246,7 @@ def test_a_services_limit_of_instructions_cuts_the_run(monkeypatch):
         sum(qubit in step.qubits for step in compiled.circuit.data)
         for qubit in compiled.circuit.qubits
     )
-    monkeypatch.setattr(executing, "MAX_INSTRUCTIONS", 2 * busiest + busiest // 2)
+    monkeypatch.setattr(ibm, "MAX_INSTRUCTIONS", 2 * busiest + busiest // 2)
     executor.run(logic(1), 3, zeros(logic(1), 3, rows=5), 1, seeded(0))
     assert [rows_of(block) for block in sampler.blocks] == [2, 2, 1]
 

@@ -321,3 +321,12 @@ def test_a_damaged_note_is_refused_by_its_name(tmp_path, monkeypatch):
         note.write_text("{")
     with pytest.raises(HardwareError, match=r"\.json is damaged"):
         run(on(remote(), tmp_path, Never()))
+
+
+def test_neurons_side_by_side_are_another_job_than_one_after_another(tmp_path):
+    # 20 rows are the same numbers as 10 rows of two neurons.
+    device = find("fake_manila")
+    run(on(device, tmp_path))
+    packed = on(device, tmp_path, pack=2)
+    run(packed)
+    assert packed.counts.jobs > 0 and packed.counts.resumed == 0

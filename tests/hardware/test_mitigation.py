@@ -215,3 +215,30 @@ def test_taking_errors_out_brings_the_mean_spikes_of_a_noisy_chip_near_the_true_
         chosen = currents == true
         assert abs(left[chosen].mean().item() - true) < 0.03
         assert abs(left[chosen].mean().item() - true) < abs(recorded[chosen].mean().item() - true)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "memory_qubits", "moves"),
+    [("crx", 2, 2, True), ("bidirectional", 1, 2, False)],
+)
+def test_a_channel_that_routing_moves_is_refused(name, channels, memory_qubits, moves):
+    executor = Executor(find("fake_nairobi"))
+    circuit = circuits.get(name, channels, memory_qubits)
+    compiled = executor.compiled(circuit, 5)
+    measured_on = {
+        (bit_of(compiled.circuit, step.clbits[0]) % channels, qubit_of(compiled.circuit, step))
+        for step in compiled.circuit.data
+        if step.clbits
+    }
+    assert (measured_on != {(n, n) for n in range(channels)}) == moves
+    if moves:
+        with pytest.raises(HardwareError, match="swapped"):
+            calibrate(executor, circuit, 5, torch.Generator().manual_seed(0))
+
+
+def bit_of(circuit, bit):
+    return circuit.find_bit(bit).index
+
+
+def qubit_of(circuit, instruction):
+    return circuit.find_bit(instruction.qubits[0]).index

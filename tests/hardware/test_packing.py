@@ -394,7 +394,9 @@ def test_copies_below_one_are_refused(copies):
 
 
 def test_more_copies_than_fit_are_refused_with_how_many_fit():
-    with pytest.raises(HardwareError, match=r"copies is 3, but 2 disjoint .* it may be 1\.\.2"):
+    with pytest.raises(
+        HardwareError, match=r"copies \(--pack\) is 3, but 2 disjoint .* it may be 1\.\.2"
+    ):
         choose_groups(chip(5, line(*[0.01] * 4)), PAIR, 3)
 
 

@@ -61,7 +61,7 @@ def train(
             or any(section is not None for section in sections)
         ):
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
-        return _resume(resume)
+        return _resume(resume, yes)
     if dataset is None:
         raise ConfigError("name a dataset, e.g. `sqsnn train digits`; `sqsnn datasets` lists them")
     settings = for_dataset(
@@ -85,12 +85,12 @@ def train(
     screen.show_result(folder)
 
 
-def _resume(path: Path) -> None:
+def _resume(path: Path, yes: bool) -> None:
     from sqsnn.cli.progress import watching
     from sqsnn.training import run, run_folder
 
     folder = run_folder.find(path)
-    with watching() as screen:
+    with watching(yes) as screen:
         if folder.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
         else:

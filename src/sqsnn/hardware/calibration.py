@@ -76,7 +76,8 @@ def effective_noise(target: Target, circuit: Circuit) -> Noise:
     A few steps of the neuron are compiled for a line of qubits that all have the device's median
     T1, T2, errors and durations. The noise of their native gates is shared out evenly among the
     neuron's gates: two-qubit errors to its two-qubit gates, one-qubit errors to all; and the rest
-    of a step's duration is the time in which a memory qubit idles.
+    of a step's duration is the time in which a memory qubit idles. A device also places rotations
+    whose current is 0 or below, which a `Noise` counts as no gate: there it is a little too kind.
 
     Args:
         target: The device's.

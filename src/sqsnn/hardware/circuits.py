@@ -11,7 +11,8 @@ angle 0: one circuit is bound to many rows of angles, and a row cannot leave a g
 # Qiskit's classes that are written in Rust look like variables to a type checker.
 # pyright: reportInvalidTypeForm=false
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -161,6 +162,37 @@ def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "ro
     # Bytes are big-endian and padded in front: the last bit of the last byte is bit 0.
     flipped = np.unpackbits(bits.array, axis=-1)[..., ::-1][..., :wanted]
     return flipped.reshape(*bits.array.shape[:-1], steps, channels).astype(bool)
+
+
+def whole_spikes(
+    result: Any, registers: Sequence[str], *, rows: int, shots: int, steps: int, channels: int
+) -> Bool[np.ndarray, "rows_registers shots T N"]:
+    """The spikes of a sampler's result that is whole: row by row, in each its registers in order.
+
+    Args:
+        result: Of one circuit.
+        registers: Names of its registers, a neuron each.
+        rows, shots: What was asked for.
+        steps: T.
+        channels: N.
+
+    Raises:
+        HardwareError: Saying what is missing.
+    """
+    if len(result) != 1:
+        raise HardwareError(f"a job of 1 circuit brought {len(result)} results")
+    neurons = []
+    for name in registers:
+        bits = getattr(result[0].data, name, None)
+        if bits is None:
+            raise HardwareError(f"the result has no register {name!r} of measured bits")
+        if bits.shape != (rows,) or bits.num_shots != shots:
+            raise HardwareError(
+                f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}; "
+                f"asked for were {shots} shots of ({rows},)"
+            )
+        neurons.append(spikes_of(bits, steps, channels))
+    return np.stack(neurons, axis=1).reshape(-1, *neurons[0].shape[1:])
 
 
 def count_gates(circuit: QuantumCircuit) -> dict[str, int]:

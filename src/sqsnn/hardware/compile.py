@@ -8,10 +8,11 @@ late as possible (ALAP): the noise of a device, and Aer's model of it, needs the
 # Qiskit's classes that are written in Rust look like variables to a type checker.
 # pyright: reportInvalidTypeForm=false
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import CircuitInstruction, Measure, Parameter, Qubit, Reset
 from qiskit.transpiler import Target, TranspilerError, generate_preset_pass_manager
@@ -45,6 +46,7 @@ class Compiled(NamedTuple):
     parameters: Its free angles: those of the first neuron in the order of
         `parameter_names(per_occurrence=True)`, then those of the next.
     registers: Names of the registers of bits, a neuron each.
+    channels: N, of a neuron.
     groups: The physical qubits of each neuron, channels then memory; () without a chip.
     gate_counts: Native instructions of one neuron (the first), delays left out.
     depth: Of one neuron, delays left out.
@@ -55,6 +57,7 @@ class Compiled(NamedTuple):
     backend: Backend
     parameters: tuple[Parameter, ...]
     registers: tuple[str, ...]
+    channels: int
     groups: Groups
     gate_counts: Mapping[str, int]
     depth: int
@@ -66,10 +69,32 @@ class Compiled(NamedTuple):
         return len(self.registers)
 
     @property
-    def busiest_qubit(self) -> int:
-        """Instructions on the qubit that has most of them."""
-        on = Counter(qubit for instruction in self.circuit.data for qubit in instruction.qubits)
-        return max(on.values())
+    def moves_channels(self) -> bool:
+        """Whether swaps make a channel be measured on another qubit than it starts on."""
+        start = [qubit for group in self.groups for qubit in group]
+        width = len(start) // self.slots
+        place = {
+            bit: slot * width + number % self.channels
+            for slot, register in enumerate(self.circuit.cregs)
+            for number, bit in enumerate(register)
+        }
+        whole = self.circuit.num_qubits > len(start)
+        for instruction in self.circuit.data:
+            for bit in instruction.clbits:
+                (qubit,) = instruction.qubits
+                index = self.circuit.find_bit(qubit).index
+                if start and index != (start[place[bit]] if whole else place[bit]):
+                    return True
+        return False
+
+    def side_by_side(
+        self, values: Float[np.ndarray, "rows parameters"]
+    ) -> Float[np.ndarray, "circuits slots_parameters"]:
+        """Rows of one neuron each as rows of `slots` neurons; the last is filled up with neurons at
+        angle 0, whose spikes must be dropped again."""
+        missing = -len(values) % self.slots
+        filled = np.concatenate([values, np.zeros((missing, values.shape[1]))])
+        return filled.reshape(-1, self.slots * values.shape[1])
 
 
 def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups) -> Compiled:
@@ -102,7 +127,17 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
         known = parameters_by_name(native)
         parameters = tuple(known[name] for name in names)
         counts, depth = count_gates(native), _depth(native)
-        return Compiled(native, device.backend, parameters, (REGISTER,), (), counts, depth, None)
+        return Compiled(
+            native,
+            device.backend,
+            parameters,
+            (REGISTER,),
+            circuit.channels,
+            (),
+            counts,
+            depth,
+            None,
+        )
     natives = _transpiled(neuron, device.backend, groups)
     qubits = [qubit for group in groups for qubit in group]
     part = restrict(device.backend, qubits)
@@ -115,6 +150,7 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
         device.backend if runs_whole else part,
         parameters,
         registers,
+        circuit.channels,
         groups,
         count_gates(natives[0]),
         _depth(natives[0]),
@@ -130,13 +166,18 @@ def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> lis
         part = restrict(backend, group)
         pattern = _pattern(part.target)
         if pattern not in done:
-            done[pattern] = transpile(
-                neuron,
-                target=part.target,
-                initial_layout=list(range(len(group))),
-                optimization_level=_OPTIMISATION,
-                seed_transpiler=0,
-            )
+            try:
+                done[pattern] = transpile(
+                    neuron,
+                    target=part.target,
+                    initial_layout=list(range(len(group))),
+                    optimization_level=_OPTIMISATION,
+                    seed_transpiler=0,
+                )
+            except TranspilerError as error:
+                raise HardwareError(
+                    f"the neuron cannot be written in the gates of {part.name} ({error.message})"
+                ) from error
         natives.append(done[pattern])
     return natives
 

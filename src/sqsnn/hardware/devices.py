@@ -9,6 +9,7 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from qiskit.providers import BackendV2, Options
@@ -185,9 +186,11 @@ def _snapshot(name: str) -> Backend:
     named: list[tuple[str, Any]] = [(getattr(m, "backend_name", None) or "", m) for m in members]
     classes = {title: member for title, member in named if title}
     if name not in classes:
+        near = get_close_matches(name, classes)
         raise HardwareError(
-            f"backend is {name!r}, but there is no such snapshot; there are "
-            f"{', '.join(sorted(classes))}"
+            f"backend is {name!r}, but there is no such snapshot; "
+            + (f"did you mean {' or '.join(near)}? " if near else "")
+            + f"There are {', '.join(sorted(classes))}"
         )
     with warnings.catch_warnings():
         # Some snapshots warn that their rates are not typical: they are what they are.

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import ibm
-from sqsnn.hardware.circuits import parameter_names, spikes_of
+from sqsnn.hardware.circuits import parameter_names, whole_spikes
 from sqsnn.hardware.compile import Compiled, Groups, compile_neuron
 from sqsnn.hardware.cost import Estimate, estimate
 from sqsnn.hardware.devices import Device
@@ -25,14 +25,12 @@ from sqsnn.hardware.packing import choose_groups
 from sqsnn.hardware.samplers import SamplerFactory, sampler_for
 from sqsnn.quantum.circuit import Circuit
 
-# IBM's limits of a job: shots, instructions on any one qubit, and two-qubit gates, over all rows
-# (https://quantum.cloud.ibm.com/docs/guides/job-limits). Locally memory is the limit.
-MAX_EXECUTIONS = 10_000_000
-MAX_INSTRUCTIONS = 26_800_000
-MAX_PAIR_GATES = 5_000_000
+# Memory is the limit of a simulator.
 MAX_ROWS_LOCALLY = 100_000
 # States of a job that will never bring bits.
 _LOST = ("ERROR", "CANCELLED")
+
+_Key = tuple[Circuit, int, Circuit]
 
 
 class Counts(NamedTuple):
@@ -43,7 +41,8 @@ class Counts(NamedTuple):
     shots: Over all circuits.
     transpilations: Circuits transpiled.
     resumed: Jobs whose bits were there already, or were fetched.
-    device_seconds: As the service bills them; 0 where it is a simulation.
+    device_seconds: Of the jobs sent or fetched, as far as the service has reported them; 0 of a
+        simulation.
     """
 
     jobs: int = 0
@@ -61,6 +60,8 @@ class _Program(NamedTuple):
     steps: int
     shots: int
     compiled: Compiled
+    sampler: SamplerFactory
+    placed: bool  # on the qubits of another circuit, as calibrations are
 
 
 class _Job(NamedTuple):
@@ -108,14 +109,15 @@ class Executor:
             )
         self.device = device
         self.counts = Counts()
+        self.calibrations: set[str] = set()  # of the device, when the jobs were sent
         self.journal = journal
-        self._pack, self._noisy, self._threads = pack, noisy, threads
         self.mode = mode
+        self._pack, self._noisy, self._threads = pack, noisy, threads
         self._sampler = sampler
         self._max_rows = max_rows
         self._groups: dict[Circuit, Groups] = {}
-        self._compiled: dict[tuple[Circuit, int, Circuit], Compiled] = {}
-        self._samplers: dict[int, SamplerFactory] = {}
+        self._compiled: dict[_Key, Compiled] = {}
+        self._samplers: dict[_Key, SamplerFactory] = {}
 
     def compiled(self, circuit: Circuit, steps: int) -> Compiled:
         """The circuit as the device runs it, transpiled at the first call.
@@ -136,12 +138,11 @@ class Executor:
             shots: Of every row.
         """
         compiled = self._prepared(circuit, steps, circuit)
-        program = _Program(circuit, steps, shots, compiled)
         bound = math.ceil(rows / compiled.slots)
         return estimate(
             rows=rows,
             shots=shots,
-            jobs=math.ceil(bound / self._rows_per_job(program)),
+            jobs=math.ceil(bound / self._rows_per_job(compiled, shots)),
             shot_duration=compiled.duration,
             rep_delay=self.device.rep_delay,
             slots=compiled.slots,
@@ -182,10 +183,11 @@ class Executor:
             )
         if not np.isfinite(values).all():
             raise ValueError("values must be finite, but hold NaN or an infinity")
-        compiled = self._prepared(circuit, steps, placed_like or circuit)
-        program = _Program(circuit, steps, shots, compiled)
-        bound = _side_by_side(values, program.compiled.slots)
-        jobs = list(self._jobs(program, bound, generator))
+        key = circuit, steps, placed_like or circuit
+        compiled = self._prepared(*key)
+        placed = placed_like is not None
+        program = _Program(circuit, steps, shots, compiled, self._sampler_of(key), placed)
+        jobs = list(self._jobs(program, compiled.side_by_side(values), generator))
         # All are sent before the first is waited for: a service works on them meanwhile.
         sent = [self._send(program, job) for job in jobs]
         parts = [
@@ -203,13 +205,17 @@ class Executor:
             self._count(transpilations=1)
         return self._compiled[key]
 
-    def _sampler_of(self, compiled: Compiled) -> SamplerFactory:
-        # Made when the first job is sent, not when its cost is asked: a session costs from then on.
-        if id(compiled) not in self._samplers:
-            self._samplers[id(compiled)] = self._sampler or sampler_for(
-                self.device, compiled, noisy=self._noisy, threads=self._threads, mode=self.mode
+    def _sampler_of(self, key: _Key) -> SamplerFactory:
+        # Made when jobs are sent, not when their cost is asked: a session is opened in between.
+        if key not in self._samplers:
+            self._samplers[key] = self._sampler or sampler_for(
+                self.device,
+                self._compiled[key],
+                noisy=self._noisy,
+                threads=self._threads,
+                mode=self.mode,
             )
-        return self._samplers[id(compiled)]
+        return self._samplers[key]
 
     def _places(self, circuit: Circuit) -> Groups:
         if circuit not in self._groups:
@@ -219,38 +225,31 @@ class Executor:
     def _jobs(
         self, program: _Program, values: np.ndarray, generator: torch.Generator
     ) -> Iterator[_Job]:
-        rows = self._rows_per_job(program)
+        compiled = program.compiled
+        rows = self._rows_per_job(compiled, program.shots)
         for first in range(0, len(values), rows):
             some = values[first : first + rows]
-            # Below 2**31, which all samplers take.
+            # Below 2**31, which all samplers take; random, since Aer goes on from it row by row.
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
             about = {
                 "device": self.device.name,
                 "noisy": self._noisy,
                 "circuit": repr(program.circuit),
+                "slots": compiled.slots,
                 "steps": program.steps,
                 "shots": program.shots,
                 "seed": seed,
             }
+            if program.placed:  # readout errors of other qubits would be of no use
+                about["groups"] = compiled.groups
             yield _Job(some, seed, job_key(about, some), about)
 
-    def _rows_per_job(self, program: _Program) -> int:
+    def _rows_per_job(self, compiled: Compiled, shots: int) -> int:
         if self._max_rows is not None:
             return self._max_rows
         if self.device.kind != "ibm":
             return MAX_ROWS_LOCALLY
-        rows = min(
-            MAX_EXECUTIONS // program.shots,
-            MAX_INSTRUCTIONS // program.compiled.busiest_qubit,
-            MAX_PAIR_GATES // max(1, program.compiled.circuit.num_nonlocal_gates()),
-        )
-        if rows < 1:
-            raise HardwareError(
-                f"{program.shots} shots of {program.steps} steps are more than a job on "
-                f"{self.device.name} takes: {MAX_EXECUTIONS} shots, {MAX_INSTRUCTIONS} "
-                f"instructions on a qubit, {MAX_PAIR_GATES} two-qubit gates"
-            )
-        return rows
+        return ibm.rows_per_job(compiled.circuit, shots)
 
     def _send(self, program: _Program, job: _Job) -> Any:
         """The service's job, or the spikes where they are there already."""
@@ -262,20 +261,25 @@ class Executor:
             number = journal.number(job.key)
             if kept is not None or number is not None:
                 self._count(resumed=1)
+                self.calibrations.update(journal.calibrations(job.key))
                 return kept if kept is not None else ibm.job(cast(str, number))
         block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
+        # Not in the key: a device that is calibrated anew meanwhile makes no other job of it. Asked
+        # for before the job is sent, for which nothing may stand between sending and noting.
+        calibrated = self.device.calibrated
+        placed = {"calibrated": calibrated, "groups": compiled.groups}
         try:
-            sent = self._sampler_of(compiled)(job.seed).run([block])
+            sent = program.sampler(job.seed).run([block])
         except Exception as error:
             # The original may hold the account's token.
             raise HardwareError(
                 f"{self.device.name} did not take a job ({ibm.told(error)})"
             ) from None
-        self._count(jobs=1, circuits=rows, shots=rows * program.shots)
         if journal is not None and self.device.kind == "ibm":
-            # Not in the key: a device that is calibrated anew meanwhile makes no other job of it.
-            placed = {"calibrated": self.device.calibrated, "groups": compiled.groups}
             journal.submitted(job.key, sent.job_id(), {**job.about, **placed})
+        self._count(jobs=1, circuits=rows, shots=rows * program.shots)
+        if calibrated is not None:
+            self.calibrations.add(calibrated)
         return sent
 
     def _receive(
@@ -291,7 +295,14 @@ class Executor:
                 journal.forget(job.key)
             raise HardwareError(f"a job on {self.device.name} failed ({ibm.told(error)})") from None
         try:
-            spikes = _spikes(result, program, len(job.values))
+            spikes = whole_spikes(
+                result,
+                program.compiled.registers,
+                rows=len(job.values),
+                shots=program.shots,
+                steps=program.steps,
+                channels=program.circuit.channels,
+            )
         except HardwareError as error:
             if journal is None or journal.number(job.key) is None:
                 raise
@@ -301,7 +312,7 @@ class Executor:
         if journal is not None:
             journal.keep(job.key, spikes)
         if self.device.kind == "ibm":
-            self._count(device_seconds=sent.usage())
+            self._count(device_seconds=ibm.billed(sent))
         return spikes
 
     def _count(self, **more: int | float) -> None:
@@ -316,33 +327,3 @@ def _is_lost(sent: Any) -> bool:
         return str(sent.status()) in _LOST
     except Exception:
         return False
-
-
-def _side_by_side(values: np.ndarray, slots: int) -> np.ndarray:
-    """Rows of `slots` neurons each; the last row is filled up with neurons at angle 0, whose spikes
-    are dropped again."""
-    missing = -len(values) % slots
-    filled = np.concatenate([values, np.zeros((missing, values.shape[1]))])
-    return filled.reshape(-1, slots * values.shape[1])
-
-
-def _spikes(result: Any, program: _Program, rows: int) -> Bool[np.ndarray, "rows shots T N"]:
-    """The spikes of a result that is whole.
-
-    Raises:
-        HardwareError: Saying what is missing.
-    """
-    if len(result) != 1:
-        raise HardwareError(f"a job of 1 circuit brought {len(result)} results")
-    neurons = []
-    for name in program.compiled.registers:
-        bits = getattr(result[0].data, name, None)
-        if bits is None:
-            raise HardwareError(f"the result has no register {name!r} of measured bits")
-        if bits.shape != (rows,) or bits.num_shots != program.shots:
-            raise HardwareError(
-                f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}; "
-                f"asked for were {program.shots} shots of ({rows},)"
-            )
-        neurons.append(spikes_of(bits, program.steps, program.circuit.channels))
-    return np.stack(neurons, axis=1).reshape(-1, *neurons[0].shape[1:])

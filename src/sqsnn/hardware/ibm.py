@@ -5,9 +5,12 @@ variable QISKIT_IBM_TOKEN. No token passes through sqsnn.
 """
 
 import os
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, Literal
 
+from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit.providers import BackendV2
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
@@ -17,6 +20,13 @@ from sqsnn.errors import HardwareError
 
 # What the service and the network raise; QiskitError is the root of all of IBM's own.
 _REFUSED = (QiskitError, RequestException, ValueError)
+
+# A job's limits: shots, instructions on any one qubit, and two-qubit gates, over all rows of angles
+# (https://quantum.cloud.ibm.com/docs/guides/job-limits).
+MAX_EXECUTIONS = 10_000_000
+MAX_INSTRUCTIONS = 26_800_000
+MAX_PAIR_GATES = 5_000_000
+
 _HOW = (
     "save an account once with qiskit_ibm_runtime.QiskitRuntimeService.save_account(token=...), "
     "or set QISKIT_IBM_TOKEN"
@@ -54,7 +64,7 @@ def job(number: str) -> Any:
     Raises:
         HardwareError: There is no account, or it has no such job.
     """
-    account = service()
+    account = _service_for_jobs()
     try:
         return account.job(number)
     except _REFUSED as error:
@@ -70,10 +80,53 @@ def open_mode(
         backend: The device.
         mode: "batch" keeps jobs together, "session" the device to itself, which is billed until it
             is closed.
+
+    Raises:
+        HardwareError: The service refuses it.
     """
     if mode == "job":
         return nullcontext()
-    return Batch(backend) if mode == "batch" else Session(backend)
+    try:
+        return Batch(backend) if mode == "batch" else Session(backend)
+    except _REFUSED as error:
+        raise HardwareError(f"no {mode} could be opened ({told(error)})") from None
+
+
+def rows_per_job(circuit: QuantumCircuit, shots: int) -> int:
+    """How many rows of angles a job may have.
+
+    Args:
+        circuit: As it is sent.
+        shots: Of every row.
+
+    Raises:
+        HardwareError: Not even one.
+    """
+    on = Counter(qubit for instruction in circuit.data for qubit in instruction.qubits)
+    rows = min(
+        MAX_EXECUTIONS // shots,
+        MAX_INSTRUCTIONS // max(on.values()),
+        MAX_PAIR_GATES // max(1, circuit.num_nonlocal_gates()),
+    )
+    if rows < 1:
+        raise HardwareError(
+            f"{shots} shots of this circuit are more than a job takes: {MAX_EXECUTIONS} shots, "
+            f"{MAX_INSTRUCTIONS} instructions on a qubit, {MAX_PAIR_GATES} two-qubit gates"
+        )
+    return rows
+
+
+def billed(job: Any) -> float:
+    """Seconds that a job has used, as far as the service knows: at first it may not, and says 0."""
+    try:
+        return float(job.usage() or 0.0)
+    except _REFUSED:
+        return 0.0
+
+
+@cache
+def _service_for_jobs() -> QiskitRuntimeService:
+    return service()
 
 
 def told(error: Exception) -> str:

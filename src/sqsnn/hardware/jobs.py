@@ -29,6 +29,7 @@ def job_key(about: Mapping[str, Any], values: Float[np.ndarray, "rows parameters
         values: The angles of every row.
     """
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(str(values.shape).encode())
     digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
     return digest.hexdigest()[:32]
 
@@ -54,12 +55,16 @@ class Journal:
         Raises:
             HardwareError: The note is damaged.
         """
-        if not self.note(key).is_file():
-            return None
-        try:
-            return json.loads(self.note(key).read_text("utf-8"))["job"]
-        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-            raise HardwareError(f"{self.note(key)} is damaged: remove it") from error
+        return self._noted(key).get("job")
+
+    def calibrations(self, key: str) -> list[str]:
+        """When the device had been calibrated as a job was submitted, where that is known.
+
+        Raises:
+            HardwareError: The note is damaged.
+        """
+        calibrated = self._noted(key).get("calibrated")
+        return [] if calibrated is None else [calibrated]
 
     def forget(self, key: str) -> None:
         """Drop the number of a job that has failed, so that it will be sent again."""
@@ -92,6 +97,17 @@ class Journal:
         if packed.dtype != np.uint8 or packed.shape != (-(-count // 8),):
             raise HardwareError(f"{path} does not hold the {count} spikes of its job: remove it")
         return np.unpackbits(packed, count=count).astype(bool).reshape(shape)
+
+    def _noted(self, key: str) -> dict[str, Any]:
+        if not self.note(key).is_file():
+            return {}
+        try:
+            noted = json.loads(self.note(key).read_text("utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise HardwareError(f"{self.note(key)} is damaged: remove it") from error
+        if not isinstance(noted, dict) or "job" not in noted:
+            raise HardwareError(f"{self.note(key)} is damaged: remove it")
+        return noted
 
     def note(self, key: str) -> Path:
         """The file with the number of a job."""

@@ -52,9 +52,17 @@ def calibrate(
         shots: Of each.
 
     Raises:
-        HardwareError: The job failed, or errors are so frequent that spikes say nothing.
+        HardwareError: The job failed, errors are so frequent that spikes say nothing, or routing
+            moves a channel, so that it is not measured on one qubit at all steps.
     """
-    places = executor.compiled(circuit, steps).slots
+    compiled = executor.compiled(circuit, steps)
+    if compiled.moves_channels:
+        raise HardwareError(
+            f"on {executor.device.name} a channel of circuit {circuit.name!r} is swapped and not "
+            "measured on one qubit at all steps: its readout errors cannot be taken out; leave "
+            "mitigation out, or take fewer qubits"
+        )
+    places = compiled.slots
     bare = Circuit.build(circuit.channels, circuit.memory_qubits, [])
     angles = np.zeros((2 * places, circuit.channels))
     angles[places:] = math.pi

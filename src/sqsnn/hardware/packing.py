@@ -81,9 +81,9 @@ def choose_groups(
         chosen = max(chosen, _most(groups, scores), key=len)
         if copies is not None and len(chosen) < copies:
             raise HardwareError(
-                f"copies is {copies}, but {len(chosen)} disjoint connected groups of "
+                f"copies (--pack) is {copies}, but {len(chosen)} disjoint connected groups of "
                 f"{circuit.qubits} qubits were found on the device's {len(chip.usable)} usable "
-                f"qubits; it may be 1..{len(chosen)}, or None for as many as fit"
+                f"qubits; it may be 1..{len(chosen)}, or None (all) for as many as fit"
             )
         chosen = _exchanged(groups, scores, chosen)
     chosen = sorted(chosen, key=lambda index: (scores[index], index))[:copies]

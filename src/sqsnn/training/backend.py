@@ -1,7 +1,6 @@
 """Training on a quantum backend: what measures the spikes, what it will cost, how it is sent."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -74,8 +73,9 @@ def estimate(
     train: int,
     validation: int,
     test: int,
+    epochs: int,
 ) -> "Total":
-    """Estimate what a whole training takes of a backend, with validation and the test at the end.
+    """Estimate what a training takes of a backend, with validation and the test at the end.
 
     A step of the rule is played through on blank samples, to see which circuits it asks for.
 
@@ -87,6 +87,7 @@ def estimate(
         train: training samples.
         validation: validation samples, looked at once an epoch.
         test: test samples, looked at once.
+        epochs: epochs that are still to be done.
     """
     from sqsnn import hardware
     from sqsnn.hardware.cost import Total
@@ -105,15 +106,18 @@ def estimate(
 
     def evaluated(samples: int) -> Total:
         asking = _Asking(source.executor)
-        # Batches are filled up, so that every one is of the same size.
-        spikes = like.new_zeros(steps, batch, features, 1)
+        spikes = like.new_zeros(steps, samples, features, 1)
         hardware.run_network(network, spikes, asking, generator)
-        return Total.of(asking.asked).times(math.ceil(samples / batch))
+        return Total.of(asking.asked)
 
-    whole, rest = divmod(train, batch)
-    parts = [learned(size).times(number) for number, size in ((whole, batch), (1, rest)) if size]
-    epoch = Total.of([*parts, evaluated(validation)])
-    return Total.of([epoch.times(recipe.training.epochs), evaluated(test)])
+    def in_batches(samples: int, one: Callable[[int], Total]) -> Total:
+        whole, rest = divmod(samples, batch)
+        return Total.of(
+            one(size).times(number) for number, size in ((whole, batch), (1, rest)) if number * size
+        )
+
+    epoch = Total.of([in_batches(train, learned), in_batches(validation, evaluated)])
+    return Total.of([epoch.times(epochs), in_batches(test, evaluated)])
 
 
 class _Asking:

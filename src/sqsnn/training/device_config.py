@@ -12,7 +12,7 @@ class DeviceOptions(Section):
 
     backend: str = "aer"
     """Device: aer, a snapshot such as fake_brisbane, or ibm:NAME."""
-    samples: PositiveInt = 50
+    samples: Annotated[int, Field(ge=2)] = 50
     """Test samples, chosen by the seed."""
     shots: PositiveInt = 1
     """Inferences a sample, whose spikes are summed."""
@@ -25,7 +25,8 @@ class DeviceOptions(Section):
     mode: Literal["job", "batch", "session"] = "job"
     """[ibm:...] How jobs are sent: one by one, as a batch, or in a session of their own."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the choice of samples, of their encoding and of simulated outcomes."""
+    """Seed of the choice of samples, their encoding and simulated outcomes; as done jobs are kept,
+    new bits need another seed."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "DeviceOptions":

@@ -80,7 +80,14 @@ def score(
         outputs = []
         for _ in range(shots):
             _, run = draw(
-                network, encoding, batch, generator=generator, shared=shared, source=source
+                network,
+                encoding,
+                batch,
+                generator=generator,
+                shared=shared,
+                source=source,
+                # Filling costs nothing here, but time on a device.
+                kept=None if source is None else kept,
             )
             outputs.append(readout.last(run.layers[-1], report_steps))
             spikes += [
@@ -108,7 +115,8 @@ def draw(
     generator: torch.Generator,
     shared: bool = False,
     source: BitSource | None = None,
-) -> tuple[Float[Tensor, "T B P 1"], Run]:
+    kept: int | None = None,
+) -> tuple[Float[Tensor, "T kept P 1"], Run]:
     """Encode samples and run the network once, without gradients.
 
     Args:
@@ -118,12 +126,13 @@ def draw(
         generator: where encoding and neurons draw from.
         shared: give every sample the same random numbers.
         source: what measures the spikes; None: they are simulated.
+        kept: run only so many of the encoded samples, the others being filling; None for all.
 
     Returns:
-        the encoded samples, shape (T, B, P, 1), and what the network did.
+        the encoded samples that were run, shape (T, kept, P, 1), and what the network did.
     """
     with torch.no_grad():
-        spikes = encode(encoding, values, generator=generator, shared=shared)
+        spikes = encode(encoding, values, generator=generator, shared=shared)[:, :kept]
         if source is not None:
             from sqsnn import hardware
 

@@ -43,7 +43,10 @@ def export_neuron(
         raise ConfigError(f"neuron is {neuron}, but layer {layer} has 0..{neurons.size - 1}")
     circuit = neurons.circuit
     free = hardware.neuron_circuit(
-        circuit, circuit.channels, circuit.memory_qubits, steps or loaded.config.encoding.steps
+        circuit,
+        circuit.channels,
+        circuit.memory_qubits,
+        loaded.config.encoding.steps if steps is None else steps,
     )
     angles = neurons.angles[neuron].tolist()
     trained = free.assign_parameters(

@@ -60,13 +60,20 @@ def device_noise(name: str, circuit: Circuit) -> Noise:
         circuit: the circuit of the neurons.
 
     Raises:
+        ConfigError: if it is a simulator.
         HardwareError: if there is no such device, or it reports no error rates.
     """
     # Here and not above: runs without a device need no Qiskit.
     from sqsnn.hardware.calibration import effective_noise
     from sqsnn.hardware.devices import find
 
-    return effective_noise(find(name).target, circuit)
+    device = find(name)
+    if not device.has_chip:
+        raise ConfigError(
+            f"noise_from is {name!r}, which has no error rates; take them from a snapshot such as "
+            "fake_brisbane, or from ibm:NAME"
+        )
+    return effective_noise(device.target, circuit)
 
 
 def _refuse_misfits(recipe: Recipe) -> None:

@@ -13,7 +13,7 @@ class NoiseConfig(Section):
     """Imperfect gates, idling and readout, in training and in every test; none by default."""
 
     noise_from: str | None = None
-    """Take the rates from this device's error rates, e.g. fake_brisbane (a snapshot, here)."""
+    """Take the rates from this device's error rates, e.g. fake_brisbane, a snapshot."""
     noise_strength: Annotated[float, Field(gt=0)] = 1.0
     """Factor of the device's rates."""
 

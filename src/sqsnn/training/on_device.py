@@ -5,7 +5,7 @@ RUN/hardware/LABEL     result.json, and bits.npz with every spike that was recor
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -44,7 +44,8 @@ class Outcome:
 
     difference: Device minus simulator, sample by sample, and its standard error.
     gates, depth, shot_microseconds: Of one neuron over all steps, as it runs on the device.
-    device_seconds: As billed; None of a simulation. `estimated_seconds` was said before.
+    device_seconds: As billed; None of a simulation. `estimated_seconds` was said before, and
+        `estimated_seconds_unpacked` what it would be one neuron after another.
     """
 
     backend: str
@@ -67,6 +68,7 @@ class Outcome:
     depth: int
     shot_microseconds: float | None
     estimated_seconds: float | None
+    estimated_seconds_unpacked: float | None
     device_seconds: float | None
     false_spike: list[float] | None
     missed_spike: list[float] | None
@@ -98,6 +100,10 @@ def run_on_device(
     from sqsnn.hardware import ibm
 
     loaded = run.load(folder, data_dir)
+    loaded.network.eval()
+    # A run that was trained with noise is compared with a perfect device, too.
+    for population in cast(Iterable[Population], loaded.network.populations):
+        require_circuits(population).noise = None
     circuit = _one_circuit(loaded)
     device = hardware.find(options.backend)
     generator = seeded(options.seed, Purpose.DEVICE, device=loaded.config.training.device)
@@ -112,7 +118,13 @@ def run_on_device(
         journal=hardware.Journal(folder.path / "hardware" / "jobs"),
     )
     expected = _estimate(executor, loaded, len(values), options)
-    confirm(expected.describe(), device.kind == "ibm")
+    said, unpacked = expected.describe(), None
+    if expected.slots > 1:
+        unpacked = _estimate(hardware.Executor(device), loaded, len(values), options).device_seconds
+        said += f" Without --pack it would be {unpacked:.3g} s."
+    if options.mode == "session":
+        said += " A session is billed from its first job to its end, waiting included."
+    confirm(said, device.kind == "ibm")
     steps, errors = loaded.config.encoding.steps, None
     with ibm.open_mode(device.backend, options.mode) as mode:
         executor.mode = mode
@@ -121,24 +133,25 @@ def run_on_device(
         source = hardware.DeviceBits(executor)
         measured = hardware.run_network(loaded.network, spikes, source, generator, errors=errors)
     seconds = time.perf_counter() - began
+    place = folder.path / "hardware" / options.label
+    place.mkdir(parents=True, exist_ok=True)
+    _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
     right = _rightly_named(loaded, measured, labels, options.shots, generator)
-    simulated = [loaded.network(spikes, generator=generator) for _ in range(SIMULATIONS)]
-    expected_right = torch.stack(
-        [_rightly_named(loaded, one, labels, options.shots, generator) for one in simulated]
-    ).mean(0)
+    simulated = [_simulated(loaded, spikes, labels, options, generator) for _ in range(SIMULATIONS)]
+    expected_right = torch.stack([one for one, _ in simulated]).mean(0)
     difference = right - expected_right
     compiled, counts = executor.compiled(circuit, steps), executor.counts
     outcome = Outcome(
         backend=options.backend,
-        calibrated=device.calibrated,
+        calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
         samples=options.samples,
         shots=options.shots,
         accuracy=right.mean().item(),
         simulator_accuracy=expected_right.mean().item(),
         difference=difference.mean().item(),
         standard_error=difference.std().item() / len(right) ** 0.5,
-        spikes_per_sample=_spikes_per_sample([measured]),
-        simulator_spikes_per_sample=_spikes_per_sample(simulated),
+        spikes_per_sample=_spikes_per_sample(measured),
+        simulator_spikes_per_sample=np.mean([each for _, each in simulated], axis=0).tolist(),
         jobs=counts.jobs,
         resumed_jobs=counts.resumed,
         circuits=counts.circuits,
@@ -149,15 +162,15 @@ def run_on_device(
         depth=compiled.depth,
         shot_microseconds=None if compiled.duration is None else 1e6 * compiled.duration,
         estimated_seconds=expected.device_seconds,
-        device_seconds=counts.device_seconds if device.kind == "ibm" else None,
+        estimated_seconds_unpacked=unpacked,
+        device_seconds=counts.device_seconds or None,
         false_spike=None if errors is None else errors.false_spike.mean(0).tolist(),
         missed_spike=None if errors is None else errors.missed_spike.mean(0).tolist(),
         seconds=seconds,
     )
-    place = folder.path / "hardware" / options.label
-    place.mkdir(parents=True, exist_ok=True)
-    write_json(place / "result.json", {**options.model_dump(mode="json"), **asdict(outcome)})
-    _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
+    # The same command again sends nothing: what was paid the first time stays on record.
+    if counts.jobs or not (place / "result.json").is_file():
+        write_json(place / "result.json", {**options.model_dump(mode="json"), **asdict(outcome)})
     return outcome, place
 
 
@@ -200,25 +213,40 @@ def _estimate(
     )
 
 
+def _simulated(
+    loaded: Loaded,
+    spikes: Tensor,
+    labels: Tensor,
+    options: DeviceOptions,
+    generator: torch.Generator,
+) -> tuple[Tensor, list[float]]:
+    """Which samples the simulator names rightly, and its spikes per sample."""
+    with torch.no_grad():
+        simulated = loaded.network(spikes, generator=generator)
+    # As of a device: spikes are all that is looked at.
+    output = simulated.layers[-1]
+    seen = simulated._replace(
+        layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
+    )
+    right = _rightly_named(loaded, seen, labels, options.shots, generator)
+    return right, _spikes_per_sample(simulated)
+
+
 def _rightly_named(
-    loaded: Loaded, run: Run, labels: Tensor, shots: int, generator: torch.Generator
+    loaded: Loaded, measured: Run, labels: Tensor, shots: int, generator: torch.Generator
 ) -> Tensor:
     """Whether each sample is named rightly, its shots summed; float64."""
-    output = readout.last(run.layers[-1], loaded.config.readout.report_steps)
-    # Of a device `probability` is the spikes, or what is left of them without readout errors.
-    believed = output.probability if run.state == () else output.spikes
-    scores = believed.double().sum(dim=(0, 3)).unflatten(0, (-1, shots)).sum(1)
+    output = readout.last(measured.layers[-1], loaded.config.readout.report_steps)
+    # `probability` is the spikes, or what is left of them without readout errors.
+    scores = readout.probability(output).double().unflatten(0, (-1, shots)).sum(1)
     ties = torch.rand(scores.shape, generator=generator, device=generator.device)
-    named = (scores + ties.double() * 1e-6).argmax(1)
+    # Little beside scores that, without their readout errors, are no whole numbers.
+    named = readout.break_ties(scores, ties, 10**6).argmax(1)
     return (named == labels[::shots]).double()
 
 
-def _spikes_per_sample(runs: list[Run]) -> list[float]:
-    layers = zip(*(one.layers for one in runs), strict=True)
-    return [
-        sum(record.spikes.sum().item() / record.spikes.shape[1] for record in layer) / len(runs)
-        for layer in layers
-    ]
+def _spikes_per_sample(run: Run) -> list[float]:
+    return [record.spikes.sum().item() / record.spikes.shape[1] for record in run.layers]
 
 
 def _write_bits(path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: Run) -> None:

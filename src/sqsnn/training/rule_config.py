@@ -72,9 +72,9 @@ class RuleConfig(Section):
     """[local: shift, spsa] Device that measures all spikes, those of validation and test too: aer,
     a snapshot such as fake_brisbane, or ibm:NAME [default: the simulator]."""
     pack: PositiveInt = 1
-    """[backend] Neurons side by side on the chip."""
+    """[with --backend] Neurons side by side on the chip."""
     mode: Literal["job", "batch", "session"] = "job"
-    """[backend ibm:NAME] How jobs are sent: one by one, as a batch, or in one session."""
+    """[with --backend ibm:NAME] How jobs are sent: one by one, as a batch, or in one session."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RuleConfig":

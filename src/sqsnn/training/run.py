@@ -106,6 +106,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
     if folder.checkpoint.is_file():
         checkpoint.load(folder.checkpoint, progress, settled)
+    _ask(settled, dataset, progress, watcher)
     folder.truncate_metrics(progress.epoch)
     _run(folder, settled, dataset, progress, watcher)
 
@@ -282,6 +283,7 @@ def _ask(settled: RunConfig, dataset: Dataset, progress: Progress, watcher: Watc
         train=len(dataset.train.labels),
         validation=len(dataset.validation.labels),
         test=dataset.test_samples,
+        epochs=settled.training.epochs - progress.epoch,
     )
     watcher.spend(expected.describe(), progress.source.executor.device.kind == "ibm")
 
