@@ -1,6 +1,6 @@
 """From settings to the noise of a network: checked against the other settings, or from a device."""
 
-from sqsnn.errors import ConfigError
+from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.training.config import Recipe
@@ -60,7 +60,6 @@ def device_noise(name: str, circuit: Circuit) -> Noise:
         circuit: the circuit of the neurons.
 
     Raises:
-        ConfigError: if it is a simulator.
         HardwareError: if there is no such device, or it reports no error rates.
     """
     # Here and not above: runs without a device need no Qiskit.
@@ -69,9 +68,9 @@ def device_noise(name: str, circuit: Circuit) -> Noise:
 
     device = find(name)
     if not device.has_chip:
-        raise ConfigError(
-            f"noise_from is {name!r}, which has no error rates; take them from a snapshot such as "
-            "fake_brisbane, or from ibm:NAME"
+        raise HardwareError(
+            f"{name} reports no error rates; noise is taken from a device that does, e.g. "
+            "fake_brisbane"
         )
     return effective_noise(device.target, circuit)
 
