@@ -58,11 +58,11 @@ AWARE = [*DIGITS, "--noise-from", SNAPSHOT, "--noise-strength", "2"]
 SAMPLES = 200
 # Settings of `sqsnn hardware`, and how many seeds of them.
 ON_DEVICES: list[tuple[dict[str, object], int]] = [
-    ({"backend": "aer"}, 3),
-    ({"backend": SNAPSHOT}, 3),
-    ({"backend": SNAPSHOT, "mitigate_readout": True}, 3),
-    ({"backend": "fake_fez"}, 3),
-    ({"backend": "fake_fez", "mitigate_readout": True}, 3),
+    ({"backend": "aer"}, 9),
+    ({"backend": SNAPSHOT}, 9),
+    ({"backend": SNAPSHOT, "mitigate_readout": True}, 9),
+    ({"backend": "fake_fez"}, 9),
+    ({"backend": "fake_fez", "mitigate_readout": True}, 9),
     # Sixteen neurons are 32 qubits: slow to simulate.
     ({"backend": SNAPSHOT, "pack": 16, "samples": 150}, 1),
 ]

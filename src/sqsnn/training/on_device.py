@@ -238,7 +238,9 @@ def _rightly_named(
     """Whether each sample is named rightly, its shots summed; float64."""
     output = readout.last(measured.layers[-1], loaded.config.readout.report_steps)
     # `probability` is the spikes, or what is left of them without readout errors.
-    scores = readout.probability(output).double().unflatten(0, (-1, shots)).sum(1)
+    # Summed in float64: rounding must not break ties, least of all by the order of spikes.
+    spikes = output.probability.double().sum(dim=(0, 3))
+    scores = spikes.unflatten(0, (-1, shots)).sum(1)
     ties = torch.rand(scores.shape, generator=generator, device=generator.device)
     # Little beside scores that, without their readout errors, are no whole numbers.
     named = readout.break_ties(scores, ties, 10**6).argmax(1)
