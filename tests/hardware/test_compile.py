@@ -14,12 +14,14 @@ from qiskit import QuantumCircuit
 from qiskit.transpiler import InstructionProperties
 from qiskit_ibm_runtime.circuit import MeasureReset
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+from qiskit_ibm_runtime.utils.validations import validate_isa_circuits
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.compile import Compiled, compile_neuron
 from sqsnn.hardware.devices import Device, find, restrict
 from sqsnn.hardware.executor import Executor
+from sqsnn.hardware.packing import choose_groups
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit, Normal
 
@@ -201,3 +203,15 @@ def test_a_chip_that_reports_no_times_is_refused_by_name(name):
     # Its idle times, and with them the noise of the memory, would be unknown.
     with pytest.raises(HardwareError, match=rf"{name}.*(duration|time)"):
         compile_neuron(circuits.get("crx", 1, 1), 2, find(name), ((0, 1),))
+
+
+@pytest.mark.parametrize("name", ["fake_brisbane", "fake_fez"])
+@pytest.mark.parametrize(("channels", "memory_qubits", "copies"), [(1, 1, 3), (2, 1, 1)])
+def test_a_service_takes_the_circuit_as_it_is(name, channels, memory_qubits, copies):
+    # What IBM's client checks of every circuit before it sends it; it raises where it would not.
+    device = Device("ibm:test", find(name).backend, "ibm")
+    circuit = circuits.get("bidirectional", channels, memory_qubits)
+    groups = choose_groups(device.target, circuit, copies)
+    compiled = compile_neuron(circuit, 3, device, groups)
+    assert compiled.circuit.num_qubits == device.backend.num_qubits
+    validate_isa_circuits([compiled.circuit], device.target)
