@@ -325,5 +325,5 @@ def _is_lost(sent: Any) -> bool:
     """Whether a service's job will never bring bits; not, where it cannot say."""
     try:
         return str(sent.status()) in _LOST
-    except Exception:
+    except Exception:  # asked while the service fails, in any way: the job's number must be kept
         return False
