@@ -248,7 +248,7 @@ def test_classes_and_subsets_of_recall_are_those_of_images():
 
 
 def test_a_delay_is_refused_where_there_is_none():
-    with pytest.raises(ValueError, match="delay is 5, but digits has none; it goes with recall"):
+    with pytest.raises(ValueError, match="delay is 5, but digits has none; it goes with recall, "):
         catalog.load("digits", delay=5)
     with pytest.raises(ValueError, match="delay must be an integer of at least 1, but is 0"):
         catalog.load("recall", delay=0)
@@ -273,7 +273,7 @@ def test_every_dataset_can_be_described(name, tmp_path):
     found = catalog.describe(name, data_dir=tmp_path)
     assert found.name == name
     assert found.text and found.source
-    assert found.present == (name in ("digits", "recall")) == (found.folder is None)
+    assert found.present == (name in ("digits", *temporal.TEMPORAL_TASKS)) == (found.folder is None)
     assert not list(tmp_path.iterdir())
 
 

@@ -29,6 +29,12 @@ def test_the_preset_of_a_task_in_time_fits_its_samples(name):
     assert data.steps == temporal.TEMPORAL_TASKS[name].steps(presets.DELAYS[name])
 
 
+@pytest.mark.parametrize("name", presets.DELAYS)
+def test_the_best_score_of_a_task_in_time_is_the_one_described(name):
+    best = 100 * temporal.best_accuracy(temporal.TEMPORAL_TASKS[name])
+    assert f" {best:.4g} % is the best possible" in presets.DESCRIPTIONS[name]
+
+
 def test_every_task_in_time_and_no_other_dataset_has_a_delay():
     assert set(presets.DELAYS) == set(temporal.TEMPORAL_TASKS)
 

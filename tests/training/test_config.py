@@ -134,7 +134,7 @@ def test_the_report_window_is_as_asked_for():
 @pytest.mark.parametrize(
     ("dataset", "options", "sections", "said"),
     [
-        ("digits", {"delay": 3}, {}, "delay is 3, but digits has none; only recall has"),
+        ("digits", {"delay": 3}, {}, "delay is 3, but digits has none; it goes with recall, order"),
         ("recall", {}, {"encoding": {"encoding": "rate"}}, "must be 'spikes', .* but is 'rate'"),
         ("digits", {}, {"encoding": {"encoding": "spikes"}}, "'rate', 'latency' or 'direct'"),
         ("recall", {}, {"encoding": {"steps": 10}}, "must be the 7 .* of recall, but is 10"),

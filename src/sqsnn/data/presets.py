@@ -39,11 +39,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "kmnist": Preset(hidden=(256,), steps=5, epochs=10, batch=128, learning_rate=0.003),
         "usps": Preset(hidden=(64,), steps=10, epochs=30),
         "recall": Preset(hidden=(32,), steps=7, epochs=30, encoding="spikes", report_steps=1),
+        "order": Preset(hidden=(32,), steps=8, epochs=30, encoding="spikes", report_steps=1),
+        "xor": Preset(hidden=(32,), steps=7, epochs=30, encoding="spikes", report_steps=1),
+        "duration": Preset(hidden=(32,), steps=10, epochs=30, encoding="spikes", report_steps=1),
     }
 )
 
 # Blank steps between cue and report where none are asked for, of each dataset that has a delay.
-DELAYS: Mapping[str, int] = MappingProxyType({"recall": 5})
+DELAYS: Mapping[str, int] = MappingProxyType({"recall": 5, "order": 3, "xor": 3, "duration": 3})
 
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -59,5 +62,14 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "Hull 1994, doi:10.1109/34.291440, no licence stated",
         "recall": "5,000 spike trains on 3 lines: a cue, a delay, and at the last step the report "
         "of which cue it was; lines flip with probability 0.01, so that 99 % is the best possible",
+        "order": "5,000 spike trains on 3 lines: two lines fire once each at two of four steps, a "
+        "delay, and the report of which came first; lines flip with probability 0.01, so that "
+        "98.99 % is the best possible",
+        "xor": "5,000 spike trains on 3 lines: two bits one after the other, a delay, and the "
+        "report of whether they differ; lines flip with probability 0.01, so that 98.02 % is the "
+        "best possible",
+        "duration": "5,000 spike trains on 2 lines: a line fires for two or for four of six steps, "
+        "a delay, and the report of which; lines flip with probability 0.01, so that 98.68 % is "
+        "the best possible",
     }
 )

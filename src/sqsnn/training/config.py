@@ -72,7 +72,7 @@ class DataOptions(Section):
     test_samples: PositiveInt | None = None
     """Only so many samples for the test [default: all]."""
     delay: PositiveInt | None = None
-    """Blank steps between cue and report (recall) [default: 5]."""
+    """Blank steps between cue and report [default: recall 5; order, xor, duration 3]."""
 
 
 class DataConfig(DataOptions):
@@ -106,7 +106,7 @@ class EncodingConfig(Section):
     """Rate: random spikes; latency: one spike, bright first; direct: the value at every step;
     spikes: the samples are spike trains already [default: the dataset's preset]."""
     steps: Annotated[PositiveInt, _PRESET] = 10
-    """Time steps of a sample [default: the dataset's preset; recall: delay + 2]."""
+    """Time steps of a sample [default: the dataset's preset, which --delay changes]."""
     max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Spike probability a step at a value of 1 (rate encoding)."""
 
@@ -115,7 +115,7 @@ class ReadoutConfig(Section):
     """Which spikes of the output layer are the answer."""
 
     report_steps: PositiveInt | None = None
-    """Only the spikes of so many last steps count [default: all; 1 for recall]."""
+    """Only the spikes of so many last steps count [default: all; 1 in tasks with a delay]."""
 
 
 class TrainingConfig(Section):
@@ -192,7 +192,9 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
         delay = DELAYS[dataset] if delay is None else delay
         steps += delay - DELAYS[dataset]
     elif delay is not None:
-        raise ConfigError(f"delay is {delay}, but {dataset} has none; only {', '.join(DELAYS)} has")
+        raise ConfigError(
+            f"delay is {delay}, but {dataset} has none; it goes with {', '.join(DELAYS)}"
+        )
     encoding = _fill(recipe.encoding, encoding=preset.encoding, steps=steps)
     readout = _fill(recipe.readout, report_steps=preset.report_steps)
     _refuse_misfits(dataset, steps, encoding, readout)
