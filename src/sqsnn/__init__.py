@@ -8,12 +8,16 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BackpropRule": "sqsnn.learning.backprop",
+    "LIF": "sqsnn.neurons.lif",
     "Noise": "sqsnn.quantum.noise",
+    "PublishedSQS": "sqsnn.neurons.published_sqs",
+    "QLIF": "sqsnn.neurons.qlif",
     "Record": "sqsnn.neurons.population",
     "Run": "sqsnn.network",
     "SQSNNClassifier": "sqsnn.training.classifier",
     "SQSNeurons": "sqsnn.neurons.sqs",
     "SpikingNetwork": "sqsnn.network",
+    "StochasticLIF": "sqsnn.neurons.stochastic_lif",
     "circuits": "sqsnn.quantum.circuits",
     "data": "sqsnn.data",
     "encoding": "sqsnn.encoding",
@@ -36,8 +40,12 @@ if TYPE_CHECKING:
     from sqsnn.learning.backprop import BackpropRule as BackpropRule
     from sqsnn.network import Run as Run
     from sqsnn.network import SpikingNetwork as SpikingNetwork
+    from sqsnn.neurons.lif import LIF as LIF
     from sqsnn.neurons.population import Record as Record
+    from sqsnn.neurons.published_sqs import PublishedSQS as PublishedSQS
+    from sqsnn.neurons.qlif import QLIF as QLIF
     from sqsnn.neurons.sqs import SQSNeurons as SQSNeurons
+    from sqsnn.neurons.stochastic_lif import StochasticLIF as StochasticLIF
     from sqsnn.quantum import circuits as circuits
     from sqsnn.quantum import noise as noise
     from sqsnn.quantum.noise import Noise as Noise

@@ -164,7 +164,7 @@ class Coin(Population):
 
 
 def test_populations_without_circuits_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"SQSNeurons only.*Coin.*'exact'"):
+    with pytest.raises(TypeError, match=r"SQSNeurons.*Coin.*'exact'"):
         require_circuits(Coin(3))
     neurons = made()
     assert require_circuits(neurons) is neurons
@@ -174,7 +174,7 @@ def test_the_source_itself_refuses_them():
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)  # else the annotation refuses them first
     try:
-        with pytest.raises(TypeError, match=r"SQSNeurons only.*Coin"):
+        with pytest.raises(TypeError, match=r"SQSNeurons.*Coin"):
             SimulatedBits().sample(Coin(3), torch.zeros(1, 1, 3, 1), SETTINGS, SHOTS, seeded(0))
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)

@@ -16,7 +16,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.reports import plots
 from sqsnn.training import backend, evaluate, run, run_folder
 from sqsnn.training.backend import build_source
-from sqsnn.training.build import build_circuit, build_network
+from sqsnn.training.build import build_network
 from sqsnn.training.config import (
     DataOptions,
     EncodingConfig,
@@ -27,6 +27,7 @@ from sqsnn.training.config import (
     explain,
     for_dataset,
 )
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.rule_config import RuleConfig
 

@@ -10,7 +10,6 @@ from sqsnn.errors import CompilerMissingError, ConfigError
 from sqsnn.learning import Estimator, LearningSignal, LocalRule, OnlineLocalRule
 from sqsnn.training.build import (
     Purpose,
-    build_circuit,
     build_network,
     build_rule,
     choose_device,
@@ -24,6 +23,7 @@ from sqsnn.training.config import (
     Recipe,
     TrainingConfig,
 )
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.rule_config import RuleConfig
 
 

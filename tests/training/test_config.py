@@ -183,7 +183,7 @@ def test_options_are_read_from_the_command_line_as_what_they_are():
         (ModelConfig, {"hidden": "64,,64"}, "hidden.1.*valid integer"),
         (ModelConfig, {"hidden": (0,)}, "hidden.0: .*greater than 0, but is 0"),
         (ModelConfig, {"memory_qubits": -1}, "memory_qubits: .*but is -1"),
-        (ModelConfig, {"neurons": 3}, "neurons: Extra inputs are not permitted"),
+        (ModelConfig, {"neuron": 3}, "neuron: Extra inputs are not permitted"),
         (EncodingConfig, {"max_rate": 1.5}, "max_rate: .*less than or equal to 1"),
         (EncodingConfig, {"encoding": "morse"}, "'direct' or 'spikes', but is 'morse'"),
         (RuleConfig, {"rate_penalty": float("nan")}, "rate_penalty: .*finite"),

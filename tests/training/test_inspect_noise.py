@@ -13,9 +13,9 @@ from sqsnn.neurons.population import Population
 from sqsnn.quantum.noise import Noise
 from sqsnn.reports import plots
 from sqsnn.training import evaluate, inspect, run
-from sqsnn.training.build import build_circuit
 from sqsnn.training.config import ModelConfig
 from sqsnn.training.inspect_config import NoiseOptions
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import device_noise
 from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.run_folder import RunFolder

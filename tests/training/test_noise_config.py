@@ -13,7 +13,7 @@ from sqsnn.data.catalog import Samples
 from sqsnn.errors import CheckpointError, ConfigError, HardwareError
 from sqsnn.quantum.noise import Noise
 from sqsnn.training import checkpoint, noise, run, trainer
-from sqsnn.training.build import build_circuit, build_network
+from sqsnn.training.build import build_network
 from sqsnn.training.config import (
     DataOptions,
     EncodingConfig,
@@ -26,6 +26,7 @@ from sqsnn.training.config import (
     from_toml,
     to_toml,
 )
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import build_noise, settle_noise
 from sqsnn.training.noise_config import RATES, NoiseConfig
 from sqsnn.training.rule_config import RuleConfig

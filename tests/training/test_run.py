@@ -81,6 +81,7 @@ def test_a_run_leaves_everything_behind(config, tmp_path):
         "validation_loss",
         "validation_accuracy",
         "validation_accuracy_probability",
+        "validation_accuracy_spikes",
         "spikes_per_sample",
     }
     result = folder.read_result()

@@ -133,7 +133,7 @@ def require_circuits(population: Population) -> SQSNeurons:
     """
     if not isinstance(population, SQSNeurons):
         raise TypeError(
-            f"measured bits come from SQSNeurons only, but the population is a "
+            f"this needs neurons that are circuits (SQSNeurons), but the population is a "
             f"{type(population).__name__}; score 'exact' works for every population"
         )
     return population

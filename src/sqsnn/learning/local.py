@@ -14,6 +14,7 @@ and gradients from two- and four-term shifts are this package's.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -30,7 +31,7 @@ from sqsnn.learning.scores import ExactScore, Score, Signals
 from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.population import Record
+from sqsnn.neurons.population import Population, Record
 
 
 class LocalRule:
@@ -79,9 +80,11 @@ class LocalRule:
 
         Raises:
             TypeError: Measured bits are asked of neurons that are no circuits.
-            ValueError: Labels do not fit, or the surrogate needs probabilities that are unknown.
+            ValueError: Labels do not fit, a likelihood is asked of neurons that draw nothing, or
+                the surrogate needs probabilities that are unknown.
         """
         network.check_spikes(spikes)
+        self._check_likelihoods(network)
         readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
         counting = signals.reported(len(spikes), self.report_steps, spikes)
         copies = self.signal.runs
@@ -104,6 +107,14 @@ class LocalRule:
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
         return figures | (cost._asdict() if self.score.measured else {})
+
+    def _check_likelihoods(self, network: SpikingNetwork) -> None:
+        for population in cast(Sequence[Population], network.populations):
+            if self.signal.by_score and not population.is_stochastic:
+                raise ValueError(
+                    f"signal {self.signal.name!r} learns from the likelihood of spikes, but "
+                    f"{type(population).__name__} draws none; use signal 'feedback'"
+                )
 
     def state_dict(self) -> dict[str, Tensor]:
         """The random feedback weights and the running baseline."""

@@ -39,9 +39,12 @@ class Population(nn.Module, ABC):
     """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`.
 
     surrogate: d(spike)/d(marginal probability) in the backward pass.
+    is_stochastic: Whether spikes are drawn; else the firing probability is the spike, and there is
+        no likelihood to learn from.
     """
 
     surrogate: SpikeSurrogate = "straight_through"
+    is_stochastic: bool = True
 
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()

@@ -42,6 +42,11 @@ def encoding_angle(
     return _ExponentialSlope.apply(currents)
 
 
+def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """1 where a membrane exceeds its threshold, else 0; the slope is that of atan(pi x) / pi."""
+    return _Threshold.apply(excess)
+
+
 class _Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, bits: Tensor, probability: Tensor, sigmoid: bool) -> Tensor:
@@ -70,3 +75,15 @@ class _ExponentialSlope(torch.autograd.Function):
         # exp(0) = 1 is the slope of the positive side, so one clamp serves both.
         slope = currents.clamp_max(0.0).div_(SILENT_SCALE).exp_()
         return slope.mul_(gradient).mul_(math.pi)
+
+
+class _Threshold(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, excess: Tensor) -> Tensor:
+        ctx.save_for_backward(excess)
+        return (excess > 0).to(excess.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (excess,) = ctx.saved_tensors
+        return gradient / (1 + (math.pi * excess).square())

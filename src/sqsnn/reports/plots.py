@@ -230,7 +230,7 @@ def save_run_pictures(
     prediction: int,
     confusion: Int[np.ndarray, "classes classes"],
     class_names: Sequence[str],
-    circuit: Circuit,
+    circuit: Circuit | None,
 ) -> tuple[Path, ...]:
     """Write learning-curve.png, raster.png, confusion-matrix.png and circuit.png into a folder.
 
@@ -243,10 +243,10 @@ def save_run_pictures(
         prediction: the class that the network named.
         confusion: as `counts` in `confusion_matrix`.
         class_names: the names of the classes, in order.
-        circuit: the circuit of the neurons.
+        circuit: the circuit of the neurons; None where they are no circuits.
 
     Returns:
-        the paths of the four pictures.
+        the paths of the pictures.
     """
     pictures = {
         "learning-curve.png": learning_curve(metrics),
@@ -254,8 +254,9 @@ def save_run_pictures(
             run, input_spikes, label=label, prediction=prediction, class_names=class_names
         ),
         "confusion-matrix.png": confusion_matrix(confusion, class_names),
-        "circuit.png": circuit_drawing.circuit(circuit),
     }
+    if circuit is not None:
+        pictures["circuit.png"] = circuit_drawing.circuit(circuit)
     for name, picture in pictures.items():
         save(picture, folder / name)
     return tuple(folder / name for name in pictures)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.shift_rules import Setting
-from sqsnn.training.build import build_circuit, build_network, build_rule
+from sqsnn.training.build import build_network, build_rule
 from sqsnn.training.config import Recipe
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.run_folder import RunFolder
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ settings mean the same network everywhere.
 """
 
 from enum import IntEnum
-from functools import partial
 
 import numpy as np
 import torch
@@ -24,11 +23,8 @@ from sqsnn.learning.rule import Rule
 from sqsnn.learning.scores import ExactScore, MeasuredScore, Score
 from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
-from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum import circuits
-from sqsnn.quantum.circuits import Circuit
-from sqsnn.training.config import EncodingConfig, ModelConfig, Recipe, TrainingConfig
-from sqsnn.training.noise import build_noise
+from sqsnn.training.config import EncodingConfig, Recipe, TrainingConfig
+from sqsnn.training.neurons import build_neurons
 from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
 
@@ -86,24 +82,6 @@ def choose_device(training: TrainingConfig) -> torch.device:
     return torch.device(training.device)
 
 
-def build_circuit(model: ModelConfig) -> Circuit:
-    """Build the circuit of the neurons.
-
-    Args:
-        model: the settings of the network.
-
-    Raises:
-        ConfigError: if there is no such circuit, or it does not take these options or qubits.
-    """
-    try:
-        return circuits.get(
-            model.circuit, model.channels, model.memory_qubits, **model.circuit_options
-        )
-    except (TypeError, ValueError) as error:
-        # A TypeError comes from the call of the circuit's function with options it does not have.
-        raise ConfigError(f"circuit {model.circuit!r} cannot be built: {error}") from error
-
-
 def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork:
     """Build the network that settings describe, with its first weights.
 
@@ -115,35 +93,12 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         classes: classes, one output neuron each.
 
     Raises:
-        ConfigError: if the circuit is unknown, does not take these options, or cannot be compiled;
-            or if other settings do not go with the noise.
+        ConfigError: if the neurons cannot be built, or other settings do not go with them.
     """
-    model, rule, training = recipe.model, recipe.rule, recipe.training
-    circuit = build_circuit(model)
-    if training.compile and not circuit.is_real:
-        # The neurons would say so too, but only at the first step, when a run folder is there.
-        raise ConfigError(
-            f"compile needs a circuit of RX, CRX and CZ alone, but {model.circuit!r} has others"
-        )
-    if training.compile and rule.rule == "local" and rule.score != "exact":
-        raise ConfigError(
-            f"compile works with score exact, but score is {rule.score!r}: its steps are not those "
-            "that are compiled"
-        )
-    neurons = partial(
-        SQSNeurons,
-        channels=model.channels,
-        memory_qubits=model.memory_qubits,
-        circuit=circuit,
-        surrogate=rule.surrogate,
-        encoding_slope=rule.encoding_slope,
-        through_collapse=rule.through_collapse,
-        noise=build_noise(recipe),
-        compile=training.compile,
-    )
+    training = recipe.training
     network = SpikingNetwork(
-        [features, *model.hidden, classes],
-        neurons=neurons,
+        [features, *recipe.model.hidden, classes],
+        neurons=build_neurons(recipe),
         generator=seeded(training.seed, Purpose.WEIGHTS),
         dtype=getattr(torch, training.dtype),
     )

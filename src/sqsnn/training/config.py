@@ -85,18 +85,32 @@ class DataConfig(DataOptions):
 
 
 class ModelConfig(Section):
-    """The network: its sizes and the circuit of its neurons."""
+    """The network: its sizes, its neurons and their circuit."""
 
     hidden: Annotated[Sizes, _PRESET] = (64,)
     """Neurons of each hidden layer, e.g. 64 or 64,64 [default: the dataset's preset]."""
+    neurons: Literal["sqs", "lif", "stochastic_lif", "qlif", "published_sqs"] = "sqs"
+    """Stochastic quantum spiking neurons, or those that they are compared with."""
+    neuron_options: Annotated[Options, _PRESET] = Field(default_factory=dict)
+    """Options of neurons other than sqs, e.g. --neuron-options.beta 0.5."""
     memory_qubits: Annotated[int, Field(ge=0)] = 1
-    """Memory qubits of a neuron."""
+    """Memory qubits of a neuron (sqs)."""
     channels: PositiveInt = 1
     """Input-output qubits of a neuron: what it receives and emits at every step."""
     circuit: str = "bidirectional"
-    """Circuit of a neuron: crx, bidirectional, integrate_and_fire or hardware_efficient."""
+    """Circuit of a neuron (sqs): crx, bidirectional, integrate_and_fire or hardware_efficient."""
     circuit_options: Annotated[Options, _PRESET] = Field(default_factory=dict)
     """Options of the circuit, e.g. --circuit-options.layers 2."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        quantum = ("memory_qubits", "circuit", "circuit_options")
+        for name in ("neuron_options",) if self.neurons == "sqs" else quantum:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].get_default(call_default_factory=True):
+                wanted = "other than 'sqs'" if self.neurons == "sqs" else "'sqs'"
+                raise ValueError(f"{name} is {value!r}, but goes with neurons {wanted} only")
+        return self
 
 
 class EncodingConfig(Section):

@@ -161,6 +161,21 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
     )
 
 
+def accuracy_of_spikes(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
+    """The accuracy that spike counts alone reach: of k classes with the highest count, each is
+    named in one case of k. Unlike ties broken by probability it is the same question to every
+    neuron, whether it has a probability or not.
+
+    Args:
+        scores: what the network said about the samples.
+        labels: the true classes, shape (n,).
+    """
+    counts = scores.counts
+    highest = counts == counts.amax(dim=1, keepdim=True)  # (n, classes)
+    right = highest.gather(1, labels.to(counts.device)[:, None]).squeeze(1)
+    return float((right.double() / highest.sum(1)).mean())
+
+
 def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
     """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training; of
     its counts where spikes were measured.

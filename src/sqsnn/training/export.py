@@ -7,6 +7,7 @@ from sqsnn.learning.bit_source import require_circuits
 from sqsnn.neurons.population import Population
 from sqsnn.storage import write_atomically
 from sqsnn.training import run
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.run_folder import RunFolder
 
 
@@ -35,6 +36,7 @@ def export_neuron(
     from sqsnn import hardware
 
     loaded = run.load(folder, data_dir)
+    build_circuit(loaded.config.model)  # refuses neurons that are none
     layers: list[Population] = list(loaded.network.populations)  # type: ignore[arg-type]
     if not 0 <= layer < len(layers):
         raise ConfigError(f"layer is {layer}, but the run has the layers 0..{len(layers) - 1}")

@@ -24,6 +24,7 @@ from sqsnn.storage import write_atomically, write_json
 from sqsnn.training import run, trainer
 from sqsnn.training.build import Purpose, encode, seeded
 from sqsnn.training.device_config import DeviceOptions
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.run import Loaded
 from sqsnn.training.run_folder import RunFolder
 
@@ -100,6 +101,7 @@ def run_on_device(
     from sqsnn.hardware import ibm
 
     loaded = run.load(folder, data_dir)
+    build_circuit(loaded.config.model)  # refuses neurons that are none
     loaded.network.eval()
     # A run that was trained with noise is compared with a perfect device, too.
     for population in cast(Iterable[Population], loaded.network.populations):

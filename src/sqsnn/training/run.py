@@ -17,13 +17,13 @@ from sqsnn.storage import write_json
 from sqsnn.training import backend, checkpoint, evaluate, run_folder, trainer
 from sqsnn.training.build import (
     Purpose,
-    build_circuit,
     build_network,
     choose_device,
     seeded,
 )
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
+from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import settle_noise
 from sqsnn.training.run_folder import RunFolder
 from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
@@ -243,7 +243,7 @@ def _finish(folder: RunFolder, loaded: Loaded) -> None:
         prediction=int(readout.predict(report)[0]),
         confusion=evaluate.confusion(scores, samples.labels),
         class_names=loaded.dataset.class_names,
-        circuit=build_circuit(settled.model),
+        circuit=build_circuit(settled.model) if settled.model.neurons == "sqs" else None,
     )
     write_json(folder.result, _figures(loaded, scores, samples))
 
@@ -256,8 +256,10 @@ def _prepare_machine(settings: RunConfig) -> None:
 
 def _settle(settings: RunConfig, dataset: Dataset) -> RunConfig:
     """Write down what the files and the device say: a repeated run asks neither again."""
-    noise = settle_noise(settings.noise, build_circuit(settings.model))
     settled = settle(settings, source=dataset.source)
+    if not settings.noise.is_open:
+        return settled
+    noise = settle_noise(settings.noise, build_circuit(settings.model))
     return settled.model_copy(update={"noise": noise})
 
 
@@ -319,6 +321,7 @@ def _figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
         "test_samples": len(samples.labels),
         "test_accuracy": reached.by_count,
         "test_accuracy_probability": reached.by_probability,
+        "test_accuracy_spikes": evaluate.accuracy_of_spikes(scores, samples.labels),
         "spikes_per_sample": list(scores.spikes),
         "parameters": sum(weights.numel() for weights in loaded.network.parameters()),
         "best_epoch": loaded.epoch,

@@ -267,6 +267,7 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         "validation_loss": loss,
         "validation_accuracy": reached.by_count,
         "validation_accuracy_probability": reached.by_probability,
+        "validation_accuracy_spikes": evaluate.accuracy_of_spikes(scores, samples.labels),
         "spikes_per_sample": list(scores.spikes),
     }
 

@@ -1,0 +1,55 @@
+"""The leaky integrate-and-fire neuron, for comparison.
+
+    u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
+    s_t = 1 if u_t > threshold else 0
+
+With b = 0 it is the Leaky of snnTorch (reset "subtract"), whose default surrogate, the derivative
+of an arctangent, it shares: Eshraghian et al., Proc. IEEE 111 (2023), arXiv:2109.12894.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
+
+
+class LIF(LeakyPopulation):
+    """H leaky integrate-and-fire neurons; beta, threshold and bias are learned.
+
+    Nothing in them is random: the firing probability is the spike itself, 0 or 1, and carries the
+    surrogate gradient.
+
+    Args:
+        size: H.
+        channels: N, membranes side by side.
+        beta: First value of the membrane's decay a step, in [0, 1].
+        threshold: First value of the threshold.
+        generator: Unused, since no initial value is random.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
+
+    Raises:
+        ValueError: beta or dtype is out of range.
+    """
+
+    is_stochastic = False
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        channels: int = 1,
+        beta: float = 0.9,
+        threshold: float = 1.0,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(size, channels, beta, threshold, dtype, device)
+
+    def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
+        """The spike, and the membrane."""
+        membrane = self.membrane(drive, state)
+        return surrogates.threshold(membrane - self.threshold), membrane

@@ -1,0 +1,98 @@
+"""The formula in the PyTorch script that circulates for arXiv:2506.21324, for comparison only.
+
+    phi_t = pi max(z_t, 0)
+    p_t   = sin^2((phi_t + th_in + th_mem + th_ent s_{t-1}) / 2),     s_0 = 0
+    s_t   = 1 with probability p_t
+
+It has no quantum memory: all that a neuron knows of its past is its last spike, one classical bit,
+and th_in and th_mem are one parameter written twice. The true neuron is `SQSNeurons`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sqsnn.checks import check_choice
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.stepped import SteppedPopulation, learned
+from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
+
+
+class PublishedState(NamedTuple):
+    """The last spikes, `(B, H, 1)`."""
+
+    spikes: Tensor
+
+
+class PublishedSQS(SteppedPopulation):
+    """H neurons of the circulating script, N = M = 1; th_in, th_mem and th_ent are learned.
+
+    Args:
+        size: H.
+        surrogate: d(spike)/d(probability) in the backward pass.
+        encoding_slope: Slope of the encoding where a current is 0 or below.
+        generator: Draws the initial values, those of `crx`; None starts from a generator seeded
+            with 0.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        surrogate: SpikeSurrogate = "straight_through",
+        encoding_slope: EncodingSlope = "exponential",
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(size)
+        check_choice("surrogate", surrogate, SpikeSurrogate)
+        check_choice("encoding_slope", encoding_slope, EncodingSlope)
+        self.surrogate: SpikeSurrogate = surrogate
+        self.encoding_slope: EncodingSlope = encoding_slope
+        generator = generator or torch.Generator().manual_seed(0)
+        self.input_angle = _spread(0.3, size, generator, dtype, device)
+        self.memory_angle = _spread(0.0, size, generator, dtype, device)
+        self.entangling_angle = _spread(0.0, size, generator, dtype, device)
+
+    def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
+        """phi + th_in + th_mem."""
+        phi = surrogates.encoding_angle(currents, self.encoding_slope)
+        return phi + self.input_angle + self.memory_angle
+
+    def fire(self, drive: Float[Tensor, "B H N"], state: PublishedState) -> tuple[Tensor, Tensor]:
+        """The firing probability; nothing is carried on."""
+        angle = drive + self.entangling_angle * state.spikes
+        return (angle / 2).sin().square(), angle
+
+    def settle(
+        self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]
+    ) -> PublishedState:
+        """Only the spike is remembered."""
+        return PublishedState(spikes)
+
+    def rest(self, drive: Float[Tensor, "B H N"]) -> PublishedState:
+        """No spike."""
+        return PublishedState(torch.zeros_like(drive))
+
+
+def _spread(
+    mean: float,
+    size: int,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> nn.Parameter:
+    """A learned angle for every neuron, from mean + 0.5 N(0, 1)."""
+    noise = torch.randn(size, 1, generator=generator, device=generator.device, dtype=torch.float64)
+    angle = learned(mean, size, 1, dtype, device)
+    with torch.no_grad():
+        angle.add_((0.5 * noise).to(angle))
+    return angle

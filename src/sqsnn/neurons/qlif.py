@@ -1,0 +1,96 @@
+"""The quantum leaky integrate-and-fire neuron: one qubit that is rotated, decays, and fires.
+
+    z_t >  0:  phi_t = phi_{t-1} + pi z_t                        the input rotates the qubit
+    z_t <= 0:  a_t = a_{t-1} exp(-decay), a = sin^2(phi / 2)     it relaxes: decay = dt / T1
+    s_t = 1 if a_t > threshold else 0;  after a spike phi_t = 0
+
+The angle phi = 2 asin(sqrt(a)) is carried instead of the excited population a, so that rotations
+add up. Source: Brand, Petruccione, arXiv:2407.16398. The code that circulates for it decays
+differently and gives its hidden layer no gradient; this is the equation, with a surrogate.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.checks import check_choice
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.stepped import SteppedPopulation, learned
+from sqsnn.neurons.surrogates import EncodingSlope
+
+
+class QLIFState(NamedTuple):
+    """The angle phi, in radians, `(B, H, N)`."""
+
+    angle: Tensor
+
+
+class QLIF(SteppedPopulation):
+    """H quantum leaky integrate-and-fire neurons; decay and threshold are learned.
+
+    Nothing in them is random: the excited population is estimated and compared with the threshold.
+    decay counts as what it is clamped to at least 0.001.
+
+    Args:
+        size: H.
+        channels: N, qubits side by side.
+        decay: First value of dt / T1, the decay a step without input; above 0.
+        threshold: First value of the excited population beyond which a neuron fires, in (0, 1).
+        encoding_slope: Slope of the encoding where a current is 0 or below.
+        generator: Unused, since no initial value is random.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    is_stochastic = False
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        channels: int = 1,
+        decay: float = 0.1,
+        threshold: float = 0.75,
+        encoding_slope: EncodingSlope = "exponential",
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(size, channels)
+        if not decay > 0:
+            raise ValueError(f"decay is {decay}; it must be above 0")
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; it must be in (0, 1)")
+        check_choice("encoding_slope", encoding_slope, EncodingSlope)
+        self.encoding_slope: EncodingSlope = encoding_slope
+        self.decay = learned(decay, size, channels, dtype, device)
+        self.threshold = learned(threshold, size, channels, dtype, device)
+
+    def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
+        """pi max(z, 0)."""
+        return surrogates.encoding_angle(currents, self.encoding_slope)
+
+    def fire(self, drive: Float[Tensor, "B H N"], state: QLIFState) -> tuple[Tensor, Tensor]:
+        """The spike, and the angle before a reset."""
+        decay = self.decay.clamp_min(_SMALLEST_DECAY)  # at 0 the slope of asin has a pole
+        excited = (state.angle / 2).sin().abs()
+        relaxed = 2 * torch.asin(torch.exp(-decay / 2) * excited)
+        # Where nothing rotates the drive is 0, but may have a surrogate slope.
+        angle = torch.where(drive > 0, state.angle, relaxed) + drive
+        return surrogates.threshold((angle / 2).sin().square() - self.threshold), angle
+
+    def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> QLIFState:
+        """A spike resets the qubit to the ground state."""
+        return QLIFState(carried * (1 - spikes))
+
+    def rest(self, drive: Float[Tensor, "B H N"]) -> QLIFState:
+        """The ground state."""
+        return QLIFState(torch.zeros_like(drive))
+
+
+_SMALLEST_DECAY = 1e-3

@@ -1,0 +1,119 @@
+"""Populations that are no circuits: their law is written as one step, which runs over time here.
+
+d_t      = drive(z_t)                 what does not depend on the past
+p_t, c_t = fire(d_t, state_{t-1})     firing probability, and what is carried on
+s_t      = u_t < p_t                  0 and 1 are probabilities too: such a neuron draws nothing
+state_t  = settle(c_t, s_t)           what the own spike does; it is data, no gradient passes
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sqsnn.checks import check_same_device, check_shape
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.population import Population, Record
+
+
+class SteppedPopulation(Population):
+    """Classical neurons, N channels of which are N neurons side by side that know no other."""
+
+    @abstractmethod
+    def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
+        """What of all steps does not depend on the past, in one go."""
+
+    @abstractmethod
+    def fire(self, drive: Float[Tensor, "B H N"], state: Any) -> tuple[Tensor, Tensor]:
+        """The firing probability of a step, and what is carried on, `(B, H, N)` each."""
+
+    @abstractmethod
+    def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> Any:
+        """The state after a step, a NamedTuple of tensors `(B, H, N)`."""
+
+    @abstractmethod
+    def rest(self, drive: Float[Tensor, "B H N"]) -> Any:
+        """The state before the first step."""
+
+    @property
+    def own_spikes_are_data(self) -> bool:
+        """Always: no gradient runs through an own spike to what comes later."""
+        return True
+
+    @property
+    def uniforms_shape(self) -> tuple[int, ...]:
+        """`(H,)`; `(H, N)` for several channels, each of which fires by itself."""
+        return (self.size,) if self.channels == 1 else (self.size, self.channels)
+
+    @property
+    def parameter_like(self) -> Tensor:
+        """A tensor of the population's device and dtype."""
+        return next(self.parameters())
+
+    def draw_uniforms(
+        self, steps: int, batch: int, generator: torch.Generator
+    ) -> Float[Tensor, "T B H *numbers"]:
+        """The random numbers of T steps; zeros, and nothing drawn, where nothing is random."""
+        if self.is_stochastic:
+            return super().draw_uniforms(steps, batch, generator)
+        return self.parameter_like.new_zeros(()).expand(steps, batch, *self.uniforms_shape)
+
+    def evolve(
+        self,
+        currents: Float[Tensor, "T B H N"],
+        state: Any,
+        uniforms: Float[Tensor, "T B H *numbers"] | None,
+        observed: Float[Tensor, "T B H N"] | None,
+        keep_memory: bool,
+    ) -> tuple[Record, Any]:
+        """T steps of the neuron's law; see `Population.forward`.
+
+        Raises:
+            ValueError: The state does not fit, or memory states are asked for.
+        """
+        if keep_memory:
+            raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
+        drives = self.drive(currents)
+        if state is None:
+            state = self.rest(drives[0])
+        else:
+            self._check_state(state, currents)
+        bits, probabilities = [], []
+        for t, drive in enumerate(drives):
+            probability, carried = self.fire(drive, state)
+            if observed is not None:
+                spikes = observed[t]
+            else:
+                uniform = uniforms[t].view(probability.shape)  # pyright: ignore[reportOptionalSubscript]
+                spikes = (uniform < probability).to(probability.dtype)
+            state = self.settle(carried, spikes)
+            bits.append(spikes)
+            probabilities.append(probability)
+        happened, probability = torch.stack(bits), torch.stack(probabilities)
+        likelihood = torch.where(happened > 0, probability, 1 - probability).log().sum(-1)
+        spikes = surrogates.spike(happened, probability, self.surrogate)
+        return Record(spikes, probability, likelihood), state
+
+    def _check_state(self, state: Any, currents: Tensor) -> None:
+        for name, tensor in state._asdict().items():
+            check_shape(f"state.{name}", tensor, tuple(currents.shape[1:]))
+            check_same_device(currents=currents, **{f"state.{name}": tensor})
+            if tensor.dtype != currents.dtype:
+                raise ValueError(
+                    f"state.{name} has dtype {tensor.dtype}; currents have {currents.dtype}"
+                )
+
+
+def learned(
+    value: float, size: int, channels: int, dtype: torch.dtype, device: torch.device | str | None
+) -> nn.Parameter:
+    """A parameter for every neuron and channel, `(size, channels)`, that starts at a value.
+
+    Raises:
+        ValueError: The dtype is neither float32 nor float64.
+    """
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype is {dtype}; it may be torch.float32 or torch.float64")
+    return nn.Parameter(torch.full((size, channels), value, dtype=dtype, device=device))

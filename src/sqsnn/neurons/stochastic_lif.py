@@ -1,0 +1,60 @@
+"""The leaky integrate-and-fire neuron that fires at random: what a membrane adds to a coin.
+
+    u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
+    p_t = sigmoid((u_t - threshold) / tau),     s_t = 1 with probability p_t
+
+Its own spikes are data in the likelihood, as those of a quantum neuron are: it learns by the same
+local rule.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.checks import check_choice
+from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
+from sqsnn.neurons.surrogates import SpikeSurrogate
+
+
+class StochasticLIF(LeakyPopulation):
+    """H leaky neurons with escape noise; beta, threshold and bias are learned.
+
+    Args:
+        size: H.
+        channels: N, membranes side by side.
+        beta: First value of the membrane's decay a step, in [0, 1].
+        threshold: First value of the threshold.
+        tau: Width of the noise, in units of the membrane; above 0.
+        surrogate: d(spike)/d(probability) in the backward pass.
+        generator: Unused, since no initial value is random.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
+
+    Raises:
+        ValueError: beta, tau, surrogate or dtype is out of range.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        channels: int = 1,
+        beta: float = 0.9,
+        threshold: float = 1.0,
+        tau: float = 0.3,
+        surrogate: SpikeSurrogate = "straight_through",
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(size, channels, beta, threshold, dtype, device)
+        if not tau > 0:
+            raise ValueError(f"tau is {tau}; it must be above 0")
+        check_choice("surrogate", surrogate, SpikeSurrogate)
+        self.tau = tau
+        self.surrogate: SpikeSurrogate = surrogate
+
+    def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
+        """The firing probability, and the membrane."""
+        membrane = self.membrane(drive, state)
+        return torch.sigmoid((membrane - self.threshold) / self.tau), membrane
