@@ -96,6 +96,15 @@ def test_a_run_leaves_everything_behind(config, tmp_path):
     assert json.loads(folder.timing.read_text())["training_seconds"] > 0
 
 
+def test_a_run_without_pictures_is_the_same_otherwise(config, never_stopped, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run.begin(config(), tmp_path / "run", StopAt(2), pictures=False)
+    folder = run_folder.find(tmp_path / "run")
+    run.resume(folder, pictures=False)
+    assert contents(folder) == contents(never_stopped)
+    assert list(folder.path.glob("*.png")) == []
+
+
 def test_a_run_on_spike_trains_ends_with_pictures_and_a_result(recall, tmp_path):
     settings = recall(epochs=1)
     folder = run.begin(settings, tmp_path / "run")

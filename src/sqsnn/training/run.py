@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sqsnn import __version__, readout
+from sqsnn import __version__
 from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.catalog import Dataset, Samples
@@ -25,6 +25,7 @@ from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import settle_noise
+from sqsnn.training.pictures import draw_run
 from sqsnn.training.run_folder import RunFolder
 from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
 
@@ -61,13 +62,16 @@ class Loaded(NamedTuple):
     source: BitSource | None = None  # what measures the spikes of a backend
 
 
-def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> RunFolder:
+def begin(
+    settings: RunConfig, out: Path | None, watcher: Watcher = SILENT, *, pictures: bool = True
+) -> RunFolder:
     """Train a network in a new folder and test it.
 
     Args:
         settings: the settings.
         out: the folder, or None for the first free runs/<dataset>-<n>.
         watcher: who is told how it goes.
+        pictures: draw the pictures at the end.
 
     Raises:
         ConfigError: if the folder is in use, or the settings do not fit the machine or each other.
@@ -84,16 +88,17 @@ def begin(settings: RunConfig, out: Path | None, watcher: Watcher = SILENT) -> R
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     _ask(settled, dataset, progress, watcher)
     folder = run_folder.create(out, settled)
-    _run(folder, settled, dataset, progress, watcher)
+    _run(folder, settled, dataset, progress, watcher, pictures)
     return folder
 
 
-def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
+def resume(folder: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) -> None:
     """Go on with a run as if it had never stopped.
 
     Args:
         folder: the folder of a run that is not finished.
         watcher: who is told how it goes.
+        pictures: draw the pictures at the end.
 
     Raises:
         CheckpointError: if the folder is damaged or its settings were changed.
@@ -108,7 +113,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT) -> None:
         checkpoint.load(folder.checkpoint, progress, settled)
     _ask(settled, dataset, progress, watcher)
     folder.truncate_metrics(progress.epoch)
-    _run(folder, settled, dataset, progress, watcher)
+    _run(folder, settled, dataset, progress, watcher, pictures)
 
 
 def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
@@ -189,6 +194,7 @@ def _run(
     dataset: Dataset,
     progress: Progress,
     watcher: Watcher,
+    pictures: bool,
 ) -> None:
     watcher.begin(folder, settled, progress.epoch)
     # The best weights are in the checkpoint too: their file may be missing after a crash.
@@ -198,7 +204,7 @@ def _run(
         _train(folder, settled, dataset, progress, watcher)
         best = _load_best(folder, progress.network)
         watcher.finish(best)
-        _finish(folder, Loaded(settled, dataset, progress.network, best, progress.source))
+        _finish(folder, Loaded(settled, dataset, progress.network, best, progress.source), pictures)
 
 
 def _train(
@@ -221,30 +227,18 @@ def _train(
         watcher.epoch(epoch)
 
 
-def _finish(folder: RunFolder, loaded: Loaded) -> None:
+def _finish(folder: RunFolder, loaded: Loaded, pictures: bool) -> None:
     """Test the best weights, draw the pictures, and write the result last of all."""
-    from sqsnn.reports import plots
-
-    settled, network = loaded.config, loaded.network
     scores, samples = score_test(loaded)
-    # A whole batch of copies, since a compiled network would compile once more for another size.
-    first = samples.values[:1]
-    copies = first.expand(settled.training.batch_size, *first.shape[1:])
-    input_spikes, run = evaluate.draw(
-        network, settled.encoding, copies, generator=_test_generator(settled)
-    )
-    report = readout.last(run.layers[-1], settled.readout.report_steps)
-    plots.save_run_pictures(
-        folder.path,
-        metrics=folder.read_metrics(),
-        run=run,
-        input_spikes=input_spikes,
-        label=int(samples.labels[0]),
-        prediction=int(readout.predict(report)[0]),
-        confusion=evaluate.confusion(scores, samples.labels),
-        class_names=loaded.dataset.class_names,
-        circuit=build_circuit(settled.model) if settled.model.neurons == "sqs" else None,
-    )
+    if pictures:
+        draw_run(
+            folder,
+            loaded.config,
+            loaded.network,
+            loaded.dataset.class_names,
+            (scores, samples),
+            _test_generator(loaded.config),
+        )
     write_json(folder.result, _figures(loaded, scores, samples))
 
 
