@@ -73,15 +73,18 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
     assert RunFolder(here / "there").read_config() == expected
 
 
-def test_recall_is_trained_from_the_command_line(sqsnn, here):
+@pytest.mark.parametrize(
+    ("name", "steps"), [("recall", 5), ("order", 8), ("xor", 7), ("duration", 10)]
+)
+def test_a_task_in_time_is_trained_from_the_command_line(sqsnn, here, name, steps):
     flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --delay 3"
-    done = sqsnn("train", "recall", *flags.split())
+    done = sqsnn("train", name, *flags.split())
     assert (done.code, done.err) == (0, "")
-    folder = RunFolder(here / "runs" / "recall-1")
+    folder = RunFolder(here / "runs" / f"{name}-1")
     assert folder.is_finished()
     settings = folder.read_config()
-    assert (settings.data.delay, settings.encoding.steps) == (3, 5)
-    assert sqsnn("evaluate", "runs/recall-1", "--shots", 2).code == 0
+    assert (settings.data.delay, settings.encoding.steps) == (3, steps)
+    assert sqsnn("evaluate", f"runs/{name}-1", "--shots", 2).code == 0
 
 
 def test_a_run_is_not_overwritten_but_finished(sqsnn, here):

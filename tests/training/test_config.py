@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sqsnn.data.presets import PRESETS
+from sqsnn.data.presets import DELAYS, PRESETS
+from sqsnn.data.temporal import TEMPORAL_TASKS
 from sqsnn.errors import ConfigError
 from sqsnn.training.config import (
     DataOptions,
@@ -123,6 +124,13 @@ def test_the_steps_of_recall_follow_from_the_delay():
     assert (config.data.delay, config.encoding.steps) == (20, 22)
     assert from_toml(to_toml(config), "here") == config
     assert for_dataset("digits", DataOptions(), Recipe()).data.delay is None
+
+
+@pytest.mark.parametrize("name", DELAYS)
+def test_the_steps_of_every_task_in_time_are_those_of_its_samples(name):
+    for delay in (1, 9):
+        config = for_dataset(name, DataOptions(delay=delay), Recipe())
+        assert config.encoding.steps == TEMPORAL_TASKS[name].steps(delay)
 
 
 def test_the_report_window_is_as_asked_for():
