@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from sqsnn.lazy import lazy_names
 
 _MODULES = {
+    "Binning": "sqsnn.data.events",
     "Dataset": "sqsnn.data.catalog",
     "Description": "sqsnn.data.catalog",
     "PRESETS": "sqsnn.data.presets",
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqsnn.data.catalog import describe as describe
     from sqsnn.data.catalog import load as load
     from sqsnn.data.catalog import names as names
+    from sqsnn.data.events import Binning as Binning
     from sqsnn.data.presets import PRESETS as PRESETS
 else:
     __all__ = [*_MODULES]

@@ -11,24 +11,36 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.data import images, temporal
+from sqsnn.data import event_sets, images, origins, temporal
+from sqsnn.data.event_sets import EventSet
+from sqsnn.data.events import Binning
 from sqsnn.data.files import data_folder
-from sqsnn.data.images import Part
-from sqsnn.data.presets import DELAYS, DESCRIPTIONS
+from sqsnn.data.origins import Raw
+from sqsnn.data.presets import DESCRIPTIONS
+from sqsnn.data.stored import StoredSpikes
 
 _VALIDATION = 0.1
 _RANDOM_STATE = 42  # of every split and subset: a name and its options always mean the same samples
+
+
+Values = (
+    Float[Tensor, "n features"]
+    | Float[Tensor, "n T features"]
+    | Float[Tensor, "n T features channels"]
+    | StoredSpikes
+)
 
 
 class Samples(NamedTuple):
     """Values and labels of some samples.
 
     Args:
-        values: (n, features), float32 in [0, 1], or spike trains (n, T, features) of 0 and 1.
+        values: (n, features), float32 in [0, 1], or spike trains of 0 and 1, (n, T, features) or
+            (n, T, features, channels); those of events are read from disk when they are indexed.
         labels: (n,), int64, 0..classes-1.
     """
 
-    values: Float[Tensor, "n features"] | Float[Tensor, "n T features"]
+    values: Values
     labels: Int[Tensor, " n"]
 
 
@@ -40,6 +52,7 @@ class Dataset:
         name: its name in the catalog.
         class_names: one name a class, in the order of the labels.
         features: values of a sample, of spike trains at each step.
+        channels: of a spike train; 1 for values.
         image_shape: (rows, columns) of a sample, None where it is no image.
         steps: steps of the spike trains; None where samples are static values.
         report_steps: how many of the last steps are the network's answer; None for all.
@@ -54,6 +67,7 @@ class Dataset:
     name: str
     class_names: tuple[str, ...]
     features: int
+    channels: int
     image_shape: tuple[int, int] | None
     steps: int | None
     report_steps: int | None
@@ -78,6 +92,7 @@ class Description(NamedTuple):
             made.
         folder: where these files lie or would be downloaded to; None where there are no files.
         present: whether they all lie there.
+        obtainable: whether those that do not are downloaded.
     """
 
     name: str
@@ -89,15 +104,18 @@ class Description(NamedTuple):
     source: str
     folder: Path | None
     present: bool
+    obtainable: bool
 
 
 def names() -> tuple[str, ...]:
-    """The names that `load` knows."""
-    return (*images.IMAGE_SETS, *temporal.TEMPORAL_TASKS)
+    """The names that `load` knows, beside those of tonic's datasets."""
+    return (*images.IMAGE_SETS, *temporal.TEMPORAL_TASKS, *event_sets.EVENT_SETS)
 
 
 def describe(name: str, *, data_dir: Path | str | None = None) -> Description:
-    """Say what a dataset is and whether its files are there, without opening them.
+    """Say what a dataset is and whether its files are there.
+
+    Files of events are looked into, since subsets of them are in use; other files are not opened.
 
     Args:
         name: one of `names()`.
@@ -105,18 +123,45 @@ def describe(name: str, *, data_dir: Path | str | None = None) -> Description:
 
     Raises:
         ValueError: if there is no dataset of that name.
+        DataError: if a file of events is there and broken.
     """
-    origin = _find(name, data_dir)
+    if name in event_sets.EVENT_SETS:
+        return _describe_events(name, event_sets.EVENT_SETS[name], data_folder(data_dir))
+    if name not in names():
+        raise ValueError(f"there is no dataset {name!r}; there are {', '.join(names())}")
+    origin = origins.find(name, data_dir)
     return Description(
-        name,
-        DESCRIPTIONS[name],
-        origin.train_size,
-        sum(origin.test_counts),
-        origin.features,
-        origin.class_names,
-        origin.source,
-        origin.folder,
-        origin.present,
+        name=name,
+        text=DESCRIPTIONS[name],
+        train_samples=origin.train_size,
+        test_samples=sum(origin.test_counts),
+        features=origin.features,
+        class_names=origin.class_names,
+        source=origin.source,
+        folder=origin.folder,
+        present=origin.present,
+        obtainable=True,
+    )
+
+
+def _describe_events(name: str, event_set: EventSet, folder: Path) -> Description:
+    present = event_sets.is_present(event_set, folder)
+    train, test, class_names = event_set.train_size, event_set.test_size, event_set.class_names
+    if present:
+        parts = event_sets.open_parts(event_set, folder)
+        train, test = parts["train"].count, parts["test"].count
+        class_names = parts["train"].class_names or class_names
+    return Description(
+        name=name,
+        text=DESCRIPTIONS[name],
+        train_samples=train,
+        test_samples=test,
+        features=origins.preset_binning(name).units(event_set.sensor),
+        class_names=class_names,
+        source=event_sets.source(event_set, train, test),
+        folder=folder / event_set.folder,
+        present=present,
+        obtainable=event_set.is_obtainable,
     )
 
 
@@ -128,14 +173,16 @@ def load(
     train_samples: int | None = None,
     test_samples: int | None = None,
     delay: int | None = None,
+    binning: Binning | None = None,
 ) -> Dataset:
     """Load a dataset, downloading its files where they are missing.
 
     All files are fetched and their checksums verified now, so that nothing is found missing after
-    training; the values of the test part are read by `load_test()` only.
+    training; the values of the test part are given by `load_test()` only. Events of both parts are
+    binned now, or found in the cache; batches of them are read from disk.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`, or "tonic:" and the name of a dataset of the library tonic.
         data_dir: the folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
         classes: the labels to keep, which become 0, 1, ... in this order; None keeps all.
         train_samples: size of a stratified subset of the training data, from which the
@@ -143,17 +190,20 @@ def load(
         test_samples: size of a stratified subset of the test data; None takes all.
         delay: blank steps between cue and report, at least 1; None for the preset's. Only for
             generated tasks in time, such as recall.
+        binning: how events become spike trains; None for the preset's. Only for datasets of events;
+            needed for those of tonic.
 
     Raises:
         ValueError: if there is no such dataset or class, a class is named twice, more samples
-            are asked for than there are, or too few to split, or the delay is below 1 or is
-            given for a dataset without one.
+            are asked for than there are, or too few to split, or the delay is below 1, or delay
+            or binning is given for a dataset without one.
         TypeError: if a class, a number of samples or the delay is not an integer.
         DataError: if a file is broken, or missing and not to be had.
+        ConfigError: if a dataset of tonic is asked for, and tonic is not there or has none.
     """
     from sklearn.model_selection import train_test_split
 
-    origin = _find(name, data_dir, delay)
+    origin = origins.find(name, data_dir, delay=delay, binning=binning)
     kept = _kept_classes(origin.class_names, classes)
     available = sum(origin.test_counts[label] for label in kept)
     _check_samples("test_samples", test_samples, 1, available)
@@ -175,6 +225,7 @@ def load(
         name=name,
         class_names=tuple(origin.class_names[label] for label in kept),
         features=origin.features,
+        channels=origin.channels,
         image_shape=origin.image_shape,
         steps=origin.steps,
         report_steps=origin.report_steps,
@@ -183,82 +234,6 @@ def load(
         validation=_samples(raw, kept, np.asarray(validation)),
         test_samples=available if test_samples is None else test_samples,
         load_test=load_test,
-    )
-
-
-class _Raw(NamedTuple):
-    """Values and labels of a part; a value of `white` stands for 1."""
-
-    values: np.ndarray
-    labels: np.ndarray
-    white: float
-
-
-class _Origin(NamedTuple):
-    """What a dataset is and where its samples come from, whatever its kind."""
-
-    class_names: tuple[str, ...]
-    features: int
-    image_shape: tuple[int, int] | None
-    steps: int | None
-    report_steps: int | None
-    train_size: int
-    test_counts: tuple[int, ...]
-    source: str
-    folder: Path | None
-    present: bool
-    prepare: Callable[[], Callable[[Part], _Raw]]  # fetches files; gives what reads a part
-
-
-def _find(name: str, data_dir: Path | str | None, delay: int | None = None) -> _Origin:
-    if name in temporal.TEMPORAL_TASKS:
-        return _task(name, DELAYS[name] if delay is None else delay)
-    if name not in images.IMAGE_SETS:
-        raise ValueError(f"there is no dataset {name!r}; there are {', '.join(names())}")
-    if delay is not None:
-        raise ValueError(
-            f"delay is {delay}, but {name} has none; it goes with "
-            f"{', '.join(temporal.TEMPORAL_TASKS)}"
-        )
-    return _image_set(images.IMAGE_SETS[name], data_folder(data_dir))
-
-
-def _image_set(image_set: images.ImageSet, folder: Path) -> _Origin:
-    source = images.choose_source(image_set, folder)
-
-    def prepare() -> Callable[[Part], _Raw]:
-        paths = images.fetch_all(source, folder)
-        return lambda part: _Raw(*source.read(image_set, paths, part))
-
-    return _Origin(
-        class_names=image_set.class_names,
-        features=image_set.features,
-        image_shape=image_set.image_shape,
-        steps=None,
-        report_steps=None,
-        train_size=image_set.size("train"),
-        test_counts=image_set.test_counts,
-        source=source.label,
-        folder=folder / source.folder if source.files else None,
-        present=images.is_present(source, folder),
-        prepare=prepare,
-    )
-
-
-def _task(name: str, delay: int) -> _Origin:
-    task = temporal.TEMPORAL_TASKS[name]
-    return _Origin(
-        class_names=task.class_names,
-        features=task.lines,
-        image_shape=None,
-        steps=task.steps(delay),
-        report_steps=task.report_steps,
-        train_size=sum(task.train_counts),
-        test_counts=task.test_counts,
-        source=f"generated, delay {delay}",
-        folder=None,
-        present=True,
-        prepare=lambda: lambda part: _Raw(*temporal.generate(task, part, delay), 1.0),
     )
 
 
@@ -311,10 +286,13 @@ def _subset(labels: np.ndarray, kept: tuple[int, ...], samples: int | None) -> n
     return np.sort(np.asarray(drawn))
 
 
-def _samples(raw: _Raw, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
+def _samples(raw: Raw, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
     """The chosen samples as tensors, labelled by the position of their class in `kept`."""
     relabelled = np.empty(max(kept) + 1, np.int64)
     relabelled[list(kept)] = np.arange(len(kept))
+    labels = torch.from_numpy(relabelled[raw.labels[chosen]])
+    if isinstance(raw.values, StoredSpikes):
+        return Samples(raw.values.select(chosen), labels)
     # Chosen while still bytes and scaled in place: only the result takes four bytes a pixel.
     values = torch.from_numpy(raw.values[chosen]).to(torch.float32).div_(raw.white)
-    return Samples(values, torch.from_numpy(relabelled[raw.labels[chosen]]))
+    return Samples(values, labels)

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pooch
 from rich import progress as bars
@@ -21,17 +21,27 @@ class DataFile:
     Args:
         name: the file's name, the same on disk and on the mirrors.
         md5: the published MD5 sum, or None where there is none (the content is checked then).
-        mirrors: addresses of folders that hold the file, each ending in "/", best first.
+        mirrors: addresses of folders that hold the file, each ending in "/", or of the file
+            itself, best first; none where no download is known.
+        packing: ".gz" where the mirrors hold it packed, the MD5 sum being that of the packed file.
     """
 
     name: str
     md5: str | None = None
     mirrors: tuple[str, ...] = ()
+    packing: Literal["", ".gz"] = ""
+
+    @property
+    def packed(self) -> str:
+        """The name of the file as the mirrors hold it."""
+        return self.name + self.packing
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """The full address of the file on each mirror."""
-        return tuple(mirror + self.name for mirror in self.mirrors)
+        return tuple(
+            mirror + self.packed if mirror.endswith("/") else mirror for mirror in self.mirrors
+        )
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
@@ -70,7 +80,7 @@ def fetch(file: DataFile, folder: Path) -> Path:
     path = find(file, folder)
     if path is None:
         return _download(file, folder)
-    if file.md5 is not None:
+    if file.md5 is not None and not file.packing:
         try:
             found = pooch.file_hash(str(path), alg="md5")
         except OSError as error:
@@ -102,6 +112,12 @@ def _download(file: DataFile, folder: Path) -> Path:
     pooch writes to a temporary name and renames only once the checksum is right, so a download
     that is cut short never stands under the file's own name.
     """
+    if not file.mirrors:
+        raise DataError(
+            f"{file.name} is not in {folder}, and no download of it is known. Put it at "
+            f"{folder / file.name}, or name the folder that holds {folder.name}/ by data_dir "
+            f"(--data-dir) or ${FOLDER_VARIABLE}."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -113,27 +129,38 @@ def _download(file: DataFile, folder: Path) -> Path:
             f"folder cannot be written. Name another folder by data_dir (--data-dir) or "
             f"${FOLDER_VARIABLE}; the file is at {' or '.join(file.addresses)}."
         )
+    unpacked = folder / f"{file.name}.part"
+    unpacked.unlink(missing_ok=True)  # pooch would take one that was cut short for a whole one
     reasons = []
     for address in file.addresses:
         try:
             path = pooch.retrieve(
                 address,
                 known_hash=f"md5:{file.md5}",
-                fname=file.name,
+                fname=file.packed,
                 path=folder,
+                processor=pooch.Decompress(name=str(unpacked)) if file.packing else None,
                 # pooch's type for a downloader is that of its processors, by oversight.
                 downloader=_download_with_bar,  # pyright: ignore[reportArgumentType]
             )
         except (OSError, ValueError) as error:  # no answer, no such file; the wrong checksum
             reasons.append(f"  {address}: {error}")
         else:
-            return Path(path)
+            return _place(file, folder, Path(path))
     tried = "\n".join(reasons)
     raise DataError(
         f"{file.name} is not in {folder} and could not be downloaded. Tried:\n{tried}\n"
-        f"Get it on another machine and put it at {folder / file.name} (MD5 {file.md5}), or name "
+        f"Get it on another machine and put it at {folder / file.packed} (MD5 {file.md5}), or name "
         f"the folder that holds {folder.name}/ by data_dir (--data-dir) or ${FOLDER_VARIABLE}."
     )
+
+
+def _place(file: DataFile, folder: Path, path: Path) -> Path:
+    """Give a download that was packed its own name, now that it is whole."""
+    if file.packing:
+        path = path.replace(folder / file.name)
+        (folder / file.packed).unlink()
+    return path
 
 
 class _Bar:

@@ -144,7 +144,7 @@ def store(name: str, recordings: Recordings, binning: Binning) -> StoredPart:
         DataError: if a recording is damaged or has no event within the duration, or the cache
             cannot be written.
     """
-    key = _key(recordings, binning)
+    key = _key(name, recordings, binning)
     path = cache_folder() / f"{name.replace(':', '-')}-{key[:16]}.h5"
     labels = _read_labels(path, key)
     if labels is None:
@@ -158,7 +158,7 @@ def store(name: str, recordings: Recordings, binning: Binning) -> StoredPart:
     return StoredPart(StoredSpikes(path, np.arange(len(labels))), labels)
 
 
-def _key(recordings: Recordings, binning: Binning) -> str:
+def _key(name: str, recordings: Recordings, binning: Binning) -> str:
     """A digest of all that the cached spike trains depend on."""
     files = []
     for file in recordings.files:
@@ -166,6 +166,7 @@ def _key(recordings: Recordings, binning: Binning) -> str:
         files.append([file.name, facts.st_size, facts.st_mtime_ns])
     made_from = {
         "layout": _LAYOUT,
+        "name": name,
         "files": files,
         "sensor": recordings.sensor,
         "steps": binning.steps,

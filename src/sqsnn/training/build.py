@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sqsnn import encoding as encodings
 from sqsnn.checks import check_shape, require_compiler
+from sqsnn.data.events import Binning
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import BackpropRule
 from sqsnn.learning.bit_source import BitSource, SimulatedBits
@@ -23,7 +24,7 @@ from sqsnn.learning.rule import Rule
 from sqsnn.learning.scores import ExactScore, MeasuredScore, Score
 from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
-from sqsnn.training.config import EncodingConfig, Recipe, TrainingConfig
+from sqsnn.training.config import EncodingConfig, Recipe, RunConfig, TrainingConfig
 from sqsnn.training.neurons import build_neurons
 from sqsnn.training.rule_config import RuleConfig
 from sqsnn.uniforms import draw_uniforms
@@ -144,31 +145,46 @@ def _build_score(rule: RuleConfig, source: BitSource | None) -> Score:
     return MeasuredScore(rule.window, estimator, source or SimulatedBits())
 
 
+def binning(config: RunConfig) -> Binning | None:
+    """How the events of a run's dataset become spike trains; None where it has no events.
+
+    Args:
+        config: the settings of the run.
+    """
+    data = config.data
+    if data.duration is None or data.pool is None or data.polarity is None:
+        return None
+    return Binning(config.encoding.steps, data.duration, data.pool, data.polarity)
+
+
 def encode(
     encoding: EncodingConfig,
-    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"],
+    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
     *,
     generator: torch.Generator,
     shared: bool = False,
-) -> Float[Tensor, "T B P 1"]:
+) -> Float[Tensor, "T B P N"]:
     """Turn values into spikes as the settings say.
 
     Args:
         encoding: the settings.
-        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P), where
-            `encoding` is "spikes".
+        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P) or
+            (B, T, P, N), where `encoding` is "spikes".
         generator: where the random numbers come from, on the device of `values`.
         shared: give every sample the same random numbers.
 
     Returns:
-        spikes, or the values themselves where `encoding` is "direct", shape (T, B, P, 1).
+        spikes, or the values themselves where `encoding` is "direct", shape (T, B, P, N), N being
+            1 but for spike trains of more channels.
 
     Raises:
         ValueError: if `values` are out of range or do not fit the encoding.
     """
     if encoding.encoding == "spikes":
-        check_shape("values (encoding 'spikes')", values, ("B", encoding.steps, "P"))
-        return values.movedim(1, 0).unsqueeze(-1)
+        channels = ("N",) if values.ndim == 4 else ()
+        check_shape("values (encoding 'spikes')", values, ("B", encoding.steps, "P", *channels))
+        spikes = values.movedim(1, 0)
+        return spikes if channels else spikes.unsqueeze(-1)
     if encoding.encoding == "latency":
         return encodings.latency(values, encoding.steps)
     if encoding.encoding == "direct":

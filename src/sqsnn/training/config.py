@@ -7,7 +7,6 @@ makes its flags from these same models: a setting is named, described and checke
 import json
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
@@ -20,18 +19,17 @@ from pydantic import (
     model_validator,
 )
 
-from sqsnn.data.presets import DELAYS, PRESETS
+from sqsnn.data.presets import DELAYS, find_events
 from sqsnn.errors import ConfigError
+from sqsnn.training.data_config import (
+    DataConfig,
+    DataOptions,
+    for_data,
+    require_preset,
+    split_commas,
+)
 from sqsnn.training.noise_config import NoiseConfig
 from sqsnn.training.rule_config import RuleConfig, Section
-
-
-def split_commas(value: object) -> object:
-    """Read "64,64", alone or in a list as the command line gives it, as the list of its parts."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        return value
-    return [part.strip() for text in texts if text.strip() for part in text.split(",")]
 
 
 def _read_options(value: object) -> object:
@@ -51,37 +49,10 @@ def _read_option(option: object) -> object:
 
 
 Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_commas)]
-Labels = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(split_commas), Field(min_length=2)
-]
 Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_read_options)]
 # The help names the default of these in words: it comes from elsewhere.
 _PRESET = Parameter(show_default=False)
 _SectionT = TypeVar("_SectionT", bound=Section)
-
-
-class DataOptions(Section):
-    """Which part of a dataset, and where its files lie."""
-
-    data_dir: Path | None = None
-    """Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder]."""
-    classes: Labels | None = None
-    """Only these classes, e.g. 1,7 [default: all]."""
-    train_samples: PositiveInt | None = None
-    """Only so many samples for training and validation [default: all]."""
-    test_samples: PositiveInt | None = None
-    """Only so many samples for the test [default: all]."""
-    delay: PositiveInt | None = None
-    """Blank steps between cue and report [default: recall 5; order, xor, duration 3]."""
-
-
-class DataConfig(DataOptions):
-    """The data of a run."""
-
-    dataset: str
-    """Name of the dataset; `sqsnn datasets` lists them."""
-    source: str | None = None
-    """The files that it was read from; the test must not come from others."""
 
 
 class ModelConfig(Section):
@@ -198,22 +169,16 @@ def for_dataset(dataset: str, options: DataOptions, recipe: Recipe) -> RunConfig
     Raises:
         ConfigError: if there is no such dataset, or a setting does not fit it.
     """
-    if dataset not in PRESETS:
-        raise ConfigError(f"dataset must be one of {', '.join(PRESETS)}, but is {dataset!r}")
-    preset = PRESETS[dataset]
-    steps, delay = preset.steps, options.delay
-    if dataset in DELAYS:
-        delay = DELAYS[dataset] if delay is None else delay
-        steps += delay - DELAYS[dataset]
-    elif delay is not None:
-        raise ConfigError(
-            f"delay is {delay}, but {dataset} has none; it goes with {', '.join(DELAYS)}"
-        )
+    data = for_data(dataset, options, recipe.model.channels)
+    preset = require_preset(dataset)
+    steps = preset.steps
+    if data.delay is not None:
+        steps += data.delay - DELAYS[dataset]
     encoding = _fill(recipe.encoding, encoding=preset.encoding, steps=steps)
     readout = _fill(recipe.readout, report_steps=preset.report_steps)
     _refuse_misfits(dataset, steps, encoding, readout)
     return RunConfig(
-        data=DataConfig(dataset=dataset, **dict(options.model_copy(update={"delay": delay}))),
+        data=data,
         model=_fill(recipe.model, hidden=preset.hidden),
         noise=recipe.noise,
         encoding=encoding,
@@ -232,7 +197,7 @@ def _refuse_misfits(
     dataset: str, steps: int, encoding: EncodingConfig, readout: ReadoutConfig
 ) -> None:
     """Refuse encoding and readout that do not fit samples of so many steps."""
-    is_spikes = PRESETS[dataset].encoding == "spikes"
+    is_spikes = require_preset(dataset).encoding == "spikes"
     if is_spikes != (encoding.encoding == "spikes"):
         raise ConfigError(
             f"encoding must be 'spikes', because the samples of {dataset} are spike trains, "
@@ -241,7 +206,7 @@ def _refuse_misfits(
             else "encoding must be 'rate', 'latency' or 'direct', because the samples of "
             f"{dataset} are no spike trains, but is 'spikes'"
         )
-    if is_spikes and encoding.steps != steps:
+    if is_spikes and find_events(dataset) is None and encoding.steps != steps:
         raise ConfigError(
             f"steps must be the {steps} of the samples of {dataset}, but is {encoding.steps}: "
             "leave it out, and choose the delay instead"

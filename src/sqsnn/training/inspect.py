@@ -57,7 +57,7 @@ def gradients(
     samples = trainer.place(loaded.dataset.validation, training)
     spikes = encode(
         loaded.config.encoding,
-        _choose(samples, "batch", options.batch, generator).values,
+        _choose(samples, "batch", options.batch, generator).values[:],
         generator=generator,
     )
     found = diagnosis.diagnose(
