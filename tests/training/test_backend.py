@@ -130,6 +130,7 @@ def test_what_no_device_knows_is_not_reported(measured):
     result = folder.read_result()
     assert result["test_accuracy_probability"] is None
     assert result["test_samples"] == 10
+    assert result["costs"] is None
 
 
 def test_what_was_told_before_is_what_was_sent(measured):

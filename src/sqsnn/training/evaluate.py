@@ -74,7 +74,7 @@ def score(
     start = generator.get_state()
     counts, probabilities, predictions = [], [], []
     spikes = np.zeros(len(network.populations))
-    for batch, kept in _batches(values, batch_size):
+    for batch, kept in batches(values, batch_size):
         if shared:
             generator.set_state(start)
         outputs = []
@@ -201,7 +201,16 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
     return confusion_matrix(labels.cpu(), scores.predicted.cpu(), labels=classes)
 
 
-def _batches(values: Tensor, batch_size: int) -> Iterator[tuple[Tensor, int]]:
+def batches(values: Tensor, batch_size: int) -> Iterator[tuple[Tensor, int]]:
+    """Cut samples into batches of one size, the last one filled with copies of its last sample.
+
+    Args:
+        values: the samples, shape (n, ...).
+        batch_size: samples in a batch.
+
+    Yields:
+        a batch, and how many of its samples are no filling.
+    """
     for batch in values.split(batch_size):
         missing = batch_size - len(batch)
         filling = batch[-1:].expand(missing, *batch.shape[1:])

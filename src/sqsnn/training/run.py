@@ -1,10 +1,12 @@
 """A whole run: from settings to a folder with the trained network, its figures and its pictures."""
 
+import platform
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
+from sqsnn import __version__
 from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.catalog import Dataset, Samples
@@ -12,15 +14,15 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
 from sqsnn.storage import write_json
-from sqsnn.training import backend, checkpoint, evaluate, run_folder, trainer
+from sqsnn.training import backend, checkpoint, costs, evaluate, run_folder, trainer
 from sqsnn.training.build import (
     Purpose,
     build_network,
+    choose_device,
     seeded,
 )
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
-from sqsnn.training.machine import describe_machine, prepare_machine
 from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import settle_noise
 from sqsnn.training.pictures import draw_run
@@ -80,7 +82,9 @@ def begin(
     """
     if out is not None:
         run_folder.refuse_used(out)
-    settled, dataset = prepare(settings)
+    _prepare_machine(settings)
+    dataset = _load_data(settings)
+    settled = _settle(settings, dataset)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     _ask(settled, dataset, progress, watcher)
     folder = run_folder.create(out, settled)
@@ -101,7 +105,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = Tru
         ConfigError, DataError, TrainingError, ValueError: as `begin` does.
     """
     settled = folder.read_config()
-    prepare_machine(settled.training)
+    _prepare_machine(settled)
     dataset = _load_data(settled)
     progress = _start(settled, dataset)
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
@@ -110,23 +114,6 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = Tru
     _ask(settled, dataset, progress, watcher)
     folder.truncate_metrics(progress.epoch)
     _run(folder, settled, dataset, progress, watcher, pictures)
-
-
-def prepare(settings: RunConfig) -> tuple[RunConfig, Dataset]:
-    """Ready the machine for a run and load its data.
-
-    Args:
-        settings: the settings.
-
-    Returns:
-        the settings with what only the files and the machine say, and the data.
-
-    Raises:
-        ConfigError, DataError, HardwareError, ValueError: as `begin` does.
-    """
-    prepare_machine(settings.training)
-    dataset = _load_data(settings)
-    return _settle(settings, dataset), dataset
 
 
 def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
@@ -142,7 +129,7 @@ def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
         DataError: if the dataset cannot be had.
     """
     settled = folder.read_config()
-    prepare_machine(settled.training)
+    _prepare_machine(settled)
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
@@ -236,12 +223,12 @@ def _train(
         if progress.best is not None and progress.best.epoch == progress.epoch:
             checkpoint.save_weights(folder.best, progress.best.weights, progress.epoch)
         timing.append(epoch.timing._asdict())
-        folder.write_timing(timing, describe_machine(settled.training))
+        folder.write_timing(timing, _machine(settled))
         watcher.epoch(epoch)
 
 
 def _finish(folder: RunFolder, loaded: Loaded, pictures: bool) -> None:
-    """Test the best weights, draw the pictures, and write the result last of all."""
+    """Test the best weights, draw the pictures, count costs, and write the result last of all."""
     scores, samples = score_test(loaded)
     if pictures:
         draw_run(
@@ -252,7 +239,17 @@ def _finish(folder: RunFolder, loaded: Loaded, pictures: bool) -> None:
             (scores, samples),
             _test_generator(loaded.config),
         )
-    write_json(folder.result, _figures(loaded, scores, samples))
+    counted = None  # a backend would be paid for the samples once more
+    if loaded.source is None:
+        generator = _test_generator(loaded.config)
+        counted = costs.of_test(loaded.config, loaded.network, samples, generator).as_dict()
+    write_json(folder.result, {**_figures(loaded, scores, samples), "costs": counted})
+
+
+def _prepare_machine(settings: RunConfig) -> None:
+    choose_device(settings.training)
+    # For the whole process, so that it is for runs alone: a classifier leaves it to its user.
+    torch.set_num_threads(settings.training.threads)
 
 
 def _settle(settings: RunConfig, dataset: Dataset) -> RunConfig:
@@ -332,3 +329,15 @@ def _figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
 def _test_generator(settled: RunConfig) -> torch.Generator:
     training = settled.training
     return seeded(training.seed, Purpose.TEST, device=training.device)
+
+
+def _machine(settled: RunConfig) -> dict[str, Any]:
+    cuda = settled.training.device == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "threads": settled.training.threads,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "sqsnn": __version__,
+    }

@@ -1,0 +1,41 @@
+"""The costs of a run are those of the spikes of its own test."""
+
+import pytest
+import torch
+
+from sqsnn.training import costs, run
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    """A small run on digits."""
+    path = tmp_path_factory.mktemp("finished") / "run"
+    return run.begin(config(epochs=1, batch_size=12), path, pictures=False)  # 40 samples: filling
+
+
+def test_a_run_writes_the_costs_of_its_test(finished):
+    result = finished.read_result()
+    counted = result["costs"]
+    assert counted["samples"] == result["test_samples"] == 40
+    emitted = [layer["spikes_emitted"] for layer in counted["layers"]]
+    # Sums of whole numbers, divided by the same number.
+    assert emitted == pytest.approx(result["spikes_per_sample"], rel=1e-12)
+    assert counted["total"]["spikes_emitted"] == pytest.approx(sum(emitted), rel=1e-12)
+    assert counted["total"]["measurements"] == 4 * (12 + 3)
+    assert counted["total"]["circuit_gates"] == {"CRX": 4 * 15 * 2, "RX": 4 * 15 * 2}
+
+
+def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
+    monkeypatch.setattr(costs, "COST_SAMPLES", 30)  # in the middle of the third batch
+    loaded = run.load(finished)
+    _, samples = run.score_test(loaded)
+
+    def count(chosen):
+        generator = torch.Generator().manual_seed(1)
+        return costs.of_test(loaded.config, loaded.network, chosen, generator)
+
+    counted = count(samples)
+    assert counted.samples == 30
+    assert count(samples) == counted
+    # The first samples, and what they draw does not depend on those behind them.
+    assert count(samples._replace(values=samples.values[:30])) == counted
