@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
+from sqsnn.data.catalog import Values
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import Run, SpikingNetwork
 from sqsnn.neurons.population import Record
@@ -40,7 +41,7 @@ class Accuracy(NamedTuple):
 def score(
     network: SpikingNetwork,
     encoding: EncodingConfig,
-    values: Float[Tensor, "n P"] | Float[Tensor, "n T P"],
+    values: Values,
     *,
     generator: torch.Generator,
     batch_size: int,
@@ -57,7 +58,8 @@ def score(
     Args:
         network: the network, on the device of `values`.
         encoding: how values become spikes.
-        values: intensities in [0, 1], shape (n, P), or spike trains, shape (n, T, P); n at least 1.
+        values: intensities in [0, 1], shape (n, P), or spike trains, shape (n, T, P) or
+            (n, T, P, N), in memory or on disk; n at least 1.
         generator: where encoding and neurons draw from.
         batch_size: samples run at once.
         report_steps: how many of the last steps of each shot count; None for all.
@@ -110,26 +112,27 @@ def score(
 def draw(
     network: SpikingNetwork,
     encoding: EncodingConfig,
-    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"],
+    values: Float[Tensor, "B P"] | Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
     *,
     generator: torch.Generator,
     shared: bool = False,
     source: BitSource | None = None,
     kept: int | None = None,
-) -> tuple[Float[Tensor, "T kept P 1"], Run]:
+) -> tuple[Float[Tensor, "T kept P N"], Run]:
     """Encode samples and run the network once, without gradients.
 
     Args:
         network: the network, on the device of `values`.
         encoding: how values become spikes.
-        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P).
+        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P) or
+            (B, T, P, N).
         generator: where encoding and neurons draw from.
         shared: give every sample the same random numbers.
         source: what measures the spikes; None: they are simulated.
         kept: run only so many of the encoded samples, the others being filling; None for all.
 
     Returns:
-        the encoded samples that were run, shape (T, kept, P, 1), and what the network did.
+        the encoded samples that were run, shape (T, kept, P, N), and what the network did.
     """
     with torch.no_grad():
         spikes = encode(encoding, values, generator=generator, shared=shared)[:, :kept]
@@ -201,7 +204,7 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
     return confusion_matrix(labels.cpu(), scores.predicted.cpu(), labels=classes)
 
 
-def batches(values: Tensor, batch_size: int) -> Iterator[tuple[Tensor, int]]:
+def batches(values: Values, batch_size: int) -> Iterator[tuple[Tensor, int]]:
     """Cut samples into batches of one size, the last one filled with copies of its last sample.
 
     Args:
