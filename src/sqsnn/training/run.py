@@ -1,12 +1,10 @@
 """A whole run: from settings to a folder with the trained network, its figures and its pictures."""
 
-import platform
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from sqsnn import __version__
 from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.catalog import Dataset, Samples
@@ -17,12 +15,13 @@ from sqsnn.storage import write_json
 from sqsnn.training import backend, checkpoint, costs, evaluate, run_folder, trainer
 from sqsnn.training.build import (
     Purpose,
+    binning,
     build_network,
-    choose_device,
     seeded,
 )
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
+from sqsnn.training.machine import describe_machine, prepare_machine
 from sqsnn.training.neurons import build_circuit
 from sqsnn.training.noise import settle_noise
 from sqsnn.training.pictures import draw_run
@@ -82,9 +81,7 @@ def begin(
     """
     if out is not None:
         run_folder.refuse_used(out)
-    _prepare_machine(settings)
-    dataset = _load_data(settings)
-    settled = _settle(settings, dataset)
+    settled, dataset = prepare(settings)
     progress = _start(settled, dataset)  # before the folder: what is refused leaves nothing behind
     _ask(settled, dataset, progress, watcher)
     folder = run_folder.create(out, settled)
@@ -105,7 +102,7 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = Tru
         ConfigError, DataError, TrainingError, ValueError: as `begin` does.
     """
     settled = folder.read_config()
-    _prepare_machine(settled)
+    prepare_machine(settled.training)
     dataset = _load_data(settled)
     progress = _start(settled, dataset)
     # Without a checkpoint the run was stopped in its first epoch, and starts again.
@@ -114,6 +111,23 @@ def resume(folder: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = Tru
     _ask(settled, dataset, progress, watcher)
     folder.truncate_metrics(progress.epoch)
     _run(folder, settled, dataset, progress, watcher, pictures)
+
+
+def prepare(settings: RunConfig) -> tuple[RunConfig, Dataset]:
+    """Ready the machine for a run and load its data.
+
+    Args:
+        settings: the settings.
+
+    Returns:
+        the settings with what only the files and the machine say, and the data.
+
+    Raises:
+        ConfigError, DataError, HardwareError, ValueError: as `begin` does.
+    """
+    prepare_machine(settings.training)
+    dataset = _load_data(settings)
+    return _settle(settings, dataset), dataset
 
 
 def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
@@ -129,7 +143,7 @@ def load(folder: RunFolder, data_dir: Path | None = None) -> Loaded:
         DataError: if the dataset cannot be had.
     """
     settled = folder.read_config()
-    _prepare_machine(settled)
+    prepare_machine(settled.training)
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
@@ -223,7 +237,7 @@ def _train(
         if progress.best is not None and progress.best.epoch == progress.epoch:
             checkpoint.save_weights(folder.best, progress.best.weights, progress.epoch)
         timing.append(epoch.timing._asdict())
-        folder.write_timing(timing, _machine(settled))
+        folder.write_timing(timing, describe_machine(settled.training))
         watcher.epoch(epoch)
 
 
@@ -244,12 +258,6 @@ def _finish(folder: RunFolder, loaded: Loaded, pictures: bool) -> None:
         generator = _test_generator(loaded.config)
         counted = costs.of_test(loaded.config, loaded.network, samples, generator).as_dict()
     write_json(folder.result, {**_figures(loaded, scores, samples), "costs": counted})
-
-
-def _prepare_machine(settings: RunConfig) -> None:
-    choose_device(settings.training)
-    # For the whole process, so that it is for runs alone: a classifier leaves it to its user.
-    torch.set_num_threads(settings.training.threads)
 
 
 def _settle(settings: RunConfig, dataset: Dataset) -> RunConfig:
@@ -303,6 +311,7 @@ def _load_data(settled: RunConfig) -> Dataset:
         train_samples=data.train_samples,
         test_samples=data.test_samples,
         delay=data.delay,
+        binning=binning(settled),
     )
     if data.source not in (None, dataset.source):
         raise ConfigError(
@@ -329,15 +338,3 @@ def _figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
 def _test_generator(settled: RunConfig) -> torch.Generator:
     training = settled.training
     return seeded(training.seed, Purpose.TEST, device=training.device)
-
-
-def _machine(settled: RunConfig) -> dict[str, Any]:
-    cuda = settled.training.device == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "threads": settled.training.threads,
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "sqsnn": __version__,
-    }
