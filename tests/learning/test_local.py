@@ -1,5 +1,6 @@
 """The local rule: where it is backpropagation, where it is unbiased, and what it refuses."""
 
+import math
 from functools import partial
 from itertools import product
 from typing import Any
@@ -19,8 +20,12 @@ from sqsnn.learning.rule import Rule
 from sqsnn.learning.scores import ExactScore, MeasuredScore
 from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.published_sqs import PublishedSQS
+from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.neurons.surrogates import spike
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
@@ -605,3 +610,142 @@ def test_measured_scores_fill_every_gradient_and_count_their_cost(name, signal):
     assert figures["circuits"] > 0
     assert figures["shots"] >= figures["circuits"]
     assert figures["truncations"] <= figures["events"]
+
+
+# Comparison neurons
+
+
+def classical_network(*sizes: int, kinds: Any, channels: int = 1) -> SpikingNetwork:
+    """In double precision, with weights so large that enough neurons fire."""
+    if channels > 1:
+        kinds = partial(kinds, channels=channels)
+    network = SpikingNetwork(sizes, neurons=kinds, generator=seeded(0), dtype=torch.float64)
+    with torch.no_grad():
+        for synapses in network.synapses:
+            synapses.weight.mul_(1.5).add_(0.2)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("kinds", "channels"),
+    [
+        *product((LIF, StochasticLIF, QLIF), (1, 2)),
+        (partial(StochasticLIF, surrogate="sigmoid"), 2),
+        (PublishedSQS, 1),
+        ([StochasticLIF, SQSNeurons, LIF], 1),
+    ],
+)
+def test_symmetric_feedback_is_backpropagation_for_comparison_neurons(kinds, channels):
+    network = classical_network(2, 5, 4, CLASSES, kinds=kinds, channels=channels)
+    spikes = inputs_of(2, channels)
+    expected = gradients(BackpropRule(), network, spikes)
+    assert all(expected[f"synapses.{layer}.weight"].abs().max() > 1e-6 for layer in range(3))
+    assert_equal(gradients(LocalRule(SYMMETRIC), network, spikes), expected)
+
+
+@pytest.mark.parametrize("signal", ["reinforce", "both"])
+@pytest.mark.parametrize("kinds", [LIF, QLIF, [LIF, SQSNeurons], [StochasticLIF, QLIF]])
+def test_a_likelihood_is_not_asked_of_neurons_that_draw_nothing(signal, kinds):
+    network = classical_network(2, 4, CLASSES, kinds=kinds)
+    name = "LIF" if kinds is LIF or kinds == [LIF, SQSNeurons] else "QLIF"
+    said = rf"signal '{signal}' learns from the likelihood of spikes, but {name} draws none"
+    generator = seeded(0)
+    with pytest.raises(ValueError, match=said):
+        LocalRule(LearningSignal(signal)).step(network, inputs_of(2), LABELS, generator)
+    assert torch.equal(generator.get_state(), seeded(0).get_state())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("kind", [LIF, StochasticLIF, QLIF, PublishedSQS])
+def test_only_circuits_are_measured_or_traced(kind):
+    network = classical_network(2, 4, CLASSES, kinds=kind)
+    for rule in (LocalRule(score=MeasuredScore()), OnlineLocalRule()):
+        with pytest.raises(TypeError, match=kind.__name__):
+            rule.step(network, inputs_of(2), LABELS, seeded(0))
+
+
+def stochastic_lif_truth(network: SpikingNetwork, label: int) -> Tensor:
+    """dE[cross-entropy] of a network [1, 1, 2] of StochasticLIF by adding up all spike sequences.
+
+    One input that fires at both steps; with both layers' spikes summed over, the expected loss is
+    smooth, and differentiated as written here.
+    """
+    values = dict(network.named_parameters())
+
+    def probabilities(layer: int, neuron: int, currents, spikes):
+        beta, threshold, bias = (
+            values[f"populations.{layer}.{name}"][neuron, 0]
+            for name in ("beta", "threshold", "bias")
+        )
+        membrane, last, found = 0.0, 0.0, []
+        for current, happened in zip(currents, spikes, strict=True):
+            membrane = beta * membrane + current + bias - threshold * last
+            found.append(((membrane - threshold) / network.populations[layer].tau).sigmoid())
+            last = happened
+        return found
+
+    def likelihood(found, spikes):
+        return math.prod(p if s else 1 - p for p, s in zip(found, spikes, strict=True))
+
+    pairs = list(product([0.0, 1.0], repeat=2))
+    incoming, outgoing = (values[f"synapses.{layer}.weight"][0] for layer in (0, 1))
+    expected = 0.0
+    for hidden in pairs:
+        currents = [incoming[0, 0]] * 2
+        reached = likelihood(probabilities(0, 0, currents, hidden), hidden)
+        for outputs in product(pairs, pairs):
+            weight, scores = reached, []
+            for neuron, own in enumerate(outputs):
+                heard = [outgoing[neuron, 0] * s for s in hidden]
+                found = probabilities(1, neuron, heard, own)
+                weight = weight * likelihood(found, own)
+                scores.append(sum(found))
+            loss = -torch.stack(scores).log_softmax(0)[label]
+            expected = expected + weight * loss
+    parts = torch.autograd.grad(expected, list(network.parameters()))
+    return torch.cat([part.flatten() for part in parts])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"horizon": "to_go"}, {"horizon": "episodic", "baseline": "running", "samples": 2}],
+)
+def test_reinforce_of_stochastic_lif_is_unbiased(options):
+    network = SpikingNetwork(
+        [1, 1, 2], neurons=partial(StochasticLIF, tau=0.5), generator=seeded(1), dtype=torch.float64
+    )
+    with torch.no_grad():
+        network.synapses[0].weight.fill_(0.9)
+        network.synapses[1].weight.copy_(torch.tensor([0.9, 0.4])[None, :, None])
+    truth = stochastic_lif_truth(network, label=0)
+    rule, generator, drawn = LocalRule(LearningSignal("reinforce", **options)), seeded(0), []
+    spikes = torch.ones((2, 400, 1, 1), dtype=torch.float64)
+    labels = torch.zeros(400, dtype=torch.int64)
+    for _ in range(DRAWS):
+        network.zero_grad()
+        rule.step(network, spikes, labels, generator)
+        drawn.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
+    # 12 values, each beyond 4 standard errors by chance once in 4000: one seed in 300 would fail,
+    # and the seed is fixed.
+    drawn = torch.stack(drawn)
+    assert deviations(drawn, truth).abs().max() < 4
+    assert drawn.std(0).max() / DRAWS**0.5 < 0.1 * truth.abs().max()
+
+
+@pytest.mark.parametrize("signal", ["feedback", "reinforce", "both"])
+def test_stochastic_lif_learns_by_every_signal(signal):
+    # Which of two inputs fired at the first of four steps: the network must remember it.
+    labels = torch.arange(40) % 2
+    spikes = torch.zeros((STEPS, 40, 2, 1), dtype=torch.float64)
+    spikes[0, torch.arange(40), labels] = 1
+    network = classical_network(2, 12, 2, kinds=StochasticLIF)
+    rule, generator = LocalRule(LearningSignal(signal)), seeded(1)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.05)
+    losses = []
+    for _ in range(60):
+        network.zero_grad()
+        figures = rule.step(network, spikes, labels, generator)
+        losses.append(figures["loss"])
+        optimiser.step()
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert figures["correct"] > 36

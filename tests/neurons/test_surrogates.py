@@ -72,3 +72,34 @@ def test_neurons_refuse_an_unknown_choice(option):
     # Whichever comes first names the argument: the checked annotation or the check at the door.
     with pytest.raises(Exception, match=option):
         SQSNeurons(1, **{option: "other"})
+
+
+# The threshold of neurons without luck
+
+
+def test_a_threshold_is_passed_above_0_and_not_at_0():
+    excess = torch.tensor([-torch.inf, -1.0, -1e-30, -0.0, 0.0, 1e-30, 2.0, torch.inf])
+    assert surrogates.threshold(excess).tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+    for dtype in (torch.float32, torch.float64):
+        assert surrogates.threshold(excess.to(dtype)).dtype == dtype
+
+
+def test_the_slope_of_the_threshold_is_that_of_an_arctangent():
+    # Central differences with h = 1e-5: truncation h^2 f'''/6 with f''' at most 2 pi^2.
+    x, h = [-2.0, -0.3, -1e-3, 0.0, 0.05, 0.7, 4.0], 1e-5
+    excess = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    weight = torch.arange(1.0, len(x) + 1, dtype=torch.float64)
+    (found,) = torch.autograd.grad(surrogates.threshold(excess), excess, weight)
+
+    def smooth(value: float) -> float:
+        return math.atan(math.pi * value) / math.pi
+
+    expected = [(smooth(value + h) - smooth(value - h)) / (2 * h) for value in x]
+    assert (found / weight).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_far_from_the_threshold_the_slope_is_0_without_overflow():
+    for dtype, far in ((torch.float32, 1e30), (torch.float64, 1e200)):
+        excess = torch.tensor([-far, far], dtype=dtype, requires_grad=True)
+        surrogates.threshold(excess).sum().backward()
+        assert excess.grad.tolist() == [0, 0]

@@ -150,6 +150,44 @@ def test_accuracy_is_the_share_of_right_answers_by_each_readout():
     assert reached == (0.25, 0.75)
 
 
+def scores_of(counts: list[list[float]]) -> Scores:
+    """Counts, beside probabilities and predictions that point elsewhere: to the last class."""
+    table = torch.tensor(counts)
+    probabilities = torch.zeros_like(table)
+    probabilities[:, -1] = 1
+    predicted = torch.full((len(counts),), table.shape[1] - 1)
+    return Scores(table, probabilities, predicted, (0.0,))
+
+
+def test_of_classes_tied_in_spikes_each_is_named_in_its_share():
+    # Right alone, one of two, wrong although one of two, one of all (no spike at all), wrong.
+    counts = [[5.0, 0, 4], [3, 3, 1], [0, 2, 2], [0, 0, 0], [1, 2, 3]]
+    labels = torch.tensor([0, 1, 0, 2, 1])
+    found = evaluate.accuracy_of_spikes(scores_of(counts), labels)
+    assert found == pytest.approx((1 + 1 / 2 + 0 + 1 / 3 + 0) / 5, abs=1e-15)
+
+
+def test_the_accuracy_of_spikes_is_that_of_ties_broken_at_random():
+    # Breaking ties in every possible way, each as often as any other: lcm(1, 2, 3, 4) = 12 ways.
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(3, (40, 4), generator=generator).float()
+    labels = torch.randint(4, (40,), generator=generator)
+    right = 0
+    for row, label in zip(counts.tolist(), labels.tolist(), strict=True):
+        best = [index for index, count in enumerate(row) if count == max(row)]
+        right += sum(best[way % len(best)] == label for way in range(12))
+    found = evaluate.accuracy_of_spikes(scores_of(counts.tolist()), labels)
+    assert found == pytest.approx(right / (12 * 40), abs=1e-12)
+
+
+def test_without_ties_the_accuracy_of_spikes_is_that_by_count():
+    counts = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [3.0, 1.0]])
+    scores = some_scores()._replace(counts=counts, predicted=counts.argmax(1))
+    labels = torch.tensor([0, 0, 1, 0])
+    found = evaluate.accuracy_of_spikes(scores, labels)
+    assert found == evaluate.accuracy(scores, labels).by_count == 0.5
+
+
 def test_confusion_has_the_truth_in_rows():
     counts = evaluate.confusion(some_scores(), torch.tensor([0, 0, 0, 1]))
     assert np.array_equal(counts, [[1, 2], [0, 1]])
