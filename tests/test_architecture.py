@@ -183,6 +183,7 @@ def test_neurons_and_networks_need_torch_alone():
         ["train", "--help"],
         ["inspect", "gradients", "--help"],
         ["inspect", "noise", "--help"],
+        ["inspect", "costs", "--help"],
         ["hardware", "--help"],
         ["export", "--help"],
     ],

@@ -1,4 +1,4 @@
-"""`sqsnn inspect gradients` from the call to the tables."""
+"""`sqsnn inspect gradients` and `inspect costs` from the call to the tables."""
 
 import json
 
@@ -31,6 +31,20 @@ def test_a_run_is_inspected_from_the_command_line(sqsnn, here):
         assert row.split()[-1] == f"{one['quality']['all']['draw_cosine']:.2f}"
     assert (here / "a" / "gradients.png").is_file()
     assert "gradients.png" in sqsnn("train", "--resume", "a").out
+
+
+def test_costs_are_counted_from_the_command_line(sqsnn, here):
+    assert sqsnn("train", "digits", *SMALL, "--out", "a").code == 0
+    done = sqsnn("inspect", "costs", "a")
+    assert (done.code, done.err) == (0, "")
+    content = json.loads((here / "a" / "costs.json").read_text())
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert max(map(len, done.out.splitlines())) <= 80
+    parts = [layer["synaptic_operations"] for layer in content["layers"]]
+    numbers = [*parts, content["total"]["synaptic_operations"]]
+    assert " ".join(["synaptic operations", *(f"{n:,.0f}" for n in numbers)]) in lines
+    assert "measurements 9 6 15" in lines  # three steps of three and two neurons
+    assert "costs.json" in sqsnn("train", "--resume", "a").out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, Encoded, Normal
-from sqsnn.reports.accounting import Costs, Ran, count_costs
+from sqsnn.reports.accounting import Costs, Ran, cost_rows, count_costs
 
 STEPS, BATCH, INPUTS, HIDDEN, CLASSES = 5, 6, 4, 3, 2
 
@@ -201,3 +201,28 @@ def test_what_cannot_be_a_mean_is_refused():
         long, short = (network(given, generator=seeded()) for given in (spikes, spikes[:3]))
     with pytest.raises(ValueError, match=r"batches of \[3, 5\] steps"):
         count_costs(network, [Ran(spikes, long, BATCH), Ran(spikes[:3], short, BATCH)])
+
+
+def test_the_table_shows_every_figure_that_there_is():
+    content = counted(network_of(channels=2), spikes_of()).as_dict()
+    rows = {row.label: row for row in cost_rows(content)}
+    first, second = content["layers"]
+    for label, name in (
+        ("spikes emitted", "spikes_emitted"),
+        ("synaptic operations", "synaptic_operations"),
+        ("dense network, every step", "dense_operations_every_step"),
+        ("encoding: RX left out", "skipped_rotations"),
+        ("gates in all", "gates"),
+    ):
+        assert rows[label][1:] == ((first[name], second[name]), content["total"][name])
+    assert rows["spikes received"].total is None
+    crx = (first["circuit_gates"]["CRX"], second["circuit_gates"]["CRX"])
+    assert rows["circuit: CRX"][1:] == (crx, sum(crx))
+    assert "those that multiply" not in rows
+
+
+def test_the_table_leaves_out_what_other_neurons_have_none_of():
+    content = counted(network_of(LIF), spikes_of() / 2).as_dict()
+    labels = [row.label for row in cost_rows(content)]
+    assert "those that multiply" in labels
+    assert not [label for label in labels if label.startswith(("encoding", "circuit", "gates"))]

@@ -1,9 +1,11 @@
 """The costs of a run are those of the spikes of its own test."""
 
+import json
+
 import pytest
 import torch
 
-from sqsnn.training import costs, run
+from sqsnn.training import costs, inspect, run
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,10 @@ def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
     assert count(samples) == counted
     # The first samples, and what they draw does not depend on those behind them.
     assert count(samples._replace(values=samples.values[:30])) == counted
+
+
+def test_inspecting_counts_what_the_run_counted(finished):
+    found = inspect.costs(finished)
+    content = json.loads((finished.path / "costs.json").read_text())
+    assert content == {"best_epoch": 1, **finished.read_result()["costs"]}
+    assert json.loads(json.dumps(found.as_dict())) == finished.read_result()["costs"]

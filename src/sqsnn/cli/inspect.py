@@ -14,6 +14,7 @@ from rich.text import Text
 from sqsnn.training.inspect_config import GradientOptions, NoiseOptions
 
 if TYPE_CHECKING:
+    from sqsnn.reports.accounting import Costs
     from sqsnn.reports.diagnosis import Diagnosis, Estimate, Watch
     from sqsnn.reports.noise_plot import NoisePoint
 
@@ -29,6 +30,10 @@ of training sees a single draw. A bias not much above its noise is not told from
 _LIKELIHOOD = """\
 With --signal likelihood the exact gradient is 0 on average over spikes and shrinks as the batch \
 grows, which the bias of a window does not: compare with --signal signs."""
+
+_COUNTED = """\
+A synaptic operation adds a weight to a current, where a spike arrives; a dense network multiplies \
+and adds one number for every weight. Every measured qubit is reset."""
 
 
 @inspect.command
@@ -96,6 +101,35 @@ def noise(
         console.print(Text(str(folder.path / name)), soft_wrap=True)
 
 
+@inspect.command
+def costs(
+    run: Path,
+    /,
+    *,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Count what an inference costs on test samples, layer by layer: spikes, synaptic operations,
+    gates, measurements; writes costs.json into the folder of the run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    data_dir
+        Folder of the datasets [default: where they lay in training].
+    """
+    from sqsnn.training import run_folder
+    from sqsnn.training.inspect import costs as count
+
+    console = Console()
+    folder = run_folder.find(run)
+    found = count(folder, data_dir)
+    console.print()
+    console.print(_costs(found))
+    console.print(Text(_COUNTED))
+    console.print(Text(str(folder.path / "costs.json")), soft_wrap=True)
+
+
 def _watched() -> "tuple[Console, Watch]":
     console = Console()
 
@@ -120,6 +154,19 @@ def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
             f"{point.deviation:.1%}",
             *(f"{spikes:.1f}" for spikes in point.spikes_per_sample),
         )
+    return table
+
+
+def _costs(found: "Costs") -> Table:
+    from sqsnn.reports.accounting import cost_rows
+
+    hidden = len(found.layers) - 1
+    names = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer", "all"]
+    table = _table(f"Costs of an inference, mean over {found.samples} test samples", "", *names)
+    table.columns[0].justify = "left"
+    for row in cost_rows(found.as_dict()):
+        total = "" if row.total is None else f"{row.total:,.0f}"
+        table.add_row(row.label, *(f"{count:,.0f}" for count in row.layers), total)
     return table
 
 

@@ -189,6 +189,7 @@ _CONTENTS = {
     "evaluation.json": "the test repeated, with one shot",
     "gradients.json": "how good gradients from measured bits are",
     "gradients.png": "the same as a picture",
+    "costs.json": "what an inference costs",
     "noise.json": "accuracy under the noise of a device",
     "noise.png": "the same as a picture",
 }

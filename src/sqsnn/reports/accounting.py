@@ -10,7 +10,7 @@ weight, in one pass, or in one pass a step.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -176,6 +176,49 @@ def count_costs(network: SpikingNetwork, ran: Iterable[Ran]) -> Costs:
     populations = cast(Sequence[Population], network.populations)
     layers = zip(network.sizes[:-1], populations, tallies, strict=True)
     return Costs(samples, tuple(_layer_costs(*layer, samples, steps) for layer in layers))
+
+
+class CostRow(NamedTuple):
+    """A line of the table of costs: what is counted, in each layer, and in all."""
+
+    label: str
+    layers: tuple[float, ...]
+    total: float | None  # None where a sum over layers says nothing
+
+
+def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
+    """Lay out costs as a table, a line a figure.
+
+    Args:
+        costs: What `Costs.as_dict` gave.
+    """
+    layers, total = costs["layers"], costs["total"]
+
+    def row(label: str, name: str) -> CostRow:
+        return CostRow(label, tuple(layer[name] for layer in layers), total.get(name))
+
+    rows = [
+        row("spikes received", "spikes_received"),
+        row("spikes emitted", "spikes_emitted"),
+        row("synaptic operations", "synaptic_operations"),
+    ]
+    if total["multiply_accumulates"]:
+        rows.append(row("those that multiply", "multiply_accumulates"))
+    rows += [
+        row("dense network, one pass", "dense_operations"),
+        row("dense network, every step", "dense_operations_every_step"),
+        row("neuron updates", "neuron_updates"),
+    ]
+    if not total["measurements"]:
+        return rows
+    rows += [
+        row("encoding: RX placed", "encoding_rotations"),
+        row("encoding: RX left out", "skipped_rotations"),
+    ]
+    for gate, number in total["circuit_gates"].items():
+        counts = tuple(layer["circuit_gates"].get(gate, 0) for layer in layers)
+        rows.append(CostRow(f"circuit: {gate}", counts, number))
+    return [*rows, row("gates in all", "gates"), row("measurements", "measurements")]
 
 
 class _Tally(NamedTuple):

@@ -1,5 +1,5 @@
-"""Looking into a trained run: how good gradients from measured bits would be there, and what the
-noise of a device does to it."""
+"""Looking into a trained run: how good gradients from measured bits would be there, what the noise
+of a device does to it, and what an inference costs."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +15,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noisy_instrument import MAX_DENSITY_QUBITS
 from sqsnn.storage import write_json
+from sqsnn.training import costs as counting
 from sqsnn.training import evaluate, run, trainer
 from sqsnn.training.build import Purpose, encode, seeded
 from sqsnn.training.inspect_config import DEFAULT_SAMPLES, GradientOptions, NoiseOptions
@@ -23,6 +24,7 @@ from sqsnn.training.run import Loaded
 from sqsnn.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from sqsnn.reports.accounting import Costs
     from sqsnn.reports.diagnosis import Diagnosis, Watch
     from sqsnn.reports.noise_plot import NoisePoint
 
@@ -127,6 +129,31 @@ def noise(
     picture = noise_plot.accuracy_against_noise(points, options.backend, classes)
     style.save(picture, folder.path / "noise.png")
     return tuple(points)
+
+
+def costs(folder: RunFolder, data_dir: Path | None = None) -> "Costs":
+    """Count what an inference costs, on test samples, with the best weights.
+
+    Writes costs.json into the folder. A run that was measured on a backend is counted as if it were
+    simulated.
+
+    Args:
+        folder: the folder of a run with at least one whole epoch.
+        data_dir: where the datasets lie now, or None for where they lay in training.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: as `run.load` does.
+    """
+    loaded = run.load(folder, data_dir)
+    training = loaded.config.training
+    found = counting.of_test(
+        loaded.config,
+        loaded.network.eval(),
+        trainer.place(loaded.dataset.load_test(), training),
+        seeded(training.seed, Purpose.TEST, device=training.device),
+    )
+    write_json(folder.path / "costs.json", {"best_epoch": loaded.epoch, **found.as_dict()})
+    return found
 
 
 def _point(loaded: Loaded, samples: Samples, strength: float, repeats: int) -> "NoisePoint":

@@ -10,6 +10,7 @@ evaluation*.json        the test repeated by `sqsnn evaluate`
 jobs/                   jobs on a real device, and their bits
 gradients.json          what `sqsnn inspect gradients` found
 noise.json              what `sqsnn inspect noise` found
+costs.json              what `sqsnn inspect costs` counted
 *.png                   pictures
 """
 
