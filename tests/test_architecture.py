@@ -38,6 +38,7 @@ ROOMS = (
     "hardware",
     "reports",
     "training",
+    "study",
     "cli",
     "__main__",
 )
@@ -154,7 +155,7 @@ def test_an_unknown_name_is_refused():
 
 
 # Each is slow to import or optional: none may come along unasked.
-OPTIONAL = ("qiskit", "tonic", "matplotlib", "sklearn", "h5py", "pooch")
+OPTIONAL = ("qiskit", "tonic", "matplotlib", "sklearn", "h5py", "pooch", "optuna")
 
 
 def loaded(code: str, modules: tuple[str, ...]) -> set[str]:
@@ -186,6 +187,7 @@ def test_neurons_and_networks_need_torch_alone():
         ["inspect", "costs", "--help"],
         ["hardware", "--help"],
         ["export", "--help"],
+        ["compare", "--help"],
     ],
     ids=" ".join,
 )

@@ -42,7 +42,7 @@ def test_the_version_is_told(sqsnn):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["evaluate"], ["inspect", "gradients"], ["datasets"]]
+    "command", [[], ["train"], ["evaluate"], ["inspect", "gradients"], ["compare"], ["datasets"]]
 )
 def test_there_is_help(sqsnn, command):
     done = sqsnn(*command, "--help")

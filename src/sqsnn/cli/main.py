@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sqsnn import __version__
+from sqsnn.cli.compare import compare
 from sqsnn.cli.datasets import datasets
 from sqsnn.cli.evaluate import evaluate
 from sqsnn.cli.export import export
@@ -36,6 +37,7 @@ app.command(evaluate)
 app.command(hardware)
 app.command(export)
 app.command(inspect)
+app.command(compare)
 app.command(datasets)
 
 

@@ -1,0 +1,1 @@
+"""Fair comparisons: the same size, data, training and search for every model."""

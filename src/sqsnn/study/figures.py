@@ -1,0 +1,120 @@
+"""The pictures of a study: accuracy of every model, and accuracy against size."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+
+from sqsnn.reports.style import BLUE, FAINT, GREEN, INK, MUTED, VERMILION, save, styled
+from sqsnn.study.config import Study
+from sqsnn.study.plan import Plan
+from sqsnn.study.tables import Row
+
+_READOUT = "test_accuracy_spikes"
+_COLOURS = (BLUE, VERMILION, GREEN, INK, MUTED)
+_MARKERS = "osD^v"
+
+
+def save_all(plan: Plan, rows: Sequence[Row]) -> None:
+    """Draw the pictures of all groups that have a result.
+
+    Args:
+        plan: the study.
+        rows: the rows of its table.
+    """
+    done = [row for row in rows if row["seeds"]]
+    for dataset in plan.study.datasets:
+        chosen = [row for row in done if row["dataset"] == dataset]
+        if chosen:
+            save(accuracies(chosen, dataset), plan.out / f"accuracy-{dataset}.png")
+    for groups in _sizes(plan.study):
+        chosen = [row for row in done if row["dataset"] in groups]
+        if len({row["dataset"] for row in chosen}) > 1:
+            save(accuracy_against_size(chosen, groups[0]), plan.out / f"size-{groups[0]}.png")
+
+
+@styled
+def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
+    """Draw one line a model: every seed, their mean, and its 95 % interval.
+
+    Args:
+        rows: the rows of a group, each with at least one seed; the first is on top.
+        dataset: name of the group.
+    """
+    figure = Figure(figsize=(7.2, 1.3 + 0.36 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        reached = row[_READOUT]
+        values = [100 * value for value in reached["values"]]
+        axes.plot(values, [place] * len(values), "o", color=FAINT, markersize=4)
+        axes.errorbar(
+            100 * reached["mean"],
+            place,
+            xerr=None if reached["interval"] is None else 100 * reached["interval"],
+            color=BLUE,
+            marker="o",
+            markersize=6,
+            capsize=3,
+        )
+    axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x")
+    parameters = f"{rows[0]['parameters']:,}"
+    axes.set(
+        title=f"{dataset}: about {parameters} parameters, mean and 95 % interval over seeds",
+        xlabel="test accuracy by spike count (%)",
+    )
+    return figure
+
+
+@styled
+def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
+    """Draw the accuracy of every model against its number of parameters.
+
+    Args:
+        rows: rows of groups that differ in size, each with at least one seed.
+        dataset: what the picture is called after.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(rows, key=lambda row: row["model"])
+    labels = list(dict.fromkeys(row["model"] for row in rows))
+    for model, group in groupby(ordered, key=lambda row: row["model"]):
+        number = labels.index(model)
+        points = sorted(group, key=lambda row: row["parameters"])
+        reached = [point[_READOUT] for point in points]
+        axes.errorbar(
+            [point["parameters"] for point in points],
+            [100 * one["mean"] for one in reached],
+            [100 * (one["interval"] or 0.0) for one in reached],
+            label=points[0]["label"],
+            color=_COLOURS[number % len(_COLOURS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=("-", "--", ":")[number // len(_COLOURS) % 3],
+            markersize=5,
+            capsize=3,
+        )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.grid(axis="y")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(
+        title=f"{dataset}: mean and 95 % interval over seeds",
+        xlabel="parameters",
+        ylabel="test accuracy by spike count (%)",
+    )
+    return figure
+
+
+def _sizes(study: Study) -> list[list[str]]:
+    """Groups that differ in size alone, together."""
+    together: dict[Any, list[str]] = {}
+    for name, dataset in study.datasets.items():
+        rest = dataset.model_dump_json(
+            exclude={"dataset", "parameters", "models", "search_from"}, exclude_unset=True
+        )
+        together.setdefault((dataset.dataset or name, rest), []).append(name)
+    return [groups for groups in together.values() if len(groups) > 1]

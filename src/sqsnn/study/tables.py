@@ -1,0 +1,164 @@
+"""The results of a study as tables: means over seeds with their 95 % intervals, JSON and Markdown.
+
+They are made from the records of the trials alone, whenever a command ends, and show what is
+missing.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from sqsnn.storage import write_atomically, write_json
+from sqsnn.study.plan import Plan
+from sqsnn.study.search import Searches
+from sqsnn.study.trials import Record, final_path, read_record
+
+Row = dict[str, Any]
+
+# Spikes alone first: the same question to every neuron.
+ACCURACIES = {
+    "test_accuracy_spikes": "spikes",
+    "test_accuracy": "ties by probability",
+    "test_accuracy_probability": "probability",
+}
+_COSTS = ("synaptic_operations", "gates", "measurements")
+_MISSING = "\N{EN DASH}"
+_NOTES = """\
+Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
+Student-t interval over seeds. *Spikes*: spike counts alone, ties shared; *ties by probability*:
+counts, ties broken by firing probability; *probability*: summed firing probabilities. Spikes and
+synaptic operations are those of one inference, layers summed; seconds those of one training.
+"""
+
+
+def final_paths(plan: Plan, searches: Searches, dataset: str, model: str) -> list[Path]:
+    """Where the records of the trainings that are tested lie or will lie, once settings are chosen.
+
+    Args:
+        plan: the study.
+        searches: its searches.
+        dataset: name of the group.
+        model: name of the model.
+    """
+    found = searches.chosen(dataset, model)
+    if found is None:
+        return []
+    return [final_path(plan, dataset, model, found, seed) for seed in plan.study.seeds]
+
+
+def write(plan: Plan, searches: Searches) -> list[Row]:
+    """Write results.json and results.md from what is there.
+
+    Args:
+        plan: the study.
+        searches: its searches.
+
+    Returns:
+        the rows of results.json.
+    """
+    rows = [_row(plan, searches, *pair) for pair in plan.pairs()]
+    complete = all(len(row["seeds"]) == len(plan.study.seeds) for row in rows)
+    write_json(
+        plan.out / "results.json", {"name": plan.study.name, "complete": complete, "rows": rows}
+    )
+    text = _markdown(plan, rows, complete)
+    write_atomically(plan.out / "results.md", lambda path: path.write_text(text, "utf-8"))
+    return rows
+
+
+def summarise(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, half width of the 95 % Student-t interval, and the values themselves.
+
+    Args:
+        values: one a seed; the interval takes at least two.
+    """
+    from scipy.stats import t as student
+
+    interval = None
+    if len(values) > 1:
+        error = stdev(values) / math.sqrt(len(values))
+        interval = float(student.ppf(0.975, len(values) - 1)) * error
+    mean = fmean(values) if values else None
+    return {"mean": mean, "interval": interval, "values": list(values)}
+
+
+def _row(plan: Plan, searches: Searches, dataset: str, model: str) -> Row:
+    read = map(read_record, final_paths(plan, searches, dataset, model))
+    records = [record for record in read if record is not None and "error" not in record]
+    first = records[0] if records else {}
+    found = searches.chosen(dataset, model)
+    return {
+        "dataset": dataset,
+        "model": model,
+        "label": plan.study.models[model].label or model,
+        "parameters": first.get("parameters"),
+        "hidden": first.get("hidden"),
+        "seeds": [record["seed"] for record in records],
+        **{name: summarise(_known(record[name] for record in records)) for name in ACCURACIES},
+        "spikes_per_inference": _mean(sum(record["spikes_per_sample"]) for record in records),
+        **{name: _mean(_cost(record, name) for record in records) for name in _COSTS},
+        "seconds": _mean(record["seconds"] for record in records),
+        "found": None if found is None else dict(found),
+    }
+
+
+def _cost(record: Record, name: str) -> float | None:
+    return record["costs"] and record["costs"]["total"][name]
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = _known(values)
+    return fmean(known) if known else None
+
+
+def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
+    seeds = len(plan.study.seeds)
+    parts = [f"# {plan.study.name}\n", _NOTES]
+    if not complete:
+        parts.append(f"Not complete: {_MISSING} is still missing.\n")
+    heads = ["model", "hidden", "parameters", "seeds", *ACCURACIES.values()]
+    heads += ["spikes", "synaptic operations", "seconds", "found"]
+    for dataset in plan.study.datasets:
+        parts.append(f"## {dataset}\n")
+        lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
+        lines += [_cells(row, seeds) for row in rows if row["dataset"] == dataset]
+        parts.append("".join(f"| {' | '.join(cells)} |\n" for cells in lines))
+    return "\n".join(parts)
+
+
+def _cells(row: Row, seeds: int) -> list[str]:
+    hidden = row["hidden"]
+    found = row["found"]
+    return [
+        row["label"].replace("|", "\\|"),
+        ", ".join(map(str, hidden)) if hidden else _MISSING,
+        _number(row["parameters"], ",d"),
+        f"{len(row['seeds'])} of {seeds}",
+        *(percent(row[name]) for name in ACCURACIES),
+        _number(row["spikes_per_inference"], ".1f"),
+        _number(row["synaptic_operations"], ",.0f"),
+        _number(row["seconds"], ".0f"),
+        _MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
+    ]
+
+
+def percent(summary: dict[str, Any]) -> str:
+    """A mean accuracy in per cent, with its interval where there is one.
+
+    Args:
+        summary: what `summarise` gave.
+    """
+    mean, interval = summary["mean"], summary["interval"]
+    if mean is None:
+        return _MISSING
+    return f"{100 * mean:.2f}" + ("" if interval is None else f" ± {100 * interval:.2f}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return _MISSING if value is None else format(value, form)
