@@ -133,6 +133,19 @@ def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(ang
 # Scoring what was observed
 
 
+@pytest.mark.parametrize("current", [-1.0, 0.2, 1.0, 1.7])
+def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
+    neurons = SQSNeurons(1, memory_qubits=0, circuit="crx", saturate=True, dtype=torch.float64)
+    with torch.no_grad():
+        neurons.angles.fill_(0.4)
+    record, _ = neurons(
+        torch.full((1, 1, 1, 1), current, dtype=torch.float64),
+        generator=torch.Generator().manual_seed(0),
+    )
+    expected = math.sin((math.pi * min(max(current, 0.0), 1.0) + 0.4) / 2) ** 2
+    assert record.probability.item() == pytest.approx(expected, abs=1e-14)
+
+
 def test_observed_spikes_are_scored_as_they_were_when_drawn():
     neurons = random_neurons("bidirectional", 2, 2, size=3)
     currents = random_currents(6, 4, 3, 2)

@@ -38,9 +38,9 @@ def test_the_encoding_angle_is_pi_times_the_positive_part():
         assert torch.equal(surrogates.encoding_angle(z, slope), expected)
 
 
-def slope_at(z: list[float], slope: str) -> torch.Tensor:
+def slope_at(z: list[float], slope: str, *, saturate: bool = False) -> torch.Tensor:
     currents = torch.tensor(z, dtype=torch.float64, requires_grad=True)
-    angles = surrogates.encoding_angle(currents, slope)
+    angles = surrogates.encoding_angle(currents, slope, saturate=saturate)
     weight = torch.arange(1.0, len(z) + 1, dtype=torch.float64)
     return torch.autograd.grad(angles, currents, weight)[0] / weight
 
@@ -65,6 +65,26 @@ def test_the_exact_slope_is_the_derivative():
 def test_a_very_negative_current_has_slope_0_and_no_overflow():
     assert slope_at([-1e30], "exponential").tolist() == [0.0]
     assert slope_at([1e30], "exponential").tolist() == [math.pi]
+
+
+def test_a_saturated_angle_is_at_most_a_full_flip():
+    z = torch.tensor([-3.0, 0.0, 0.25, 1.0, 1.0001, 7.0])
+    expected = torch.tensor([0.0, 0.0, 0.25, 1.0, 1.0, 1.0]) * math.pi
+    for slope in ("exact", "exponential"):
+        found = surrogates.encoding_angle(z, slope, saturate=True)
+        assert_close(found, expected, rtol=1e-6, atol=0)  # exact: two float32 terms are subtracted
+    exponential = surrogates.encoding_angle(z, "exponential", saturate=True)
+    assert torch.equal(exponential, expected)
+
+
+def test_a_saturated_slope_falls_off_on_both_sides():
+    z = [-0.6, 0.0, 0.5, 1.0, 1.3, 4.0]
+    outside = [0.6, 0.0, 0.0, 0.0, 0.3, 3.0]
+    expected = [math.pi * math.exp(-value / 0.3) for value in outside]
+    found = slope_at(z, "exponential", saturate=True)
+    assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    exact = slope_at([-0.6, 0.5, 1.3], "exact", saturate=True)
+    assert_close(exact, torch.tensor([0.0, math.pi, 0.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("option", ["surrogate", "encoding_slope"])

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import instrument as quantum
@@ -183,7 +182,7 @@ class Traced:
         neurons = self.neurons
         with torch.enable_grad():
             leaf = currents.detach().requires_grad_()
-            phi = surrogates.encoding_angle(leaf, neurons.encoding_slope)
+            phi = neurons.encoding_angle(leaf)
             (slope,) = torch.autograd.grad(phi.sum(), leaf)
         channel = [rotation.channel for rotation in neurons.circuit.encoding]
         gains = [

@@ -47,7 +47,9 @@ class SQSNeurons(Population):
             "hardware_efficient" or your own) or a `Circuit`.
         circuit_options: What the named circuit takes besides, e.g. `{"layers": 2}`.
         surrogate: d(spike)/d(marginal probability) in the backward pass.
-        encoding_slope: Slope of the encoding where a current is 0 or below.
+        encoding_slope: Slope of the encoding outside the range of its currents.
+        saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1), so that a stronger
+            current never makes a neuron quieter; beyond the paper.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse. It
             depends on the phases of the branches: a convention, taken in the real frame for real
             circuits and in the laboratory frame for complex ones.
@@ -75,6 +77,7 @@ class SQSNeurons(Population):
         circuit_options: Mapping[str, object] | None = None,
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
+        saturate: bool = False,
         through_collapse: bool = False,
         noise: Noise | None = None,
         noise_simulation: NoiseSimulation = "density_matrix",
@@ -93,6 +96,7 @@ class SQSNeurons(Population):
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
+        self.saturate = saturate
         self.through_collapse = through_collapse
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
@@ -144,9 +148,13 @@ class SQSNeurons(Population):
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory)
 
+    def encoding_angle(self, currents: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
+        """phi of each channel in radians, before any gain."""
+        return surrogates.encoding_angle(currents, self.encoding_slope, saturate=self.saturate)
+
     def encoding_angles(self, currents: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """The angle of each rotation of the encoding in radians, `(*batch, H)` each."""
-        angle = surrogates.encoding_angle(currents, self.encoding_slope)
+        angle = self.encoding_angle(currents)
         # For one channel, squeeze: the gradient of unbind is a stack, which copies.
         phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
         gains = iter(self.gains.unbind(-1))

@@ -13,7 +13,8 @@ from torch import Tensor
 SpikeSurrogate = Literal["straight_through", "sigmoid"]
 EncodingSlope = Literal["exponential", "exact"]
 
-SILENT_SCALE = 0.3  # current below zero at which the surrogate slope has fallen to 1/e
+# How far a current lies outside what the encoding takes when its surrogate slope has fallen to 1/e.
+SILENT_SCALE = 0.3
 
 
 def spike(
@@ -31,15 +32,23 @@ def spike_slope(
 
 
 def encoding_angle(
-    currents: Float[Tensor, "*shape"], slope: EncodingSlope
+    currents: Float[Tensor, "*shape"], slope: EncodingSlope, *, saturate: bool = False
 ) -> Float[Tensor, "*shape"]:
     """phi = pi max(z, 0); the slope for z <= 0 is 0 (exact) or exp(z / 0.3) (exponential).
 
     With the exact slope a neuron whose current is negative for every sample never learns again.
+
+    Args:
+        currents: z.
+        slope: What the backward pass sees outside the range.
+        saturate: No current turns further than a full flip, phi = pi min(max(z, 0), 1); the slope
+            for z > 1 is 0 or exp(-(z - 1) / 0.3).
     """
-    if slope == "exact":
-        return math.pi * currents.relu()  # unlike clamp's, its slope at 0 is 0
-    return _ExponentialSlope.apply(currents)
+    if slope == "exponential":
+        return _ExponentialSlope.apply(currents, saturate)
+    # Unlike clamp's, the slope of relu at 0 is 0.
+    rectified = currents.relu()
+    return math.pi * (rectified - (currents - 1).relu() if saturate else rectified)
 
 
 def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -65,16 +74,19 @@ class _Spike(torch.autograd.Function):
 
 class _ExponentialSlope(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, currents: Tensor) -> Tensor:
+    def forward(ctx: Any, currents: Tensor, saturate: bool) -> Tensor:
         ctx.save_for_backward(currents)
-        return currents.clamp_min(0.0).mul_(math.pi)
+        ctx.saturate = saturate
+        return currents.clamp(0.0, 1.0 if saturate else None).mul_(math.pi)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (currents,) = ctx.saved_tensors
-        # exp(0) = 1 is the slope of the positive side, so one clamp serves both.
-        slope = currents.clamp_max(0.0).div_(SILENT_SCALE).exp_()
-        return slope.mul_(gradient).mul_(math.pi)
+        # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
+        outside = currents.clamp_max(0.0)
+        if ctx.saturate:
+            outside -= (currents - 1).clamp_min_(0.0)
+        return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None
 
 
 class _Threshold(torch.autograd.Function):

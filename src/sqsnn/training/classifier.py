@@ -43,6 +43,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         channels: input-output qubits of a neuron.
         circuit: name of the neurons' circuit.
         circuit_options: options of the circuit, or None.
+        saturate: turn no further than a full flip.
         epochs: passes over the training data.
         batch_size: samples in a batch.
         learning_rate: highest learning rate of the one-cycle schedule.
@@ -83,6 +84,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         channels: int = 1,
         circuit: str = "bidirectional",
         circuit_options: dict[str, Any] | None = None,
+        saturate: bool = False,
         epochs: int = 30,
         batch_size: int = 64,
         learning_rate: float = 0.01,
@@ -107,6 +109,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         self.channels = channels
         self.circuit = circuit
         self.circuit_options = circuit_options
+        self.saturate = saturate
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -239,6 +242,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
                 "channels": self.channels,
                 "circuit": self.circuit,
                 "circuit_options": self.circuit_options or {},
+                "saturate": self.saturate,
             },
             "encoding": {
                 "encoding": self.encoding,

@@ -68,6 +68,8 @@ class ModelConfig(Section):
     """Memory qubits of a neuron (sqs)."""
     channels: PositiveInt = 1
     """Input-output qubits of a neuron: what it receives and emits at every step."""
+    saturate: bool = False
+    """Turn no further than a full flip: phi = pi min(max(z, 0), 1) (sqs)."""
     circuit: str = "bidirectional"
     """Circuit of a neuron (sqs): crx, bidirectional, integrate_and_fire or hardware_efficient."""
     circuit_options: Annotated[Options, _PRESET] = Field(default_factory=dict)
@@ -75,7 +77,7 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
-        quantum = ("memory_qubits", "circuit", "circuit_options")
+        quantum = ("memory_qubits", "saturate", "circuit", "circuit_options")
         for name in ("neuron_options",) if self.neurons == "sqs" else quantum:
             value = getattr(self, name)
             if value != type(self).model_fields[name].get_default(call_default_factory=True):

@@ -87,6 +87,7 @@ def _quantum(recipe: Recipe) -> PopulationFactory:
         circuit=circuit,
         surrogate=rule.surrogate,
         encoding_slope=rule.encoding_slope,
+        saturate=model.saturate,
         through_collapse=rule.through_collapse,
         noise=build_noise(recipe),
         compile=training.compile,
