@@ -312,20 +312,25 @@ def test_impossible_spikes_have_likelihood_minus_infinity_and_not_nan(kind):
     assert record.probability.isfinite().all()
 
 
-def test_random_neurons_call_impossible_what_rounding_makes_so():
-    lif = StochasticLIF(1)
-    certain = torch.tensor([1e4, -1e4]).reshape(1, 2, 1, 1)
-    published = PublishedSQS(1)
+def test_impossible_spikes_of_the_published_formula_are_minus_infinity_too():
+    neurons = PublishedSQS(1)
     with torch.no_grad():
-        for parameter in published.parameters():
+        for parameter in neurons.parameters():
             parameter.zero_()
-    half_turn = torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(1, 2, 1, 1)
-    for neurons, currents in ((lif, certain), (published, half_turn)):
-        happened = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
-        record, _ = neurons(currents, observed=happened)
-        assert not record.log_likelihood.any()
-        record, _ = neurons(currents, observed=1 - happened)
-        assert (record.log_likelihood == -torch.inf).all()
+    half_turn_and_none = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
+    certain, _ = neurons(half_turn_and_none, observed=half_turn_and_none)
+    assert not certain.log_likelihood.any()
+    impossible, _ = neurons(half_turn_and_none, observed=1 - half_turn_and_none)
+    assert (impossible.log_likelihood == -torch.inf).all()
+
+
+def test_what_escape_noise_all_but_excludes_is_scored_without_nan():
+    currents = torch.tensor([1e4, -1e4]).reshape(1, 2, 1, 1)
+    expected = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
+    record, _ = StochasticLIF(1)(currents, observed=1 - expected)
+    assert (record.log_likelihood < -80).all()
+    record, _ = StochasticLIF(1)(currents, observed=expected)
+    assert not record.log_likelihood.any()
 
 
 # What is refused
