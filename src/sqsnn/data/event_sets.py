@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sqsnn.data.events import Sensor
 from sqsnn.data.files import DataFile, fetch, find
+from sqsnn.data.hdf5_recordings import open_hdf5
 from sqsnn.data.images import Part
-from sqsnn.data.recordings import NMNIST_SENSOR, Recordings, damaged, open_hdf5, open_nmnist
+from sqsnn.data.recordings import NMNIST_SENSOR, Recordings, damaged, open_nmnist
 
 
 @dataclass(frozen=True)

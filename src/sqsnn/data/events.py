@@ -80,7 +80,7 @@ class Binning:
     steps: int
     duration: float
     pool: int = 1
-    polarity: Polarity = "sum"
+    polarity: str = "sum"
 
     def __post_init__(self) -> None:
         check_positive_int("steps", self.steps, high=MICROSECONDS)

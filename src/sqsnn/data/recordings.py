@@ -1,5 +1,6 @@
-"""Files of event recordings, read one recording at a time: N-MNIST's zips, and the HDF5 layout of
-the Spiking Heidelberg Digits. What is damaged is refused with the place of the damage.
+"""Event recordings in files, read one at a time; here those of N-MNIST, which lie in zips.
+
+What is damaged is refused with the place of the damage.
 """
 
 import zipfile
@@ -8,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
-from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Sensor
+from sqsnn.data.events import Events, Recording, Sensor
 from sqsnn.errors import DataError
 
 NMNIST_SENSOR = Sensor(columns=34, rows=34, polarities=2)
@@ -21,10 +21,6 @@ _OVERFLOW_ROW = 240  # an event of this y says that the clock has run over
 _OVERFLOW = 2**13  # microseconds
 # What zipfile and zlib raise on damaged archives, from many thousands of damaged ones.
 _ZIP_FAULTS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-# And what h5py raises.
-_HDF5_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
-_DATASETS = ("spikes/times", "spikes/units", "labels", "extra/keys")
-_KINDS = (("f*",), ("i*", "u*"), ("i", "u"))
 
 
 @dataclass(frozen=True)
@@ -147,99 +143,3 @@ def _decode(path: Path, name: str, raw: bytes) -> Events:
             path, f"{name}, byte {place}", f"a time of at least {before} us", f"{after} us"
         )
     return Events(times, x[events], y[events], (high[events] >> 7).astype(bool))
-
-
-def open_hdf5(path: Path, sensor: Sensor, classes: int, *, in_order: bool) -> Recordings:
-    """Look into a file of the Spiking Heidelberg Digits' layout.
-
-    It holds spikes/times (seconds) and spikes/units, of variable length, labels, and extra/keys
-    with the names of the classes.
-
-    Args:
-        path: the file.
-        sensor: what the events come from, one row of units.
-        classes: how many there are.
-        in_order: refuse times that fall within a recording.
-
-    Raises:
-        DataError: if the file is no whole HDF5 file, or has another layout, or labels that fit no
-            class.
-    """
-    labels, class_names = _read_labels(path, classes)
-
-    def read() -> Iterator[Recording]:
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            spikes = file["spikes"]
-            for number, label in enumerate(labels):
-                where = f"recording {number}"
-                yield Recording(where, int(label), _row(path, spikes, number, sensor, in_order))
-
-    return Recordings(path, (path,), sensor, class_names, len(labels), read)
-
-
-def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The labels and the names of the classes, once the layout is known to be right."""
-    import h5py
-
-    index = "the list of its datasets"
-    try:
-        with h5py.File(path, "r") as file:
-            datasets: list[Any] = [file[name] for name in _DATASETS]
-            shapes = [dataset.shape for dataset in datasets]
-            kinds = [_kind(dataset.dtype) for dataset in datasets[:3]]
-            labels = np.asarray(datasets[2])
-            names = tuple(str(key, "utf-8") for key in datasets[3][()])
-    # No shape, where a dataset is a group.
-    except (*_HDF5_FAULTS, AttributeError) as error:
-        expected = f"a whole HDF5 file with {', '.join(_DATASETS)}"
-        raise damaged(path, index, expected, f"{error}") from error
-    count = len(labels) if labels.ndim == 1 else 0
-    if not count or shapes[:2] != [(count,)] * 2:
-        found = f"shapes {', '.join(map(str, shapes[:3]))}"
-        raise damaged(path, index, "as many times and units as labels, at least 1", found)
-    for name, kind, expected in zip(_DATASETS, kinds, _KINDS, strict=False):
-        if kind not in expected:
-            raise damaged(path, name, f"numbers of kind {' or '.join(expected)}", f"{kind}")
-    if len(names) != classes:
-        raise damaged(path, "extra/keys", f"the names of {classes} classes", f"{len(names)}")
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        where = f"labels, recording {wrong[0]}"
-        raise damaged(path, where, f"a label from 0 to {classes - 1}", f"{labels[wrong[0]]}")
-    return labels.astype(np.int64), names
-
-
-def _kind(dtype: np.dtype) -> str:
-    """What a dataset holds: i, u or f for numbers; of variable length with a star."""
-    import h5py
-
-    ragged = h5py.check_vlen_dtype(dtype)
-    return dtype.kind if ragged is None else f"{np.dtype(ragged).kind}*"
-
-
-def _row(path: Path, spikes: Any, number: int, sensor: Sensor, in_order: bool) -> Events:
-    """One recording, its times in whole microseconds."""
-    where = f"recording {number}"
-    try:
-        seconds = np.asarray(spikes["times"][number]).astype(np.float64)
-        units = np.asarray(spikes["units"][number]).astype(np.int64)
-    except _HDF5_FAULTS as error:
-        raise damaged(path, where, "times and units", f"{error}") from error
-    if len(seconds) != len(units) or not len(units):
-        found = f"{len(seconds)} times and {len(units)} units"
-        raise damaged(path, where, "as many times as units, at least 1", found)
-    checks = [
-        (seconds, ~((seconds >= 0) & (seconds <= LONGEST)), f"a time from 0 to {LONGEST} s"),
-        (units, (units < 0) | (units >= sensor.columns), f"a unit from 0 to {sensor.columns - 1}"),
-    ]
-    if in_order:
-        falls = np.diff(seconds, prepend=0.0) < 0
-        checks.append((seconds, falls, "a time of at least the one before"))
-    for values, wrong, expected in checks:
-        if wrong.any():
-            first = int(wrong.argmax())
-            raise damaged(path, f"{where}, event {first}", expected, f"{values[first]}")
-    times = np.rint(seconds * MICROSECONDS).astype(np.int64)
-    return Events(times, units, np.zeros_like(units), np.ones(len(units), bool))

@@ -1,0 +1,81 @@
+"""Files of events as the distributions have them, written by tests; shares no code with src."""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+# (time in microseconds, x, y, ON)
+Event = tuple[int, int, int, bool]
+
+
+def nmnist_member(events: Sequence[Event]) -> bytes:
+    """Five bytes an event: x, y, then the polarity bit and 23 bits of the time."""
+    return b"".join(
+        bytes((x, y)) + (on << 23 | time).to_bytes(3, "big") for time, x, y, on in events
+    )
+
+
+def nmnist_zip(members: Mapping[str, bytes]) -> bytes:
+    """A zip file of members, compressed as in the distribution."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, raw in members.items():
+            archive.writestr(zipfile.ZipInfo(name), raw, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def write_nmnist(folder: Path, train: int = 4, test: int = 2) -> None:
+    """NMNIST/Train.zip and Test.zip with so many recordings of each digit below the folder.
+
+    A recording of digit d has ON events at (3 d, 3 d) and OFF events at (3 d, 0), one of each every
+    30 ms; its number shifts all times.
+    """
+    place = folder / "NMNIST"
+    place.mkdir(parents=True, exist_ok=True)
+    for part, count in (("Train", train), ("Test", test)):
+        members = {}
+        for number in range(10 * count):
+            digit = number % 10
+            events = []
+            for step in range(10):
+                time = 31_000 * step + number
+                events += [(time, 3 * digit, 3 * digit, True), (time + 5, 3 * digit, 0, False)]
+            members[f"{part}/{digit}/{number + 1:05d}.bin"] = nmnist_member(events)
+        (place / f"{part}.zip").write_bytes(nmnist_zip(members))
+
+
+def write_hdf5(
+    path: Path,
+    times: Sequence[Sequence[float]],
+    units: Sequence[Sequence[int]],
+    labels: Sequence[int],
+    keys: Sequence[str],
+) -> None:
+    """A file in the layout of the Spiking Heidelberg Digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, rows, kind in (("times", times, np.float32), ("units", units, np.uint16)):
+            dataset = file.create_dataset(
+                f"spikes/{name}", (len(rows),), dtype=h5py.vlen_dtype(kind)
+            )
+            for number, row in enumerate(rows):
+                dataset[number] = np.array(row, kind)
+        file["labels"] = np.array(labels, np.uint16)
+        file["extra/keys"] = np.array(keys, h5py.string_dtype())
+
+
+def write_braille(folder: Path, train: int = 3, test: int = 1) -> None:
+    """Braille/braille_train.h5 and braille_test.h5 with so many recordings of each letter.
+
+    A recording of letter c has an event of unit c % 24 every 50 ms, before 1.3 s.
+    """
+    names = ["Space", *map(chr, range(ord("A"), ord("Z") + 1))]
+    for part, count in (("train", train), ("test", test)):
+        labels = list(range(27)) * count
+        times = [[0.05 * step + 0.001 for step in range(26)] for _ in labels]
+        units = [[label % 24] * 26 for label in labels]
+        write_hdf5(folder / "Braille" / f"braille_{part}.h5", times, units, labels, names)
