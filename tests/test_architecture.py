@@ -188,6 +188,7 @@ def test_neurons_and_networks_need_torch_alone():
         ["hardware", "--help"],
         ["export", "--help"],
         ["compare", "--help"],
+        ["report", "--help"],
     ],
     ids=" ".join,
 )

@@ -16,6 +16,7 @@ from sqsnn.cli.evaluate import evaluate
 from sqsnn.cli.export import export
 from sqsnn.cli.hardware import hardware
 from sqsnn.cli.inspect import inspect
+from sqsnn.cli.report import report
 from sqsnn.cli.train import train
 from sqsnn.errors import SqsnnError
 from sqsnn.training.config import explain
@@ -38,6 +39,7 @@ app.command(hardware)
 app.command(export)
 app.command(inspect)
 app.command(compare)
+app.command(report)
 app.command(datasets)
 
 

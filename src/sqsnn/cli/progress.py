@@ -192,4 +192,5 @@ _CONTENTS = {
     "costs.json": "what an inference costs",
     "noise.json": "accuracy under the noise of a device",
     "noise.png": "the same as a picture",
+    "report.html": "all of it on one page",
 }

@@ -12,6 +12,7 @@ gradients.json          what `sqsnn inspect gradients` found
 noise.json              what `sqsnn inspect noise` found
 costs.json              what `sqsnn inspect costs` counted
 *.png                   pictures
+report.html             all of it on one page, by `sqsnn report`
 """
 
 import json

@@ -1,0 +1,36 @@
+"""`sqsnn report`: a run or a study as one page to mail."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+
+def report(
+    folder: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Write a run or a study as one HTML page that holds its figures and pictures and loads
+    nothing.
+
+    Parameters
+    ----------
+    folder
+        Folder of a run (sqsnn train) or of a study (sqsnn compare).
+    out
+        The file [default: report.html in the folder].
+    data_dir
+        Folder of the datasets, for pictures that are missing [default: where they lay in training].
+    """
+    from sqsnn.training.report import write_report
+
+    written = write_report(folder, out, data_dir)
+    console = Console()
+    for why in written.left_out:
+        console.print(Text(why, style="yellow"), soft_wrap=True)
+    console.print(Text(str(written.path)), soft_wrap=True)
