@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sqsnn.data import images
+from sqsnn.data import event_sets, images
+from sqsnn.data.files import DataFile
 
 SHAPE = (3, 4)
 COUNTS = {"train": (60, 40, 30, 20), "test": (12, 8, 6, 4)}
@@ -67,14 +68,29 @@ def _idx() -> Callable[[np.ndarray], bytes]:
 
 
 @pytest.fixture(autouse=True)
-def no_data_folder_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_data_folder_and_no_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Tests see only the data that they write; proxies would hide the server on this machine."""
     monkeypatch.delenv("SQSNN_DATA", raising=False)
+    monkeypatch.setenv("SQSNN_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(
         images,
         "IMAGE_SETS",
         {name: _offline(image_set) for name, image_set in images.IMAGE_SETS.items()},
+    )
+    monkeypatch.setattr(
+        event_sets,
+        "EVENT_SETS",
+        {
+            name: replace(
+                event_set,
+                train=_nowhere(event_set.train),
+                test=_nowhere(event_set.test),
+            )
+            for name, event_set in event_sets.EVENT_SETS.items()
+        },
     )
 
 
@@ -115,14 +131,15 @@ def _offline(image_set: images.ImageSet) -> images.ImageSet:
         sources=tuple(
             replace(
                 source,
-                files=tuple(
-                    replace(file, mirrors=file.mirrors and ("http://127.0.0.1:9/",))
-                    for file in source.files
-                ),
+                files=tuple(map(_nowhere, source.files)),
             )
             for source in image_set.sources
         ),
     )
+
+
+def _nowhere(file: DataFile) -> DataFile:
+    return replace(file, mirrors=file.mirrors and ("http://127.0.0.1:9/",))
 
 
 @pytest.fixture

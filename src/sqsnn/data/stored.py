@@ -28,7 +28,7 @@ from sqsnn.errors import DataError
 
 CACHE_VARIABLE = "SQSNN_CACHE"
 _LAYOUT = 1  # of the cache files; another number makes them all again
-_BLOCK_BYTES = 2**22  # read at once when a whole file is checked
+_BLOCK_BYTES = 2**20  # read at once when a whole file is checked
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
 
