@@ -1,5 +1,6 @@
 """The data folder, checksums and downloads, with a server that also fails."""
 
+import gzip
 import hashlib
 import os
 import socket
@@ -131,3 +132,39 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, site):
         fetch(DataFile("a.gz", MD5, (site.address,)), tmp_path / "file" / "MNIST")
     assert f"{site.address}a.gz" in str(caught.value)
     assert not site.requests
+
+
+PACKED = gzip.compress(CONTENT)
+PACKED_MD5 = hashlib.md5(PACKED).hexdigest()
+
+
+def test_a_packed_file_is_unpacked_and_the_packing_thrown_away(tmp_path, site):
+    site.bodies["/a.h5.gz"] = PACKED
+    file = DataFile("a.h5", PACKED_MD5, (site.address,), ".gz")
+    assert fetch(file, tmp_path) == tmp_path / "a.h5"
+    assert (tmp_path / "a.h5").read_bytes() == CONTENT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.h5"]
+    assert fetch(file, tmp_path) == tmp_path / "a.h5"
+    assert len(site.requests) == 1
+
+
+def test_a_packed_file_that_was_put_there_is_unpacked_without_network(tmp_path):
+    (tmp_path / "a.h5.gz").write_bytes(PACKED)
+    (tmp_path / "a.h5.part").write_bytes(CONTENT[:100])  # of a run that was stopped
+    file = DataFile("a.h5", PACKED_MD5, ("http://127.0.0.1:9/",), ".gz")
+    assert fetch(file, tmp_path).read_bytes() == CONTENT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_an_address_may_be_that_of_the_file(tmp_path, site):
+    site.bodies["/files/39c2/download"] = CONTENT
+    file = DataFile("a.zip", MD5, (f"{site.address}files/39c2/download",))
+    assert fetch(file, tmp_path) == tmp_path / "a.zip"
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+def test_a_file_without_a_download_is_asked_for(tmp_path):
+    with pytest.raises(DataError, match="no download of it is known") as caught:
+        fetch(DataFile("a.h5"), tmp_path / "Braille")
+    assert str(tmp_path / "Braille" / "a.h5") in str(caught.value)
+    assert not (tmp_path / "Braille").exists()

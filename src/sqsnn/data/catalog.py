@@ -207,6 +207,8 @@ def load(
     kept = _kept_classes(origin.class_names, classes)
     available = sum(origin.test_counts[label] for label in kept)
     _check_samples("test_samples", test_samples, 1, available)
+    if available == 0:
+        raise ValueError(f"{name} has no test samples of the classes {kept}; they cannot be tested")
     read = origin.prepare()
 
     def load_test() -> Samples:
@@ -217,6 +219,7 @@ def load(
     # The smallest number of which a tenth, rounded up, is one sample a class.
     fewest = round((len(kept) - 1) / _VALIDATION) + 1
     _check_samples("train_samples", train_samples, fewest, int(np.isin(raw.labels, kept).sum()))
+    _check_classes(raw.labels, kept, origin.class_names, fewest)
     chosen = _subset(raw.labels, kept, train_samples)
     train, validation = train_test_split(
         chosen, test_size=_VALIDATION, stratify=raw.labels[chosen], random_state=_RANDOM_STATE
@@ -266,6 +269,25 @@ def _check_samples(argument: str, samples: int | None, fewest: int, available: i
         raise ValueError(
             f"{argument} is {samples}, but must be at least {fewest}: a tenth of them is for "
             "validation, and that must be at least as many samples as there are classes"
+        )
+
+
+def _check_classes(
+    labels: np.ndarray, kept: tuple[int, ...], class_names: tuple[str, ...], fewest: int
+) -> None:
+    """Refuse a subset of a dataset that is too small to be split."""
+    counts = np.bincount(labels, minlength=len(class_names))[list(kept)]
+    if counts.min() < 2:
+        label = kept[int(counts.argmin())]
+        raise ValueError(
+            f"class {label} ({class_names[label]}) has {counts.min()} training samples, but must "
+            "have at least 2, to train and to validate; leave it out by classes"
+        )
+    if counts.sum() < fewest:
+        raise ValueError(
+            f"there are {counts.sum()} training samples of these classes, but there must be at "
+            f"least {fewest}: a tenth of them is for validation, and that must be at least as many "
+            "samples as there are classes"
         )
 
 

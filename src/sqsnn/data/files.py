@@ -130,7 +130,8 @@ def _download(file: DataFile, folder: Path) -> Path:
             f"${FOLDER_VARIABLE}; the file is at {' or '.join(file.addresses)}."
         )
     unpacked = folder / f"{file.name}.part"
-    unpacked.unlink(missing_ok=True)  # pooch would take one that was cut short for a whole one
+    if file.packing:
+        unpacked.unlink(missing_ok=True)  # pooch would take one that was cut short for a whole one
     reasons = []
     for address in file.addresses:
         try:
