@@ -29,10 +29,12 @@ _READOUTS = (
     ("test_accuracy", "ties by probability"),
     ("test_accuracy_probability", "by probability"),
 )
-_INTERVAL = (
-    "Test accuracy in per cent, mean over seeds and half the width of its 95 % confidence interval "
-    "(Student's t). By spikes: the class with most spikes, a tie counting in part; then with ties "
-    "broken by probability; then by summed probabilities alone."
+_READING = (
+    "Accuracies are in per cent of the test samples: mean over seeds and half the width of its "
+    "95 % confidence interval (Student's t). By spikes: the class with most spikes, ties shared; "
+    "then with ties broken by probability; then by summed probabilities alone. Spikes, synaptic "
+    "operations, gates and measurements are those of one inference, means over test samples and "
+    "seeds; the time is that of one training."
 )
 
 
@@ -66,11 +68,13 @@ def _lay_out(folder: Path, results: Mapping[str, Any]) -> Page:
     ]
     sections += _sizes(folder)
     sections.append(_repeat(folder))
+    if groups:
+        sections.insert(0, Section("How to read it", (Text(_READING),)))
     models = len({row["model"] for row in rows})
     return Page(
         title=f"Study: {results['name']}",
         lead=f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with "
-        "as many parameters, the same data and the same budget of search for all.",
+        "equally many parameters (within 1 %), the same data and the same budget of search.",
         figures=(),
         sections=tuple(sections),
         warning=""
@@ -80,13 +84,15 @@ def _lay_out(folder: Path, results: Mapping[str, Any]) -> Page:
 
 
 def _dataset(folder: Path, group: str, rows: Sequence[Mapping[str, Any]]) -> list[Section]:
-    blocks: list[Block] = [_accuracies(rows), Text(_INTERVAL)]
+    blocks: list[Block] = [_accuracies(rows)]
     blocks += _pictures(folder, f"accuracy-{group}.png", f"Test accuracy of all models on {group}")
-    blocks += [_costs(rows), Text("Costs are means of one inference, over test samples and seeds.")]
-    sections = [
-        Section(group, tuple(blocks)),
-        Section(f"{group}: every seed", (_seeds(rows),), folded=True),
-    ]
+    sections = [Section(group, tuple(blocks))]
+    if any(row["seeds"] for row in rows):
+        blocks.append(_costs(rows))
+        sections = [
+            Section(group, tuple(blocks)),
+            Section(f"{group}: every seed", (_seeds(rows),), folded=True),
+        ]
     if any(row.get("found") for row in rows):
         sections.append(Section(f"{group}: settings found", (_found(rows),), folded=True))
     return sections
