@@ -469,3 +469,17 @@ def test_two_channels_feed_two_channels():
     assert run.layers[-1].spikes.shape == (STEPS, BATCH, 3, 2)
     by_generator = network(INPUTS, generator=seeded(1))
     assert torch.equal(by_generator.layers[-1].spikes, run.layers[-1].spikes)
+
+
+@named(KINDS)
+def test_a_state_of_other_neurons_is_refused(kind):
+    neurons = kind.make()
+    with pytest.raises(TypeError, match=r"state must be a .*State, .* but is a tuple"):
+        neurons(kind.currents(), state=(torch.zeros(1),), uniforms=kind.uniforms())
+
+
+def test_parameters_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="nan; it must be finite"):
+        LIF(1, threshold=float("nan"))
+    with pytest.raises(ValueError, match="tau is inf"):
+        StochasticLIF(1, tau=float("inf"))

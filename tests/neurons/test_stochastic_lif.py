@@ -229,3 +229,14 @@ def test_an_unknown_surrogate_is_refused():
     # Whichever comes first names the argument: the checked annotation or the check at the door.
     with pytest.raises(Exception, match="surrogate"):
         StochasticLIF(1, surrogate="other")
+
+
+def test_unlikely_spikes_are_scored_where_single_precision_rounds_their_probability_to_0():
+    # p = sigmoid(16.67) is 1 in float32; log(1 - p) = -16.67 all the same.
+    neurons = StochasticLIF(1, tau=0.3)
+    currents = torch.full((1, 1, 1, 1), 6.0, requires_grad=True)
+    record, _ = neurons(currents, observed=torch.zeros(1, 1, 1, 1))
+    assert record.probability.item() == 1.0
+    assert record.log_likelihood.item() == pytest.approx(-5 / 0.3, rel=1e-6)
+    record.log_likelihood.sum().backward()
+    assert currents.grad.item() == pytest.approx(-1 / 0.3, rel=1e-6)

@@ -31,7 +31,8 @@ class QLIF(SteppedPopulation):
     """H quantum leaky integrate-and-fire neurons; decay and threshold are learned.
 
     Nothing in them is random: the excited population is estimated and compared with the threshold.
-    decay counts as what it is clamped to at least 0.001.
+    decay counts as what it is clamped to at least 0.001. A neuron that no sample drives never
+    learns, whatever the encoding slope: in the ground state the population's own slope is 0.
 
     Args:
         size: H.

@@ -6,6 +6,7 @@ s_t      = u_t < p_t                  0 and 1 are probabilities too: such a neur
 state_t  = settle(c_t, s_t)           what the own spike does; it is data, no gradient passes
 """
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -71,6 +72,7 @@ class SteppedPopulation(Population):
         """T steps of the neuron's law; see `Population.forward`.
 
         Raises:
+            TypeError: The state is that of other neurons.
             ValueError: The state does not fit, or memory states are asked for.
         """
         if keep_memory:
@@ -80,7 +82,7 @@ class SteppedPopulation(Population):
             state = self.rest(drives[0])
         else:
             self._check_state(state, currents)
-        bits, probabilities = [], []
+        bits, probabilities, carries = [], [], []
         for t, drive in enumerate(drives):
             probability, carried = self.fire(drive, state)
             if observed is not None:
@@ -91,12 +93,32 @@ class SteppedPopulation(Population):
             state = self.settle(carried, spikes)
             bits.append(spikes)
             probabilities.append(probability)
+            carries.append(carried)
         happened, probability = torch.stack(bits), torch.stack(probabilities)
-        likelihood = torch.where(happened > 0, probability, 1 - probability).log().sum(-1)
+        likelihood = self.log_probability(happened, probability, torch.stack(carries)).sum(-1)
         spikes = surrogates.spike(happened, probability, self.surrogate)
         return Record(spikes, probability, likelihood), state
 
+    def log_probability(
+        self,
+        spikes: Float[Tensor, "T B H N"],
+        probability: Float[Tensor, "T B H N"],
+        carried: Float[Tensor, "T B H N"],
+    ) -> Float[Tensor, "T B H N"]:
+        """log p of the spikes of each channel, given what `fire` said of every step."""
+        return torch.where(spikes > 0, probability, 1 - probability).log()
+
+    def extra_repr(self) -> str:
+        """What `print(network)` shows."""
+        return f"{self.size}, channels={self.channels}"
+
     def _check_state(self, state: Any, currents: Tensor) -> None:
+        wanted = type(self.rest(currents[0]))
+        if not isinstance(state, wanted):
+            raise TypeError(
+                f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
+                f"{type(state).__name__}"
+            )
         for name, tensor in state._asdict().items():
             check_shape(f"state.{name}", tensor, tuple(currents.shape[1:]))
             check_same_device(currents=currents, **{f"state.{name}": tensor})
@@ -112,8 +134,10 @@ def learned(
     """A parameter for every neuron and channel, `(size, channels)`, that starts at a value.
 
     Raises:
-        ValueError: The dtype is neither float32 nor float64.
+        ValueError: The value is not finite, or the dtype neither float32 nor float64.
     """
+    if not math.isfinite(value):
+        raise ValueError(f"a parameter cannot start at {value}; it must be finite")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype is {dtype}; it may be torch.float32 or torch.float64")
     return nn.Parameter(torch.full((size, channels), value, dtype=dtype, device=device))

@@ -7,9 +7,12 @@ Its own spikes are data in the likelihood, as those of a quantum neuron are: it 
 local rule.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
@@ -48,8 +51,8 @@ class StochasticLIF(LeakyPopulation):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(size, channels, beta, threshold, dtype, device)
-        if not tau > 0:
-            raise ValueError(f"tau is {tau}; it must be above 0")
+        if not 0 < tau < math.inf:
+            raise ValueError(f"tau is {tau}; it must be above 0 and finite")
         check_choice("surrogate", surrogate, SpikeSurrogate)
         self.tau = tau
         self.surrogate: SpikeSurrogate = surrogate
@@ -58,3 +61,13 @@ class StochasticLIF(LeakyPopulation):
         """The firing probability, and the membrane."""
         membrane = self.membrane(drive, state)
         return torch.sigmoid((membrane - self.threshold) / self.tau), membrane
+
+    def log_probability(
+        self,
+        spikes: Float[Tensor, "T B H N"],
+        probability: Float[Tensor, "T B H N"],
+        carried: Float[Tensor, "T B H N"],
+    ) -> Float[Tensor, "T B H N"]:
+        """log sigmoid(+-(u - threshold) / tau), finite where the probability rounds to 0 or 1."""
+        excess = (carried - self.threshold) / self.tau
+        return logsigmoid(torch.where(spikes > 0, excess, -excess))
