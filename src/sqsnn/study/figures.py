@@ -5,9 +5,8 @@ from itertools import groupby
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
 
-from sqsnn.reports.style import BLUE, FAINT, GREEN, INK, MUTED, VERMILION, save, styled
+from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, save, styled
 from sqsnn.study.config import Study
 from sqsnn.study.plan import Plan
 from sqsnn.study.tables import Row
@@ -48,7 +47,7 @@ def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
     for place, row in enumerate(rows):
         reached = row[_READOUT]
         values = [100 * value for value in reached["values"]]
-        axes.plot(values, [place] * len(values), "o", color=FAINT, markersize=4)
+        axes.plot(values, [place] * len(values), "|", color=MUTED, markersize=11, zorder=3)
         axes.errorbar(
             100 * reached["mean"],
             place,
@@ -62,9 +61,10 @@ def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x")
-    parameters = f"{rows[0]['parameters']:,}"
+    sizes = sorted({row["parameters"] for row in rows})
+    between = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
     axes.set(
-        title=f"{dataset}: about {parameters} parameters, mean and 95 % interval over seeds",
+        title=f"{dataset}, {between} parameters: seeds, their mean, its 95 % interval",
         xlabel="test accuracy by spike count (%)",
     )
     return figure
@@ -85,9 +85,11 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
     for model, group in groupby(ordered, key=lambda row: row["model"]):
         number = labels.index(model)
         points = sorted(group, key=lambda row: row["parameters"])
+        # Side by side: intervals on one another could not be told apart.
+        aside = 1 + 0.012 * (number - (len(labels) - 1) / 2)
         reached = [point[_READOUT] for point in points]
         axes.errorbar(
-            [point["parameters"] for point in points],
+            [aside * point["parameters"] for point in points],
             [100 * one["mean"] for one in reached],
             [100 * (one["interval"] or 0.0) for one in reached],
             label=points[0]["label"],
@@ -98,7 +100,9 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
             capsize=3,
         )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    groups = {row["dataset"]: row["parameters"] for row in rows}
+    axes.set_xticks(list(groups.values()), [f"{size:,}" for size in groups.values()])
+    axes.set_xticks([], minor=True)
     axes.grid(axis="y")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set(

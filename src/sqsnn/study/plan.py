@@ -90,7 +90,7 @@ def make_plan(study: Study, out: Path) -> Plan:
             except ConfigError as error:
                 misfits.append(str(error))
     if misfits:
-        raise ConfigError("\n".join(misfits))
+        raise ConfigError("\n".join(dict.fromkeys(misfits)))
     return plan
 
 

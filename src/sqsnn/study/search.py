@@ -103,7 +103,7 @@ class Searches:
     def chosen(self, dataset: str, model: str) -> Found | None:
         """The settings that did best, once all are tried; None before.
 
-        Best is by validation accuracy, then by loss, then whichever was asked for first.
+        Best is by validation accuracy, then by loss, then in the order of the lists.
 
         Args:
             dataset: name of the group.

@@ -29,7 +29,7 @@ _NOTES = """\
 Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
 Student-t interval over seeds. *Spikes*: spike counts alone, ties shared; *ties by probability*:
 counts, ties broken by firing probability; *probability*: summed firing probabilities. Spikes and
-synaptic operations are those of one inference, layers summed; seconds those of one training.
+synaptic operations are means over test samples, layers summed; seconds are those of one training.
 """
 
 
@@ -68,7 +68,7 @@ def write(plan: Plan, searches: Searches) -> list[Row]:
     return rows
 
 
-def summarise(values: Sequence[float]) -> dict[str, Any]:
+def summarise(values: Sequence[int | float]) -> dict[str, Any]:
     """Mean, half width of the 95 % Student-t interval, and the values themselves.
 
     Args:
@@ -104,15 +104,15 @@ def _row(plan: Plan, searches: Searches, dataset: str, model: str) -> Row:
     }
 
 
-def _cost(record: Record, name: str) -> float | None:
+def _cost(record: Record, name: str) -> int | float | None:
     return record["costs"] and record["costs"]["total"][name]
 
 
-def _known(values: Iterable[float | None]) -> list[float]:
+def _known(values: Iterable[int | float | None]) -> list[int | float]:
     return [value for value in values if value is not None]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def _mean(values: Iterable[int | float | None]) -> float | None:
     known = _known(values)
     return fmean(known) if known else None
 
@@ -123,7 +123,7 @@ def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     if not complete:
         parts.append(f"Not complete: {_MISSING} is still missing.\n")
     heads = ["model", "hidden", "parameters", "seeds", *ACCURACIES.values()]
-    heads += ["spikes", "synaptic operations", "seconds", "found"]
+    heads += ["spikes an inference", "synaptic operations", "seconds", "found"]
     for dataset in plan.study.datasets:
         parts.append(f"## {dataset}\n")
         lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
@@ -160,5 +160,5 @@ def percent(summary: dict[str, Any]) -> str:
     return f"{100 * mean:.2f}" + ("" if interval is None else f" ± {100 * interval:.2f}")
 
 
-def _number(value: float | None, form: str) -> str:
+def _number(value: int | float | None, form: str) -> str:
     return _MISSING if value is None else format(value, form)

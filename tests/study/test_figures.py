@@ -1,0 +1,63 @@
+"""The pictures of a study show every model where its row says."""
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from sqsnn.study.figures import accuracies, accuracy_against_size, save_all
+from sqsnn.study.tables import summarise
+
+
+def row(model, parameters, values, dataset="digits"):
+    return {
+        "dataset": dataset,
+        "model": model,
+        "label": model.upper(),
+        "parameters": parameters,
+        "seeds": list(range(len(values))),
+        "test_accuracy_spikes": summarise(values),
+    }
+
+
+ROWS = [row("crx", 834, [0.90, 0.94]), row("lif", 830, [0.80])]
+
+
+def test_a_line_a_model_with_seeds_mean_and_interval():
+    (axes,) = accuracies(ROWS, "digits").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["CRX", "LIF"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row on top
+    assert_allclose(axes.lines[0].get_data(), [[90, 94], [0, 0]])
+    first, second = axes.containers
+    assert_allclose(np.array(first[0].get_data(), float).ravel(), [92, 0])
+    half = 100 * ROWS[0]["test_accuracy_spikes"]["interval"]
+    assert_allclose(first[2][0].get_segments()[0][:, 0], [92 - half, 92 + half])
+    assert_allclose(np.array(second[0].get_data(), float).ravel(), [80, 1])
+    assert "830 to 834 parameters" in axes.get_title("left")
+
+
+def test_accuracy_rises_along_the_sizes_of_a_model():
+    rows = [*ROWS, row("crx", 420, [0.7, 0.7], "small"), row("lif", 420, [0.6], "small")]
+    (axes,) = accuracy_against_size(rows, "digits").axes
+    crx, lif = axes.containers
+    assert_allclose(np.array(crx[0].get_ydata(), float), [70, 92])
+    assert_allclose(np.array(lif[0].get_ydata(), float), [60, 80])
+    # Moved aside by less than sizes within 1 % differ.
+    assert_allclose(np.array(crx[0].get_xdata(), float), [420, 834], rtol=0.011)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CRX", "LIF"]
+
+
+def test_pictures_are_drawn_of_what_is_there(plan):
+    def two_sizes(content):
+        small = {**content["datasets"]["digits"], "dataset": "digits", "search_from": "digits"}
+        content["datasets"]["small"] = small | {"parameters": 420}
+        content["datasets"]["other"] = small | {"encoding": {"steps": 3}}
+
+    made = plan(two_sizes)
+    made.out.mkdir()
+    save_all(made, [row("crx", 834, [0.9]), {**row("crx", 420, [], "small"), "seeds": []}])
+    assert [path.name for path in made.out.iterdir()] == ["accuracy-digits.png"]
+    save_all(made, [row("crx", 834, [0.9]), row("crx", 420, [0.7], "small")])
+    assert {path.name for path in made.out.glob("*.png")} == {
+        "accuracy-digits.png",
+        "accuracy-small.png",
+        "size-digits.png",
+    }
