@@ -194,7 +194,7 @@ def _first_free(parent: Path, dataset: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
-        path = parent / f"{dataset}-{number}"
+        path = parent / f"{dataset.replace(':', '-')}-{number}"
         try:
             # Making it is the only test that two runs started at once cannot both pass.
             path.mkdir()
