@@ -12,9 +12,17 @@ from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.reports import plots
-from sqsnn.training import run
+from sqsnn.training import run, trainer
 from sqsnn.training.build import build_network
-from sqsnn.training.config import ModelConfig, Recipe, TrainingConfig, from_toml, to_toml
+from sqsnn.training.config import (
+    DataOptions,
+    ModelConfig,
+    Recipe,
+    TrainingConfig,
+    for_dataset,
+    from_toml,
+    to_toml,
+)
 from sqsnn.training.device_config import DeviceOptions
 from sqsnn.training.export import export_neuron
 from sqsnn.training.neurons import COMPARISONS, build_circuit, build_neurons
@@ -294,3 +302,33 @@ def test_a_device_and_an_export_need_circuits(folders, name):
     with pytest.raises(ConfigError, match=said):
         export_neuron(folder, 0, 0, None, None)
     assert not (folder.path / "hardware").exists()
+
+
+# Memory gates that do not learn
+
+
+@pytest.mark.parametrize("rule", [{}, {"rule": "local", "signal": "both"}])
+def test_frozen_memory_gates_stay_and_all_else_learns(rule):
+    model = ModelConfig(circuit="integrate_and_fire", memory_gates="frozen", hidden=(5,))
+    recipe = Recipe(model=model, rule=RuleConfig(**rule), training=TrainingConfig(epochs=1))
+    options = DataOptions(classes=(0, 1, 2), train_samples=80)
+    settled, dataset = run.prepare(for_dataset("digits", options, recipe))
+    classes, samples = len(dataset.class_names), len(dataset.train.labels)
+    progress = trainer.start(settled, dataset.features, classes, samples)
+    before = {name: value.clone() for name, value in progress.network.state_dict().items()}
+    list(trainer.epochs(progress, settled, dataset.train, None))
+    for name, value in progress.network.state_dict().items():
+        moved = (value != before[name]).any(0)
+        if name.endswith("angles"):  # read, reset, RX(memory), RX(channel)
+            assert moved.tolist() == [False, False, False, True]
+        elif name.endswith("gains"):  # of the channel, of the memory
+            assert moved.tolist() == [True, False]
+        else:
+            assert moved.any()
+
+
+def test_memory_gates_that_are_not_there_cannot_be_frozen():
+    with pytest.raises(ValidationError, match="memory_gates is 'frozen', but memory_qubits is 0"):
+        ModelConfig(memory_qubits=0, memory_gates="frozen")
+    with pytest.raises(ValidationError, match="memory_gates is 'frozen', but goes with neurons"):
+        ModelConfig(neurons="lif", memory_gates="frozen")

@@ -68,6 +68,8 @@ class ModelConfig(Section):
     """Memory qubits of a neuron (sqs)."""
     channels: PositiveInt = 1
     """Input-output qubits of a neuron: what it receives and emits at every step."""
+    memory_gates: Literal["trained", "frozen"] = "trained"
+    """Whether gates and gains on memory qubits learn, or stay as they were drawn (sqs)."""
     saturate: bool = False
     """Turn no further than a full flip: phi = pi min(max(z, 0), 1) (sqs)."""
     circuit: str = "bidirectional"
@@ -77,12 +79,14 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
-        quantum = ("memory_qubits", "saturate", "circuit", "circuit_options")
+        quantum = ("memory_qubits", "memory_gates", "saturate", "circuit", "circuit_options")
         for name in ("neuron_options",) if self.neurons == "sqs" else quantum:
             value = getattr(self, name)
             if value != type(self).model_fields[name].get_default(call_default_factory=True):
                 wanted = "other than 'sqs'" if self.neurons == "sqs" else "'sqs'"
                 raise ValueError(f"{name} is {value!r}, but goes with neurons {wanted} only")
+        if self.memory_gates == "frozen" and self.memory_qubits == 0:
+            raise ValueError("memory_gates is 'frozen', but memory_qubits is 0: there are none")
         return self
 
 

@@ -7,8 +7,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from sqsnn.errors import ConfigError
-from sqsnn.network import PopulationFactory
+from sqsnn.network import PopulationFactory, SpikingNetwork
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.published_sqs import PublishedSQS
@@ -65,6 +68,36 @@ def build_neurons(recipe: Recipe) -> PopulationFactory:
     if recipe.model.neurons == "sqs":
         return _quantum(recipe)
     return _comparison(recipe, COMPARISONS[recipe.model.neurons])
+
+
+def frozen_parts(network: SpikingNetwork, model: ModelConfig) -> list[tuple[Tensor, Tensor]]:
+    """What of a network's parameters is not to be trained.
+
+    Args:
+        network: the network.
+        model: its settings.
+
+    Returns:
+        parameters, and for each a mask that is 1 where it is trained and 0 where it is not: angles
+        of gates that act on a memory qubit, and gains of the currents that turn one.
+    """
+    if model.memory_gates == "trained":
+        return []
+    parts = []
+    for population in network.populations:
+        if not isinstance(population, SQSNeurons):
+            raise ConfigError("memory_gates 'frozen' needs neurons that are circuits")
+        circuit = population.circuit
+        angles, gains = torch.ones_like(population.angles), torch.ones_like(population.gains)
+        for gate in circuit.gates:
+            if gate.parameter is not None and max(gate.qubits) >= circuit.channels:
+                angles[:, gate.parameter] = 0
+        trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
+        for number, rotation in enumerate(trainable):
+            if rotation.qubit >= circuit.channels:
+                gains[:, number] = 0
+        parts += [(population.angles, angles), (population.gains, gains)]
+    return parts
 
 
 def _quantum(recipe: Recipe) -> PopulationFactory:

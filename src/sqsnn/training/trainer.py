@@ -26,6 +26,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, build_rule, encode, seeded
 from sqsnn.training.config import Recipe, TrainingConfig
+from sqsnn.training.neurons import frozen_parts
 
 if TYPE_CHECKING:
     from sqsnn.hardware import DeviceBits
@@ -54,6 +55,7 @@ class Progress:
     optimizer: Adam
     schedule: OneCycleLR
     source: "DeviceBits | None" = None  # what measures the spikes of a backend
+    frozen: tuple[tuple[Tensor, Tensor], ...] = ()  # parameters, and where they are trained
     epoch: int = 0  # whole epochs done
     best: Best | None = None
 
@@ -109,7 +111,8 @@ def start(
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
-    return Progress(network, build_rule(recipe, source), optimizer, schedule, source)
+    frozen = tuple(frozen_parts(network, recipe.model))
+    return Progress(network, build_rule(recipe, source), optimizer, schedule, source, frozen)
 
 
 def is_done(progress: Progress, training: TrainingConfig) -> bool:
@@ -229,6 +232,9 @@ def _check_loss(loss: float, where: str) -> None:
 
 def _update(progress: Progress, norms: list[float], where: str) -> None:
     """Take one optimiser step with the gradients that the rule left, clipped; note their norm."""
+    for parameter, trained in progress.frozen:
+        if parameter.grad is not None:
+            parameter.grad *= trained  # Adam leaves alone what never had a gradient
     norm = float(
         torch.nn.utils.clip_grad_norm_(progress.network.parameters(), LARGEST_GRADIENT_NORM)
     )
