@@ -85,3 +85,23 @@ def test_datasets_are_listed_with_where_they_are(sqsnn, tmp_path):
         assert f" {name} " in done.out
     assert "ready" in done.out
     assert "downloaded when first used" in " ".join(done.out.replace("│", " ").split())
+
+
+def test_a_broken_file_hides_no_other_dataset_from_the_list(sqsnn, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    for part in ("Train", "Test"):
+        (tmp_path / "NMNIST").mkdir(exist_ok=True)
+        (tmp_path / "NMNIST" / f"{part}.zip").write_bytes(b"no zip")
+    done = sqsnn("datasets", "--data-dir", tmp_path)
+    said = " ".join(done.out.replace("│", " ").split())
+    assert done.code == 0
+    assert "Train.zip is broken" in said
+    assert " braille " in said and "to be put there by hand" in said
+    assert "'sqsnn[events]'" in said
+
+
+def test_how_long_recordings_of_tonic_are_is_asked_for(sqsnn, here):
+    done = sqsnn("train", "tonic:DVSGesture")
+    assert (done.code, done.out) == (2, "")
+    assert "--duration SECONDS" in " ".join(done.err.split())
+    assert not list(here.iterdir())

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 from dataclasses import replace
 
 import event_files
@@ -12,6 +13,8 @@ import torch
 from sqsnn.data import Binning, catalog, event_sets
 from sqsnn.data.stored import StoredSpikes, cache_folder
 from sqsnn.errors import DataError
+
+REAL_DATA = os.environ.get("SQSNN_DATA")
 
 
 def as_tensors(samples):
@@ -181,3 +184,18 @@ def test_two_data_folders_have_two_caches(folder, tmp_path):
     assert len(first.train.labels) + len(first.validation.labels) == 120
     assert len(second.train.labels) + len(second.validation.labels) == 130
     assert np.isin(first.load_test().values[:].numpy(), (0, 1)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_DATA, reason="SQSNN_DATA names no folder with the real data")
+@pytest.mark.parametrize("name", event_sets.EVENT_SETS)
+def test_the_facts_hold_for_the_real_files(name):
+    known = catalog.describe(name, data_dir=REAL_DATA)
+    if not known.present:
+        pytest.skip(f"{name} is not there")
+    data = catalog.load(name, data_dir=REAL_DATA)
+    assert len(data.train.labels) + len(data.validation.labels) == known.train_samples
+    assert len(data.load_test().labels) == known.test_samples
+    spikes = data.train.values[:].sum(dim=(0, 2))
+    # Every bin is in use: the duration of the preset is that of the recordings.
+    assert (spikes > spikes.mean() / 20).all()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sqsnn.data import catalog, presets, temporal
+from sqsnn.data import catalog, event_sets, origins, presets, temporal
 
 
 def test_every_dataset_has_a_preset_and_a_description():
@@ -37,6 +37,28 @@ def test_the_best_score_of_a_task_in_time_is_the_one_described(name):
 
 def test_every_task_in_time_and_no_other_dataset_has_a_delay():
     assert set(presets.DELAYS) == set(temporal.TEMPORAL_TASKS)
+
+
+@pytest.mark.parametrize("name", presets.EVENTS)
+def test_the_presets_of_events_fit_their_sensors(name):
+    event_set, preset = event_sets.EVENT_SETS[name], presets.EVENTS[name]
+    assert preset.polarities == event_set.sensor.polarities
+    assert presets.PRESETS[name].encoding == "spikes"
+    binning = origins.preset_binning(name)
+    assert binning.units(event_set.sensor) > event_set.sensor.rows
+    assert presets.find_events(name) == preset
+    assert presets.find_preset(name) == presets.PRESETS[name]
+
+
+def test_every_dataset_of_events_and_no_other_has_a_duration():
+    assert set(presets.EVENTS) == set(event_sets.EVENT_SETS)
+    assert presets.find_events("digits") is None
+    # How long the recordings of tonic are, nobody knows before they are read.
+    assert presets.find_events("tonic:DVSGesture").duration is None
+    assert presets.find_preset("tonic:DVSGesture").encoding == "spikes"
+    assert presets.find_preset("tonic") is None
+    with pytest.raises(ValueError, match="binning must be given for tonic:DVSGesture"):
+        origins.preset_binning("tonic:DVSGesture")
 
 
 def test_presets_cannot_be_changed_for_others():

@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "xor": Preset(hidden=(32,), steps=7, epochs=30, encoding="spikes", report_steps=1),
         "duration": Preset(hidden=(32,), steps=10, epochs=30, encoding="spikes", report_steps=1),
         "nmnist": Preset(hidden=(64,), steps=10, epochs=30, encoding="spikes"),
-        "shd": Preset(hidden=(256,), steps=50, epochs=10, encoding="spikes"),
+        "shd": Preset(hidden=(256,), steps=50, epochs=5, encoding="spikes"),
         "braille": Preset(hidden=(64,), steps=26, epochs=30, encoding="spikes"),
     }
 )
@@ -77,7 +77,7 @@ EVENTS: Mapping[str, EventPreset] = MappingProxyType(
 )
 
 TONIC = "tonic:"  # before the name of a dataset that the library tonic reads
-_TONIC_PRESET = Preset(hidden=(128,), steps=10, epochs=10, encoding="spikes")
+_TONIC_PRESET = Preset(hidden=(128,), steps=10, epochs=30, encoding="spikes")
 _TONIC_EVENTS = EventPreset(duration=None, pool=2, polarities=None)
 
 
