@@ -61,7 +61,8 @@ class Dataset:
         train: the training samples, validation taken out.
         validation: a stratified tenth of the training data.
         test_samples: how many samples `load_test` gives.
-        load_test: reads the test samples; until it is called their values are not looked at.
+        load_test: gives the test samples; until it is called nothing looks at their values, except
+            that events are binned and cached before.
     """
 
     name: str
