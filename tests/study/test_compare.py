@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sqsnn.errors import TrainingError
+from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.study import compare as comparing
 from sqsnn.study import trials
 from sqsnn.study.compare import Count, compare
@@ -108,6 +108,30 @@ def test_only_what_changed_settings_touch_is_trained_anew(run_study, tmp_path):
         [("crx", None)] * 2 + [("crx", seed) for seed in (0, 1, 2)] + [("lif", 2)], key=str
     )
     assert count == Count(10, 10)
+
+
+@pytest.mark.parametrize("where", ["trials", "search"])
+def test_results_of_another_default_are_refused(run_study, tmp_path, where):
+    run_study(stop_after=6 if where == "trials" else 1)
+    (path, *_) = (tmp_path / "out" / where).rglob("*.json")
+    record = json.loads(path.read_text())
+    record["all_settings"]["rule"]["encoding_slope"] = "exact"
+    path.write_text(json.dumps(record))
+    if where == "search":
+        # Told to nobody: as after a crash between the two.
+        (tmp_path / "out" / "search.journal").unlink()
+    with pytest.raises(ConfigError, match=r"json was made with rule.encoding_slope 'exact', which"):
+        run_study()
+
+
+def test_searches_of_another_default_are_refused(run_study, plan, tmp_path):
+    run_study(stop_after=1)
+    journal = tmp_path / "out" / "search.journal"
+    text = journal.read_text()
+    assert text.count('"encoding_slope":"exponential"') == 2  # one a model
+    journal.write_text(text.replace('"encoding_slope":"exponential"', '"encoding_slope":"exact"'))
+    with pytest.raises(ConfigError, match=r"^search digits/crx/.* was made with rule.encoding_slo"):
+        run_study()
 
 
 def test_a_trial_that_another_process_holds_is_left_to_it(run_study, plan, tmp_path):

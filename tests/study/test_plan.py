@@ -5,7 +5,14 @@ import re
 import pytest
 
 from sqsnn.errors import ConfigError
-from sqsnn.study.plan import digest, final_settings, search_name, search_settings
+from sqsnn.study.plan import (
+    all_settings,
+    digest,
+    final_settings,
+    refuse_changed,
+    search_name,
+    search_settings,
+)
 
 FOUND = {"training.learning_rate": 0.01}
 
@@ -58,6 +65,27 @@ def test_every_setting_changes_the_digest_but_where_the_data_lie(plan, tmp_path)
     elsewhere = settings.data.model_copy(update={"data_dir": tmp_path, "source": "scikit-learn"})
     assert digest(settings.model_copy(update={"data": elsewhere})) == digest(settings)
     assert re.fullmatch("[0-9a-f]{8}", digest(settings))
+
+
+def test_a_setting_that_a_later_version_adds_changes_no_digest(plan):
+    settings = final_settings(plan(), "digits", "crx", FOUND, 0)
+    before = {
+        section: {name: it for name, it in content.items() if name != "saturate"}
+        for section, content in all_settings(settings).items()
+    }
+    refuse_changed(before, settings, "that")
+    saturated = settings.model.model_copy(update={"saturate": True})
+    assert digest(settings.model_copy(update={"model": saturated})) != digest(settings)
+    assert "saturate" in all_settings(settings)["model"]
+
+
+def test_another_default_is_told_although_the_digest_is_the_same(plan):
+    settings = final_settings(plan(), "digits", "crx", FOUND, 0)
+    before = all_settings(settings)
+    before["rule"]["loss_on"] = "count"
+    said = "that was made with rule.loss_on 'count', which is 'probability' where it is left out"
+    with pytest.raises(ConfigError, match=said):
+        refuse_changed(before, settings, "that")
 
 
 def test_another_budget_or_space_is_another_search(plan):

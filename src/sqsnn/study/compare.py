@@ -19,7 +19,7 @@ from filelock import Timeout
 from sqsnn.errors import ConfigError, SqsnnError, TrainingError
 from sqsnn.study import figures, tables
 from sqsnn.study.config import Study, models_of
-from sqsnn.study.plan import Plan, make_plan, search_of
+from sqsnn.study.plan import Plan, final_settings, make_plan, search_of
 from sqsnn.study.search import Searches, make_lock
 from sqsnn.study.tables import final_paths
 from sqsnn.study.trials import Record, final_path, read_record, run_final, run_search
@@ -72,12 +72,14 @@ def compare(study: Study, source: Path, out: Path, jobs: int, tell: Tell) -> Cou
         how far the study is; not to the end where others are still at work on it.
 
     Raises:
-        ConfigError: if the study cannot be run as it stands, or a worker could not go on.
+        ConfigError: if the study cannot be run as it stands, what lies there was made with other
+            defaults, or a worker could not go on.
         DataError: if a dataset cannot be had.
         TrainingError: if a training that was to be tested failed; the others are done by then.
     """
     plan = make_plan(study, out)
     searches = Searches(plan)
+    _check_records(plan, searches)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, out / "study.toml")
 
@@ -182,6 +184,17 @@ def _reached(record: Record) -> tuple[float, float | None]:
     if "error" in record:
         return 0.0, None
     return record["validation_accuracy_spikes"], record["validation_loss"]
+
+
+def _check_records(plan: Plan, searches: Searches) -> None:
+    """Refuse results that another version made with other defaults, before more are made."""
+    for dataset, model in plan.pairs():
+        found = searches.chosen(dataset, model)
+        if found is None:
+            continue
+        for seed in plan.study.seeds:
+            settings = final_settings(plan, dataset, model, found, seed)
+            read_record(final_path(plan, dataset, model, found, seed), settings)
 
 
 def _failed(plan: Plan, searches: Searches) -> Iterator[str]:

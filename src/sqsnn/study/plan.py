@@ -18,6 +18,7 @@ from sqsnn.training.config import Recipe, RunConfig, explain, for_dataset
 from sqsnn.training.noise_config import NoiseConfig
 
 Found = Mapping[str, Value]
+_PLACES = {"data": {"data_dir", "source"}}
 
 
 class Facts(NamedTuple):
@@ -127,6 +128,17 @@ def search_settings(plan: Plan, dataset: str, model: str, found: Found) -> RunCo
     return settings.model_copy(update={"data": data, "training": training})
 
 
+def search_base(plan: Plan, dataset: str, model: str) -> RunConfig:
+    """The settings that all trials of a search have in common; of no size as yet.
+
+    Args:
+        plan: a study with a search.
+        dataset: name of the group.
+        model: name of the model.
+    """
+    return _settings(plan.study, dataset, model, {}, search_of(plan.study).seed)
+
+
 def search_name(plan: Plan, dataset: str, model: str) -> str:
     """The name of a search: group, model, and a digest of all that decides what it finds.
 
@@ -138,7 +150,7 @@ def search_name(plan: Plan, dataset: str, model: str) -> str:
     study, search = plan.study, search_of(plan.study)
     space = space_of(study, model)
     content = {
-        "settings": _dump(_settings(study, dataset, model, {}, search.seed)),
+        "settings": digest(search_base(plan, dataset, model)),
         "parameters": study.datasets[dataset].parameters,
         "hidden_layers": study.models[model].hidden_layers,
         "search": search.model_dump(mode="json"),
@@ -178,9 +190,52 @@ def digest(content: RunConfig | Mapping[str, Any]) -> str:
         content: the settings of a run, or anything that JSON holds.
     """
     if isinstance(content, RunConfig):
-        content = _dump(content)
+        # Not all: a setting that a later version adds is to change no digest.
+        content = changed_settings(content)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def changed_settings(settings: RunConfig) -> dict[str, Any]:
+    """Settings other than the defaults as plain types, but not where the data lie.
+
+    Args:
+        settings: the settings of a run.
+    """
+    return settings.model_dump(
+        mode="json", exclude_defaults=True, exclude_none=True, exclude=_PLACES
+    )
+
+
+def all_settings(settings: RunConfig) -> dict[str, Any]:
+    """All settings as plain types, but not where the data lie.
+
+    Args:
+        settings: the settings of a run.
+    """
+    return settings.model_dump(mode="json", exclude_none=True, exclude=_PLACES)
+
+
+def refuse_changed(before: Mapping[str, Any], settings: RunConfig, where: Path | str) -> None:
+    """Refuse what another version made with another default, which no digest tells.
+
+    Args:
+        before: all settings that it was made with.
+        settings: those of now.
+        where: what was made.
+
+    Raises:
+        ConfigError: if a setting that both know differs.
+    """
+    now = all_settings(settings)
+    for section in before.keys() & now.keys():
+        for name in before[section].keys() & now[section].keys():
+            then, is_now = before[section][name], now[section][name]
+            if then != is_now:
+                raise ConfigError(
+                    f"{where} was made with {section}.{name} {then!r}, which is {is_now!r} where "
+                    "it is left out now: write it in the file of the study, or choose another --out"
+                )
 
 
 def points(space: Mapping[str, tuple[Value, ...] | Range]) -> list[Found] | None:
@@ -258,12 +313,6 @@ def _sized(plan: Plan, dataset: str, model: str, settings: RunConfig) -> RunConf
             raise ConfigError(f"models.{model} on datasets.{dataset}: {error}") from error
     network = settings.model.model_copy(update={"hidden": plan.sizes[key].hidden})
     return settings.model_copy(update={"model": network})
-
-
-def _dump(settings: RunConfig) -> dict[str, Any]:
-    # A setting that a later version adds as None changes nothing.
-    left_out = {"data": {"data_dir", "source"}}
-    return settings.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
 
 def _look(settings: RunConfig) -> Facts:

@@ -9,13 +9,23 @@ again.
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from sqsnn.errors import ConfigError
 from sqsnn.study.config import Range, Search, Value, space_of
-from sqsnn.study.plan import Found, Plan, origin, points, search_name, search_of
+from sqsnn.study.plan import (
+    Found,
+    Plan,
+    all_settings,
+    origin,
+    points,
+    refuse_changed,
+    search_base,
+    search_name,
+    search_of,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -64,6 +74,7 @@ class Searches:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._chosen: dict[tuple[str, str], Found] = {}
+        self._studies: dict[tuple[str, str], Any] = {}  # of optuna
         if plan.study.search is None:
             return
         try:
@@ -131,12 +142,24 @@ class Searches:
     def _open(self, dataset: str, model: str) -> "optuna.Study":
         import optuna
 
-        return optuna.create_study(
-            storage=self._storage,
-            study_name=search_name(self._plan, dataset, model),
-            direction="maximize",
-            load_if_exists=True,
-        )
+        key = dataset, model
+        if key in self._studies:
+            return self._studies[key]
+        base, name = search_base(self._plan, *key), search_name(self._plan, *key)
+        # Creating what is there would be a line in the journal, each time.
+        if name in optuna.get_all_study_names(self._storage):
+            study = optuna.load_study(study_name=name, storage=self._storage)
+            refuse_changed(study.user_attrs.get("settings", {}), base, f"search {name}")
+        else:
+            study = optuna.create_study(
+                study_name=name,
+                storage=self._storage,
+                direction="maximize",
+                load_if_exists=True,  # made by another process, just now
+            )
+            study.set_user_attr("settings", all_settings(base))
+        self._studies[key] = study
+        return study
 
     def _free_abandoned(self, study: "optuna.Study") -> None:
         """Give up the trials that nobody holds, and have those of ranges tried again."""

@@ -13,7 +13,16 @@ from typing import Any
 from sqsnn import __version__
 from sqsnn.errors import TrainingError
 from sqsnn.storage import write_json
-from sqsnn.study.plan import Found, Plan, digest, final_settings, search_settings
+from sqsnn.study.plan import (
+    Found,
+    Plan,
+    all_settings,
+    changed_settings,
+    digest,
+    final_settings,
+    refuse_changed,
+    search_settings,
+)
 from sqsnn.training import run, trainer
 from sqsnn.training.config import RunConfig
 from sqsnn.training.machine import describe_machine
@@ -36,13 +45,22 @@ def final_path(plan: Plan, dataset: str, model: str, found: Found, seed: int) ->
     return plan.out / "trials" / dataset / model / f"seed-{seed}-{digest(settings)}.json"
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path, settings: RunConfig | None = None) -> Record | None:
     """Read the record of a trial; None where there is none.
 
     Args:
         path: the file.
+        settings: the settings that it must be of; None where that is known.
+
+    Raises:
+        ConfigError: if it was made with others.
     """
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text("utf-8"))
+    if settings is not None:
+        refuse_changed(record["all_settings"], settings, path)
+    return record
 
 
 def run_search(plan: Plan, dataset: str, model: str, found: Found) -> Record:
@@ -60,7 +78,7 @@ def run_search(plan: Plan, dataset: str, model: str, found: Found) -> Record:
     """
     settings = search_settings(plan, dataset, model, found)
     path = plan.out / "search" / dataset / model / f"{digest(settings)}.json"
-    if (record := read_record(path)) is not None:
+    if (record := read_record(path, settings)) is not None:
         return record
     record = _record(plan, dataset, model, found, settings)
     try:
@@ -86,7 +104,7 @@ def run_final(plan: Plan, dataset: str, model: str, found: Found, seed: int) -> 
     """
     settings = final_settings(plan, dataset, model, found, seed)
     path = final_path(plan, dataset, model, found, seed)
-    if (record := read_record(path)) is not None:
+    if (record := read_record(path, settings)) is not None:
         return record
     record = _record(plan, dataset, model, found, settings)
     folder = RunFolder(plan.out / "runs" / dataset / model / path.stem)
@@ -109,7 +127,8 @@ def _record(plan: Plan, dataset: str, model: str, found: Found, settings: RunCon
         "seed": settings.training.seed,
         "found": dict(found),
         "hidden": list(settings.model.hidden),
-        "settings": settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True),
+        "settings": changed_settings(settings),
+        "all_settings": all_settings(settings),
         "sqsnn": __version__,
     }
 
