@@ -85,7 +85,12 @@ class Searches:
         # A line a trial is ours to print.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         plan.out.mkdir(parents=True, exist_ok=True)
-        backend = JournalFileBackend(str(plan.out / "search.journal"))
+        # optuna's own lock outlives a process that is killed, and below a relative path for ever.
+        lock = make_lock(plan.out, "journal")
+        backend = JournalFileBackend(
+            str(plan.out / "search.journal"),
+            lock,  # pyright: ignore[reportArgumentType] (it has what is asked of a lock)
+        )
         self._storage = optuna.storages.JournalStorage(backend)
 
     def ask(self, dataset: str, model: str) -> Ask | None:

@@ -28,8 +28,9 @@ _MISSING = "\N{EN DASH}"
 _NOTES = """\
 Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
 Student-t interval over seeds. *Spikes*: spike counts alone, ties shared; *ties by probability*:
-counts, ties broken by firing probability; *probability*: summed firing probabilities. Spikes and
-synaptic operations are means over test samples, layers summed; seconds are those of one training.
+counts, ties broken by firing probability; *probability*: summed firing probabilities. Spikes,
+synaptic operations and gates are means over test samples, layers and steps summed; seconds are
+those of one training.
 """
 
 
@@ -123,7 +124,7 @@ def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     if not complete:
         parts.append(f"Not complete: {_MISSING} is still missing.\n")
     heads = ["model", "hidden", "parameters", "seeds", *ACCURACIES.values()]
-    heads += ["spikes an inference", "synaptic operations", "seconds", "found"]
+    heads += ["spikes an inference", "synaptic operations", "gates", "seconds", "found"]
     for dataset in plan.study.datasets:
         parts.append(f"## {dataset}\n")
         lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
@@ -143,6 +144,7 @@ def _cells(row: Row, seeds: int) -> list[str]:
         *(percent(row[name]) for name in ACCURACIES),
         _number(row["spikes_per_inference"], ".1f"),
         _number(row["synaptic_operations"], ",.0f"),
+        _number(row["gates"], ",.0f"),
         _number(row["seconds"], ".0f"),
         _MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
     ]
