@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 
 def write_json(path: Path, content: object) -> None:
@@ -25,7 +26,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: writes the new content to the path that it is given.
     """
     # In the same folder, because a file can only be renamed in one step within a file system.
-    temporary = path.with_name(f".{path.name}.part")
+    # With a name of its own, because another process may be writing the same file.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         write(temporary)
         _flush(temporary)

@@ -123,3 +123,12 @@ def test_far_from_the_threshold_the_slope_is_0_without_overflow():
         excess = torch.tensor([-far, far], dtype=dtype, requires_grad=True)
         surrogates.threshold(excess).sum().backward()
         assert excess.grad.tolist() == [0, 0]
+
+
+def test_a_held_value_is_clamped_and_led_back_inside():
+    values = torch.tensor([-0.5, -0.5, 0.3, 1.7, 1.7], requires_grad=True)
+    held = surrogates.held(values, 0.0, 1.0)
+    assert_close(held.detach(), torch.tensor([0.0, 0.0, 0.3, 1.0, 1.0]))
+    # A descent step goes against the gradient.
+    (found,) = torch.autograd.grad(held, values, torch.tensor([2.0, -2.0, 5.0, 3.0, -3.0]))
+    assert found.tolist() == [0.0, -2.0, 5.0, 3.0, 0.0]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sqsnn.neurons import surrogates
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
@@ -59,7 +60,8 @@ class LeakyPopulation(SteppedPopulation):
 
     def membrane(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> Float[Tensor, "B H N"]:
         """The membrane of this step."""
-        return self.beta.clamp(0, 1) * state.membrane + drive - self.threshold * state.spikes
+        beta = surrogates.held(self.beta, 0.0, 1.0)
+        return beta * state.membrane + drive - self.threshold * state.spikes
 
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> LeakyState:
         """The membrane is reset in the next step."""

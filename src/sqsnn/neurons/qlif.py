@@ -4,11 +4,13 @@
     z_t <= 0:  a_t = a_{t-1} exp(-decay), a = sin^2(phi / 2)     it relaxes: decay = dt / T1
     s_t = 1 if a_t > threshold else 0;  after a spike phi_t = 0
 
-The angle phi = 2 asin(sqrt(a)) is carried instead of the excited population a, so that rotations
-add up. Source: Brand, Petruccione, arXiv:2407.16398. The code that circulates for it decays
-differently and gives its hidden layer no gradient; this is the equation, with a surrogate.
+The angle phi is carried instead of the excited population a, so that rotations add up: while it is
+driven the qubit may turn beyond the flip and on; relaxing leaves phi = 2 asin(sqrt(a)). Source:
+Brand, Petruccione, arXiv:2407.16398. The code that circulates for it decays differently and gives
+its hidden layer no gradient; this is the equation, with a surrogate.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,8 @@ from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope
+
+SMALLEST_DECAY = 1e-3
 
 
 class QLIFState(NamedTuple):
@@ -31,8 +35,9 @@ class QLIF(SteppedPopulation):
     """H quantum leaky integrate-and-fire neurons; decay and threshold are learned.
 
     Nothing in them is random: the excited population is estimated and compared with the threshold.
-    decay counts as what it is clamped to at least 0.001. A neuron that no sample drives never
-    learns, whatever the encoding slope: in the ground state the population's own slope is 0.
+    decay counts as what it is clamped to at least 0.001, threshold in [0, 1]. A neuron that no
+    sample drives never learns, whatever the encoding slope: in the ground state the population's
+    own slope is 0.
 
     Args:
         size: H.
@@ -78,12 +83,14 @@ class QLIF(SteppedPopulation):
 
     def fire(self, drive: Float[Tensor, "B H N"], state: QLIFState) -> tuple[Tensor, Tensor]:
         """The spike, and the angle before a reset."""
-        decay = self.decay.clamp_min(_SMALLEST_DECAY)  # at 0 the slope of asin has a pole
+        # At a decay of 0 the slope of asin has a pole.
+        decay = surrogates.held(self.decay, SMALLEST_DECAY, math.inf)
         excited = (state.angle / 2).sin().abs()
         relaxed = 2 * torch.asin(torch.exp(-decay / 2) * excited)
         # Where nothing rotates the drive is 0, but may have a surrogate slope.
         angle = torch.where(drive > 0, state.angle, relaxed) + drive
-        return surrogates.threshold((angle / 2).sin().square() - self.threshold), angle
+        threshold = surrogates.held(self.threshold, 0.0, 1.0)
+        return surrogates.threshold((angle / 2).sin().square() - threshold), angle
 
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> QLIFState:
         """A spike resets the qubit to the ground state."""
@@ -92,6 +99,3 @@ class QLIF(SteppedPopulation):
     def rest(self, drive: Float[Tensor, "B H N"]) -> QLIFState:
         """The ground state."""
         return QLIFState(torch.zeros_like(drive))
-
-
-_SMALLEST_DECAY = 1e-3

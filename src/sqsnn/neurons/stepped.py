@@ -95,7 +95,10 @@ class SteppedPopulation(Population):
             probabilities.append(probability)
             carries.append(carried)
         happened, probability = torch.stack(bits), torch.stack(probabilities)
-        likelihood = self.log_probability(happened, probability, torch.stack(carries)).sum(-1)
+        if self.is_stochastic or observed is not None:
+            likelihood = self.log_probability(happened, probability, torch.stack(carries)).sum(-1)
+        else:
+            likelihood = happened.new_zeros(happened.shape[:-1])  # what had to happen: log 1
         spikes = surrogates.spike(happened, probability, self.surrogate)
         return Record(spikes, probability, likelihood), state
 

@@ -56,6 +56,14 @@ def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return _Threshold.apply(excess)
 
 
+def held(values: Float[Tensor, "*shape"], low: float, high: float) -> Float[Tensor, "*shape"]:
+    """Values clamped to [low, high]; a gradient that leads back inside passes at the bounds.
+
+    Clamped without it, a learned parameter that once crosses a bound stays there.
+    """
+    return _Held.apply(values, low, high)
+
+
 class _Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, bits: Tensor, probability: Tensor, sigmoid: bool) -> Tensor:
@@ -99,3 +107,17 @@ class _Threshold(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (excess,) = ctx.saved_tensors
         return gradient / (1 + (math.pi * excess).square())
+
+
+class _Held(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, low: float, high: float) -> Tensor:
+        # A descent step goes against the gradient: below, a negative one leads back inside.
+        ctx.save_for_backward(values < low, values > high)
+        return values.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        below, above = ctx.saved_tensors
+        outward = (below & (gradient > 0)) | (above & (gradient < 0))
+        return gradient.masked_fill(outward, 0.0), None, None

@@ -1,5 +1,6 @@
 """What an inference of a trained network costs, counted on the samples of its test."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ COST_SAMPLES = 1000  # the spread over samples leaves of a mean less than a thir
 def of_test(
     settled: RunConfig, network: SpikingNetwork, samples: Samples, generator: torch.Generator
 ) -> "Costs":
-    """Count what an inference costs, as means over the test samples, the first 1000 at most.
+    """Count what an inference costs, as means over the test samples; of many, over every k-th, so
+    that there are 1000 at most, of all classes even where samples lie ordered by class.
 
-    From the generator that the test drew from come the spikes of the test.
+    From the generator that the test drew from come the spikes of the test where all are counted.
 
     Args:
         settled: the settings of the run.
@@ -39,10 +41,7 @@ def _run(
 ) -> "Iterator[Ran]":
     from sqsnn.reports.accounting import Ran
 
-    left = COST_SAMPLES
-    for batch, kept in evaluate.batches(samples.values, settled.training.batch_size):
-        counted = min(left, kept)
-        yield Ran(*evaluate.draw(network, settled.encoding, batch, generator=generator), counted)
-        left -= counted
-        if not left:
-            return
+    stride = math.ceil(len(samples.labels) / COST_SAMPLES)
+    values = samples.values[::stride]
+    for batch, kept in evaluate.batches(values, settled.training.batch_size):
+        yield Ran(*evaluate.draw(network, settled.encoding, batch, generator=generator), kept)
