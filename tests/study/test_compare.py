@@ -75,6 +75,14 @@ def test_a_study_searches_then_tests_each_seed_once(run_study, tests_read, tmp_p
     assert (out / "accuracy-digits.png").is_file()
 
 
+def test_a_study_goes_on_from_the_file_beside_its_results(run_study, study, tmp_path):
+    run_study(stop_after=1)
+    beside = tmp_path / "out" / "study.toml"
+    before = beside.read_bytes()
+    assert compare(study(), beside, beside.parent, 1, lambda *told: None) == Count(TRIALS, TRIALS)
+    assert beside.read_bytes() == before
+
+
 def test_a_finished_study_repeats_nothing(run_study, tests_read, tmp_path):
     run_study()
     before = changed_at(tmp_path / "out" / "trials") | changed_at(tmp_path / "out" / "search")

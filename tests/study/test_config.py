@@ -78,6 +78,10 @@ WRONG = {
     "equal epochs searched": (searched(**{"training.epochs": [2, 3]}), "sets training.epochs"),
     "no hidden": (model(model={"hidden": [3]}), "model.hidden, which follows from parameters"),
     "no hidden searched": (searched(**{"model.hidden": [3, 4]}), "model.hidden, which follows"),
+    "one step a batch": (
+        model(rule={"rule": "local", "score": "online", "update_every_step": True}),
+        "models.lif sets rule.update_every_step: all models take one step a batch",
+    ),
     "no backend": (
         model(rule={"rule": "local", "score": "shift", "backend": "ibm:x"}),
         "models.lif sets rule.backend, but a study runs on the simulator only",

@@ -132,3 +132,13 @@ def test_neurons_that_do_not_go_with_a_rule_are_refused_before_anything_runs(pla
 
     with pytest.raises(ConfigError, match=r"models.lif on datasets.digits: through_collapse"):
         plan(change)
+
+
+def test_data_that_would_follow_from_a_model_are_refused(plan):
+    def recordings(content):
+        content["datasets"] = {"nmnist": {"parameters": 2000}}
+        content["models"]["crx"]["model"]["channels"] = 2
+
+    # Two channels take ON and OFF apart by default, one takes their sum.
+    with pytest.raises(ConfigError, match=r"data\.polarity would be 'channels' for crx, but 'sum'"):
+        plan(recordings)

@@ -4,10 +4,11 @@ import json
 import math
 
 from numpy.testing import assert_allclose
+from scipy.stats import ttest_ind
 
 from sqsnn.storage import write_json
 from sqsnn.study.search import Searches
-from sqsnn.study.tables import percent, summarise, write
+from sqsnn.study.tables import difference, percent, summarise, write
 from sqsnn.study.trials import final_path
 
 
@@ -28,6 +29,8 @@ def put(made, model, seed, **figures):
         "test_accuracy": 0.9,
         "test_accuracy_probability": None,
         "test_accuracy_spikes": 0.8,
+        "validation_accuracy_spikes": 0.85,
+        "test_samples": 20,
         "spikes_per_sample": [10.0, 2.5],
         "seconds": 3.0,
         "costs": {"total": {"synaptic_operations": 100.0, "gates": 7, "measurements": 28}},
@@ -95,9 +98,49 @@ def test_what_is_missing_or_failed_is_shown(plan):
     assert lif["test_accuracy_spikes"] == summarise([])
     assert not json.loads((made.out / "results.json").read_text())["complete"]
     table = (made.out / "results.md").read_text()
-    assert "| SQS crx | 12 | 834 | 1 of 3 | 80.00 |" in table
+    assert (crx["failed"], lif["failed"]) == (1, 0)
+    assert "| SQS crx | 12 | 834 | 1 of 3, 1 failed | 80.00 |" in table
     dash = "\N{EN DASH}"
     assert f"| lif | {dash} | {dash} | 0 of 3 | {dash} |" in table
+
+
+def test_a_study_whose_last_trials_failed_is_complete(plan):
+    made = plan(without_search)
+    for seed in (0, 1, 2):
+        put(made, "crx", seed)
+        put(made, "lif", seed, **({"error": "the loss is nan"} if seed else {}))
+    write(made, Searches(made))
+    assert json.loads((made.out / "results.json").read_text())["complete"]
+
+
+def test_a_difference_has_the_interval_of_welch():
+    found = difference([0.90, 0.91, 0.92], [0.80, 0.82, 0.84])
+    assert_allclose(found["mean"], 0.09)
+    welch = ttest_ind([0.90, 0.91, 0.92], [0.80, 0.82, 0.84], equal_var=False)
+    low, high = welch.confidence_interval(0.95)
+    assert_allclose(
+        [found["mean"] - found["interval"], found["mean"] + found["interval"]], [low, high]
+    )
+    assert difference([0.9], [0.8, 0.7])["interval"] is None
+    assert difference([0.9, 0.9], [0.8, 0.8])["interval"] is None
+    assert difference([], [0.8]) == {"mean": None, "interval": None}
+
+
+def test_rows_are_compared_with_the_reference(plan):
+    def referred(content):
+        without_search(content)
+        content["reference"] = "lif"
+
+    made = plan(referred)
+    for seed in (0, 1, 2):
+        put(made, "crx", seed, test_accuracy_spikes=0.90 + seed / 100)
+        put(made, "lif", seed, test_accuracy_spikes=0.80 + seed / 50)
+    crx, lif = write(made, Searches(made))
+    assert_allclose(crx["difference"]["mean"], 0.09)
+    assert lif["difference"]["mean"] is None
+    table = (made.out / "results.md").read_text()
+    assert "| spikes, above lif |" in table
+    assert "| +9.00 ± " in table
 
 
 def test_records_of_other_settings_are_not_looked_at(plan):

@@ -9,8 +9,6 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.text import Text
 
-from sqsnn.study.config import read_study
-
 if TYPE_CHECKING:
     from sqsnn.study.compare import Count, Outcome
 
@@ -36,9 +34,11 @@ def compare(
     jobs
         Processes at work.
     """
+    # Here and not above: `sqsnn --help` waits for neither.
+    from sqsnn.study.config import read_study
+
     read = read_study(study)
     folder = out or Path("runs") / read.name
-    # Here and not above: `sqsnn --help` does not wait for torch.
     from sqsnn.study.compare import compare as run_study
 
     console = Console()

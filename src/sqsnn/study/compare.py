@@ -6,7 +6,6 @@ trial that nobody holds. What was finished is never done again.
 
 import multiprocessing
 import queue
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from typing import Any, NamedTuple
 from filelock import Timeout
 
 from sqsnn.errors import ConfigError, SqsnnError, TrainingError
-from sqsnn.study import figures, tables
+from sqsnn.storage import write_atomically
+from sqsnn.study import tables
 from sqsnn.study.config import Study, models_of
 from sqsnn.study.plan import Plan, final_settings, make_plan, search_of
 from sqsnn.study.search import Searches, make_lock
@@ -77,11 +77,15 @@ def compare(study: Study, source: Path, out: Path, jobs: int, tell: Tell) -> Cou
         DataError: if a dataset cannot be had.
         TrainingError: if a training that was to be tested failed; the others are done by then.
     """
+    # Here and not above: no worker draws pictures.
+    from sqsnn.study import figures
+
     plan = make_plan(study, out)
     searches = Searches(plan)
     _check_records(plan, searches)
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, out / "study.toml")
+    content = source.read_bytes()  # before writing: it may be this very file
+    write_atomically(out / "study.toml", lambda path: path.write_bytes(content))
 
     def told(outcome: Outcome) -> None:
         tell(outcome, count(plan, searches))
@@ -150,9 +154,11 @@ def _next(plan: Plan, searches: Searches) -> Outcome | None:
             if _has_search(plan.study, dataset) and searches.chosen(dataset, model) is None:
                 ask = searches.ask(dataset, model)
                 if ask is not None:
-                    with ask.lock:
+                    try:
                         record = run_search(plan, dataset, model, ask.found)
                         ask.tell(*_reached(record))
+                    finally:
+                        ask.lock.release()
                     return Outcome(dataset, model, None, record)
         for seed in plan.study.seeds:
             for model in models:
@@ -204,7 +210,8 @@ def _failed(plan: Plan, searches: Searches) -> Iterator[str]:
             if record is not None and "error" in record:
                 yield (
                     f"{model} on {dataset} with seed {record['seed']} failed: {record['error']} "
-                    f"(delete {path} to try again)"
+                    f"(the same again would fail again: set a lower training.learning_rate, or "
+                    f"search it; {path})"
                 )
 
 
@@ -256,10 +263,10 @@ def _work_and_say(plan: Plan, said: Any) -> None:
             if parent is not None and not parent.is_alive():
                 return
     except (SqsnnError, ValueError, OSError) as error:
-        said.put(str(error))
+        said.put(error)
 
 
-def _understood(said: Outcome | str) -> Outcome:
-    if isinstance(said, str):
-        raise ConfigError(said)
+def _understood(said: Outcome | Exception) -> Outcome:
+    if isinstance(said, Exception):
+        raise said
     return said

@@ -138,6 +138,8 @@ class Study(Section):
     """Its name."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     """Seeds of the trainings that are tested."""
+    reference: str | None = None
+    """The model that the others' accuracies are compared with [default: none]."""
     search: Search | None = None
     """The search for settings [default: none]."""
     datasets: Annotated[dict[Name, StudyDataset], Field(min_length=1)]
@@ -220,6 +222,8 @@ def _refuse_setting(where: str, setting: str) -> None:
         )
     if setting == "model.hidden":
         raise ConfigError(f"{where} sets model.hidden, which follows from parameters: leave it out")
+    if setting == "rule.update_every_step":
+        raise ConfigError(f"{where} sets {setting}: all models take one step a batch")
     if setting == "rule.backend":
         raise ConfigError(f"{where} sets rule.backend, but a study runs on the simulator only")
 
@@ -250,6 +254,10 @@ def _check(study: Study) -> None:
     """Refuse a study whose parts do not fit each other."""
     if len(set(study.seeds)) < len(study.seeds):
         raise ConfigError(f"seeds must name each seed once, but is {list(study.seeds)}")
+    if study.reference is not None and study.reference not in study.models:
+        raise ConfigError(
+            f"reference must be one of {', '.join(study.models)}, but is {study.reference!r}"
+        )
     for name, dataset in study.datasets.items():
         if unknown := [model for model in dataset.models or () if model not in study.models]:
             raise ConfigError(

@@ -77,6 +77,8 @@ def make_plan(study: Study, out: Path) -> Plan:
         for dataset in study.datasets
         for model in models_of(study, dataset)
     }
+    for dataset in study.datasets:
+        _refuse_unequal_data(study, dataset, unsized)
     facts = {
         dataset: _look(unsized[dataset, models_of(study, dataset)[0]][0])
         for dataset in study.datasets
@@ -93,6 +95,26 @@ def make_plan(study: Study, out: Path) -> Plan:
     if misfits:
         raise ConfigError("\n".join(dict.fromkeys(misfits)))
     return plan
+
+
+def _refuse_unequal_data(
+    study: Study, dataset: str, settings: Mapping[tuple[str, str], list[RunConfig]]
+) -> None:
+    """Refuse a group in which some default of the data follows from a model."""
+    data = {
+        model: one.data.model_dump(mode="json")
+        for model in models_of(study, dataset)
+        for one in settings[dataset, model]
+    }
+    first, *others = data
+    for other in others:
+        for name, value in data[other].items():
+            if value != data[first][name]:
+                raise ConfigError(
+                    f"datasets.{dataset}: data.{name} would be {data[first][name]!r} for {first}, "
+                    f"but {value!r} for {other}; data must be equal for all models: set it under "
+                    f"[datasets.{dataset}]"
+                )
 
 
 def final_settings(plan: Plan, dataset: str, model: str, found: Found, seed: int) -> RunConfig:

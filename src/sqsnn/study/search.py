@@ -38,16 +38,12 @@ class Ask(NamedTuple):
     """Settings to try, held by a lock until they are released.
 
     Args:
-        dataset: name of the group.
-        model: name of the model.
         found: the settings, by their dotted names.
         lock: what holds them.
         study: optuna's study.
         trial: optuna's trial.
     """
 
-    dataset: str
-    model: str
     found: Found
     lock: FileLock
     study: "optuna.Study"
@@ -114,7 +110,7 @@ class Searches:
             trial = study.ask(_distributions(space_of(self._plan.study, model)))
             lock = self._trial_lock(study, trial.number)
             lock.acquire(blocking=False)
-        return Ask(dataset, model, trial.params, lock, study, trial)
+        return Ask(trial.params, lock, study, trial)
 
     def chosen(self, dataset: str, model: str) -> Found | None:
         """The settings that did best, once all are tried; None before.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from sqsnn.errors import ConfigError
 from sqsnn.training.build import build_network
 from sqsnn.training.config import Recipe
+from sqsnn.training.neurons import count_trained
 
 TOLERANCE = 0.01  # of the number of parameters asked for
 
@@ -64,5 +65,4 @@ def count(recipe: Recipe, features: int, classes: int) -> int:
         features: values of a sample.
         classes: number of classes.
     """
-    network = build_network(recipe, features, classes)
-    return sum(weights.numel() for weights in network.parameters())
+    return count_trained(build_network(recipe, features, classes), recipe.model)

@@ -28,7 +28,9 @@ _MISSING = "\N{EN DASH}"
 _NOTES = """\
 Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
 Student-t interval over seeds. *Spikes*: spike counts alone, ties shared; *ties by probability*:
-counts, ties broken by firing probability; *probability*: summed firing probabilities. Spikes,
+counts, ties broken by firing probability; *probability*: summed firing probabilities. Intervals are
+over trainings on one split and one search, not over new test samples. *Above*: the difference of
+means, with Welch's 95 % interval. Spikes,
 synaptic operations and gates are means over test samples, layers and steps summed; seconds are
 those of one training.
 """
@@ -60,7 +62,9 @@ def write(plan: Plan, searches: Searches) -> list[Row]:
         the rows of results.json.
     """
     rows = [_row(plan, searches, *pair) for pair in plan.pairs()]
-    complete = all(len(row["seeds"]) == len(plan.study.seeds) for row in rows)
+    seeds = len(plan.study.seeds)
+    complete = all(len(row["seeds"]) + row["failed"] == seeds for row in rows)
+    _add_differences(rows, plan.study.reference)
     write_json(
         plan.out / "results.json", {"name": plan.study.name, "complete": complete, "rows": rows}
     )
@@ -87,7 +91,8 @@ def summarise(values: Sequence[int | float]) -> dict[str, Any]:
 
 def _row(plan: Plan, searches: Searches, dataset: str, model: str) -> Row:
     read = map(read_record, final_paths(plan, searches, dataset, model))
-    records = [record for record in read if record is not None and "error" not in record]
+    there = [record for record in read if record is not None]
+    records = [record for record in there if "error" not in record]
     first = records[0] if records else {}
     found = searches.chosen(dataset, model)
     return {
@@ -97,12 +102,53 @@ def _row(plan: Plan, searches: Searches, dataset: str, model: str) -> Row:
         "parameters": first.get("parameters"),
         "hidden": first.get("hidden"),
         "seeds": [record["seed"] for record in records],
+        "failed": len(there) - len(records),
+        "test_samples": first.get("test_samples"),
         **{name: summarise(_known(record[name] for record in records)) for name in ACCURACIES},
+        "validation_accuracy_spikes": summarise(
+            [record["validation_accuracy_spikes"] for record in records]
+        ),
         "spikes_per_inference": _mean(sum(record["spikes_per_sample"]) for record in records),
         **{name: _mean(_cost(record, name) for record in records) for name in _COSTS},
         "seconds": _mean(record["seconds"] for record in records),
         "found": None if found is None else dict(found),
     }
+
+
+def _add_differences(rows: Sequence[Row], reference: str | None) -> None:
+    """Compare every row with that of the reference, by the headline accuracy."""
+    by_dataset = {row["dataset"]: row for row in rows if row["model"] == reference}
+    for row in rows:
+        other = by_dataset.get(row["dataset"])
+        if other is not None and other is not row:
+            one, two = (each["test_accuracy_spikes"]["values"] for each in (row, other))
+            row["difference"] = difference(one, two)
+        else:
+            row["difference"] = {"mean": None, "interval": None}
+
+
+def difference(one: Sequence[float], other: Sequence[float]) -> dict[str, float | None]:
+    """The difference of two means, with the half width of Welch's 95 % interval.
+
+    Args:
+        one: values, one a seed.
+        other: those that are subtracted; the interval takes at least two of each, not all equal.
+    """
+    from scipy.stats import t as student
+
+    if not one or not other:
+        return {"mean": None, "interval": None}
+    mean = fmean(one) - fmean(other)
+    if min(len(one), len(other)) < 2:
+        return {"mean": mean, "interval": None}
+    parts = [stdev(values) ** 2 / len(values) for values in (one, other)]
+    if not sum(parts):
+        return {"mean": mean, "interval": None}
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (one, other), strict=True)
+    )
+    interval = float(student.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+    return {"mean": mean, "interval": interval}
 
 
 def _cost(record: Record, name: str) -> int | float | None:
@@ -124,24 +170,30 @@ def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     if not complete:
         parts.append(f"Not complete: {_MISSING} is still missing.\n")
     heads = ["model", "hidden", "parameters", "seeds", *ACCURACIES.values()]
+    reference = plan.study.reference
+    if reference is not None:
+        heads.append(f"spikes, above {plan.study.models[reference].label or reference}")
     heads += ["spikes an inference", "synaptic operations", "gates", "seconds", "found"]
     for dataset in plan.study.datasets:
         parts.append(f"## {dataset}\n")
         lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
-        lines += [_cells(row, seeds) for row in rows if row["dataset"] == dataset]
+        referred = plan.study.reference is not None
+        lines += [_cells(row, seeds, referred) for row in rows if row["dataset"] == dataset]
         parts.append("".join(f"| {' | '.join(cells)} |\n" for cells in lines))
     return "\n".join(parts)
 
 
-def _cells(row: Row, seeds: int) -> list[str]:
+def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
     hidden = row["hidden"]
     found = row["found"]
+    failed = f", {row['failed']} failed" if row["failed"] else ""
     return [
         row["label"].replace("|", "\\|"),
         ", ".join(map(str, hidden)) if hidden else _MISSING,
         _number(row["parameters"], ",d"),
-        f"{len(row['seeds'])} of {seeds}",
+        f"{len(row['seeds'])} of {seeds}{failed}",
         *(percent(row[name]) for name in ACCURACIES),
+        *([percent(row["difference"], "+.2f")] if referred else []),
         _number(row["spikes_per_inference"], ".1f"),
         _number(row["synaptic_operations"], ",.0f"),
         _number(row["gates"], ",.0f"),
@@ -150,16 +202,17 @@ def _cells(row: Row, seeds: int) -> list[str]:
     ]
 
 
-def percent(summary: dict[str, Any]) -> str:
+def percent(summary: dict[str, Any], form: str = ".2f") -> str:
     """A mean accuracy in per cent, with its interval where there is one.
 
     Args:
-        summary: what `summarise` gave.
+        summary: what `summarise` or `difference` gave.
+        form: how the mean is written.
     """
     mean, interval = summary["mean"], summary["interval"]
     if mean is None:
         return _MISSING
-    return f"{100 * mean:.2f}" + ("" if interval is None else f" ± {100 * interval:.2f}")
+    return format(100 * mean, form) + ("" if interval is None else f" ± {100 * interval:.2f}")
 
 
 def _number(value: int | float | None, form: str) -> str:

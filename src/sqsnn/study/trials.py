@@ -26,6 +26,7 @@ from sqsnn.study.plan import (
 from sqsnn.training import run, trainer
 from sqsnn.training.config import RunConfig
 from sqsnn.training.machine import describe_machine
+from sqsnn.training.neurons import count_trained
 from sqsnn.training.run_folder import RunFolder
 
 Record = dict[str, Any]
@@ -144,7 +145,7 @@ def _validate(settings: RunConfig) -> Record:
     if best is None:
         raise TrainingError("no epoch was validated")
     return {
-        "parameters": sum(weights.numel() for weights in progress.network.parameters()),
+        "parameters": count_trained(progress.network, settings.model),
         **_validated(epochs[best.epoch - 1].metrics),
         "best_epoch": best.epoch,
         "epochs": len(epochs),
@@ -158,6 +159,7 @@ def _train(settings: RunConfig, folder: RunFolder) -> None:
     if folder.is_finished():
         return
     if folder.config.is_file():
+        refuse_changed(all_settings(folder.read_config()), settings, folder.path)
         run.resume(folder, pictures=False)
         return
     # Stopped before its settings were written.
@@ -172,6 +174,7 @@ def _tested(folder: RunFolder) -> Record:
     names = ("parameters", "test_accuracy", "test_accuracy_probability", "test_accuracy_spikes")
     return {
         **{name: result[name] for name in (*names, "spikes_per_sample", "best_epoch")},
+        "test_samples": result["test_samples"],
         **_validated(epochs[result["best_epoch"] - 1]),
         "epochs": len(epochs),
         "seconds": timing["training_seconds"],

@@ -100,6 +100,17 @@ def frozen_parts(network: SpikingNetwork, model: ModelConfig) -> list[tuple[Tens
     return parts
 
 
+def count_trained(network: SpikingNetwork, model: ModelConfig) -> int:
+    """Count the parameters that training changes.
+
+    Args:
+        network: the network.
+        model: its settings.
+    """
+    frozen = sum(int((mask == 0).sum()) for _, mask in frozen_parts(network, model))
+    return sum(parameter.numel() for parameter in network.parameters()) - frozen
+
+
 def _quantum(recipe: Recipe) -> PopulationFactory:
     model, rule, training = recipe.model, recipe.rule, recipe.training
     circuit = build_circuit(model)

@@ -22,7 +22,7 @@ from sqsnn.training.build import (
 from sqsnn.training.config import RunConfig, settle
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.machine import describe_machine, prepare_machine
-from sqsnn.training.neurons import build_circuit
+from sqsnn.training.neurons import build_circuit, count_trained
 from sqsnn.training.noise import settle_noise
 from sqsnn.training.pictures import draw_run
 from sqsnn.training.run_folder import RunFolder
@@ -330,7 +330,7 @@ def _figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
         "test_accuracy_probability": reached.by_probability,
         "test_accuracy_spikes": evaluate.accuracy_of_spikes(scores, samples.labels),
         "spikes_per_sample": list(scores.spikes),
-        "parameters": sum(weights.numel() for weights in loaded.network.parameters()),
+        "parameters": count_trained(loaded.network, loaded.config.model),
         "best_epoch": loaded.epoch,
     }
 
