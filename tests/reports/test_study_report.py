@@ -87,7 +87,7 @@ def tables(page: Page, title: str) -> list[Table]:
 def test_every_dataset_has_its_table_in_the_order_of_the_study(folder):
     page = study_page(folder)
     accuracies, costs = tables(page, "mnist")
-    assert accuracies.headings[4:] == ("by spikes", "ties by probability", "by probability")
+    assert accuracies.headings[4:] == ("spikes", "ties by probability", "probability")
     assert accuracies.rows == (
         ("crx neurons", "25,502", "32", "3", "93.31 ± 0.12", "94.00 ± 0.20", "95.10 ± 0.30"),
         ("lif neurons", "25,502", "32", "2", "91.00 ± 1.00", "94.00 ± 0.20", "\u2013"),
@@ -103,6 +103,16 @@ def test_every_dataset_has_its_table_in_the_order_of_the_study(folder):
         "Accuracy against size",
         "To repeat it",
     ]
+
+
+def test_a_reference_and_failed_trainings_are_shown(folder):
+    compared = ROWS[0] | {"difference": {"mean": 0.0231, "interval": 0.001}, "failed": 2}
+    results = {"name": "small", "reference": "lif neurons", "complete": True, "rows": [compared]}
+    (folder / "results.json").write_text(json.dumps(results))
+    accuracies, _ = tables(study_page(folder), "mnist")
+    assert accuracies.headings[-1] == "above lif neurons"
+    assert accuracies.rows[0][-1] == "+2.31 ± 0.10"
+    assert accuracies.rows[0][3] == "3, 2 failed"
 
 
 def test_every_seed_and_what_was_found_are_there(folder):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqsnn.errors import ConfigError
@@ -24,18 +25,23 @@ from sqsnn.reports.page import (
 
 RESULTS = "results.json"
 SETTINGS = "study.toml"
-_READOUTS = (
-    ("test_accuracy_spikes", "by spikes"),
-    ("test_accuracy", "ties by probability"),
-    ("test_accuracy_probability", "by probability"),
+# Spikes alone first: the same question to every neuron.
+ACCURACIES: Mapping[str, str] = MappingProxyType(
+    {
+        "test_accuracy_spikes": "spikes",
+        "test_accuracy": "ties by probability",
+        "test_accuracy_probability": "probability",
+    }
 )
-_READING = (
-    "Accuracies are in per cent of the test samples: mean over seeds and half the width of its "
-    "95 % confidence interval (Student's t). By spikes: the class with most spikes, ties shared; "
-    "then with ties broken by probability; then by summed probabilities alone. Spikes, synaptic "
-    "operations, gates and measurements are those of one inference, means over test samples and "
-    "seeds; the time is that of one training."
-)
+READING = """\
+Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
+Student-t interval over seeds, which are trainings on one split after one search; what other samples
+would add is not in it. Spikes: the class with most spikes, ties shared; then the same with ties
+broken by firing probability (where nothing is random, by class number); then summed probabilities
+alone. "Above": the difference of means by spikes, with Welch's 95 % interval. Spikes, synaptic
+operations, gates and measurements are those of one inference, means over test samples and seeds,
+layers and steps summed; the time is that of one training by this code on a shared machine.
+"""
 
 
 def study_page(folder: Path) -> Page:
@@ -64,12 +70,17 @@ def _lay_out(folder: Path, results: Mapping[str, Any]) -> Page:
     sections = [
         section
         for group in groups
-        for section in _dataset(folder, group, [row for row in rows if row["dataset"] == group])
+        for section in _dataset(
+            folder,
+            group,
+            [row for row in rows if row["dataset"] == group],
+            results.get("reference"),
+        )
     ]
     sections += _sizes(folder)
     sections.append(_repeat(folder))
     if groups:
-        sections.insert(0, Section("How to read it", (Text(_READING),)))
+        sections.insert(0, Section("How to read it", (Text(READING),)))
     models = len({row["model"] for row in rows})
     return Page(
         title=f"Study: {results['name']}",
@@ -83,8 +94,10 @@ def _lay_out(folder: Path, results: Mapping[str, Any]) -> Page:
     )
 
 
-def _dataset(folder: Path, group: str, rows: Sequence[Mapping[str, Any]]) -> list[Section]:
-    blocks: list[Block] = [_accuracies(rows)]
+def _dataset(
+    folder: Path, group: str, rows: Sequence[Mapping[str, Any]], reference: str | None
+) -> list[Section]:
+    blocks: list[Block] = [_accuracies(rows, reference)]
     blocks += _pictures(folder, f"accuracy-{group}.png", f"Test accuracy of all models on {group}")
     sections = [Section(group, tuple(blocks))]
     if any(row["seeds"] for row in rows):
@@ -98,16 +111,19 @@ def _dataset(folder: Path, group: str, rows: Sequence[Mapping[str, Any]]) -> lis
     return sections
 
 
-def _accuracies(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _accuracies(rows: Sequence[Mapping[str, Any]], reference: str | None) -> Table:
+    above = [] if reference is None else [f"above {reference}"]
     return columns(
-        ("model", "parameters", "hidden", "seeds", *(name for _, name in _READOUTS)),
+        ("model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above),
         [
             (
                 row["label"],
                 _whole(row.get("parameters")),
                 _hidden(row.get("hidden")),
-                str(len(row["seeds"])),
-                *(_accuracy(row.get(readout)) for readout, _ in _READOUTS),
+                _trained(row),
+                accuracy(row.get("validation_accuracy_spikes")),
+                *(accuracy(row.get(name)) for name in ACCURACIES),
+                *(accuracy(row.get("difference"), "+.2f") for _ in above),
             )
             for row in rows
         ],
@@ -162,8 +178,8 @@ def _sizes(folder: Path) -> list[Section]:
 
 def _repeat(folder: Path) -> Section:
     path = folder / SETTINGS
-    said = "This runs the study again; what is done already is not repeated in the same folder."
-    blocks: list[Block] = [Text(said), Code(f"sqsnn compare {SETTINGS}")]
+    said = "In this folder, this goes on with the study; what is done already is not repeated."
+    blocks: list[Block] = [Text(said), Code(f"sqsnn compare {SETTINGS} --out .")]
     if path.is_file():
         blocks += [Text(f"{SETTINGS}:"), Code(path.read_text("utf-8"))]
     else:
@@ -177,11 +193,22 @@ def _pictures(folder: Path, name: str, alt: str) -> list[Block]:
     return [Picture(content, alt)] if content.startswith(PNG) else []
 
 
-def _accuracy(found: Mapping[str, Any] | None) -> str:
+def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
+    """A mean in per cent, with its interval where there is one.
+
+    Args:
+        found: "mean" and "interval".
+        form: how the mean is written.
+    """
     if found is None or found.get("mean") is None:
         return MISSING
-    mean, interval = 100 * found["mean"], found.get("interval")
-    return f"{mean:.2f}" if interval is None else f"{mean:.2f} ± {100 * interval:.2f}"
+    mean, interval = format(100 * found["mean"], form), found.get("interval")
+    return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
+
+
+def _trained(row: Mapping[str, Any]) -> str:
+    failed = row.get("failed")
+    return f"{len(row['seeds'])}{f', {failed} failed' if failed else ''}"
 
 
 def _whole(number: int | None) -> str:

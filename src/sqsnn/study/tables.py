@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from sqsnn.reports.page import MISSING
+from sqsnn.reports.study_report import ACCURACIES, READING, RESULTS, accuracy
 from sqsnn.storage import write_atomically, write_json
 from sqsnn.study.plan import Plan
 from sqsnn.study.search import Searches
@@ -17,23 +19,7 @@ from sqsnn.study.trials import Record, final_path, read_record
 
 Row = dict[str, Any]
 
-# Spikes alone first: the same question to every neuron.
-ACCURACIES = {
-    "test_accuracy_spikes": "spikes",
-    "test_accuracy": "ties by probability",
-    "test_accuracy_probability": "probability",
-}
 _COSTS = ("synaptic_operations", "gates", "measurements")
-_MISSING = "\N{EN DASH}"
-_NOTES = """\
-Accuracies are in per cent of the test samples, read once a seed: mean and half width of the 95 %
-Student-t interval over seeds. *Spikes*: spike counts alone, ties shared; *ties by probability*:
-counts, ties broken by firing probability; *probability*: summed firing probabilities. Intervals are
-over trainings on one split and one search, not over new test samples. *Above*: the difference of
-means, with Welch's 95 % interval. Spikes,
-synaptic operations and gates are means over test samples, layers and steps summed; seconds are
-those of one training.
-"""
 
 
 def final_paths(plan: Plan, searches: Searches, dataset: str, model: str) -> list[Path]:
@@ -65,9 +51,14 @@ def write(plan: Plan, searches: Searches) -> list[Row]:
     seeds = len(plan.study.seeds)
     complete = all(len(row["seeds"]) + row["failed"] == seeds for row in rows)
     _add_differences(rows, plan.study.reference)
-    write_json(
-        plan.out / "results.json", {"name": plan.study.name, "complete": complete, "rows": rows}
-    )
+    reference = plan.study.reference
+    content = {
+        "name": plan.study.name,
+        "reference": None if reference is None else _label(plan, reference),
+        "complete": complete,
+        "rows": rows,
+    }
+    write_json(plan.out / RESULTS, content)
     text = _markdown(plan, rows, complete)
     write_atomically(plan.out / "results.md", lambda path: path.write_text(text, "utf-8"))
     return rows
@@ -98,7 +89,7 @@ def _row(plan: Plan, searches: Searches, dataset: str, model: str) -> Row:
     return {
         "dataset": dataset,
         "model": model,
-        "label": plan.study.models[model].label or model,
+        "label": _label(plan, model),
         "parameters": first.get("parameters"),
         "hidden": first.get("hidden"),
         "seeds": [record["seed"] for record in records],
@@ -166,13 +157,13 @@ def _mean(values: Iterable[int | float | None]) -> float | None:
 
 def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     seeds = len(plan.study.seeds)
-    parts = [f"# {plan.study.name}\n", _NOTES]
+    parts = [f"# {plan.study.name}\n", READING]
     if not complete:
-        parts.append(f"Not complete: {_MISSING} is still missing.\n")
-    heads = ["model", "hidden", "parameters", "seeds", *ACCURACIES.values()]
+        parts.append(f"Not complete: {MISSING} is still missing.\n")
+    heads = ["model", "hidden", "parameters", "seeds", "validation", *ACCURACIES.values()]
     reference = plan.study.reference
     if reference is not None:
-        heads.append(f"spikes, above {plan.study.models[reference].label or reference}")
+        heads.append(f"above {_label(plan, reference)}")
     heads += ["spikes an inference", "synaptic operations", "gates", "seconds", "found"]
     for dataset in plan.study.datasets:
         parts.append(f"## {dataset}\n")
@@ -189,31 +180,23 @@ def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
     failed = f", {row['failed']} failed" if row["failed"] else ""
     return [
         row["label"].replace("|", "\\|"),
-        ", ".join(map(str, hidden)) if hidden else _MISSING,
+        ", ".join(map(str, hidden)) if hidden else MISSING,
         _number(row["parameters"], ",d"),
         f"{len(row['seeds'])} of {seeds}{failed}",
-        *(percent(row[name]) for name in ACCURACIES),
-        *([percent(row["difference"], "+.2f")] if referred else []),
+        accuracy(row["validation_accuracy_spikes"]),
+        *(accuracy(row[name]) for name in ACCURACIES),
+        *([accuracy(row["difference"], "+.2f")] if referred else []),
         _number(row["spikes_per_inference"], ".1f"),
         _number(row["synaptic_operations"], ",.0f"),
         _number(row["gates"], ",.0f"),
         _number(row["seconds"], ".0f"),
-        _MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
+        MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
     ]
 
 
-def percent(summary: dict[str, Any], form: str = ".2f") -> str:
-    """A mean accuracy in per cent, with its interval where there is one.
-
-    Args:
-        summary: what `summarise` or `difference` gave.
-        form: how the mean is written.
-    """
-    mean, interval = summary["mean"], summary["interval"]
-    if mean is None:
-        return _MISSING
-    return format(100 * mean, form) + ("" if interval is None else f" ± {100 * interval:.2f}")
+def _label(plan: Plan, model: str) -> str:
+    return plan.study.models[model].label or model
 
 
 def _number(value: int | float | None, form: str) -> str:
-    return _MISSING if value is None else format(value, form)
+    return MISSING if value is None else format(value, form)
