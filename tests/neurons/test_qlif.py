@@ -275,3 +275,13 @@ def test_the_slope_below_zero_is_the_one_asked_for():
         by_angle = math.sqrt(a * (1 - a))  # d sin^2(phi/2) / d phi
         full = surrogate_slope(a - 0.75) * by_angle * math.pi
         assert_close(found.item(), expected * full, rtol=0, atol=1e-12)
+
+
+def test_constants_are_not_learned_and_obey_the_same_law():
+    learned, constant = (QLIF(3, learn=learn, dtype=torch.float64) for learn in (True, False))
+    currents = torch.randn((6, 4, 3, 1), generator=torch.Generator().manual_seed(0)).double()
+    uniforms = torch.zeros(6, 4, 3, dtype=torch.float64)
+    spikes = [neurons(currents, uniforms=uniforms)[0].spikes for neurons in (learned, constant)]
+    assert torch.equal(*spikes)
+    assert list(constant.parameters()) == []
+    assert learned.state_dict().keys() == constant.state_dict().keys()

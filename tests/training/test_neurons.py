@@ -105,11 +105,11 @@ def test_the_seed_draws_the_first_values_of_the_published_formula():
     [
         ("lif", "tau", "beta, threshold"),
         ("stochastic_lif", "decay", "beta, tau, threshold"),
-        ("qlif", "beta", "decay, threshold"),
+        ("qlif", "beta", "decay, learn, threshold"),
         ("published_sqs", "beta", "none"),
         # What other settings decide is no option, though the neurons have such an argument.
         ("lif", "channels", "beta, threshold"),
-        ("qlif", "encoding_slope", "decay, threshold"),
+        ("qlif", "encoding_slope", "decay, learn, threshold"),
         ("stochastic_lif", "surrogate", "beta, tau, threshold"),
         ("lif", "dtype", "beta, threshold"),
         ("lif", "size", "beta, threshold"),

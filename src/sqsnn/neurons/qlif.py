@@ -32,7 +32,7 @@ class QLIFState(NamedTuple):
 
 
 class QLIF(SteppedPopulation):
-    """H quantum leaky integrate-and-fire neurons; decay and threshold are learned.
+    """H quantum leaky integrate-and-fire neurons; decay and threshold are learned, or constants.
 
     Nothing in them is random: the excited population is estimated and compared with the threshold.
     decay counts as what it is clamped to at least 0.001, threshold in [0, 1]. A neuron that no
@@ -44,6 +44,8 @@ class QLIF(SteppedPopulation):
         channels: N, qubits side by side.
         decay: First value of dt / T1, the decay a step without input; above 0.
         threshold: First value of the excited population beyond which a neuron fires, in (0, 1).
+        learn: Whether decay and threshold are learned, one a neuron and channel, which makes the
+            neuron much better than its authors' constants do.
         encoding_slope: Slope of the encoding where a current is 0 or below.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
@@ -54,6 +56,8 @@ class QLIF(SteppedPopulation):
     """
 
     is_stochastic = False
+    decay: Tensor
+    threshold: Tensor
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class QLIF(SteppedPopulation):
         channels: int = 1,
         decay: float = 0.1,
         threshold: float = 0.75,
+        learn: bool = True,
         encoding_slope: EncodingSlope = "exponential",
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
@@ -74,8 +79,18 @@ class QLIF(SteppedPopulation):
             raise ValueError(f"threshold is {threshold}; it must be in (0, 1)")
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.encoding_slope: EncodingSlope = encoding_slope
-        self.decay = learned(decay, size, channels, dtype, device)
-        self.threshold = learned(threshold, size, channels, dtype, device)
+        values = {"decay": decay, "threshold": threshold}
+        for name, value in values.items():
+            parameter = learned(value, size, channels, dtype, device)
+            if learn:
+                self.register_parameter(name, parameter)
+            else:
+                self.register_buffer(name, parameter.detach())
+
+    @property
+    def parameter_like(self) -> Tensor:
+        """A tensor of the population's device and dtype."""
+        return self.decay
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
         """pi max(z, 0)."""
