@@ -1,6 +1,7 @@
 """The pictures of a study show every model where its row says."""
 
 import numpy as np
+from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
 from sqsnn.study.figures import accuracies, accuracy_against_size, save_all
@@ -32,6 +33,14 @@ def test_a_line_a_model_with_seeds_mean_and_interval():
     assert_allclose(first[2][0].get_segments()[0][:, 0], [92 - half, 92 + half])
     assert_allclose(np.array(second[0].get_data(), float).ravel(), [80, 1])
     assert "830 to 834 parameters" in axes.get_title("left")
+
+
+def test_the_title_stays_on_the_picture():
+    labelled = [{**one, "label": "SQS with a label as long as labels get"} for one in ROWS]
+    figure = accuracies(labelled, "fashion-mnist")
+    (axes,) = figure.axes
+    titles = [one for one in axes.findobj(Text) if one.get_text() == axes.get_title("left")]
+    assert titles[0].get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_accuracy_rises_along_the_sizes_of_a_model():

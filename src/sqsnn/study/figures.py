@@ -64,9 +64,10 @@ def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
     sizes = sorted({row["parameters"] for row in rows})
     between = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
     axes.set(
-        title=f"{dataset}, {between} parameters: seeds, their mean, its 95 % interval",
-        xlabel="test accuracy by spike count (%)",
+        title=f"{dataset}, {between} parameters",
+        xlabel="test accuracy by spike count (%): seeds, mean, 95 % interval",
     )
+    axes.set_xlim(right=min(axes.get_xlim()[1], 100.5))
     return figure
 
 
