@@ -213,7 +213,7 @@ class Coin(Population):
 @pytest.mark.parametrize("kinds", [(Coin, SQSNeurons), (SQSNeurons, Coin)])
 def test_a_layer_that_is_no_circuit_is_refused_by_name(kinds):
     network = network_of(3, 2, 2, neurons=kinds)
-    with pytest.raises(TypeError, match=r"SQSNeurons only.*Coin"):
+    with pytest.raises(TypeError, match=r"SQSNeurons.*Coin"):
         run_network(network, input_spikes(2, 3, 3, 1), SimulatedBits(), seeded(0))
 
 
