@@ -130,9 +130,6 @@ def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(ang
     assert abs(record.probability.item() - expected) < 1e-14
 
 
-# Scoring what was observed
-
-
 @pytest.mark.parametrize("current", [-1.0, 0.2, 1.0, 1.7])
 def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
     neurons = SQSNeurons(1, memory_qubits=0, circuit="crx", saturate=True, dtype=torch.float64)
@@ -144,6 +141,23 @@ def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
     )
     expected = math.sin((math.pi * min(max(current, 0.0), 1.0) + 0.4) / 2) ** 2
     assert record.probability.item() == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("memory_qubits", [1, 2])
+def test_the_joint_law_of_a_saturated_neuron_is_the_references_of_clipped_currents(
+    name, memory_qubits
+):
+    neurons = random_neurons(name, 1, memory_qubits, saturate=True)
+    currents = 2 * random_currents(4, 1, 2, 1)
+    assert (currents > 1).any()
+    law = neurons.sequence_probabilities(currents)
+    clipped = currents.clamp_max(1.0)
+    expected = [reference.joint_law(twin(neurons, h), clipped[:, 0, h].tolist()) for h in (0, 1)]
+    assert_close(law[0], torch.as_tensor(np.array(expected)), rtol=0, atol=1e-10)
+
+
+# Scoring what was observed
 
 
 def test_observed_spikes_are_scored_as_they_were_when_drawn():
