@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -223,7 +224,7 @@ def test_gradients_are_the_surrogates_slope_times_differences_of_the_excess():
         assert neurons.threshold.grad[neuron].item() == pytest.approx(by_value[1], abs=1e-7)
 
 
-def test_a_hidden_layer_hears_of_its_outputs():
+def test_spikes_pass_gradients_to_the_currents():
     # What the circulating code lacks.
     currents = currents_of().requires_grad_()
     record, _ = run(neurons_of(), currents)
@@ -285,3 +286,10 @@ def test_constants_are_not_learned_and_obey_the_same_law():
     assert torch.equal(*spikes)
     assert list(constant.parameters()) == []
     assert learned.state_dict().keys() == constant.state_dict().keys()
+
+
+def test_a_word_is_not_taken_for_true(monkeypatch):
+    # Users meet our own check, without the type checker.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="learn is 'False'; it may be true or false"):
+        QLIF(1, learn="False")

@@ -25,7 +25,7 @@ def row(dataset: str, model: str, **changes) -> dict:
         "model": model,
         "label": f"{model} neurons",
         "parameters": 25502,
-        "hidden": 32,
+        "hidden": [32],
         "seeds": [0, 1, 2],
         "test_accuracy_spikes": accuracy(0.93314, 0.00123, 0.93, 0.9325, 0.937),
         "test_accuracy": accuracy(0.94, 0.002, 0.93, 0.94, 0.95),

@@ -70,3 +70,5 @@ def test_pictures_are_drawn_of_what_is_there(plan):
         "accuracy-small.png",
         "size-digits.png",
     }
+    save_all(made, [{**row("crx", 834, []), "seeds": []}])
+    assert not list(made.out.iterdir())

@@ -1,18 +1,9 @@
-"""The settings of every training: equal where they must be, and known by their digest."""
-
-import re
+"""The settings of every training: equal where they must be, all checked before the first."""
 
 import pytest
 
 from sqsnn.errors import ConfigError
-from sqsnn.study.plan import (
-    all_settings,
-    digest,
-    final_settings,
-    refuse_changed,
-    search_name,
-    search_settings,
-)
+from sqsnn.study.plan import final_settings, search_base, search_name, search_settings
 
 FOUND = {"training.learning_rate": 0.01}
 
@@ -44,48 +35,6 @@ def test_the_search_has_its_own_seed_samples_and_epochs(plan):
 def test_the_search_takes_no_more_samples_than_there_are(plan):
     made = plan(lambda content: content["search"].update(train_samples=9999))
     assert search_settings(made, "digits", "crx", FOUND).data.train_samples == 60
-
-
-def test_every_setting_changes_the_digest_but_where_the_data_lie(plan, tmp_path):
-    made = plan()
-    settings = final_settings(made, "digits", "crx", FOUND, 0)
-    others = [
-        final_settings(made, "digits", "crx", FOUND, 1),
-        final_settings(made, "digits", "crx", {"training.learning_rate": 0.03}, 0),
-        final_settings(
-            plan(lambda content: content["datasets"]["digits"]["encoding"].update(steps=3)),
-            *("digits", "crx", FOUND, 0),
-        ),
-        final_settings(
-            plan(lambda content: content["models"]["crx"].update(rule={"loss_on": "count"})),
-            *("digits", "crx", FOUND, 0),
-        ),
-    ]
-    assert len({digest(one) for one in (settings, *others)}) == 5
-    elsewhere = settings.data.model_copy(update={"data_dir": tmp_path, "source": "scikit-learn"})
-    assert digest(settings.model_copy(update={"data": elsewhere})) == digest(settings)
-    assert re.fullmatch("[0-9a-f]{8}", digest(settings))
-
-
-def test_a_setting_that_a_later_version_adds_changes_no_digest(plan):
-    settings = final_settings(plan(), "digits", "crx", FOUND, 0)
-    before = {
-        section: {name: it for name, it in content.items() if name != "saturate"}
-        for section, content in all_settings(settings).items()
-    }
-    refuse_changed(before, settings, "that")
-    saturated = settings.model.model_copy(update={"saturate": True})
-    assert digest(settings.model_copy(update={"model": saturated})) != digest(settings)
-    assert "saturate" in all_settings(settings)["model"]
-
-
-def test_another_default_is_told_although_the_digest_is_the_same(plan):
-    settings = final_settings(plan(), "digits", "crx", FOUND, 0)
-    before = all_settings(settings)
-    before["rule"]["loss_on"] = "count"
-    said = "that was made with rule.loss_on 'count', which is 'probability' where it is left out"
-    with pytest.raises(ConfigError, match=said):
-        refuse_changed(before, settings, "that")
 
 
 def test_another_budget_or_space_is_another_search(plan):
@@ -142,3 +91,42 @@ def test_data_that_would_follow_from_a_model_are_refused(plan):
     # Two channels take ON and OFF apart by default, one takes their sum.
     with pytest.raises(ConfigError, match=r"data\.polarity would be 'channels' for crx, but 'sum'"):
         plan(recordings)
+
+
+def test_a_searched_rule_that_does_not_go_with_the_neurons_is_refused_before_anything_runs(plan):
+    def change(content):
+        content["models"]["lif"]["search"] = {
+            "rule.through_collapse": [False, True],
+            "training.learning_rate": [0.01],
+        }
+
+    with pytest.raises(ConfigError, match=r"models.lif on datasets.digits: through_collapse"):
+        plan(change)
+
+
+def test_every_size_of_a_range_of_whole_numbers_is_checked(plan):
+    def change(content):
+        content["datasets"]["digits"]["parameters"] = 897
+        search = {"model.memory_qubits": {"low": 1, "high": 3}, "training.learning_rate": [0.01]}
+        content["models"]["crx"]["search"] = search
+        del content["models"]["lif"]
+
+    # M = 1 and M = 3 come within 1 %.
+    with pytest.raises(ConfigError, match=r"nearest networks have 862 .* and 933"):
+        plan(change)
+
+
+def test_a_search_with_too_few_samples_is_refused_before_anything_runs(plan):
+    said = "datasets.digits in the search: train_samples is 5, but must be at least 11"
+    with pytest.raises(ConfigError, match=said):
+        plan(lambda content: content["search"].update(train_samples=5))
+
+
+def test_a_setting_may_fit_with_what_is_searched_alone(plan):
+    def change(content):
+        content["search"]["learning_rate"] = [0.03, 0.05]
+        content["models"]["crx"]["training"] = {"final_learning_rate": 0.02}
+        del content["models"]["lif"]
+
+    made = plan(change)
+    assert search_base(made, "digits", "crx").training.final_learning_rate == 0.02

@@ -89,6 +89,41 @@ def test_proposals_repeat(plan, tmp_path):
     assert Searches(made).ask("digits", "crx").found == first
 
 
+def test_a_stopped_search_of_ranges_finds_what_it_would_have_found(plan, tmp_path):
+    made = plan(ranges)
+
+    def search(stopped: int | None) -> list:
+        found = []
+        while (ask := (searches := Searches(made)).ask("digits", "crx")) is not None:
+            if searches.count_done("digits", "crx") == stopped:
+                stopped = None
+                drop(ask)
+                continue
+            found.append(ask.found)
+            finish(ask, accuracy=ask.found["training.learning_rate"])
+        (tmp_path / "out" / "search.journal").unlink()
+        return found
+
+    never = search(None)
+    assert len(never) == 4
+    assert search(1) == never
+
+
+def test_a_trial_that_ends_while_others_look_is_not_given_up(plan, monkeypatch):
+    made = plan()
+    held, other = Searches(made).ask("digits", "lif"), Searches(made)
+    look = other._trial_lock
+
+    def end_first(study, number):
+        if number == held.trial.number and held.lock.is_locked:
+            finish(held)
+        return look(study, number)
+
+    monkeypatch.setattr(other, "_trial_lock", end_first)
+    finish(other.ask("digits", "lif"))
+    assert states(other, made, "lif") == [TrialState.COMPLETE, TrialState.COMPLETE]
+
+
 @pytest.mark.parametrize(
     ("reached", "best"),
     [
@@ -106,6 +141,15 @@ def test_the_best_is_chosen_by_accuracy_then_loss(plan, reached, best):
     for ask, figures in zip(asks, reached, strict=True):
         finish(ask, *figures)
     assert searches.chosen("digits", "crx") == asks[best].found
+
+
+def test_of_equals_the_first_of_the_list_is_chosen_though_it_was_tried_last(plan):
+    made = plan()
+    drop(Searches(made).ask("digits", "crx"))
+    searches = Searches(made)
+    while (ask := searches.ask("digits", "crx")) is not None:
+        finish(ask)
+    assert searches.chosen("digits", "crx") == {"training.learning_rate": 0.01}
 
 
 def test_a_group_takes_what_was_found_for_another(plan):

@@ -6,7 +6,8 @@ import math
 from numpy.testing import assert_allclose
 from scipy.stats import ttest_ind
 
-from sqsnn.reports.study_report import accuracy
+from sqsnn.reports.page import Table
+from sqsnn.reports.study_report import accuracy, study_page
 from sqsnn.storage import write_json
 from sqsnn.study.search import Searches
 from sqsnn.study.tables import difference, summarise, write
@@ -85,9 +86,15 @@ def test_rows_are_means_over_seeds(plan):
     assert (lif["synaptic_operations"], lif["gates"], lif["measurements"]) == (None, None, None)
     table = (made.out / "results.md").read_text()
     cells = "12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | \N{EN DASH} | "
-    cells += "11.0 | 100 | 7 | 2 |"
+    cells += "11.0 | 100 | 7 | 28 | 2 |"
     assert f"| SQS crx | {cells}" in table
     assert table.index("SQS crx") < table.index("| lif |")
+    # The page is laid out from the same rows.
+    (group,) = [part for part in study_page(made.out).sections if part.title == "digits"]
+    accuracies, costs = [block for block in group.blocks if isinstance(block, Table)]
+    assert accuracies.rows[0][:4] == ("SQS crx", "834", "12", "3")
+    assert accuracies.rows[0][4:6] == ("85.00 ± 0.00", "92.00 ± 4.97")
+    assert costs.rows[0] == ("SQS crx", "11", "100", "7", "28", "2.0 s")
 
 
 def test_what_is_missing_or_failed_is_shown(plan):

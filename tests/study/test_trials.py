@@ -2,9 +2,11 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+from sqsnn.errors import ConfigError
 from sqsnn.study import trials
 from sqsnn.study.plan import final_settings
 from sqsnn.study.trials import final_path, read_record, run_final, run_search
@@ -12,6 +14,7 @@ from sqsnn.training import run, trainer
 from sqsnn.training.evaluate import Accuracy
 
 CRX = ("digits", "crx", {"training.learning_rate": 0.03})
+DEVICE = {"noise_from": "fake_brisbane", "noise_strength": 2.0}
 
 
 def test_the_search_never_reads_the_test(plan, tests_read):
@@ -83,7 +86,9 @@ def test_the_search_looks_at_the_epoch_whose_weights_a_run_would_keep(plan, monk
     assert (record["best_epoch"], record["validation_accuracy_spikes"]) == (1, 0.3)
 
 
-@pytest.mark.parametrize("place", ["before the settings", "in the first epoch", "at the end"])
+@pytest.mark.parametrize(
+    "place", ["before the settings", "in the first epoch", "after the first epoch", "at the end"]
+)
 def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatch, place):
     made = plan()
     never = run_final(made, *CRX, 0)
@@ -94,12 +99,19 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatc
     for file in folder.iterdir():
         file.unlink()
 
+    calls = []
+    train = trainer._train
+
     def interrupt(*args, **kwargs):
+        calls.append(args)
+        if place == "after the first epoch" and len(calls) == 1:
+            return train(*args, **kwargs)
         raise KeyboardInterrupt
 
     where = {
         "before the settings": (run.run_folder.configs, "to_toml"),
         "in the first epoch": (trainer.evaluate, "accuracy"),
+        "after the first epoch": (trainer, "_train"),
         "at the end": (trials, "write_json"),
     }[place]
     with monkeypatch.context() as patch:
@@ -112,6 +124,29 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatc
     assert {k: v for k, v in again.items() if k not in apart} == {
         k: v for k, v in never.items() if k not in apart
     }
+
+
+def test_a_stopped_training_with_the_noise_of_a_device_goes_on(plan, monkeypatch):
+    made = plan(lambda content: content["models"]["crx"].update(noise=DEVICE))
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.evaluate, "accuracy", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_final(made, *CRX, 0)
+    assert run_final(made, *CRX, 0)["settings"]["noise"] == DEVICE
+
+
+@pytest.mark.parametrize("work", [run_final, run_search])
+def test_records_of_other_data_are_refused(plan, work):
+    made = plan()
+    arguments = (*CRX, 0) if work is run_final else CRX
+    assert work(made, *arguments)["source"] == made.facts["digits"].source
+    facts = {"digits": made.facts["digits"]._replace(source="a subset")}
+    with pytest.raises(ConfigError, match="but the data here are a subset"):
+        work(replace(made, facts=facts), *arguments)
 
 
 def test_a_loss_that_is_not_finite_is_written_down(plan, monkeypatch):

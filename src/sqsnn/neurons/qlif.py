@@ -77,6 +77,9 @@ class QLIF(SteppedPopulation):
             raise ValueError(f"decay is {decay}; it must be above 0")
         if not 0 < threshold < 1:
             raise ValueError(f"threshold is {threshold}; it must be in (0, 1)")
+        # A word on the command line is text, and all text is true.
+        if not isinstance(learn, bool):
+            raise ValueError(f"learn is {learn!r}; it may be true or false")
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.encoding_slope: EncodingSlope = encoding_slope
         values = {"decay": decay, "threshold": threshold}

@@ -215,10 +215,8 @@ def _whole(number: int | None) -> str:
     return MISSING if number is None else f"{number:,}"
 
 
-def _hidden(hidden: int | Sequence[int] | None) -> str:
-    if hidden is None:
-        return MISSING
-    return str(hidden) if isinstance(hidden, int) else "-".join(map(str, hidden))
+def _hidden(hidden: Sequence[int] | None) -> str:
+    return MISSING if hidden is None else "-".join(map(str, hidden))
 
 
 def _counted(number: int, name: str) -> str:

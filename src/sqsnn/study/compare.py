@@ -22,7 +22,14 @@ from sqsnn.study.config import Study, models_of
 from sqsnn.study.plan import Plan, final_settings, make_plan, search_of
 from sqsnn.study.search import Searches, make_lock
 from sqsnn.study.tables import final_paths
-from sqsnn.study.trials import Record, final_path, read_record, run_final, run_search
+from sqsnn.study.trials import (
+    Record,
+    final_path,
+    read_fitting,
+    read_record,
+    run_final,
+    run_search,
+)
 
 _PAUSE = 2.0  # seconds before looking again whether others have finished what is waited for
 
@@ -73,7 +80,7 @@ def compare(study: Study, source: Path, out: Path, jobs: int, tell: Tell) -> Cou
 
     Raises:
         ConfigError: if the study cannot be run as it stands, what lies there was made with other
-            defaults, or a worker could not go on.
+            defaults or of other data, or a worker could not go on.
         DataError: if a dataset cannot be had.
         TrainingError: if a training that was to be tested failed; the others are done by then.
     """
@@ -193,14 +200,14 @@ def _reached(record: Record) -> tuple[float, float | None]:
 
 
 def _check_records(plan: Plan, searches: Searches) -> None:
-    """Refuse results that another version made with other defaults, before more are made."""
+    """Refuse results of other defaults or other data, before more are made."""
     for dataset, model in plan.pairs():
         found = searches.chosen(dataset, model)
         if found is None:
             continue
         for seed in plan.study.seeds:
             settings = final_settings(plan, dataset, model, found, seed)
-            read_record(final_path(plan, dataset, model, found, seed), settings)
+            read_fitting(final_path(plan, dataset, model, found, seed), plan, dataset, settings)
 
 
 def _failed(plan: Plan, searches: Searches) -> Iterator[str]:

@@ -17,12 +17,15 @@ _MARKERS = "osD^v"
 
 
 def save_all(plan: Plan, rows: Sequence[Row]) -> None:
-    """Draw the pictures of all groups that have a result.
+    """Draw the pictures of all groups that have a result, and remove those of none.
 
     Args:
         plan: the study.
         rows: the rows of its table.
     """
+    for kind in ("accuracy", "size"):
+        for path in plan.out.glob(f"{kind}-*.png"):
+            path.unlink()
     done = [row for row in rows if row["seeds"]]
     for dataset in plan.study.datasets:
         chosen = [row for row in done if row["dataset"] == dataset]

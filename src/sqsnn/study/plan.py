@@ -1,7 +1,5 @@
 """From a study to the settings of each of its trainings, all checked before the first one runs."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -13,12 +11,12 @@ from pydantic import ValidationError
 from sqsnn.errors import ConfigError
 from sqsnn.study import sizing
 from sqsnn.study.config import Range, Search, Study, Value, models_of, space_of
+from sqsnn.study.identity import digest
 from sqsnn.training import run
 from sqsnn.training.config import Recipe, RunConfig, explain, for_dataset
 from sqsnn.training.noise_config import NoiseConfig
 
 Found = Mapping[str, Value]
-_PLACES = {"data": {"data_dir", "source"}}
 
 
 class Facts(NamedTuple):
@@ -28,11 +26,13 @@ class Facts(NamedTuple):
         features: values of a sample.
         classes: number of classes.
         samples: samples for training and validation.
+        source: where they come from.
     """
 
     features: int
     classes: int
     samples: int
+    source: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def make_plan(study: Study, out: Path) -> Plan:
     plan = Plan(study, out, facts)
     misfits = []
     for (dataset, model), all_settings in unsized.items():
-        different = {settings.model.model_dump_json(): settings for settings in all_settings}
+        different = {_network_key(settings): settings for settings in all_settings}
         for settings in different.values():
             try:
                 _sized(plan, dataset, model, settings)
@@ -94,7 +94,24 @@ def make_plan(study: Study, out: Path) -> Plan:
                 misfits.append(str(error))
     if misfits:
         raise ConfigError("\n".join(dict.fromkeys(misfits)))
+    _refuse_unsearchable_data(plan)
     return plan
+
+
+def _refuse_unsearchable_data(plan: Plan) -> None:
+    """Refuse so few samples for the search that they cannot be split."""
+    study = plan.study
+    if study.search is None or study.search.train_samples is None:
+        return
+    for dataset, group in study.datasets.items():
+        model = models_of(study, dataset)[0]
+        settings = search_settings(plan, dataset, model, _extremes(study, model)[0])
+        # As many as there are were looked at already.
+        if group.search_from is None and settings.data.train_samples != plan.facts[dataset].samples:
+            try:
+                _look(settings)
+            except ValueError as error:
+                raise ConfigError(f"datasets.{dataset} in the search: {error}") from error
 
 
 def _refuse_unequal_data(
@@ -151,14 +168,19 @@ def search_settings(plan: Plan, dataset: str, model: str, found: Found) -> RunCo
 
 
 def search_base(plan: Plan, dataset: str, model: str) -> RunConfig:
-    """The settings that all trials of a search have in common; of no size as yet.
+    """Settings that stand for all trials of a search; of no size as yet.
 
     Args:
         plan: a study with a search.
         dataset: name of the group.
         model: name of the model.
     """
-    return _settings(plan.study, dataset, model, {}, search_of(plan.study).seed)
+    study, seed = plan.study, search_of(plan.study).seed
+    try:
+        return _settings(study, dataset, model, {}, seed)
+    except ConfigError:
+        # What is searched is left at its default here, beside which another setting may not do.
+        return _settings(study, dataset, model, _extremes(study, model)[0], seed)
 
 
 def search_name(plan: Plan, dataset: str, model: str) -> str:
@@ -205,61 +227,6 @@ def origin(study: Study, dataset: str) -> str:
     return study.datasets[dataset].search_from or dataset
 
 
-def digest(content: RunConfig | Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that stand for settings, wherever their data lie.
-
-    Args:
-        content: the settings of a run, or anything that JSON holds.
-    """
-    if isinstance(content, RunConfig):
-        # Not all: a setting that a later version adds is to change no digest.
-        content = changed_settings(content)
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def changed_settings(settings: RunConfig) -> dict[str, Any]:
-    """Settings other than the defaults as plain types, but not where the data lie.
-
-    Args:
-        settings: the settings of a run.
-    """
-    return settings.model_dump(
-        mode="json", exclude_defaults=True, exclude_none=True, exclude=_PLACES
-    )
-
-
-def all_settings(settings: RunConfig) -> dict[str, Any]:
-    """All settings as plain types, but not where the data lie.
-
-    Args:
-        settings: the settings of a run.
-    """
-    return settings.model_dump(mode="json", exclude_none=True, exclude=_PLACES)
-
-
-def refuse_changed(before: Mapping[str, Any], settings: RunConfig, where: Path | str) -> None:
-    """Refuse what another version made with another default, which no digest tells.
-
-    Args:
-        before: all settings that it was made with.
-        settings: those of now.
-        where: what was made.
-
-    Raises:
-        ConfigError: if a setting that both know differs.
-    """
-    now = all_settings(settings)
-    for section in before.keys() & now.keys():
-        for name in before[section].keys() & now[section].keys():
-            then, is_now = before[section][name], now[section][name]
-            if then != is_now:
-                raise ConfigError(
-                    f"{where} was made with {section}.{name} {then!r}, which is {is_now!r} where "
-                    "it is left out now: write it in the file of the study, or choose another --out"
-                )
-
-
 def points(space: Mapping[str, tuple[Value, ...] | Range]) -> list[Found] | None:
     """All combinations of a space of lists; None where it has a range.
 
@@ -273,15 +240,19 @@ def points(space: Mapping[str, tuple[Value, ...] | Range]) -> list[Found] | None
 
 
 def _extremes(study: Study, model: str) -> list[Found]:
-    """All combinations that a search may try, of ranges their ends."""
+    """All combinations that a search may try, of ranges their ends, but all sizes."""
     if study.search is None:
         return [{}]
     space = space_of(study, model)
-    ends = {
-        name: (where.low, where.high) if isinstance(where, Range) else where
-        for name, where in space.items()
-    }
-    return points(ends) or []
+    return points({name: _extreme_values(name, where) for name, where in space.items()}) or []
+
+
+def _extreme_values(name: str, where: tuple[Value, ...] | Range) -> tuple[Value, ...]:
+    if not isinstance(where, Range):
+        return where
+    if isinstance(where.low, int) and isinstance(where.high, int) and name.startswith("model."):
+        return tuple(range(where.low, where.high + 1))
+    return where.low, where.high
 
 
 def _settings(study: Study, dataset: str, model: str, found: Found, seed: int) -> RunConfig:
@@ -318,7 +289,7 @@ def _set(sections: dict[str, dict[str, Any]], name: str, value: Value, where: st
 
 
 def _sized(plan: Plan, dataset: str, model: str, settings: RunConfig) -> RunConfig:
-    key = dataset, model, settings.model.model_dump_json()
+    key = dataset, model, _network_key(settings)
     if key not in plan.sizes:
         facts, study = plan.facts[dataset], plan.study
         # Noise has no parameters, and that of a device may not be known yet.
@@ -337,10 +308,16 @@ def _sized(plan: Plan, dataset: str, model: str, settings: RunConfig) -> RunConf
     return settings.model_copy(update={"model": network})
 
 
+def _network_key(settings: RunConfig) -> str:
+    """All that decides whether a network can be built, and its size."""
+    return settings.model_dump_json(include={"model", "noise", "rule"})
+
+
 def _look(settings: RunConfig) -> Facts:
     _, dataset = run.prepare(settings)
     return Facts(
         dataset.features,
         len(dataset.class_names),
         len(dataset.train.labels) + len(dataset.validation.labels),
+        dataset.source,
     )

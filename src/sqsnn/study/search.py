@@ -15,17 +15,8 @@ from filelock import FileLock, Timeout
 
 from sqsnn.errors import ConfigError
 from sqsnn.study.config import Range, Search, Value, space_of
-from sqsnn.study.plan import (
-    Found,
-    Plan,
-    all_settings,
-    origin,
-    points,
-    refuse_changed,
-    search_base,
-    search_name,
-    search_of,
-)
+from sqsnn.study.identity import all_settings, refuse_changed, refuse_other_data
+from sqsnn.study.plan import Found, Plan, origin, points, search_base, search_name, search_of
 
 if TYPE_CHECKING:
     import optuna
@@ -106,7 +97,9 @@ class Searches:
             self._enqueue_missing(study, model)
             if len(_in_state(study, "COMPLETE", "RUNNING")) >= search.trials:
                 return None
-            study.sampler = _sampler(search, len(study.get_trials(deepcopy=False)))
+            # Those that were given up are tried again: without them a stopped search goes on alike.
+            number = len(_in_state(study, "WAITING", "RUNNING", "COMPLETE"))
+            study.sampler = _sampler(search, number)
             trial = study.ask(_distributions(space_of(self._plan.study, model)))
             lock = self._trial_lock(study, trial.number)
             lock.acquire(blocking=False)
@@ -147,10 +140,12 @@ class Searches:
         if key in self._studies:
             return self._studies[key]
         base, name = search_base(self._plan, *key), search_name(self._plan, *key)
+        source = self._plan.facts[dataset].source
         # Creating what is there would be a line in the journal, each time.
         if name in optuna.get_all_study_names(self._storage):
             study = optuna.load_study(study_name=name, storage=self._storage)
             refuse_changed(study.user_attrs.get("settings", {}), base, f"search {name}")
+            refuse_other_data(study.user_attrs.get("source"), source, f"search {name}")
         else:
             study = optuna.create_study(
                 study_name=name,
@@ -159,6 +154,7 @@ class Searches:
                 load_if_exists=True,  # made by another process, just now
             )
             study.set_user_attr("settings", all_settings(base))
+            study.set_user_attr("source", source)
         self._studies[key] = study
         return study
 
@@ -170,6 +166,9 @@ class Searches:
             lock = self._trial_lock(study, trial.number)
             try:
                 with lock.acquire(blocking=False):
+                    # Who held it may have told and let go since the list was made.
+                    if trial.number not in {it.number for it in _in_state(study, "RUNNING")}:
+                        continue
                     study.tell(trial.number, state=TrialState.FAIL)
                     if "point" not in trial.user_attrs and trial.params:
                         study.enqueue_trial(trial.params)
@@ -238,4 +237,5 @@ def _in_state(study: "optuna.Study", *states: str) -> "list[FrozenTrial]":
 
 def _rank(trial: "FrozenTrial") -> tuple[float, float, int]:
     loss = trial.user_attrs["validation_loss"]
-    return trial.value or 0.0, -math.inf if loss is None else -loss, -trial.number
+    place = trial.user_attrs.get("point", trial.number)
+    return trial.value or 0.0, -math.inf if loss is None else -loss, -place

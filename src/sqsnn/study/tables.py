@@ -163,8 +163,9 @@ def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     heads = ["model", "hidden", "parameters", "seeds", "validation", *ACCURACIES.values()]
     reference = plan.study.reference
     if reference is not None:
-        heads.append(f"above {_label(plan, reference)}")
-    heads += ["spikes an inference", "synaptic operations", "gates", "seconds", "found"]
+        heads.append(f"above {_escaped(_label(plan, reference))}")
+    heads += ["spikes an inference", "synaptic operations", "gates", "measurements", "seconds"]
+    heads.append("found")
     for dataset in plan.study.datasets:
         parts.append(f"## {dataset}\n")
         lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
@@ -179,7 +180,7 @@ def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
     found = row["found"]
     failed = f", {row['failed']} failed" if row["failed"] else ""
     return [
-        row["label"].replace("|", "\\|"),
+        _escaped(row["label"]),
         ", ".join(map(str, hidden)) if hidden else MISSING,
         _number(row["parameters"], ",d"),
         f"{len(row['seeds'])} of {seeds}{failed}",
@@ -189,6 +190,7 @@ def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
         _number(row["spikes_per_inference"], ".1f"),
         _number(row["synaptic_operations"], ",.0f"),
         _number(row["gates"], ",.0f"),
+        _number(row["measurements"], ",.0f"),
         _number(row["seconds"], ".0f"),
         MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
     ]
@@ -196,6 +198,10 @@ def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
 
 def _label(plan: Plan, model: str) -> str:
     return plan.study.models[model].label or model
+
+
+def _escaped(label: str) -> str:
+    return label.replace("|", "\\|")
 
 
 def _number(value: int | float | None, form: str) -> str:

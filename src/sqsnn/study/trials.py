@@ -13,20 +13,19 @@ from typing import Any
 from sqsnn import __version__
 from sqsnn.errors import TrainingError
 from sqsnn.storage import write_json
-from sqsnn.study.plan import (
-    Found,
-    Plan,
+from sqsnn.study.identity import (
     all_settings,
     changed_settings,
     digest,
-    final_settings,
     refuse_changed,
-    search_settings,
+    refuse_other_data,
 )
+from sqsnn.study.plan import Found, Plan, final_settings, search_settings
 from sqsnn.training import run, trainer
 from sqsnn.training.config import RunConfig
 from sqsnn.training.machine import describe_machine
 from sqsnn.training.neurons import count_trained
+from sqsnn.training.noise_config import RATES
 from sqsnn.training.run_folder import RunFolder
 
 Record = dict[str, Any]
@@ -46,21 +45,31 @@ def final_path(plan: Plan, dataset: str, model: str, found: Found, seed: int) ->
     return plan.out / "trials" / dataset / model / f"seed-{seed}-{digest(settings)}.json"
 
 
-def read_record(path: Path, settings: RunConfig | None = None) -> Record | None:
+def read_record(path: Path) -> Record | None:
     """Read the record of a trial; None where there is none.
 
     Args:
         path: the file.
-        settings: the settings that it must be of; None where that is known.
+    """
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def read_fitting(path: Path, plan: Plan, dataset: str, settings: RunConfig) -> Record | None:
+    """Read the record of a trial that must fit a study as it stands; None where there is none.
+
+    Args:
+        path: the file.
+        plan: the study.
+        dataset: name of the group.
+        settings: the settings that it must be of.
 
     Raises:
-        ConfigError: if it was made with others.
+        ConfigError: if it was made with others, or of other data.
     """
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text("utf-8"))
-    if settings is not None:
+    record = read_record(path)
+    if record is not None:
         refuse_changed(record["all_settings"], settings, path)
+        refuse_other_data(record.get("source"), plan.facts[dataset].source, path)
     return record
 
 
@@ -79,7 +88,7 @@ def run_search(plan: Plan, dataset: str, model: str, found: Found) -> Record:
     """
     settings = search_settings(plan, dataset, model, found)
     path = plan.out / "search" / dataset / model / f"{digest(settings)}.json"
-    if (record := read_record(path, settings)) is not None:
+    if (record := read_fitting(path, plan, dataset, settings)) is not None:
         return record
     record = _record(plan, dataset, model, found, settings)
     try:
@@ -105,7 +114,7 @@ def run_final(plan: Plan, dataset: str, model: str, found: Found, seed: int) -> 
     """
     settings = final_settings(plan, dataset, model, found, seed)
     path = final_path(plan, dataset, model, found, seed)
-    if (record := read_record(path, settings)) is not None:
+    if (record := read_fitting(path, plan, dataset, settings)) is not None:
         return record
     record = _record(plan, dataset, model, found, settings)
     folder = RunFolder(plan.out / "runs" / dataset / model / path.stem)
@@ -128,6 +137,7 @@ def _record(plan: Plan, dataset: str, model: str, found: Found, settings: RunCon
         "seed": settings.training.seed,
         "found": dict(found),
         "hidden": list(settings.model.hidden),
+        "source": plan.facts[dataset].source,
         "settings": changed_settings(settings),
         "all_settings": all_settings(settings),
         "sqsnn": __version__,
@@ -156,11 +166,16 @@ def _validate(settings: RunConfig) -> Record:
 
 def _train(settings: RunConfig, folder: RunFolder) -> None:
     """Bring a run to its end, whatever was done of it before."""
-    if folder.is_finished():
-        return
     if folder.config.is_file():
-        refuse_changed(all_settings(folder.read_config()), settings, folder.path)
-        run.resume(folder, pictures=False)
+        before = all_settings(folder.read_config())
+        if settings.noise.is_open:
+            # A run has written down the rates of the device, which the study names alone.
+            before["noise"] = {
+                name: value for name, value in before["noise"].items() if name not in RATES
+            }
+        refuse_changed(before, settings, folder.path)
+        if not folder.is_finished():
+            run.resume(folder, pictures=False)
         return
     # Stopped before its settings were written.
     if folder.path.exists():
