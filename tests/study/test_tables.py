@@ -11,7 +11,7 @@ from sqsnn.reports.study_report import accuracy, study_page
 from sqsnn.storage import write_json
 from sqsnn.study.search import Searches
 from sqsnn.study.tables import difference, summarise, write
-from sqsnn.study.trials import final_path
+from sqsnn.study.trials import final_path, search_path
 
 
 def without_search(content):
@@ -111,6 +111,30 @@ def test_what_is_missing_or_failed_is_shown(plan):
     assert "| SQS crx | 12 | 834 | 1 of 3, 1 failed | 85.00 | 80.00 |" in table
     dash = "\N{EN DASH}"
     assert f"| lif | {dash} | {dash} | 0 of 3 | {dash} |" in table
+
+
+def test_every_trial_of_the_search_is_shown_in_the_order_of_the_lists(plan):
+    made = plan()
+    searches = Searches(made)
+    asks = [searches.ask("digits", "crx") for _ in range(2)]
+    for ask, reached in zip(asks, (0.6, None), strict=True):
+        found = {"validation_accuracy_spikes": reached, "validation_loss": 2.0, "parameters": 834}
+        path = search_path(made, "digits", "crx", ask.found)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, found if reached else {"error": "the loss is nan"})
+        ask.tell(reached or 0.0, None)
+        ask.lock.release()
+    write(made, searches)
+    heads, _, *lines = (made.out / "search.md").read_text().split("## digits\n\n")[1].splitlines()
+    assert heads.startswith("| model | settings | parameters | spikes | ties by probability |")
+    dash = "\N{EN DASH}"
+    cells = {
+        asks[0].found["training.learning_rate"]: f"834 | 60.00% | {dash} | 2.000 | {dash} |",
+        asks[1].found["training.learning_rate"]: " | ".join([dash] * 5) + " |",
+    }
+    assert lines == [
+        f"| SQS crx | training.learning_rate {rate} | {cells[rate]}" for rate in (0.01, 0.03)
+    ]
 
 
 def test_a_study_whose_last_trials_failed_is_complete(plan):

@@ -124,6 +124,16 @@ class Searches:
             self._chosen[key] = max(complete, key=_rank).params
         return self._chosen[key]
 
+    def tried(self, dataset: str, model: str) -> list[Found]:
+        """The settings that were tried, in the order of the lists.
+
+        Args:
+            dataset: name of a group with a search of its own.
+            model: name of the model.
+        """
+        complete = _in_state(self._open(dataset, model), "COMPLETE")
+        return [trial.params for trial in sorted(complete, key=_place)]
+
     def count_done(self, dataset: str, model: str) -> int:
         """Count the settings that were tried.
 
@@ -237,5 +247,9 @@ def _in_state(study: "optuna.Study", *states: str) -> "list[FrozenTrial]":
 
 def _rank(trial: "FrozenTrial") -> tuple[float, float, int]:
     loss = trial.user_attrs["validation_loss"]
-    place = trial.user_attrs.get("point", trial.number)
-    return trial.value or 0.0, -math.inf if loss is None else -loss, -place
+    return trial.value or 0.0, -math.inf if loss is None else -loss, -_place(trial)
+
+
+def _place(trial: "FrozenTrial") -> int:
+    """Its place in the lists; of ranges, when it was asked for."""
+    return trial.user_attrs.get("point", trial.number)

@@ -13,9 +13,10 @@ from typing import Any
 from sqsnn.reports.page import MISSING
 from sqsnn.reports.study_report import ACCURACIES, READING, RESULTS, accuracy
 from sqsnn.storage import write_atomically, write_json
-from sqsnn.study.plan import Plan
+from sqsnn.study.config import models_of
+from sqsnn.study.plan import Found, Plan
 from sqsnn.study.search import Searches
-from sqsnn.study.trials import Record, final_path, read_record
+from sqsnn.study.trials import Record, final_path, read_record, search_path
 
 Row = dict[str, Any]
 
@@ -38,7 +39,7 @@ def final_paths(plan: Plan, searches: Searches, dataset: str, model: str) -> lis
 
 
 def write(plan: Plan, searches: Searches) -> list[Row]:
-    """Write results.json and results.md from what is there.
+    """Write results.json, results.md, and search.md where there is a search, from what is there.
 
     Args:
         plan: the study.
@@ -61,6 +62,9 @@ def write(plan: Plan, searches: Searches) -> list[Row]:
     write_json(plan.out / RESULTS, content)
     text = _markdown(plan, rows, complete)
     write_atomically(plan.out / "results.md", lambda path: path.write_text(text, "utf-8"))
+    if plan.study.search is not None:
+        tried = _tried(plan, searches)
+        write_atomically(plan.out / "search.md", lambda path: path.write_text(tried, "utf-8"))
     return rows
 
 
@@ -175,6 +179,37 @@ def _markdown(plan: Plan, rows: list[Row], complete: bool) -> str:
     return "\n".join(parts)
 
 
+def _tried(plan: Plan, searches: Searches) -> str:
+    """What every trial of the search reached on the validation samples, as Markdown."""
+    parts = [
+        f"# {plan.study.name}: the search\n",
+        "On validation samples, in the kept epoch; ties: the spikes', broken by firing probability.\n",
+    ]
+    heads = ["model", "settings", "parameters", "spikes", "ties by probability", "loss", "seconds"]
+    for dataset, group in plan.study.datasets.items():
+        if group.search_from is not None:
+            continue
+        parts.append(f"## {dataset}\n")
+        lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)]]
+        for model in models_of(plan.study, dataset):
+            for found in searches.tried(dataset, model):
+                record = read_record(search_path(plan, dataset, model, found)) or {}
+                lines.append([_escaped(_label(plan, model)), _listed(found), *_reached(record)])
+        parts.append("".join(f"| {' | '.join(cells)} |\n" for cells in lines))
+    return "\n".join(parts)
+
+
+def _reached(record: Record) -> list[str]:
+    return [
+        _number(record.get("parameters"), ",d"),
+        *(
+            _number(record.get(f"validation_{name}"), form)
+            for name, form in (("accuracy_spikes", ".2%"), ("accuracy", ".2%"), ("loss", ".3f"))
+        ),
+        _number(record.get("seconds"), ".0f"),
+    ]
+
+
 def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
     hidden = row["hidden"]
     found = row["found"]
@@ -192,12 +227,16 @@ def _cells(row: Row, seeds: int, referred: bool) -> list[str]:
         _number(row["gates"], ",.0f"),
         _number(row["measurements"], ",.0f"),
         _number(row["seconds"], ".0f"),
-        MISSING if found is None else ", ".join(f"{name} {it}" for name, it in found.items()),
+        MISSING if found is None else _listed(found),
     ]
 
 
 def _label(plan: Plan, model: str) -> str:
     return plan.study.models[model].label or model
+
+
+def _listed(found: Found) -> str:
+    return ", ".join(f"{name} {it}" for name, it in found.items())
 
 
 def _escaped(label: str) -> str:

@@ -45,6 +45,19 @@ def final_path(plan: Plan, dataset: str, model: str, found: Found, seed: int) ->
     return plan.out / "trials" / dataset / model / f"seed-{seed}-{digest(settings)}.json"
 
 
+def search_path(plan: Plan, dataset: str, model: str, found: Found) -> Path:
+    """Where the record of a trial of the search lies.
+
+    Args:
+        plan: a study with a search.
+        dataset: name of the group.
+        model: name of the model.
+        found: the settings to try, by their dotted names.
+    """
+    settings = search_settings(plan, dataset, model, found)
+    return plan.out / "search" / dataset / model / f"{digest(settings)}.json"
+
+
 def read_record(path: Path) -> Record | None:
     """Read the record of a trial; None where there is none.
 
@@ -87,7 +100,7 @@ def run_search(plan: Plan, dataset: str, model: str, found: Found) -> Record:
         the record, with an "error" where a loss was not finite.
     """
     settings = search_settings(plan, dataset, model, found)
-    path = plan.out / "search" / dataset / model / f"{digest(settings)}.json"
+    path = search_path(plan, dataset, model, found)
     if (record := read_fitting(path, plan, dataset, settings)) is not None:
         return record
     record = _record(plan, dataset, model, found, settings)
