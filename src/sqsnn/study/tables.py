@@ -183,7 +183,7 @@ def _tried(plan: Plan, searches: Searches) -> str:
     """What every trial of the search reached on the validation samples, as Markdown."""
     parts = [
         f"# {plan.study.name}: the search\n",
-        "On validation samples, in the kept epoch; ties: the spikes', broken by firing probability.\n",
+        "Validation samples, kept epoch; ties of spikes shared, or broken by firing probability.\n",
     ]
     heads = ["model", "settings", "parameters", "spikes", "ties by probability", "loss", "seconds"]
     for dataset, group in plan.study.datasets.items():
