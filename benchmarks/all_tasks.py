@@ -44,7 +44,8 @@ def cell(row: Any, accuracy: str) -> str:
     found = row[accuracy]
     text = f"{100 * found['mean']:.1f}"
     if found["interval"] is not None:
-        text += f" ± {100 * found['interval']:.1f}"
+        half = 100 * found["interval"]
+        text += f" ± {half:.1f}" if half >= 0.05 else f" ± {half:.2f}"
     return text + (f" ({row['failed']} failed)" if row["failed"] else "")
 
 
