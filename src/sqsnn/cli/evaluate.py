@@ -13,8 +13,9 @@ def evaluate(
     shots: int = 1,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Test the best network of a run on the test samples; writes evaluation.json into its folder,
-    evaluation-shots-K.json for K shots.
+    """Test the best network of a run on the test samples.
+
+    Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.
 
     Parameters
     ----------

@@ -28,8 +28,9 @@ def hardware(
     yes: bool = False,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Run test samples through the network of a run on a quantum backend, beside the simulator;
-    writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
+    """Run test samples through the network of a run on a quantum backend, beside the simulator.
+
+    Writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
     same command again goes on where it stopped.
 
     Parameters

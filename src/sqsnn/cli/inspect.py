@@ -31,8 +31,9 @@ def noise(
     options: Annotated[NoiseOptions | None, Parameter(name="*")] = None,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Run a network under the noise of a device, weaker and stronger, on validation samples; writes
-    noise.json and noise.png into the folder of the run.
+    """Run a network under the noise of a device, weaker and stronger, on validation samples.
+
+    Writes noise.json and noise.png into the folder of the run.
 
     Parameters
     ----------
@@ -60,8 +61,9 @@ def costs(
     *,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Count the costs of an inference on test samples, layer by layer: spikes, synaptic operations,
-    gates, measurements; writes costs.json into the folder of the run.
+    """Count spikes, synaptic operations, gates and measurements of an inference, layer by layer.
+
+    Counts on test samples, and writes costs.json into the folder of the run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`sqsnn.train` and `sqsnn.load`: a whole training, and a trained network, in one line of Python."""
+"""`sqsnn.train` and `sqsnn.load`: a training, and a trained network, in one line of Python."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -67,7 +67,7 @@ def is_billed(source: BitSource | None) -> bool:
 
 @contextmanager
 def measuring(source: "BitSource | None", recipe: Recipe, run: RunFolder) -> Iterator[None]:
-    """Keep the jobs of a real device while a network trains, in the batch or session of the settings.
+    """Keep the jobs of a real device while a network trains, and send them as the settings say.
 
     A training that died half-way then pays for no job twice.
 

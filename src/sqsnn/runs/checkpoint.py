@@ -217,8 +217,8 @@ def _check_format(path: Path, text: str) -> None:
         raise CheckpointError(f"{path} is damaged: {explain(error)}") from error
     if found != FORMAT:
         raise CheckpointError(
-            f"{path} has format {found}, but this version of sqsnn reads format {FORMAT}: train the "
-            "network again with this version, or use the version that wrote the file"
+            f"{path} has format {found}, but this version of sqsnn reads format {FORMAT}: train "
+            "the network again with this version, or use the version that wrote the file"
         )
 
 

@@ -214,9 +214,8 @@ def run_on_device(
     )
     # The same command again sends nothing: what was paid the first time stays on record.
     if counts.jobs or not (place / "result.json").is_file():
-        write_json(
-            place / "result.json", {**options.device.model_dump(mode="json"), **asdict(outcome)}
-        )
+        chosen = options.model_dump(exclude={"device"}) | asdict(options.device)
+        write_json(place / "result.json", {**chosen, **asdict(outcome)})
     return outcome, place
 
 
@@ -228,9 +227,7 @@ def _one_circuit(loaded: Loaded) -> Circuit:
 def _choose(
     loaded: Loaded, options: DeviceOptions, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Test samples by chance: their places in the test set, values and labels, every sample as
-    often in a row as it has shots.
-    """
+    """Draw test samples: places, values and labels, each repeated in a row for every shot."""
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     there = len(samples.labels)
     if options.samples > there:

@@ -1,4 +1,4 @@
-"""From settings to what they name: the network and its random generators, and checks of the machine.
+"""From settings to what they name: the network, its random generators, a machine that fits.
 
 The trainer, the evaluation and the scikit-learn classifier all build here, so that the same
 settings mean the same network everywhere.

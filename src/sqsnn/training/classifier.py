@@ -27,7 +27,7 @@ from sqsnn.training.build import Purpose, build_network, check_machine, seeded
 # differently for other shapes, and a prediction must not depend on how many samples came with it.
 CHUNK = 128
 
-# Settings that need a validation part, a command line or a device, or have a parameter of their own.
+# They need a validation part, a command line or a device, or have a parameter of their own.
 _LEFT_OUT = {"seed", "threads", "final_learning_rate", "patience", "report_steps", "shots"}
 _LEFT_OUT |= {"noise_from", "noise_strength", "backend", "pack", "mode"}
 

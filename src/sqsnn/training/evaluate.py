@@ -19,8 +19,9 @@ from sqsnn.settings.run import Recipe
 
 
 class Scores(NamedTuple):
-    """What the output layer said about n samples, summed over channels, shots and the steps that
-    report.
+    """The answers of the output layer for n samples.
+
+    They are summed over channels, shots and the steps that report.
 
     Attributes:
         counts: Spike counts, `(n, classes)`.
