@@ -57,12 +57,14 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
             names[part] if number == 0 and isinstance(part, int) and part < len(names) else part
             for number, part in enumerate(fault["loc"])
         ]
-        name = ".".join(map(str, place))
-        if flags and name:
-            name = "--" + name.rpartition(".")[2].replace("_", "-")
         reason = fault["msg"].removeprefix("Value error, ")
-        # A check of several fields together names them itself.
-        known = bool(name) and fault["type"] not in ("missing", "value_error")
-        shown = f", but is {fault['input']!r}" if known else ""
-        faults.append(f"{name}: {reason}{shown}" if name else reason)
+        words = [number for number, part in enumerate(place) if isinstance(part, str)]
+        # A check of several fields names them itself; above a field stand its section and kinds.
+        if not words or fault["type"] == "value_error":
+            faults.append(reason)
+            continue
+        name = ".".join(map(str, place[words[-1] :]))
+        name = "--" + name.replace("_", "-") if flags else name
+        shown = "" if fault["type"] == "missing" else f", but is {fault['input']!r}"
+        faults.append(f"{name}: {reason}{shown}")
     return "; ".join(faults)

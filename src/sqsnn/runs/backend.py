@@ -16,7 +16,7 @@ from sqsnn.quantum.shift_rules import Setting
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import Recipe, RunSettings
 from sqsnn.training.build import build_network, require_circuit
-from sqsnn.training.trainer import Progress
+from sqsnn.training.trainer import Progress, fresh_rule
 
 if TYPE_CHECKING:
     from sqsnn.hardware import DeviceBits, Executor
@@ -49,7 +49,7 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
     from sqsnn import hardware
 
     device = hardware.find(backend.backend)
-    executor = hardware.Executor(device, pack=backend.neurons, threads=recipe.training.threads)
+    executor = hardware.Executor(device, pack=None if backend.pack == "all" else backend.pack, threads=recipe.training.threads)
     # Refuses what cannot run, before there is a run folder.
     executor.compiled(require_circuit(recipe), recipe.encoding.steps)
     return hardware.DeviceBits(executor)
@@ -113,7 +113,7 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
         blank = _Blank(executor)
         labels = torch.zeros(samples, dtype=torch.int64, device=like.device)
         spikes = like.new_zeros(steps, samples, features, 1)
-        rule = settings.rule.fresh().measured_by(blank)
+        rule = fresh_rule(settings, blank)
         rule.step(network, spikes, labels, generator, settings.report_steps)
         return Total.of(blank.estimates)
 

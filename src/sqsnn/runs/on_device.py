@@ -150,7 +150,7 @@ def run_on_device(
     began = time.perf_counter()
     executor = hardware.Executor(
         device,
-        pack=options.device.neurons,
+        pack=None if options.device.pack == "all" else options.device.pack,
         noisy=not options.ideal,
         threads=loaded.settings.training.threads,
         journal=hardware.Journal(folder.path / "hardware" / "jobs"),

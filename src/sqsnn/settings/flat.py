@@ -145,7 +145,8 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
 def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table:
     """Join two tables of settings: what is given counts, and the base fills what is left open.
 
-    Where another kind is given than the base's, the base fills the fields that both kinds have.
+    Where another kind is given than the base's, the base fills the fields that both kinds have. A
+    table that names no kind is one of the base's kind, or of the default.
 
     Args:
         cls: The section that both are tables of.
@@ -153,17 +154,20 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
         given: What counts.
     """
     joined: Table = {**base, **given}
-    for name in base.keys() & given.keys():
-        found = members(fields_of(cls)[name].annotation) if name in fields_of(cls) else ()
-        ours, theirs = base[name], given[name]
-        if not found or not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+    for name, value in joined.items():
+        field = fields_of(cls).get(name)
+        found = () if field is None else members(field.annotation)
+        if not found or not isinstance(value, Mapping):
             continue
-        kind = theirs.get("kind", ours.get("kind"))
-        chosen = [member for member in found if len(found) == 1 or kind_of(member) == kind]
-        if chosen:
-            known = fields_of(chosen[0])
-            kept = {inner: value for inner, value in ours.items() if inner in known}
-            joined[name] = merge(chosen[0], kept | ({"kind": kind} if kind else {}), theirs)
+        below = base.get(name) or {}
+        if len(found) > 1:
+            kind = value.get("kind", below.get("kind", _default(field).kind))
+            found = tuple(member for member in found if kind_of(member) == kind)
+            value = {"kind": kind, **value}
+        if found:
+            known = fields_of(found[0])
+            kept = {inner: default for inner, default in below.items() if inner in known}
+            joined[name] = merge(found[0], kept, value)
     return joined
 
 

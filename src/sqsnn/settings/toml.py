@@ -1,6 +1,8 @@
 """Settings as a TOML file: written, and read back exactly."""
 
 import tomllib
+from collections.abc import Mapping
+from typing import Any
 
 import tomli_w
 
@@ -13,7 +15,16 @@ FORMAT = 3
 def to_toml(settings: RunSettings) -> str:
     """Write settings as TOML; what is None is left out."""
     content = {"format": FORMAT, **settings.model_dump(mode="json", exclude_none=True)}
-    return tomli_w.dumps(content)
+    return tomli_w.dumps(_kinds_first(content))
+
+
+def _kinds_first(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the kind of each table first: it decides what the others mean."""
+    ordered = sorted(table.items(), key=lambda item: item[0] != "kind")
+    return {
+        name: _kinds_first(value) if isinstance(value, Mapping) else value
+        for name, value in ordered
+    }
 
 
 def from_toml(text: str, source: str) -> RunSettings:

@@ -8,7 +8,7 @@ never having stopped.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.learning.bit_source import BitSource
+from sqsnn.learning.local import Local
 from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
 from sqsnn.settings.run import Recipe, TrainingSettings
@@ -119,10 +120,20 @@ def start(
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
+    return Progress(network, fresh_rule(recipe, source), optimizer, schedule, source)
+
+
+def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
+    """The learning rule of a training, with nothing remembered.
+
+    Args:
+        recipe: The settings.
+        source: Measures the spikes, for a rule that learns from measured bits; None to simulate.
+    """
     rule = recipe.rule.fresh()
-    return Progress(
-        network, rule if source is None else rule.measured_by(source), optimizer, schedule, source
-    )
+    if source is None or not isinstance(rule, Local):
+        return rule
+    return replace(rule, score=replace(rule.score, source=source))
 
 
 def is_done(progress: Progress, training: TrainingSettings) -> bool:
@@ -241,7 +252,7 @@ def _step(
         progress.optimizer.zero_grad()
 
     progress.optimizer.zero_grad()
-    if progress.rule.updates_every_step:
+    if getattr(progress.rule, "updates_every_step", False):
         figures = dict(progress.rule.step(*given, update=update))
     else:
         figures = dict(progress.rule.step(*given))
@@ -249,7 +260,7 @@ def _step(
         raise TrainingError(
             f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"
         )
-    if not progress.rule.updates_every_step:
+    if not getattr(progress.rule, "updates_every_step", False):
         update()
     return figures
 
