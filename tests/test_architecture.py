@@ -24,6 +24,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = (
     "lazy",
     "errors",
+    "options",
     "checks",
     "storage",
     "quantum",
@@ -43,7 +44,7 @@ ROOMS = (
     "__main__",
 )
 # What the physics may know of the rest of the package.
-BELOW_PHYSICS = {"checks", "errors", "quantum"}
+BELOW_PHYSICS = {"checks", "errors", "options", "quantum"}
 MAXIMUM_LINES = 350
 
 

@@ -13,7 +13,7 @@ from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.quantum.noisy_instrument import MAX_DENSITY_QUBITS
+from sqsnn.quantum.density import MAX_DENSITY_QUBITS
 from sqsnn.storage import write_json
 from sqsnn.training import costs as counting
 from sqsnn.training import evaluate, run, trainer
