@@ -4,7 +4,7 @@ A learning rule, a noise model or an encoding is declared once, as the object th
 line, configuration files and estimators are made from these declarations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import wraps
 from typing import Any, TypeVar, dataclass_transform
@@ -30,31 +30,39 @@ def options(cls: type[_T]) -> type[_T]:
     """
     made: Any = dataclass(frozen=True, config=_CONFIG)(cls)
     build: Callable[..., None] = made.__init__
+    names = tuple(made.__pydantic_fields__)
 
     @wraps(build)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             build(self, *args, **kwargs)
         except ValidationError as error:
-            raise ValueError(f"{cls.__name__}: {explain(error)}") from None
+            raise ValueError(f"{cls.__name__}: {explain(error, names=names)}") from None
 
     made.__init__ = checked
     return made
 
 
-def explain(error: ValidationError, *, flags: bool = False) -> str:
+def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str] = ()) -> str:
     """Say in one line what is wrong with options: each name, why, and what it was.
 
     Args:
         error: What pydantic raised.
         flags: Write the names as flags of the command line.
+        names: The names of positional arguments.
     """
     faults = []
     for fault in error.errors(include_url=False):
-        name = ".".join(map(str, fault["loc"]))
+        place = [
+            names[part] if number == 0 and isinstance(part, int) and part < len(names) else part
+            for number, part in enumerate(fault["loc"])
+        ]
+        name = ".".join(map(str, place))
         if flags and name:
             name = "--" + name.rpartition(".")[2].replace("_", "-")
         reason = fault["msg"].removeprefix("Value error, ")
-        shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
+        # A check of several fields together names them itself.
+        known = bool(name) and fault["type"] not in ("missing", "value_error")
+        shown = f", but is {fault['input']!r}" if known else ""
         faults.append(f"{name}: {reason}{shown}" if name else reason)
     return "; ".join(faults)
