@@ -28,12 +28,13 @@ class SteppedPopulation(Population):
     Neurons that draw nothing set `is_stochastic = False` and give spikes as probabilities.
 
     Example:
+        >>> from typing import NamedTuple
         >>> class State(NamedTuple):
         ...     spikes: Tensor
         >>> class Refractory(SteppedPopulation):
-        ...     def __init__(self, size, *, channels=1, generator, dtype=torch.float32, device=None):
-        ...         super().__init__(size, channels)
-        ...         self.bias = learned(0.0, size, channels, dtype, device)
+        ...     def __init__(self, size, *, generator, dtype=torch.float32, device=None):
+        ...         super().__init__(size)
+        ...         self.bias = learned(0.0, size, 1, dtype, device)
         ...     def rest(self, drive):
         ...         return State(torch.zeros_like(drive))
         ...     def drive(self, currents):

@@ -109,7 +109,7 @@ class _Encoding(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (currents,) = ctx.saved_tensors
         if callable(ctx.slope):
-            slope: Tensor = ctx.slope(currents)
+            slope: Any = ctx.slope(currents)
             return slope * gradient * math.pi, None, None
         # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
         outside = currents.clamp_max(0.0)
