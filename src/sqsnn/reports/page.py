@@ -48,8 +48,8 @@ def render(
         ValueError: If the text shows a picture that `pictures` lacks or that is not a PNG file.
 
     Example:
-        >>> page = render("Two", "## Sum\\n\\n1 + 1 = **2**", folded=["Sum"])
-        >>> "<details><summary>Sum</summary>" in page
+        >>> page = render("Sums", "1 + 1 = **2**")
+        >>> "<p>1 + 1 = <strong>2</strong></p>" in page
         True
     """
     markdown = MarkdownIt("js-default", {"html": False})
