@@ -97,8 +97,9 @@ def count_costs(
         samples += kept
         lengths.add(len(spikes))
         emitted = [layer.spikes for layer in record.layers]
-        layers = (tallies, synapses, populations, [spikes, *emitted[:-1]], emitted)
-        for tally, *layer in zip(*layers, strict=True):
+        received = [spikes, *emitted[:-1]]
+        layers = zip(synapses, populations, received, emitted, strict=True)
+        for tally, layer in zip(tallies, layers, strict=True):
             tally.update(_count_layer(*layer, samples=kept))
     if not samples:
         raise ValueError("ran holds no sample; costs are means over at least 1")
