@@ -75,7 +75,10 @@ def _leaves(cls: type, above: tuple[str, ...], kinds: Mapping[str, str]) -> Iter
         if not found:
             yield Leaf(name, path, kinds, field, default)
         elif len(found) == 1:
-            yield from _leaves(found[0], path, kinds)
+            for leaf in _leaves(found[0], path, kinds):
+                # An object that may be absent goes by the field of the same name.
+                absent = default is None and leaf.name == name
+                yield leaf._replace(field=field, default=None) if absent else leaf
         else:
             names = tuple(kind_of(member) for member in found)
             choice = FieldInfo(annotation=Literal[names], description=field.description)  # pyright: ignore[reportArgumentType]
