@@ -1,7 +1,5 @@
 """Helpers that the tests of several rooms share."""
 
-# quantum
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +11,14 @@ from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.shift_rules import Setting
 from sqsnn.settings.run import RunSettings, from_flat
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Make a generator with a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
+# Quantum
 
 
 def replayed_law(

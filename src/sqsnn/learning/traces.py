@@ -132,7 +132,7 @@ class Traced:
         return summed
 
     def gradient(self, seen: Observed, slope: Slope) -> Gradient:
-        """Give a slope by each parameter, directly and through the memory, summed over the batch."""
+        """Give a slope by each parameter, directly and through the memory, summed over samples."""
         along = slope.memory.conj().transpose(0, 1).flatten(1).unsqueeze(1)  # (H, 1, B * dim)
         own, synaptic = (
             (along @ traces.flatten(1, 2)).squeeze(1).real for traces in (self.own, self.synaptic)
