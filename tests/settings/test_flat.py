@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from tools import chosen_settings, small_run
 
 from sqsnn.encoding import Latency
@@ -23,6 +24,7 @@ KINDS = {
 }
 
 
+@trials(max_examples=50)
 @given(chosen=chosen_settings())
 def test_nesting_and_flattening_undo_each_other(chosen):
     table = flat.nest(RunSettings, chosen, {})
