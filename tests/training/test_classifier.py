@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_
 from sqsnn.encoding import Direct
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
+from sqsnn.learning.online import Online
 from sqsnn.learning.signals import Feedback
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
@@ -69,10 +70,15 @@ def test_it_learns_by_the_local_rule(data):
 def test_flat_names_and_objects_say_the_same(data):
     rule = Local(Feedback("symmetric"))
     flat_names = small(epochs=2, rule="local", feedback="symmetric").fit(*data)
-    objects = small(epochs=2, rule=rule, encoding=Direct(3), steps=None).fit(*data)
+    objects = small(epochs=2, rule=rule, encoding=Direct(3), steps=10).fit(*data)
     assert flat_names.recipe_ == objects.recipe_
     assert np.array_equal(flat_names.predict_proba(data[0]), objects.predict_proba(data[0]))
     assert clone(objects).get_params()["rule"] == rule
+
+
+def test_an_object_chooses_the_score(data):
+    classifier = small(epochs=2, rule=Local(score=Online())).fit(*data)
+    assert classifier.recipe_.rule == Local(score=Online())
 
 
 def test_every_setting_is_a_parameter_but_those_with_no_use():
@@ -80,8 +86,11 @@ def test_every_setting_is_a_parameter_but_those_with_no_use():
     settings = {leaf.name for leaf in flat.leaves(Recipe)}
     assert names - settings == {"random_state", "verbose"}
     missing = {"seed", "threads", "final_learning_rate", "patience", "report_steps"}
-    missing |= {"noise_from", "noise_strength", "backend", "pack", "mode"}
-    assert settings - names == missing
+    missing |= {"noise_from", "noise_strength", "score"}
+    # `score` is a method, so that only objects choose another score than the exact one.
+    of_scores = {leaf.name for leaf in flat.leaves(Recipe) if "score" in leaf.kinds}
+    assert settings - names == missing | of_scores - {"shots"}
+    assert callable(SQSNNClassifier().score)
 
 
 def test_defaults_are_those_of_training():
@@ -94,7 +103,7 @@ def test_defaults_are_those_of_training():
 
 
 def test_an_unknown_parameter_is_refused_with_those_that_there_are():
-    with pytest.raises(TypeError, match="there is no parameter memory; there are .*memory_qubits"):
+    with pytest.raises(TypeError, match=r"there is no parameter memory; there are .*memory_qubits"):
         SQSNNClassifier(memory=3)
 
 
@@ -230,8 +239,8 @@ def test_verbose_prints_one_line_per_epoch(data, capsys):
         ({"encoding": "morse"}, "'morse'"),
         ({"circuit": "transmon"}, "transmon"),
         ({"rule": "magic"}, "^rule is 'magic'; it may be one of backprop, local"),
-        ({"window": 4}, "^window is 4, but goes with rule 'local'"),
-        ({"rule": Local(), "window": 4}, "^window is 4, but rule is given as an object"),
+        ({"samples": 8}, "^samples is 8, but goes with rule 'local' and signal 'reinforce'"),
+        ({"rule": Local(), "samples": 8}, "^samples is 8, but rule is given as an object"),
     ],
 )
 def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):
