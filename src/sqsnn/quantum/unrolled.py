@@ -319,7 +319,7 @@ def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> T
 
 
 def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
-    """What belongs to the outcomes in which a channel fires."""
+    """The values of the outcomes in which a channel fires."""
     return [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels)]
 
 
