@@ -1,0 +1,1 @@
+"""The laboratory of sqsnn: fair comparisons, the diagnosis of gradients, benchmarks, results."""

@@ -4,15 +4,16 @@ A network runs once on a batch, and all its spikes are then data. Of the score g
 
     g = 1/B sum_b sum_t A_t sum_neurons d log p(s_t | s_<t) / d(parameters)
 
-measured bits leave something out in three ways, which are told apart:
+measured bits miss something in three ways, which are kept apart:
 
     the window       replays from fresh memory: its bias stays with infinitely many shots
     the trials       events that `max_trials` trials do not bring are given up: a bias, too
-    the shots        noise, and with "laplace" one more bias, which falls with the shots
+    the shots        noise, and with Laplace estimates one more bias, which falls with the shots
 
-The signal A is 1 ("likelihood"), or a random sign a sample and step ("signs"), as uninformed as an
-advantage can be. The mean of d log p over spikes is 0, that of a window is not: with "likelihood"
-g shrinks against the bias of the window as the batch grows; with "signs" both shrink alike.
+The signal A is 1 ("likelihood"), or a random sign per sample and step ("signs"), as uninformed as
+an advantage can be. The mean of d log p over spikes is 0, that of a window is not: with
+"likelihood" g shrinks against the bias of the window as the batch grows; with "signs" both shrink
+alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +26,19 @@ from torch import Tensor
 
 from sqsnn.checks import check_choice, check_positive_int
 from sqsnn.learning.bit_source import require_circuits
-from sqsnn.learning.estimators import Cost, Derivative, Estimator, Inverse
+from sqsnn.learning.estimators import Cost, Derivative, Geometric, Laplace
 from sqsnn.learning.layers import Layer, run_layers
-from sqsnn.learning.scores import ExactScore, MeasuredScore
+from sqsnn.learning.scores import Exact, Measured
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Population
-from sqsnn.reports.score_gradients import WindowedScore, gradient
+from sqsnn_bench.gradients.scores import WindowedScore, gradient
 
 SignalName = Literal["likelihood", "signs"]
 
 # A gradient this much smaller than the exact one is rounding, and points nowhere.
 _ROUNDING = 1e-6
 
-# Is told which setting comes, its number from 1, and how many there are.
+# Receives what is measured next, its number from 1, and how many there are.
 Watch = Callable[[str, int, int], None]
 
 
@@ -45,11 +46,12 @@ Watch = Callable[[str, int, int], None]
 class Limit:
     """The gradient of a window at infinitely many shots.
 
-    window: W.
-    max_trials: Trials after which an event is given up; None for no limit.
-    impossible: Share of the windows whose spikes cannot happen from fresh memory.
-    cosine: With g, by kind; 0 where the gradient vanishes, None where g does.
-    bias: Distance from g in units of |g|, by kind; None where g vanishes.
+    Attributes:
+        window: W.
+        max_trials: Trials after which an event is given up; None for no limit.
+        impossible: Share of the windows whose spikes cannot happen from fresh memory.
+        cosine: With g, by kind; 0 where the gradient vanishes, None where g does.
+        bias: Distance from g in units of |g|, by kind; None where g vanishes.
     """
 
     window: int
@@ -63,11 +65,12 @@ class Limit:
 class Quality:
     """How a kind of parameters came out in all draws; None where g vanishes.
 
-    cosine: Of the mean of the draws with g.
-    bias: Distance of the mean from g, in units of |g|.
-    bias_noise: What noise alone makes of this distance: its standard error.
-    variance: Mean squared distance of a draw from its mean, in units of |g|^2.
-    draw_cosine: Of a single draw with g, on average.
+    Attributes:
+        cosine: Of the mean of the draws with g.
+        bias: Distance of the mean from g, in units of |g|.
+        bias_noise: What noise alone makes of this distance: its standard error.
+        variance: Mean squared distance of a draw from its mean, in units of |g|^2.
+        draw_cosine: Of a single draw with g, on average.
     """
 
     cosine: float | None
@@ -79,17 +82,22 @@ class Quality:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One setting of the estimator, and how it did.
+    """One estimator, and how it did.
 
-    derivative, inverse, window: The setting, and either `repeats` or `shots`; the other is None.
-    shots_per_step: Shots of a draw a recorded step of a neuron.
-    circuits_per_step: Circuits of a draw a recorded step of a neuron.
-    given_up: Share of the events that `max_trials` trials did not bring; None with "laplace".
-    quality: By kind of parameter.
+    Attributes:
+        derivative: As in `Measured`.
+        estimator: Its kind, "geometric" or "laplace".
+        window: W.
+        repeats: R (geometric); else None.
+        shots: K (laplace); else None.
+        shots_per_step: Shots of a draw per recorded step of a neuron.
+        circuits_per_step: Circuits of a draw per recorded step of a neuron.
+        given_up: Share of the events that `max_trials` trials did not bring; None with laplace.
+        quality: By kind of parameter.
     """
 
     derivative: Derivative
-    inverse: Inverse
+    estimator: Literal["geometric", "laplace"]
     window: int
     repeats: int | None
     shots: int | None
@@ -101,7 +109,7 @@ class Estimate:
     @property
     def name(self) -> str:
         """The estimator in one word: geometric, laplace or spsa."""
-        return "spsa" if self.derivative == "spsa" else self.inverse
+        return "spsa" if self.derivative == "spsa" else self.estimator
 
     @property
     def size(self) -> int | None:
@@ -113,12 +121,13 @@ class Estimate:
 class Diagnosis:
     """All that was measured on a batch.
 
-    neuron_steps: Recorded steps of neurons: samples times steps times neurons.
-    draws: How often each estimate was drawn.
-    parameters: How many there are, by kind.
-    norm: |g|, by kind.
-    limits: Two a window: without a limit of trials, and with it.
-    estimates: One a setting.
+    Attributes:
+        neuron_steps: Recorded steps of neurons: samples times steps times neurons.
+        draws: How often each estimate was drawn.
+        parameters: How many there are, by kind.
+        norm: |g|, by kind.
+        limits: Two per window: without a limit of trials, and with it.
+        estimates: One per estimator.
     """
 
     neuron_steps: int
@@ -129,26 +138,29 @@ class Diagnosis:
     estimates: tuple[Estimate, ...]
 
 
-def settings(
+def estimators(
     windows: Sequence[int], repeats: Sequence[int], shots: Sequence[int], max_trials: int
-) -> tuple[MeasuredScore, ...]:
-    """The estimators to compare: shift with "geometric" and "laplace" for each window, and spsa.
+) -> tuple[Measured, ...]:
+    """List the estimators to compare: shift with both inverses for each window, and spsa.
 
     Args:
         windows: W of each.
-        repeats: R of each ("geometric", spsa).
-        shots: K of each ("laplace").
-        max_trials: As in `Estimator`.
+        repeats: R of each (geometric, spsa).
+        shots: K of each (laplace).
+        max_trials: As in `Geometric`.
 
     Raises:
-        ValueError: A number is below 1.
+        ValueError: If a number is below 1.
     """
-    geometric = [Estimator(repeats=many, max_trials=max_trials) for many in repeats]
-    laplace = [Estimator(inverse="laplace", shots=many) for many in shots]
-    spsa = [Estimator("spsa", repeats=many, max_trials=max_trials) for many in repeats]
+    geometric = [Geometric(repeats=many, max_trials=max_trials) for many in repeats]
+    laplace = [Laplace(shots=many) for many in shots]
     return (
-        *(MeasuredScore(window, one) for window in windows for one in (*geometric, *laplace)),
-        *(MeasuredScore(1, one) for one in spsa),
+        *(
+            Measured(window=window, estimator=one)
+            for window in windows
+            for one in (*geometric, *laplace)
+        ),
+        *(Measured(derivative="spsa", estimator=one) for one in geometric),
     )
 
 
@@ -163,43 +175,43 @@ def diagnose(
     draws: int,
     signal: SignalName = "signs",
     generator: torch.Generator,
-    watch: Watch = lambda setting, number, of: None,
+    watch: Watch = lambda estimator, number, of: None,
 ) -> Diagnosis:
     """Run a network once, and compare measured gradients of what it did with the exact ones.
 
     Args:
         network: Of quantum circuits in all layers.
         spikes: Encoded samples.
-        windows: As in `settings`.
-        repeats: As in `settings`.
-        shots: As in `settings`.
-        max_trials: As in `settings`.
+        windows: As in `estimators`.
+        repeats: As in `estimators`.
+        shots: As in `estimators`.
+        max_trials: As in `estimators`.
         draws: How often each estimate is drawn, at least 2.
         signal: A of g.
         generator: Draws all random numbers.
-        watch: Is told what comes.
+        watch: Called before each estimator.
 
     Raises:
-        TypeError: A layer is not one of quantum circuits.
-        ValueError: A number is out of range.
+        TypeError: If the neurons of a layer are no circuits.
+        ValueError: If a number is out of range.
     """
     check_positive_int("draws", draws, low=2)
     check_choice("signal", signal, SignalName)
-    compared = settings(windows, repeats, shots, max_trials)
+    compared = estimators(windows, repeats, shots, max_trials)
     for population in cast(Sequence[Population], network.populations):
         require_circuits(population)
     layers = run_layers(network, spikes, generator, differentiable=False)
-    told = _signal(signal, layers, generator)
-    exact = gradient(layers, told, ExactScore(), generator).parts
+    weights = _signal(signal, layers, generator)
+    exact = gradient(layers, weights, Exact(), generator).parts
     limits = [
-        _limit(layers, told, WindowedScore(window, trials), exact, generator)
+        _limit(layers, weights, WindowedScore(window, trials), exact, generator)
         for window in windows
         for trials in (None, max_trials)
     ]
     estimates = []
-    for number, setting in enumerate(compared, start=1):
-        watch(_described(setting), number, len(compared))
-        estimates.append(_estimate(layers, told, setting, exact, draws, generator))
+    for number, score in enumerate(compared, start=1):
+        watch(_described(score), number, len(compared))
+        estimates.append(_estimate(layers, weights, score, exact, draws, generator))
     return Diagnosis(
         _neuron_steps(layers),
         draws,
@@ -210,12 +222,12 @@ def diagnose(
     )
 
 
-def _described(setting: MeasuredScore) -> str:
-    estimator = setting.estimator
-    if estimator.inverse == "laplace":
-        return f"laplace, W = {setting.window}, K = {estimator.shots}"
-    name = "spsa" if estimator.derivative == "spsa" else "geometric"
-    return f"{name}, W = {setting.window}, R = {estimator.repeats}"
+def _described(score: Measured) -> str:
+    estimator = score.estimator
+    if isinstance(estimator, Laplace):
+        return f"laplace, W = {score.window}, K = {estimator.shots}"
+    name = "spsa" if score.derivative == "spsa" else "geometric"
+    return f"{name}, W = {score.window}, R = {estimator.repeats}"
 
 
 def _signal(
@@ -230,12 +242,12 @@ def _signal(
 
 def _limit(
     layers: Sequence[Layer],
-    told: Tensor,
+    weights: Tensor,
     score: WindowedScore,
     exact: dict[str, Tensor],
     generator: torch.Generator,
 ) -> Limit:
-    parts, cost = gradient(layers, told, score, generator)
+    parts, cost = gradient(layers, weights, score, generator)
     return Limit(
         score.window,
         score.max_trials,
@@ -247,28 +259,27 @@ def _limit(
 
 def _estimate(
     layers: Sequence[Layer],
-    told: Tensor,
-    setting: MeasuredScore,
+    weights: Tensor,
+    score: Measured,
     exact: dict[str, Tensor],
     draws: int,
     generator: torch.Generator,
 ) -> Estimate:
-    drawn = [gradient(layers, told, setting, generator) for _ in range(draws)]
+    drawn = [gradient(layers, weights, score, generator) for _ in range(draws)]
     cost = Cost()
     for draw in drawn:
         cost = cost.plus(draw.cost)
-    estimator = setting.estimator
-    geometric = estimator.inverse == "geometric"
+    estimator = score.estimator
     steps = draws * _neuron_steps(layers)
     return Estimate(
-        estimator.derivative,
-        estimator.inverse,
-        setting.window,
-        estimator.repeats if geometric else None,
-        None if geometric else estimator.shots,
+        score.derivative,
+        estimator.kind,
+        score.window,
+        estimator.repeats if isinstance(estimator, Geometric) else None,
+        estimator.shots if isinstance(estimator, Laplace) else None,
         cost.shots / steps,
         cost.circuits / steps,
-        cost.truncations / cost.events if geometric else None,
+        cost.truncations / cost.events if isinstance(estimator, Geometric) else None,
         {
             kind: _quality(torch.stack([draw.parts[kind] for draw in drawn]), part)
             for kind, part in exact.items()

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sqsnn.reports.diagnosis import Diagnosis, Estimate
-from sqsnn.reports.score_gradients import ALL
 from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, styled
+from sqsnn_bench.gradients.diagnosis import Diagnosis, Estimate
+from sqsnn_bench.gradients.scores import ALL
 
 _COLORS = {"geometric": BLUE, "laplace": VERMILION, "spsa": GREEN}
 _MARKERS = "osD^vP*X"
@@ -21,13 +21,13 @@ def gradients(found: Diagnosis) -> Figure:
     """Draw cosines with the exact gradient of all parameters, against windows and against shots.
 
     On the left the mean of all draws beside what infinitely many shots would give: the bias. On the
-    right a single draw, a line an estimator and window: the noise.
+    right a single draw, one line per estimator and window: the noise.
 
     Args:
-        found: what `diagnose` found.
+        found: What `diagnose` returned.
 
     Raises:
-        ValueError: if the exact gradient vanishes, so that nothing has a cosine with it.
+        ValueError: If the exact gradient vanishes, so that nothing has a cosine with it.
     """
     figure = Figure(figsize=(9.5, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.04})
@@ -45,7 +45,7 @@ def gradients(found: Diagnosis) -> Figure:
         handles=[
             Line2D([], [], color=INK, label="infinitely many shots"),
             Line2D(
-                [], [], color=INK, linestyle=":", label=f"with {trials} trials an event (geometric)"
+                [], [], color=INK, linestyle=":", label=f"with {trials} trials per event (geometric)"
             ),
             *(Line2D([], [], color=_COLORS[name], label=name) for name in names),
             *(
@@ -103,7 +103,7 @@ def _draw_draws(axes: Axes, found: Diagnosis, windows: Sequence[int]) -> None:
             markersize=5,
             color=_COLORS[name],
         )
-    axes.set(title="A single draw", xlabel="shots a neuron and step", xscale="log")
+    axes.set(title="A single draw", xlabel="shots per neuron and step", xscale="log")
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())

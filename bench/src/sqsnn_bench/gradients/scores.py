@@ -20,7 +20,9 @@ ALL = "all"
 class Gradient(NamedTuple):
     """The score gradient of all layers, and what it took.
 
-    parts: A vector in float64 for each kind of parameter that there is, and `ALL` in one.
+    Attributes:
+        parts: A vector in float64 for each kind of parameter that the network has, and `ALL`.
+        cost: What ran on a source of bits.
     """
 
     parts: dict[str, Tensor]
@@ -29,23 +31,23 @@ class Gradient(NamedTuple):
 
 def gradient(
     layers: Sequence[Layer],
-    told: Float[Tensor, "T B"],
+    weights: Float[Tensor, "T B"],
     score: Score,
     generator: torch.Generator,
 ) -> Gradient:
-    """The score gradient, a mean over the batch, with respect to all layers' parameters.
+    """Compute the score gradient of all layers' parameters, a mean over the batch.
 
     Args:
-        layers: What `run_layers` gave, of quantum circuits.
-        told: The signal A, for all neurons the same.
-        score: How it is made.
+        layers: What `run_layers` returned, of quantum circuits.
+        weights: The signal A, for all neurons the same.
+        score: How the gradient is made.
         generator: Draws what has to be drawn.
     """
     parts: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
     cost = Cost()
     for layer in layers:
         shape = layer.driven.shape[:3]
-        share = (told / shape[1])[..., None].expand(shape).contiguous()
+        share = (weights / shape[1])[..., None].expand(shape).contiguous()
         pulled = score.pull(layer, Signals(None, share), generator)
         for kind, part in _by_kind(layer, pulled).items():
             parts[kind].append(part.flatten().double())
@@ -57,14 +59,14 @@ def gradient(
 
 @dataclass(frozen=True)
 class WindowedScore:
-    """What `MeasuredScore` with this window comes to with infinitely many shots, by autograd.
+    """What `Measured` with this window tends to with infinitely many shots, by autograd.
 
-    An event that cannot happen from fresh memory adds nothing: its probability, 0, is the least
-    there is, so that its derivative is 0 too. The cost counts such events as given up.
+    An event that cannot happen from fresh memory adds nothing: its probability, 0, is a minimum,
+    so that its derivative is 0 too. The cost counts such events as given up.
 
-    Args:
+    Attributes:
         window: W.
-        max_trials: As in `Estimator` ("geometric", repeated infinitely often); None for no limit.
+        max_trials: As in `Geometric`, repeated infinitely often; None for no limit.
     """
 
     window: int
@@ -76,31 +78,33 @@ class WindowedScore:
         """See `Score.pull`.
 
         Raises:
-            ValueError: There is a signal on probabilities, or none on the likelihood.
+            ValueError: If a signal on probabilities is given, or none on the likelihood.
         """
-        told = signals.on_likelihood
-        if told is None or signals.on_probability is not None:
+        signal = signals.on_likelihood
+        if signal is None or signals.on_probability is not None:
             raise ValueError("WindowedScore takes a signal on the likelihood, and no other")
         likelihoods, weights, impossible = [], [], 0
-        for last in range(len(told)):
+        for last in range(len(signal)):
             window = slice(max(0, last + 1 - self.window), last + 1)
             with torch.enable_grad():
                 record, _ = layer.population(
                     layer.driven[window], observed=layer.record.spikes[window]
                 )
             likelihoods.append(record.log_likelihood)
-            weights.append(told[last] * self._weights(record.log_likelihood.detach()))
+            weights.append(signal[last] * self._weights(record.log_likelihood.detach()))
             impossible += int(record.log_likelihood.detach().isneginf().any(0).sum())
         wanted = [layer.driven, *layer.population.parameters()]
         currents, *parameters = torch.autograd.grad(
             likelihoods, wanted, weights, materialize_grads=True
         )
-        cost = Cost(events=told.numel(), truncations=impossible)
+        cost = Cost(events=signal.numel(), truncations=impossible)
         return Pulled(tuple(parameters), currents, torch.zeros_like(currents), None, cost)
 
     def _weights(self, likelihood: Float[Tensor, "W B H"]) -> Float[Tensor, "W B H"]:
-        """a d log P(c, s) - b d log P(c) as weights of d log p of each step; a and b are what the
-        trials leave of 1, and both 1 leave d log p of the last step alone."""
+        """Give a d log P(c, s) - b d log P(c) as weights of d log p of each step.
+
+        Here a and b are what the trials leave of 1; both 1 leave d log p of the last step alone.
+        """
         joint = likelihood.cumsum(0).exp().clamp(max=1)  # rounding may end above 1
         kept = self._kept(joint[-1])
         weights = kept.expand_as(likelihood).clone()
@@ -109,7 +113,7 @@ class WindowedScore:
         return weights
 
     def _kept(self, probability: Tensor) -> Tensor:
-        """P E[G] of events whose trials G end at `max_trials`."""
+        """Compute P E[G] of events whose trials G end at `max_trials`."""
         if self.max_trials is None:
             return (probability > 0).to(probability)
         return -torch.expm1(self.max_trials * torch.log1p(-probability))

@@ -35,7 +35,7 @@ LEARNING_RATE = "training.learning_rate"
 # What a model may set of the training loop: how its optimiser steps, not how often or on what.
 _OWN_TRAINING = ("learning_rate", "final_learning_rate")
 _EQUAL = ("data", "encoding", "report_steps")
-_OWN = ("neurons", "rule")
+_OWN = ("neurons", "device_noise", "rule")
 
 
 class Part(BaseModel):
@@ -128,6 +128,8 @@ class StudyModel(Part):
     hidden_layers: PositiveInt = 1
     """Hidden layers, all of one width."""
     neurons: Table = Field(default_factory=dict)
+    """As in the config.toml of a run."""
+    device_noise: Table = Field(default_factory=dict)
     """As in the config.toml of a run."""
     rule: Table = Field(default_factory=dict)
     """As in the config.toml of a run."""
@@ -302,8 +304,7 @@ def _check_origin(study: Study, name: str, origin: str) -> None:
 
 def _check_space(study: Study, name: str, trials: int) -> None:
     model, space = study.models[name], study.space_of(name)
-    own = {n for n, _ in dotted({"neurons": model.neurons, "rule": model.rule})}
-    own |= {n for n, _ in dotted(model.training, "training.")}
+    own = {name for name, _ in dotted({s: getattr(model, s) for s in (*_OWN, "training")})}
     if twice := own & space.keys():
         raise ConfigError(f"models.{name} both sets and searches {', '.join(sorted(twice))}")
     for group, dataset in study.datasets.items():

@@ -9,28 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn.training import run, trainer
-from sqsnn.training.build import build_network
-from sqsnn.training.config import Recipe, RunConfig, explain, for_dataset
-from sqsnn.training.data_config import DataOptions
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import DeviceNoise, RunSettings, for_dataset
+from sqsnn.training import trainer
+from sqsnn.training.build import build_network, count_trained, threads
 from sqsnn.training.machine import describe_machine
-from sqsnn.training.neurons import count_trained
-from sqsnn.training.run_folder import RunFolder
 from sqsnn_bench.study.config import Table, dotted
 
-Settings = RunConfig
+Settings = RunSettings
 
-_PLACES = ("data.data_dir", "data.source")
-_RENAMED = {}
-for _part in ("test", "validation"):
-    _RENAMED[f"{_part}_accuracy_spikes"] = f"{_part}_accuracy"
-    _RENAMED[f"{_part}_accuracy"] = f"{_part}_accuracy_ties_by_probability"
-
-
-def _r(m): return {_RENAMED.get(k, k): v for k, v in m.items()}
+_PLACES = {"data": {"data_dir", "source"}}
 
 
 class Facts(NamedTuple):
@@ -59,31 +49,12 @@ def resolve(dataset: str, sections: Table) -> Settings:
     Raises:
         ConfigError: If a setting is unknown or out of range, or settings do not fit each other.
     """
-    s = dict(sections)
-    neurons = dict(s.pop("neurons", {})); rule = dict(s.pop("rule", {}))
-    model = {}
-    kind = neurons.pop("kind", "sqs")
-    model["neurons"] = kind
-    for n in ("surrogate", "through_collapse", "encoding_slope"):
-        if n in neurons: rule[n] = neurons.pop(n)
-    noise = neurons.pop("noise", {})
-    if kind == "sqs": model |= neurons
-    else: model["neuron_options"] = neurons
-    if "kind" in rule: rule["rule"] = rule.pop("kind")
-    if "signal" in rule:
-        signal = dict(rule.pop("signal"))
-        rule["signal"] = signal.pop("kind"); rule |= signal
-    try:
-        recipe = Recipe.model_validate({"model": model, "noise": noise, "rule": rule, "encoding": s.get("encoding", {}), "training": s["training"], "readout": {k: s[k] for k in ("report_steps",) if k in s}})
-        return for_dataset(dataset, DataOptions.model_validate(s["data"]), recipe)
-    except ValidationError as error:
-        raise ConfigError(explain(error)) from error
+    return for_dataset(dataset, sections)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
     """All settings by their dotted names, but not where the data lie."""
-    names = dict(dotted(settings.model_dump(mode="json", exclude_none=True)))
-    return {name: value for name, value in names.items() if name not in _PLACES}
+    return dict(dotted(settings.model_dump(mode="json", exclude_none=True, exclude=_PLACES)))
 
 
 def data_of(settings: Settings) -> Mapping[str, Any]:
@@ -93,17 +64,19 @@ def data_of(settings: Settings) -> Mapping[str, Any]:
 
 def resized(settings: Settings, hidden: tuple[int, ...]) -> Settings:
     """The same settings with other hidden layers."""
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"hidden": hidden})})
+    return settings.model_copy(update={"hidden": hidden})
 
 
 def network_key(settings: Settings) -> str:
     """All that decides whether a network can be built, and its size."""
-    return settings.model_dump_json(include={"model", "noise", "rule"})
+    return settings.model_dump_json(include={"neurons", "device_noise", "rule"})
 
 
 def count(settings: Settings, features: int, classes: int) -> int:
     """Count the trainable parameters of a network, by building it."""
-    return count_trained(build_network(settings, features, classes), settings.model)
+    # Noise has no parameters, and that of a device may not be known yet.
+    silent = settings.model_copy(update={"device_noise": DeviceNoise()})
+    return count_trained(build_network(silent, features, classes))
 
 
 def look(settings: Settings) -> Facts:
@@ -115,26 +88,27 @@ def look(settings: Settings) -> Facts:
 
 def hidden_of(settings: Settings) -> list[int]:
     """The widths of the hidden layers."""
-    return list(settings.model.hidden)
+    return list(settings.hidden)
 
 
 def validate(settings: Settings) -> dict[str, Any]:
-    """Train without a folder; the figures of the best epoch on the validation samples.
+    """Train without a folder; return the figures of the best epoch on the validation samples.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
-    settled, dataset = run.prepare(settings)
-    progress = trainer.start(
-        settled, dataset.features, len(dataset.class_names), len(dataset.train.labels)
-    )
-    epochs = list(trainer.epochs(progress, settled, dataset.train, dataset.validation))
+    with threads(settings.training.threads):
+        settled, dataset = run.prepare(settings)
+        progress = trainer.start(
+            settled, dataset.features, len(dataset.class_names), len(dataset.train.labels)
+        )
+        epochs = list(trainer.epochs(progress, settled, dataset.train, dataset.validation))
     best = progress.best
     if best is None:
         raise TrainingError("no epoch was validated")
     return {
-        "parameters": count_trained(progress.network, settings.model),
-        **_validated(_r(epochs[best.epoch - 1].metrics)),
+        "parameters": count_trained(progress.network),
+        **_validated(epochs[best.epoch - 1].metrics),
         "best_epoch": best.epoch,
         "epochs": len(epochs),
         "seconds": sum(epoch.timing.seconds for epoch in epochs),
@@ -155,7 +129,7 @@ def train_and_test(settings: Settings, path: Path) -> dict[str, Any]:
     """
     folder = RunFolder(path)
     if folder.config.is_file():
-        before = plain(folder.read_config())
+        before = plain(folder.read_settings())
         if not _known(settings, before):
             raise ConfigError(f"{path} holds a run with other settings: remove it")
         if not folder.is_finished():
@@ -179,14 +153,14 @@ def forget_checkpoint(path: Path) -> None:
 
 
 def _tested(folder: RunFolder) -> dict[str, Any]:
-    result, epochs = _r(folder.read_result()), folder.read_metrics()
+    result, epochs = folder.read_result(), folder.read_metrics()
     timing = json.loads(folder.timing.read_text("utf-8"))
     names = ("parameters", "spikes_per_sample", "best_epoch", "test_samples")
     tested = {name: value for name, value in result.items() if name.startswith("test_accuracy")}
     return {
         **{name: result[name] for name in names},
         **tested,
-        **_validated(_r(epochs[result["best_epoch"] - 1])),
+        **_validated(epochs[result["best_epoch"] - 1]),
         "epochs": len(epochs),
         "seconds": timing["training_seconds"],
         "machine": timing["machine"],

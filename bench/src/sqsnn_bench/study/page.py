@@ -1,7 +1,7 @@
 """The page of a study: for every dataset its models side by side, and how to repeat it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,18 +10,16 @@ from sqsnn.errors import ConfigError
 from sqsnn.reports.page import (
     MISSING,
     PNG,
-    Block,
-    Code,
-    Page,
-    Picture,
-    Section,
-    Table,
-    Text,
-    columns,
+    code,
     count,
+    escape,
     percent,
+    render,
     seconds,
+    table,
 )
+
+Row = Mapping[str, Any]
 
 RESULTS = "results.json"
 SETTINGS = "study.toml"
@@ -45,8 +43,8 @@ shared machine.
 """
 
 
-def study_page(folder: Path) -> Page:
-    """Lay out the page of a study.
+def study_page(folder: Path) -> str:
+    """Write the page of a study as HTML.
 
     Args:
         folder: The folder that `sqsnn-bench compare` wrote.
@@ -57,145 +55,151 @@ def study_page(folder: Path) -> Page:
     path = folder / RESULTS
     try:
         results = json.loads(path.read_text("utf-8"))
-        return _lay_out(folder, results)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        return _rendered(folder, results)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} must hold the results of a study, but cannot be read ({error!r}): run "
-            "`sqsnn-bench compare` once more, which writes it anew"
+            f"{path} must hold the results of a study, but cannot be read ({error!r}): "
+            f"`sqsnn-bench tables {folder}` writes it anew"
         ) from error
 
 
-def _lay_out(folder: Path, results: Mapping[str, Any]) -> Page:
-    rows = results["rows"]
+def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
+    rows: list[Row] = results["rows"]
     groups = list(dict.fromkeys(row["dataset"] for row in rows))
-    sections = [
-        section
-        for group in groups
-        for section in _dataset(
-            folder,
-            group,
-            [row for row in rows if row["dataset"] == group],
-            results.get("reference"),
-        )
-    ]
-    sections += _sizes(folder)
-    sections.append(_repeat(folder))
-    if groups:
-        sections.insert(0, Section("How to read it", (Text(READING),)))
     models = len({row["model"] for row in rows})
-    return Page(
-        title=f"Study: {results['name']}",
-        lead=f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with "
-        "equally many parameters (within 1 %), the same data and the same budget of search.",
-        figures=(),
-        sections=tuple(sections),
-        warning=""
-        if results["complete"]
-        else "This study is not complete: trials are missing. The tables hold what there is.",
+    lead = (
+        f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with equally "
+        "many parameters (within 1 %), the same data and the same budget of search."
     )
+    parts = [escape(lead) + "\n"]
+    if not results["complete"]:
+        parts.append(
+            "> This study is not complete: trials are missing. The tables hold what is done.\n"
+        )
+    if groups:
+        parts.append(f"## How to read it\n\n{READING}")
+    pictures = _pictures(folder)
+    folded = []
+    for group in groups:
+        chosen = [row for row in rows if row["dataset"] == group]
+        parts += _dataset(group, chosen, results.get("reference"), pictures)
+        folded += [_every_seed(group), _settings_found(group)]
+    sizes = [name for name in pictures if name.startswith("size-")]
+    if sizes:
+        parts.append("## Accuracy against size\n")
+        parts += [_shown(name, "Test accuracy against parameters") for name in sizes]
+    parts += _repeat(folder)
+    return render(f"Study: {results['name']}", "\n".join(parts), pictures, folded)
 
 
 def _dataset(
-    folder: Path, group: str, rows: Sequence[Mapping[str, Any]], reference: str | None
-) -> list[Section]:
-    blocks: list[Block] = [_accuracies(rows, reference)]
-    blocks += _pictures(folder, f"accuracy-{group}.png", f"Test accuracy of all models on {group}")
-    sections = [Section(group, tuple(blocks))]
+    group: str, rows: Sequence[Row], reference: str | None, pictures: Mapping[str, bytes]
+) -> Iterator[str]:
+    yield f"## {escape(group)}\n"
+    yield _accuracies(rows, reference)
+    picture = f"accuracy-{group}.png"
+    if picture in pictures:
+        yield _shown(picture, "Test accuracy of all models")
     if any(row["seeds"] for row in rows):
-        blocks.append(_costs(rows))
-        sections = [
-            Section(group, tuple(blocks)),
-            Section(f"{group}: every seed", (_seeds(rows),), folded=True),
-        ]
+        yield _costs(rows)
+        yield f"## {escape(_every_seed(group))}\n"
+        yield _seeds(rows)
     if any(row.get("found") for row in rows):
-        sections.append(Section(f"{group}: settings found", (_found(rows),), folded=True))
-    return sections
+        yield f"## {escape(_settings_found(group))}\n"
+        yield _found(rows)
 
 
-def _accuracies(rows: Sequence[Mapping[str, Any]], reference: str | None) -> Table:
+def _every_seed(group: str) -> str:
+    return f"{group}: every seed"
+
+
+def _settings_found(group: str) -> str:
+    return f"{group}: settings found"
+
+
+def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
     above = [] if reference is None else [f"above {reference}"]
-    return columns(
-        ("model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above),
+    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above]
+    return table(
+        heads,
         [
-            (
+            [
                 row["label"],
-                _whole(row.get("parameters")),
-                _hidden(row.get("hidden")),
+                count(row.get("parameters")),
+                MISSING if row.get("hidden") is None else "-".join(map(str, row["hidden"])),
                 _trained(row),
                 accuracy(row.get("validation_accuracy")),
                 *(accuracy(row.get(name)) for name in ACCURACIES),
                 *(accuracy(row.get("difference"), "+.2f") for _ in above),
-            )
+            ]
             for row in rows
         ],
     )
 
 
-def _costs(rows: Sequence[Mapping[str, Any]]) -> Table:
-    return columns(
-        ("model", "spikes", "synaptic operations", "gates", "measurements", "training time"),
+def _costs(rows: Sequence[Row]) -> str:
+    return table(
+        ["model", "spikes", "synaptic operations", "gates", "measurements", "training time"],
         [
-            (
+            [
                 row["label"],
                 count(row.get("spikes_per_inference")),
                 count(row.get("synaptic_operations")),
                 count(row.get("gates")),
                 count(row.get("measurements")),
                 seconds(row.get("seconds")),
-            )
+            ]
             for row in rows
         ],
     )
 
 
-def _seeds(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Test accuracy, one column per seed; a seed that is missing has no figure."""
+def _seeds(rows: Sequence[Row]) -> str:
+    """Test accuracy, one column per seed; a dash for a seed that is missing."""
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
-    table = []
+    lines = []
     for row in rows:
         values = (row.get("test_accuracy") or {}).get("values", [])
         known = dict(zip(row["seeds"], values, strict=False))
-        table.append((row["label"], *(percent(known.get(seed)) for seed in seeds)))
-    return Table(("test accuracy", *(f"seed {seed}" for seed in seeds)), tuple(table))
+        lines.append([row["label"], *(percent(known.get(seed)) for seed in seeds)])
+    return table(["test accuracy", *(f"seed {seed}" for seed in seeds)], lines)
 
 
-def _found(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _found(rows: Sequence[Row]) -> str:
     """What the search chose for each model."""
-    table = []
+    lines = []
     for row in rows:
         settings = (row.get("found") or {}).items()
         text = ", ".join(f"{name} = {value}" for name, value in settings) or MISSING
-        table.append((row["label"], text))
-    return Table(("model", "settings"), tuple(table), numbers=False)
+        lines.append([row["label"], text])
+    return table(["model", "settings"], lines, numbers=False)
 
 
-def _sizes(folder: Path) -> list[Section]:
-    blocks: list[Block] = []
-    for path in sorted(folder.glob("size-*.png")):
-        dataset = path.stem.removeprefix("size-")
-        blocks += _pictures(folder, path.name, f"Test accuracy against parameters on {dataset}")
-    return [Section("Accuracy against size", tuple(blocks))] if blocks else []
-
-
-def _repeat(folder: Path) -> Section:
+def _repeat(folder: Path) -> Iterator[str]:
+    yield "## To repeat it\n"
+    yield "In this folder, this goes on with the study; what is done is not repeated.\n"
+    yield code(f"sqsnn-bench compare {SETTINGS} --out .")
     path = folder / SETTINGS
-    said = "In this folder, this goes on with the study; what is done already is not repeated."
-    blocks: list[Block] = [Text(said), Code(f"sqsnn-bench compare {SETTINGS} --out .")]
     if path.is_file():
-        blocks += [Text(f"{SETTINGS}:"), Code(path.read_text("utf-8"))]
+        yield f"{SETTINGS}:\n"
+        yield code(path.read_text("utf-8"))
     else:
-        blocks.append(Text(f"The folder has no {SETTINGS}: the settings are not known here."))
-    return Section("To repeat it", tuple(blocks))
+        yield f"The folder has no {SETTINGS}: the settings are not known here.\n"
 
 
-def _pictures(folder: Path, name: str, alt: str) -> list[Block]:
-    path = folder / name
-    content = path.read_bytes() if path.is_file() else b""
-    return [Picture(content, alt)] if content.startswith(PNG) else []
+def _pictures(folder: Path) -> dict[str, bytes]:
+    """Read the pictures of a study by their names; a broken file counts as missing."""
+    paths = [*sorted(folder.glob("accuracy-*.png")), *sorted(folder.glob("size-*.png"))]
+    found = {path.name: path.read_bytes() for path in paths}
+    return {name: content for name, content in found.items() if content.startswith(PNG)}
+
+
+def _shown(name: str, alt: str) -> str:
+    return f"![{alt}](<{name}>)\n"
 
 
 def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
-    """A mean in per cent, with its interval where there is one.
+    """Write a mean in per cent, with its interval where it is known.
 
     Args:
         found: "mean" and "interval".
@@ -207,17 +211,9 @@ def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
     return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
 
 
-def _trained(row: Mapping[str, Any]) -> str:
+def _trained(row: Row) -> str:
     failed = row.get("failed")
     return f"{len(row['seeds'])}{f', {failed} failed' if failed else ''}"
-
-
-def _whole(number: int | None) -> str:
-    return MISSING if number is None else f"{number:,}"
-
-
-def _hidden(hidden: Sequence[int] | None) -> str:
-    return MISSING if hidden is None else "-".join(map(str, hidden))
 
 
 def _counted(number: int, name: str) -> str:

@@ -184,6 +184,7 @@ def _sections(study: Study, dataset: str, model: str, found: Found, seed: int) -
     group, own = study.datasets[dataset], study.models[model]
     sections: Table = {
         "neurons": _copied(own.neurons),
+        "device_noise": _copied(own.device_noise),
         "encoding": _copied(group.encoding),
         "rule": _copied(own.rule),
         "training": {**group.training, **own.training, "seed": seed},
