@@ -6,12 +6,16 @@ finite numbers.
 """
 
 import math
+from dataclasses import field
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.options import options
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -186,3 +190,99 @@ def _check_range(argument: str, tensor: Tensor, *, below_one: bool = False) -> N
     else:
         found = f"they run from {low:g} to {high:g}"
     raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
+
+
+@options
+class Rate:
+    """Random spikes: in every step, a value is the probability of a spike."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Spike probability per step at a value of 1."""
+    kind: Literal["rate"] = field(default="rate", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Turn values into spikes.
+
+        Args:
+            values: Intensities in [0, 1].
+            generator: Draws the random numbers.
+            shared: Give every sample the same random numbers.
+        """
+        if not shared:
+            return rate(values, self.steps, max_rate=self.max_rate, generator=generator)
+        batch, features = values.shape
+        one = draw_uniforms(self.steps, 1, features, generator, values.dtype, values.device)
+        uniforms = one.expand(-1, batch, -1)
+        return rate(values, self.steps, max_rate=self.max_rate, uniforms=uniforms)
+
+
+@options
+class Latency:
+    """One spike per value, the larger the earlier."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["latency"] = field(default="latency", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Turn values into spikes; see `Rate.encode`. Nothing is drawn."""
+        return latency(values, self.steps)
+
+
+@options
+class Direct:
+    """The value itself at every step, as an analogue input."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["direct"] = field(default="direct", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Repeat values over the steps; see `Rate.encode`. Nothing is drawn."""
+        return direct(values, self.steps)
+
+
+@options
+class Spikes:
+    """Samples that are spike trains already, of as many steps."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["spikes"] = field(default="spikes", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P N"]:
+        """Put time first, and add the channel; see `Rate.encode`. Nothing is drawn.
+
+        Raises:
+            ValueError: If the spike trains have another number of steps.
+        """
+        channels = ("N",) if values.ndim == 4 else ()
+        check_shape("values (encoding 'spikes')", values, ("B", self.steps, "P", *channels))
+        spikes = values.movedim(1, 0)
+        return spikes if channels else spikes.unsqueeze(-1)

@@ -19,8 +19,13 @@ from sqsnn.synapses import Synapses
 PopulationFactory = Callable[..., Population]
 
 
-class Run(NamedTuple):
-    """What a network did: a record a layer, the output last, and the state to go on from."""
+class NetworkRecord(NamedTuple):
+    """What a network did.
+
+    Attributes:
+        layers: One record per layer, the output last.
+        state: The states of all populations, from which the next call can go on.
+    """
 
     layers: tuple[Record, ...]
     state: tuple[Any, ...]
@@ -84,7 +89,7 @@ class SpikingNetwork(nn.Module):
         generator: torch.Generator | None = None,
         uniforms: Sequence[Tensor] | None = None,
         keep_memory: bool = False,
-    ) -> Run:
+    ) -> NetworkRecord:
         """Run the network on input spikes; give exactly one of `generator` and `uniforms`.
 
         Args:
@@ -124,7 +129,7 @@ class SpikingNetwork(nn.Module):
             records.append(record)
             after.append(state_after)
             spikes = record.spikes
-        return Run(tuple(records), tuple(after))
+        return NetworkRecord(tuple(records), tuple(after))
 
     def check_spikes(self, spikes: object) -> None:
         """Refuse input spikes that are not `(T, B, P, channels)` of at least one step.

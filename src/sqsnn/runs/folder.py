@@ -1,14 +1,13 @@
 """The folder of a run: what its files are called, and how they are written without tearing.
 
 config.toml             the settings
-metrics.jsonl           one line an epoch; no times, so that the same seed gives the same bytes
+metrics.jsonl           one line per epoch; no times, so that the same seed gives the same bytes
 checkpoint.safetensors  where training stands after the last whole epoch
 best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine
 metrics.json            the result; written last, so that its presence means "finished"
 evaluation*.json        the test repeated by `sqsnn evaluate`
 jobs/                   jobs on a real device, and their bits
-gradients.json          what `sqsnn inspect gradients` found
 noise.json              what `sqsnn inspect noise` found
 costs.json              what `sqsnn inspect costs` counted
 *.png                   pictures
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.settings.run import RunSettings
+from sqsnn.settings.toml import from_toml, to_toml
 from sqsnn.storage import write_atomically, write_json
-from sqsnn.training import config as configs
-from sqsnn.training.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class RunFolder:
     """The files of one run.
 
     Args:
-        path: the folder.
+        path: The folder.
     """
 
     path: Path
@@ -45,7 +44,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """One line of figures an epoch."""
+        """One line of figures per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -79,16 +78,16 @@ class RunFolder:
         return f"sqsnn train --resume {shlex.quote(str(self.path))}"
 
     def is_finished(self) -> bool:
-        """Say whether the run has its result."""
+        """Whether the run has its result."""
         return self.result.is_file()
 
-    def read_config(self) -> RunConfig:
+    def read_settings(self) -> RunSettings:
         """Read the settings.
 
         Raises:
-            ConfigError: if they are broken.
+            ConfigError: If they are broken, or of another format.
         """
-        return configs.from_toml(self.config.read_text("utf-8"), str(self.config))
+        return from_toml(self.config.read_text("utf-8"), str(self.config))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read the figures of all epochs so far."""
@@ -107,7 +106,7 @@ class RunFolder:
         """Keep the lines of the first `epochs` epochs: a torn or later line is done again.
 
         Raises:
-            CheckpointError: if there are fewer lines than that.
+            CheckpointError: If there are fewer lines than that.
         """
         text = self.metrics.read_bytes() if self.metrics.is_file() else b""
         lines = text.splitlines(keepends=True)[:epochs]
@@ -129,41 +128,41 @@ class RunFolder:
         return json.loads(self.timing.read_text("utf-8"))["epochs"]
 
     def write_timing(self, epochs: list[dict[str, float | None]], machine: dict[str, Any]) -> None:
-        """Write the seconds of all epochs so far, and what machine they are of."""
+        """Write the seconds of all epochs so far, and the machine that they were measured on."""
         total = sum(epoch["seconds"] or 0.0 for epoch in epochs)
         content = {"training_seconds": total, "machine": machine, "epochs": epochs}
         write_json(self.timing, content)
 
 
-def create(out: Path | None, config: RunConfig) -> RunFolder:
+def create(out: Path | None, settings: RunSettings) -> RunFolder:
     """Make the folder of a new run and write the settings into it.
 
     Args:
-        out: the folder wanted, or None for the first free runs/<dataset>-<n>.
-        config: the settings.
+        out: The folder, or None for the first free runs/<dataset>-<n>.
+        settings: The settings.
 
     Raises:
-        ConfigError: if `out` holds a run or anything else already.
+        ConfigError: If `out` holds a run or anything else already.
     """
     if out is None:
-        path = _first_free(Path("runs"), config.data.dataset)
+        path = _first_free(Path("runs"), settings.data.dataset)
     else:
         refuse_used(out)
         out.mkdir(parents=True, exist_ok=True)
         path = out
     folder = RunFolder(path)
-    write_atomically(folder.config, lambda path: path.write_text(configs.to_toml(config), "utf-8"))
+    write_atomically(folder.config, lambda path: path.write_text(to_toml(settings), "utf-8"))
     return folder
 
 
 def refuse_used(out: Path) -> None:
-    """Refuse to put a new run where something lies.
+    """Refuse to put a new run where files lie already.
 
     Args:
-        out: the folder wanted.
+        out: The folder.
 
     Raises:
-        ConfigError: if `out` is a file or a folder that is not empty.
+        ConfigError: If `out` is a file or a folder that is not empty.
     """
     folder = RunFolder(out)
     if folder.config.is_file():
@@ -179,10 +178,10 @@ def find(path: Path) -> RunFolder:
     """Open the folder of an existing run.
 
     Args:
-        path: the folder.
+        path: The folder.
 
     Raises:
-        CheckpointError: if there is no run.
+        CheckpointError: If there is no run.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():

@@ -8,25 +8,26 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from sqsnn import readout
 from sqsnn.errors import ConfigError
-from sqsnn.learning.bit_source import require_circuits
-from sqsnn.network import Run
+from sqsnn.learning.bit_source import Backend, require_circuits, run_network
+from sqsnn.network import NetworkRecord
 from sqsnn.neurons.population import Population
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.run import Loaded
+from sqsnn.settings.section import Section
 from sqsnn.storage import write_atomically, write_json
-from sqsnn.training import run, trainer
-from sqsnn.training.build import Purpose, encode, seeded
-from sqsnn.training.device_config import DeviceOptions
-from sqsnn.training.neurons import build_circuit
-from sqsnn.training.run import Loaded
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.training import trainer
+from sqsnn.training.build import Purpose, require_circuit, seeded
 
 if TYPE_CHECKING:
     from sqsnn.hardware import Executor
@@ -35,8 +36,43 @@ if TYPE_CHECKING:
 # How often the simulator runs the same samples: its mean has little noise of its own.
 SIMULATIONS = 10
 
-# Is told the estimate, and whether it will be billed; raises to stop.
+# Called with the estimate, and whether it will be billed; raises an error to stop.
 Confirm = Callable[[str, bool], None]
+
+
+class DeviceOptions(Section):
+    """Where and how to run the network of a run."""
+
+    device: Backend = Backend()
+    samples: Annotated[int, Field(ge=2)] = 50
+    """Test samples, chosen by the seed."""
+    shots: PositiveInt = 1
+    """Inferences per sample, whose spikes are summed."""
+    mitigate_readout: bool = False
+    """Measure the readout errors first and take them out of currents and counts."""
+    ideal: bool = False
+    """Take the chip of a snapshot (fake_...) without its noise."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the choice of samples, their encoding and simulated outcomes; as done jobs are kept,
+    new bits need another seed."""
+
+    @model_validator(mode="after")
+    def _of_a_snapshot(self) -> "DeviceOptions":
+        backend = self.device.backend
+        if self.ideal and not backend.startswith("fake_"):
+            raise ValueError(f"ideal is for snapshots (fake_...), but backend is {backend!r}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """A name for the folder of the results: the settings that differ from the defaults."""
+        parts = [self.device.backend.replace(":", "-")]
+        if self.device.pack != 1:
+            parts.append(f"pack-{self.device.pack}")
+        for name, value in self.model_dump(exclude={"device"}).items():
+            if value != type(self).model_fields[name].default:
+                parts.append(name.replace("_", "-") if value is True else f"{name}-{value}")
+        return "-".join(parts)
 
 
 @dataclass(frozen=True)
@@ -85,38 +121,38 @@ def run_on_device(
     """Run test samples through the network of a run on a backend.
 
     Args:
-        folder: the folder of a run with at least one whole epoch.
-        options: where and how.
-        data_dir: where the datasets lie now, or None for where they lay in training.
-        confirm: told the estimate before anything runs.
+        folder: The folder of a run with at least one whole epoch.
+        options: Where and how.
+        data_dir: The folder of the datasets now, or None for that of the training.
+        confirm: Called with the estimate before anything runs.
 
     Returns:
-        what came out, and the folder into which it and all bits were written.
+        The outcome, and the folder into which it and all bits were written.
 
     Raises:
-        CheckpointError, ConfigError, DataError: as `run.load` does, or too few samples.
-        HardwareError: if the backend is not to be had, or a job failed.
+        CheckpointError, ConfigError, DataError: As `run.load` does, or too few samples.
+        HardwareError: If the backend is not to be had, or a job failed.
     """
     from sqsnn import hardware
     from sqsnn.hardware import ibm
 
     loaded = run.load(folder, data_dir)
-    build_circuit(loaded.config.model)  # refuses neurons that are none
+    require_circuit(loaded.settings)
     loaded.network.eval()
     # A run that was trained with noise is compared with a perfect device, too.
     for population in cast(Iterable[Population], loaded.network.populations):
         require_circuits(population).noise = None
     circuit = _one_circuit(loaded)
-    device = hardware.find(options.backend)
-    generator = seeded(options.seed, Purpose.DEVICE, device=loaded.config.training.device)
+    device = hardware.find(options.device.backend)
+    generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
     chosen, values, labels = _choose(loaded, options, generator)
-    spikes = encode(loaded.config.encoding, values, generator=generator)
+    spikes = loaded.settings.encoding.encode(values, generator=generator)
     began = time.perf_counter()
     executor = hardware.Executor(
         device,
-        pack=None if options.pack == "all" else options.pack,
+        pack=None if options.device.pack == "all" else options.device.pack,
         noisy=not options.ideal,
-        threads=loaded.config.training.threads,
+        threads=loaded.settings.training.threads,
         journal=hardware.Journal(folder.path / "hardware" / "jobs"),
     )
     expected = _estimate(executor, loaded, len(values), options)
@@ -124,16 +160,22 @@ def run_on_device(
     if expected.slots > 1:
         unpacked = _estimate(hardware.Executor(device), loaded, len(values), options).device_seconds
         said += f" Without --pack it would be {unpacked:.3g} s."
-    if options.mode == "session":
+    if options.device.mode == "session":
         said += " A session is billed from its first job to its end, waiting included."
     confirm(said, device.kind == "ibm")
-    steps, errors = loaded.config.encoding.steps, None
-    with ibm.open_mode(device.backend, options.mode) as mode:
+    steps, errors = loaded.settings.encoding.steps, None
+    with ibm.open_mode(device.backend, options.device.mode) as mode:
         executor.mode = mode
         if options.mitigate_readout:
             errors = hardware.calibrate(executor, circuit, steps, generator)
         source = hardware.DeviceBits(executor)
-        measured = hardware.run_network(loaded.network, spikes, source, generator, errors=errors)
+        measured = run_network(
+            loaded.network,
+            spikes,
+            source,
+            generator,
+            correct=None if errors is None else errors.correct,
+        )
     seconds = time.perf_counter() - began
     place = folder.path / "hardware" / options.label
     place.mkdir(parents=True, exist_ok=True)
@@ -144,7 +186,7 @@ def run_on_device(
     difference = right - expected_right
     compiled, counts = executor.compiled(circuit, steps), executor.counts
     outcome = Outcome(
-        backend=options.backend,
+        backend=options.device.backend,
         calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
         samples=options.samples,
         shots=options.shots,
@@ -172,7 +214,8 @@ def run_on_device(
     )
     # The same command again sends nothing: what was paid the first time stays on record.
     if counts.jobs or not (place / "result.json").is_file():
-        write_json(place / "result.json", {**options.model_dump(mode="json"), **asdict(outcome)})
+        chosen = options.model_dump(exclude={"device"}) | asdict(options.device)
+        write_json(place / "result.json", {**chosen, **asdict(outcome)})
     return outcome, place
 
 
@@ -184,9 +227,8 @@ def _one_circuit(loaded: Loaded) -> Circuit:
 def _choose(
     loaded: Loaded, options: DeviceOptions, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Test samples by chance: their places in the test set, values and labels, every sample as
-    often in a row as it has shots."""
-    samples = trainer.place(loaded.dataset.load_test(), loaded.config.training)
+    """Draw test samples: places, values and labels, each repeated in a row for every shot."""
+    samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     there = len(samples.labels)
     if options.samples > there:
         raise ConfigError(f"samples is {options.samples}, but there are {there} test samples")
@@ -201,7 +243,7 @@ def _estimate(
     """All layers, and the calibration, as one estimate."""
     from sqsnn.hardware.mitigation import CALIBRATION_SHOTS
 
-    circuit, steps = _one_circuit(loaded), loaded.config.encoding.steps
+    circuit, steps = _one_circuit(loaded), loaded.settings.encoding.steps
     parts = [
         executor.estimate(circuit, steps, inferences * size, 1) for size in loaded.network.sizes[1:]
     ]
@@ -235,10 +277,10 @@ def _simulated(
 
 
 def _rightly_named(
-    loaded: Loaded, measured: Run, labels: Tensor, shots: int, generator: torch.Generator
+    loaded: Loaded, measured: NetworkRecord, labels: Tensor, shots: int, generator: torch.Generator
 ) -> Tensor:
     """Whether each sample is named rightly, its shots summed; float64."""
-    output = readout.last(measured.layers[-1], loaded.config.readout.report_steps)
+    output = readout.last(measured.layers[-1], loaded.settings.report_steps)
     # `probability` is the spikes, or what is left of them without readout errors.
     # Summed in float64: rounding must not break ties, least of all by the order of spikes.
     spikes = output.probability.double().sum(dim=(0, 3))
@@ -249,11 +291,13 @@ def _rightly_named(
     return (named == labels[::shots]).double()
 
 
-def _spikes_per_sample(run: Run) -> list[float]:
-    return [record.spikes.sum().item() / record.spikes.shape[1] for record in run.layers]
+def _spikes_per_sample(record: NetworkRecord) -> list[float]:
+    return [layer.spikes.sum().item() / layer.spikes.shape[1] for layer in record.layers]
 
 
-def _write_bits(path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: Run) -> None:
+def _write_bits(
+    path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: NetworkRecord
+) -> None:
     arrays = {
         "test_samples": chosen.cpu().numpy(),
         "labels": labels.cpu().numpy(),

@@ -5,10 +5,10 @@ from pathlib import Path
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.neurons.population import Population
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
 from sqsnn.storage import write_atomically
-from sqsnn.training import run
-from sqsnn.training.neurons import build_circuit
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.training.build import require_circuit
 
 
 def export_neuron(
@@ -19,24 +19,24 @@ def export_neuron(
     The angle of rotation e at step t is phi_t_e = gain * pi * max(z, 0) for the current z.
 
     Args:
-        folder: the folder of a run with at least one whole epoch.
-        layer: the layer, from 0, the first hidden one.
-        neuron: the neuron in it, from 0.
-        steps: time steps; None for those of the run.
-        data_dir: where the datasets lie now, or None for where they lay in training.
+        folder: The folder of a run with at least one whole epoch.
+        layer: The layer, from 0, the first hidden one.
+        neuron: The neuron in it, from 0.
+        steps: Time steps; None for those of the run.
+        data_dir: The folder of the datasets now, or None for that of the training.
 
     Returns:
-        the program, layer-L-neuron-H.qasm, and the drawing, layer-L-neuron-H.txt.
+        The program, layer-L-neuron-H.qasm, and the drawing, layer-L-neuron-H.txt.
 
     Raises:
-        CheckpointError, DataError: as `run.load` does.
-        ConfigError: if there is no such layer or neuron.
-        HardwareError: if Qiskit is not installed.
+        CheckpointError, DataError: As `run.load` does.
+        ConfigError: If there is no such layer or neuron.
+        HardwareError: If Qiskit is not installed.
     """
     from sqsnn import hardware
 
     loaded = run.load(folder, data_dir)
-    build_circuit(loaded.config.model)  # refuses neurons that are none
+    require_circuit(loaded.settings)
     layers: list[Population] = list(loaded.network.populations)  # type: ignore[arg-type]
     if not 0 <= layer < len(layers):
         raise ConfigError(f"layer is {layer}, but the run has the layers 0..{len(layers) - 1}")
@@ -48,7 +48,7 @@ def export_neuron(
         circuit,
         circuit.channels,
         circuit.memory_qubits,
-        loaded.config.encoding.steps if steps is None else steps,
+        loaded.settings.encoding.steps if steps is None else steps,
     )
     angles = neurons.angles[neuron].tolist()
     trained = free.assign_parameters(
