@@ -91,14 +91,15 @@ def refuse_misfit(plan: Plan, trial: Trial, record: Record) -> None:
     """
     where = f"trial {trial.key.dataset}/{trial.key.model}/{trial.key.trial} in {plan.out}"
     now, before = library.plain(plan.settings(trial)), record["settings"]
-    for name in sorted(now.keys() | before.keys()):
-        if now.get(name) != before.get(name):
+    # A setting that one of two versions of the library does not know is no difference.
+    for name in sorted(now.keys() & before.keys()):
+        if now[name] != before[name]:
             raise ConfigError(
-                f"{where} was made with {name} {before.get(name)!r}, which is {now.get(name)!r} "
-                "now: write it in the file of the study, or choose another --out"
+                f"{where} was made with {name} {before[name]!r}, which is {now[name]!r} now: set it "
+                "in the file of the study, or choose another --out"
             )
     source = plan.facts[trial.key.dataset].source
-    if record["source"] != source:
+    if record.get("source", source) != source:  # older records name none
         raise ConfigError(
             f"{where} was made of {record['source']}, but the data here are {source}: a study "
             "compares what had the same data; point data_dir or SQSNN_DATA at them, or choose "
