@@ -1,4 +1,4 @@
-"""Promises of the diagnosis: the window, the trials and the shots are told apart, and rightly."""
+"""Promises of the diagnosis: window, trials and shots are kept apart, and rightly."""
 
 from functools import partial
 from typing import Any
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from sqsnn.learning.bit_source import SimulatedBits
-from sqsnn.learning.estimators import Estimator
+from sqsnn.learning.estimators import Geometric
 from sqsnn.learning.layers import Layer, run_layers
-from sqsnn.learning.scores import ExactScore, MeasuredScore, Signals
+from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, Normal
-from sqsnn.reports.diagnosis import Diagnosis, Limit, diagnose
-from sqsnn.reports.score_gradients import ALL, WindowedScore, gradient
+from sqsnn_bench.gradients.diagnosis import Diagnosis, Limit, diagnose
+from sqsnn_bench.gradients.scores import ALL, WindowedScore, gradient
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 STEPS, BATCH, INPUTS = 4, 3, 3
@@ -70,9 +70,9 @@ def limit_of(found: Diagnosis, window: int, max_trials: int | None) -> Limit:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("circuit", NAMED)
 def test_a_window_of_all_steps_is_exact_at_infinitely_many_shots(circuit, channels, window):
-    layers, told = ran(made(circuit=circuit, channels=channels), inputs())
-    exact = gradient(layers, told, ExactScore(), seeded(0)).parts
-    found = gradient(layers, told, WindowedScore(window), seeded(0)).parts
+    layers, weights = ran(made(circuit=circuit, channels=channels), inputs())
+    exact = gradient(layers, weights, Exact(), seeded(0)).parts
+    found = gradient(layers, weights, WindowedScore(window), seeded(0)).parts
     assert found.keys() == exact.keys()
     for kind, part in exact.items():
         assert part.norm() > 1e-3
@@ -81,11 +81,11 @@ def test_a_window_of_all_steps_is_exact_at_infinitely_many_shots(circuit, channe
 
 @pytest.mark.parametrize("circuit", NAMED)
 def test_the_score_of_a_window_is_the_references(circuit):
-    (layer,), told = ran(made((INPUTS, 1), circuit=circuit, encoding_slope="exact"), inputs())
-    told = told[..., None].contiguous()
-    pulled = WindowedScore(2).pull(layer, Signals(None, told), seeded(0))
+    (layer,), weights = ran(made((INPUTS, 1), circuit=circuit, encoding_slope="exact"), inputs())
+    weights = weights[..., None].contiguous()
+    pulled = WindowedScore(2).pull(layer, Signals(None, weights), seeded(0))
     neurons = layer.population
-    shown = layer.driven, layer.record.spikes, torch.zeros_like(layer.driven), told
+    shown = layer.driven, layer.record.spikes, torch.zeros_like(layer.driven), weights
     parts = [
         learning_reference.gradient(
             circuit,
@@ -105,7 +105,7 @@ def test_the_score_of_a_window_is_the_references(circuit):
         np.testing.assert_allclose(one, other, atol=1e-7)
 
 
-def test_a_window_of_one_step_tells_the_memory_of_crx_nothing():
+def test_a_window_of_one_step_gives_the_memory_of_crx_no_gradient():
     found = diagnosed(made((INPUTS, 2), circuit="crx"), inputs(), windows=[1, STEPS])
     limit = limit_of(found, 1, None)
     assert found.norm["memory gates"] > 1e-3
@@ -123,17 +123,17 @@ def test_a_window_of_one_step_tells_the_memory_of_crx_nothing():
     [("bidirectional", 2, 3), ("crx", 1, 50), (SILENT, 1, 20)],
 )
 def test_measured_gradients_are_on_average_the_limit(circuit, window, max_trials):
-    layers, told = ran(driven((INPUTS, 2), circuit=circuit), inputs(batch=8, rate=0.2))
-    limit = gradient(layers, told, WindowedScore(window, max_trials), seeded(0))
-    score = MeasuredScore(window, Estimator(max_trials=max_trials, repeats=100))
+    layers, weights = ran(driven((INPUTS, 2), circuit=circuit), inputs(batch=8, rate=0.2))
+    limit = gradient(layers, weights, WindowedScore(window, max_trials), seeded(0))
+    score = Measured(window=window, estimator=Geometric(max_trials=max_trials, repeats=100))
     generator = seeded(5)
-    drawn = torch.stack([gradient(layers, told, score, generator).parts[ALL] for _ in range(25)])
+    drawn = torch.stack([gradient(layers, weights, score, generator).parts[ALL] for _ in range(25)])
     error = drawn.std(0) / len(drawn) ** 0.5
     off = (drawn.mean(0) - limit.parts[ALL]).abs()
     # Some ten parameters; with 25 draws beyond 5 standard errors by chance once in 20,000.
     assert (off <= 5 * error + 1e-9).all(), off / error
     if max_trials < 10:  # Precise enough to tell it from the limit without an end of the trials.
-        endless = gradient(layers, told, WindowedScore(window), seeded(0)).parts[ALL]
+        endless = gradient(layers, weights, WindowedScore(window), seeded(0)).parts[ALL]
         assert (endless - limit.parts[ALL]).norm() > 5 * error.norm()
     if circuit is SILENT:
         assert limit.cost.truncations > 0
@@ -193,7 +193,7 @@ def test_shots_and_circuits_are_those_that_were_run(monkeypatch):
         assert one.shots_per_step * steps == pytest.approx(shots)
 
 
-def test_events_that_are_given_up_are_told():
+def test_events_that_are_given_up_are_counted():
     found = diagnosed(made(), inputs(), repeats=[5], max_trials=1)
     by_name = {one.name: one for one in found.estimates}
     assert 0.1 < by_name["geometric"].given_up < 1
@@ -214,7 +214,7 @@ def test_events_that_are_given_up_are_told():
         ({"memory_qubits": 0}, {"weights": 15, "channel gates": 5, ALL: 20}),
     ],
 )
-def test_parameters_are_told_apart_by_kind(options, expected):
+def test_parameters_are_kept_apart_by_kind(options, expected):
     found = diagnosed(made(**options), inputs())
     assert found.parameters == expected
     assert [*found.norm] == [*expected]
@@ -272,10 +272,10 @@ class Coins(Population):
     ("options", "said"),
     [
         ({"draws": 1}, "draws must be an integer of at least 2, but is 1"),
-        ({"windows": [1, 0]}, "window must be an integer of at least 1, but is 0"),
-        ({"repeats": [0]}, "repeats must be an integer of at least 1, but is 0"),
-        ({"shots": [0]}, "shots must be an integer of at least 1, but is 0"),
-        ({"max_trials": 0}, "max_trials must be an integer of at least 1, but is 0"),
+        ({"windows": [1, 0]}, "window: .* greater than 0, but is 0"),
+        ({"repeats": [0]}, "repeats: .* greater than 0, but is 0"),
+        ({"shots": [0]}, "shots: .* greater than 0, but is 0"),
+        ({"max_trials": 0}, "max_trials: .* greater than 0, but is 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, said):
@@ -292,8 +292,8 @@ def test_neurons_without_circuits_are_refused():
 
 
 def test_the_score_of_a_window_refuses_what_it_does_not_know():
-    (layer,), told = ran(made((INPUTS, 1)), inputs())
-    on_likelihood = told[..., None].contiguous()
+    (layer,), weights = ran(made((INPUTS, 1)), inputs())
+    on_likelihood = weights[..., None].contiguous()
     for signals in (Signals(None, None), Signals(layer.driven.detach(), on_likelihood)):
         with pytest.raises(ValueError, match="a signal on the likelihood, and no other"):
             WindowedScore(1).pull(layer, signals, seeded(0))

@@ -1,18 +1,19 @@
-"""The picture of a diagnosis: every estimator and limit is there, and no setting of the user's."""
+"""The picture of a diagnosis: every estimator and limit is drawn; matplotlib's settings stay."""
 
 import matplotlib
 import pytest
 from matplotlib.image import imread
 
-from sqsnn.reports import gradient_plots, style
-from sqsnn.reports.diagnosis import Diagnosis, Estimate, Limit, Quality
+from sqsnn.reports import style
+from sqsnn_bench.gradients import plots
+from sqsnn_bench.gradients.diagnosis import Diagnosis, Estimate, Limit, Quality
 
 
-def estimate(derivative: str, inverse: str, window: int, size: int, cosine: float | None):
-    geometric = inverse == "geometric"
+def estimate(derivative: str, estimator: str, window: int, size: int, cosine: float | None):
+    geometric = estimator == "geometric"
     return Estimate(
         derivative=derivative,
-        inverse=inverse,
+        estimator=estimator,
         window=window,
         repeats=size if geometric else None,
         shots=None if geometric else size,
@@ -45,7 +46,7 @@ def found(cosine: float | None = -0.2) -> Diagnosis:
 
 
 def test_every_estimator_and_limit_is_drawn():
-    left, right = gradient_plots.gradients(found()).axes
+    left, right = plots.gradients(found()).axes
     heights = [line.get_ydata()[0] for line in left.lines]
     assert heights.count(0.9) == 4
     assert sorted(heights)[:3] == [-0.2, 0, 0.3]
@@ -57,10 +58,10 @@ def test_every_estimator_and_limit_is_drawn():
 
 
 def test_the_legend_names_what_is_there():
-    (legend,) = gradient_plots.gradients(found()).legends
+    (legend,) = plots.gradients(found()).legends
     assert {text.get_text() for text in legend.texts} == {
         "infinitely many shots",
-        "with 50 trials an event (geometric)",
+        "with 50 trials per event (geometric)",
         *("geometric", "laplace", "spsa"),
         *("W = 1", "W = 4"),
     }
@@ -68,11 +69,11 @@ def test_the_legend_names_what_is_there():
 
 def test_a_picture_is_saved_and_settings_stay(tmp_path):
     before = dict(dict.items(matplotlib.rcParams))
-    style.save(gradient_plots.gradients(found()), tmp_path / "gradients.png")
+    style.save(plots.gradients(found()), tmp_path / "gradients.png")
     assert imread(tmp_path / "gradients.png").shape[1] > 1500
     assert dict(dict.items(matplotlib.rcParams)) == before
 
 
 def test_a_cosine_that_is_none_is_refused():
     with pytest.raises(ValueError, match="the exact gradient vanishes"):
-        gradient_plots.gradients(found(cosine=None))
+        plots.gradients(found(cosine=None))

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
-from sqsnn.study.figures import accuracies, accuracy_against_size, save_all
-from sqsnn.study.tables import summarise
+from sqsnn_bench.study.figures import accuracies, accuracy_against_size, save_all
+from sqsnn_bench.study.tables import summarise
 
 
 def row(model, parameters, values, dataset="digits"):
@@ -15,21 +15,21 @@ def row(model, parameters, values, dataset="digits"):
         "label": model.upper(),
         "parameters": parameters,
         "seeds": list(range(len(values))),
-        "test_accuracy_spikes": summarise(values),
+        "test_accuracy": summarise(values),
     }
 
 
 ROWS = [row("crx", 834, [0.90, 0.94]), row("lif", 830, [0.80])]
 
 
-def test_a_line_a_model_with_seeds_mean_and_interval():
+def test_each_model_has_a_line_with_seeds_mean_and_interval():
     (axes,) = accuracies(ROWS, "digits").axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["CRX", "LIF"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row on top
     assert_allclose(axes.lines[0].get_data(), [[90, 94], [0, 0]])
     first, second = axes.containers
     assert_allclose(np.array(first[0].get_data(), float).ravel(), [92, 0])
-    half = 100 * ROWS[0]["test_accuracy_spikes"]["interval"]
+    half = 100 * ROWS[0]["test_accuracy"]["interval"]
     assert_allclose(first[2][0].get_segments()[0][:, 0], [92 - half, 92 + half])
     assert_allclose(np.array(second[0].get_data(), float).ravel(), [80, 1])
     assert "830 to 834 parameters" in axes.get_title("left")
@@ -54,21 +54,21 @@ def test_accuracy_rises_along_the_sizes_of_a_model():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CRX", "LIF"]
 
 
-def test_pictures_are_drawn_of_what_is_there(plan):
+def test_pictures_are_drawn_of_groups_with_results(study, tmp_path):
     def two_sizes(content):
         small = {**content["datasets"]["digits"], "dataset": "digits", "search_from": "digits"}
         content["datasets"]["small"] = small | {"parameters": 420}
         content["datasets"]["other"] = small | {"encoding": {"steps": 3}}
 
-    made = plan(two_sizes)
-    made.out.mkdir()
-    save_all(made, [row("crx", 834, [0.9]), {**row("crx", 420, [], "small"), "seeds": []}])
-    assert [path.name for path in made.out.iterdir()] == ["accuracy-digits.png"]
-    save_all(made, [row("crx", 834, [0.9]), row("crx", 420, [0.7], "small")])
-    assert {path.name for path in made.out.glob("*.png")} == {
+    read, out = study(two_sizes), tmp_path / "out"
+    out.mkdir()
+    save_all(read, out, [row("crx", 834, [0.9]), {**row("crx", 420, [], "small"), "seeds": []}])
+    assert [path.name for path in out.iterdir()] == ["accuracy-digits.png"]
+    save_all(read, out, [row("crx", 834, [0.9]), row("crx", 420, [0.7], "small")])
+    assert {path.name for path in out.glob("*.png")} == {
         "accuracy-digits.png",
         "accuracy-small.png",
         "size-digits.png",
     }
-    save_all(made, [{**row("crx", 834, []), "seeds": []}])
-    assert not list(made.out.iterdir())
+    save_all(read, out, [{**row("crx", 834, []), "seeds": []}])
+    assert not list(out.iterdir())

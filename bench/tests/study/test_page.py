@@ -1,6 +1,7 @@
-"""The page of a study: a table a dataset, every seed, the settings, and what is missing."""
+"""The page of a study: a table per dataset, every seed, the settings, and what is missing."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,10 +10,9 @@ from page_parser import Page as Parsed
 from sqsnn.errors import ConfigError
 from sqsnn.reports import style
 from sqsnn.reports.noise_plot import NoisePoint, accuracy_against_noise
-from sqsnn.reports.page import Page, Table, render
-from sqsnn.reports.study_report import study_page
+from sqsnn_bench.study.page import study_page
 
-TOML = 'name = "small"\nseeds = [0, 1, 2]\n\n[models.lif]\nmodel.neurons = "lif"\n'
+TOML = 'name = "small"\nseeds = [0, 1, 2]\n\n[models.lif]\nneurons.kind = "lif"\n'
 
 
 def accuracy(mean: float, interval: float | None, *values: float) -> dict:
@@ -27,8 +27,8 @@ def row(dataset: str, model: str, **changes) -> dict:
         "parameters": 25502,
         "hidden": [32],
         "seeds": [0, 1, 2],
-        "test_accuracy_spikes": accuracy(0.93314, 0.00123, 0.93, 0.9325, 0.937),
-        "test_accuracy": accuracy(0.94, 0.002, 0.93, 0.94, 0.95),
+        "test_accuracy": accuracy(0.93314, 0.00123, 0.93, 0.9325, 0.937),
+        "test_accuracy_ties_by_probability": accuracy(0.94, 0.002, 0.93, 0.94, 0.95),
         "test_accuracy_probability": accuracy(0.951, 0.003, 0.94, 0.95, 0.963),
         "spikes_per_inference": 171.6,
         "synaptic_operations": 13862.7,
@@ -46,7 +46,7 @@ ROWS = [
         "mnist",
         "lif",
         seeds=[0, 2],
-        test_accuracy_spikes=accuracy(0.91, 0.01, 0.905, 0.915),
+        test_accuracy=accuracy(0.91, 0.01, 0.905, 0.915),
         test_accuracy_probability=None,
         gates=None,
         measurements=None,
@@ -56,8 +56,8 @@ ROWS = [
         "digits",
         "crx",
         seeds=[],
-        test_accuracy_spikes=NONE,
         test_accuracy=NONE,
+        test_accuracy_ties_by_probability=NONE,
         test_accuracy_probability=NONE,
         spikes_per_inference=None,
         synaptic_operations=None,
@@ -79,24 +79,32 @@ def folder(tmp_path):
     return tmp_path
 
 
-def tables(page: Page, title: str) -> list[Table]:
-    (section,) = [section for section in page.sections if section.title == title]
-    return [block for block in section.blocks if isinstance(block, Table)]
+def cells(html):
+    """All tables of a page by the section that they stand in, as rows of texts."""
+    found = {}
+    for section in re.split(r"<h2>|<details><summary>", html)[1:]:
+        title = re.split(r"</h2>|</summary>", section)[0]
+        for table in re.findall(r"<table>.*?</table>", section, re.S):
+            rows = re.findall(r"<tr>(.*?)</tr>", table, re.S)
+            texts = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in rows]
+            found.setdefault(title, []).append(texts)
+    return found
 
 
-def test_every_dataset_has_its_table_in_the_order_of_the_study(folder):
-    page = study_page(folder)
-    accuracies, costs = tables(page, "mnist")
-    assert accuracies.headings[4:] == ("spikes", "ties by probability", "probability")
-    assert accuracies.rows == (
-        ("crx neurons", "25,502", "32", "3", "93.31 ± 0.12", "94.00 ± 0.20", "95.10 ± 0.30"),
-        ("lif neurons", "25,502", "32", "2", "91.00 ± 1.00", "94.00 ± 0.20", "\u2013"),
-    )
-    assert costs.rows == (
-        ("crx neurons", "172", "13,863", "3,346", "740", "90.0 s"),
-        ("lif neurons", "172", "13,863", "\u2013", "\u2013", "90.0 s"),
-    )
-    assert [section.title for section in page.sections if not section.folded] == [
+def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
+    html = study_page(folder)
+    accuracies, costs = cells(html)["mnist"]
+    heads = ["model", "parameters", "hidden", "seeds", "test accuracy", "ties by probability"]
+    assert accuracies == [
+        [*heads, "by probability"],
+        ["crx neurons", "25,502", "32", "3", "93.31 ± 0.12", "94.00 ± 0.20", "95.10 ± 0.30"],
+        ["lif neurons", "25,502", "32", "2", "91.00 ± 1.00", "94.00 ± 0.20", "\u2013"],
+    ]
+    assert costs[1:] == [
+        ["crx neurons", "172", "13,863", "3,346", "740", "90.0 s"],
+        ["lif neurons", "172", "13,863", "\u2013", "\u2013", "90.0 s"],
+    ]
+    assert re.findall("<h2>(.*?)</h2>", html) == [
         "How to read it",
         "mnist",
         "digits",
@@ -109,40 +117,38 @@ def test_a_reference_and_failed_trainings_are_shown(folder):
     compared = ROWS[0] | {"difference": {"mean": 0.0231, "interval": 0.001}, "failed": 2}
     results = {"name": "small", "reference": "lif neurons", "complete": True, "rows": [compared]}
     (folder / "results.json").write_text(json.dumps(results))
-    accuracies, _ = tables(study_page(folder), "mnist")
-    assert accuracies.headings[-1] == "above lif neurons"
-    assert accuracies.rows[0][-1] == "+2.31 ± 0.10"
-    assert accuracies.rows[0][3] == "3, 2 failed"
+    heads, row = cells(study_page(folder))["mnist"][0]
+    assert (heads[-1], row[-1]) == ("above lif neurons", "+2.31 ± 0.10")
+    assert row[3] == "3, 2 failed"
 
 
 def test_every_seed_and_what_was_found_are_there(folder):
-    page = study_page(folder)
-    (seeds,) = tables(page, "mnist: every seed")
-    assert seeds.headings == ("by spikes", "seed 0", "seed 1", "seed 2")
-    assert seeds.rows == (
-        ("crx neurons", "93.00 %", "93.25 %", "93.70 %"),
-        ("lif neurons", "90.50 %", "\u2013", "91.50 %"),
-    )
-    (found,) = tables(page, "mnist: settings found")
-    assert found.rows[0] == ("crx neurons", "training.learning_rate = 0.03")
+    tables = cells(study_page(folder))
+    assert tables["mnist: every seed"] == [
+        [
+            ["test accuracy", "seed 0", "seed 1", "seed 2"],
+            ["crx neurons", "93.00 %", "93.25 %", "93.70 %"],
+            ["lif neurons", "90.50 %", "\u2013", "91.50 %"],
+        ]
+    ]
+    assert tables["mnist: settings found"][0][1] == ["crx neurons", "training.learning_rate = 0.03"]
 
 
 def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
-    page = study_page(folder)
-    assert "not complete" in page.warning
-    (accuracies,) = tables(page, "digits")
-    assert accuracies.headings == ("model", "parameters", "hidden", "seeds")
-    assert accuracies.rows == (("crx neurons", "25,502", "32", "0"),)
-    assert "digits: every seed" not in [section.title for section in page.sections]
+    html = study_page(folder)
+    assert "not complete" in html
+    (digits,) = cells(html)["digits"]
+    assert digits == [["model", "parameters", "hidden", "seeds"], ["crx neurons", "25,502", "32", "0"]]
+    assert "digits: every seed" not in html
     results = {"name": "small", "complete": True, "rows": ROWS[:1]}
     (folder / "results.json").write_text(json.dumps(results))
-    assert study_page(folder).warning == ""
+    assert "not complete" not in study_page(folder)
 
 
 def test_the_page_holds_pictures_and_settings(folder):
-    parsed = Parsed(render(study_page(folder)))
+    parsed = Parsed(study_page(folder))
     assert parsed.images == [(folder / "accuracy-mnist.png").read_bytes()] * 2
-    assert "sqsnn compare study.toml" in parsed.text
+    assert "sqsnn-bench compare study.toml" in parsed.text
     assert " ".join(TOML.split()) in parsed.text
 
 
@@ -152,7 +158,7 @@ def test_a_label_cannot_run_a_script(folder):
     content = {"name": evil, "complete": True, "rows": rows}
     (folder / "results.json").write_text(json.dumps(content))
     (folder / "study.toml").write_text(f"# {evil}")
-    html = render(study_page(folder))
+    html = study_page(folder)
     assert evil not in html
     # Title and heading, its row in four tables, the setting and its value, the settings file.
     assert Parsed(html).text.count(evil) == 2 + 4 + 2 + 1
@@ -165,9 +171,13 @@ def test_broken_results_are_refused(folder, content):
         study_page(folder)
 
 
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"results\.json must hold the results of a study"):
+        study_page(tmp_path)
+
+
 def test_one_seed_has_no_interval(folder):
-    rows = [row("mnist", "crx", seeds=[0], test_accuracy_spikes=accuracy(0.9, None, 0.9))]
+    rows = [row("mnist", "crx", seeds=[0], test_accuracy=accuracy(0.9, None, 0.9))]
     content = {"name": "x", "complete": True, "rows": rows}
     (folder / "results.json").write_text(json.dumps(content))
-    accuracies, _ = tables(study_page(folder), "mnist")
-    assert accuracies.rows[0][4] == "90.00"
+    assert cells(study_page(folder))["mnist"][0][1][4] == "90.00"

@@ -50,7 +50,7 @@ def diagnose_run(
     # By chance, since they may lie ordered by class.
     order = torch.randperm(there, generator=generator, device=generator.device)[: options.batch]
     with threads(loaded.settings.training.threads):
-        spikes = loaded.settings.encoding(samples.values[order], generator=generator)
+        spikes = loaded.settings.encoding.encode(samples.values[order], generator=generator)
         found = diagnosis.diagnose(
             loaded.network,
             spikes,

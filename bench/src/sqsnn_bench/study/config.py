@@ -22,7 +22,6 @@ from pydantic import (
 )
 
 from sqsnn.errors import ConfigError
-from sqsnn.options import explain
 
 # They name files and folders.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -201,10 +200,20 @@ def read_study(path: Path) -> Study:
         study = Study.model_validate(raw)
         _check(study)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from error
+        raise ConfigError(f"{path}: {_explained(error)}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return study
+
+
+def _explained(error: ValidationError) -> str:
+    """Say in one line what is wrong, by the places in the file."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        where, why = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+        known = fault["type"] not in ("missing", "value_error")
+        faults.append(f"{where}: {why}" + (f", but is {fault['input']!r}" if known else ""))
+    return "; ".join(faults)
 
 
 def _refuse_unfair(raw: Mapping[str, Any]) -> None:

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import tomli_w
+import torch
 
-from sqsnn.study.config import Study, read_study
-from sqsnn.study.plan import Plan, make_plan
-from sqsnn.training import run
+from sqsnn.runs import run
+from sqsnn_bench.cli import main
+from sqsnn_bench.study.config import Study, read_study
+from sqsnn_bench.study.plan import Plan, make_plan
+
+# One thread: sums are then added in one order, and parallel test processes do not compete.
+torch.set_num_threads(1)
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -40,13 +45,10 @@ def tiny() -> dict[str, Any]:
             }
         },
         "models": {
-            "crx": {"label": "SQS crx", "model": {"circuit": "crx"}},
+            "crx": {"label": "SQS crx", "neurons": {"circuit": "crx"}},
             "lif": {
-                "model": {"neurons": "lif"},
-                "search": {
-                    "model": {"neuron_options": {"beta": [0.5, 0.9]}},
-                    "training.learning_rate": [0.01],
-                },
+                "neurons": {"kind": "lif"},
+                "search": {"neurons": {"beta": [0.5, 0.9]}, "training.learning_rate": [0.01]},
             },
         },
     }
@@ -74,13 +76,13 @@ def study(study_file: Callable[..., Path]) -> Callable[..., Study]:
 
 @pytest.fixture
 def plan(study: Callable[..., Study], tmp_path: Path) -> Callable[..., Plan]:
-    """Plan the tiny study, changed by a function, with its results in one folder always."""
+    """Plan the tiny study, changed by a function, with its results always in one folder."""
     return lambda change=nothing: make_plan(study(change), tmp_path / "out")
 
 
 @pytest.fixture
 def tests_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the datasets whose test samples were read, one entry a reading."""
+    """Names of the datasets whose test samples were read, one entry per reading."""
     read: list[str] = []
     load = run.catalog.load
 
@@ -95,3 +97,35 @@ def tests_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(run.catalog, "load", watched)
     return read
+
+
+class Done(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run `sqsnn-bench` and catch what it prints."""
+
+    def call(*arguments: object) -> Done:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, to be in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
