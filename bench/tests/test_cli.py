@@ -96,9 +96,10 @@ def test_an_interrupted_study_says_how_to_go_on(bench, here, monkeypatch):
 
 
 def test_gradients_of_a_run_are_diagnosed(bench, here, capsys):
-    sqsnn_main("train digits --hidden 4 --epochs 1 --steps 3 --train-samples 100 --out run".split())
+    line = "train digits --hidden 4 --epochs 1 --steps 3 --train-samples 100 --out run"
+    sqsnn_main(line.split())
     capsys.readouterr()
-    options = "--windows 1,2 --repeats 1 --shots 5 --draws 2 --batch 4".split()
+    options = ["--windows", "1,2", "--repeats", "1", "--shots", "5", "--draws", "2", "--batch", "4"]
     done = bench("gradients", "run", *options)
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[0] == "1 of 5: geometric, W = 1, R = 1"
@@ -117,7 +118,9 @@ def test_gradients_of_neurons_without_circuits_are_refused(bench, here, capsys):
     capsys.readouterr()
     done = bench("gradients", "run")
     assert done.code == 2
-    assert "need neurons that are circuits (SQSNeurons), but layer 1 of this run has LIF" in done.err
+    assert (
+        "need neurons that are circuits (SQSNeurons), but layer 1 of this run has LIF" in done.err
+    )
 
 
 def test_help_waits_for_no_torch():

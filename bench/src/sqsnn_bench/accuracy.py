@@ -1,9 +1,8 @@
-"""Test accuracy over seeds: `python benchmarks/accuracy.py digits`, `... local-digits` for a table.
+"""Test accuracy over seeds: `python -m sqsnn_bench.accuracy digits`.
 
-Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; runs that
-are finished are not repeated. Settings were chosen on validation data (`--search` shows how); the
-test set is read once, at the end of each run. Results go to docs/results/NAME.json, which
-docs/results.md quotes.
+`local-digits` and the like run a group. Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; finished
+runs are not repeated. Settings were chosen on validation data (`--search` shows how); the test set
+is read once, at the end of each run. Figures go to bench/results/accuracy.json, one line per name.
 """
 
 import argparse
@@ -31,7 +30,7 @@ RECALL = ["recall", "--circuit-options.coupling", "1.885"]
 SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
-BITS = [*LOCAL, "--score", "shift"]
+BITS = [*LOCAL, "--score", "measured"]
 FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
 BENCHMARKS = {
@@ -96,7 +95,7 @@ SEARCH_SEEDS = (1000, 1001)  # apart from the seeds that are reported
 
 
 def train(arguments: list[str], seed: int, folder: Path) -> Path:
-    """Run `sqsnn train` in a process of its own with one thread, unless it is done already."""
+    """Run `sqsnn train` in a process of its own with one thread, unless it is done."""
     if not (folder / "metrics.json").exists():
         command = [sys.executable, "-m", "sqsnn", "train", *arguments]
         resume = [sys.executable, "-m", "sqsnn", "train", "--resume", str(folder)]
@@ -112,13 +111,13 @@ def train(arguments: list[str], seed: int, folder: Path) -> Path:
 
 
 def folder_name(name: str, arguments: list[str], seed: int) -> str:
-    """A folder of its own for every set of arguments: no run is taken for another."""
+    """Name a folder of its own for every set of arguments, so that no run is taken for another."""
     digest = hashlib.sha256(shlex.join(arguments).encode()).hexdigest()[:8]
     return f"{name}-{digest}-{seed}"
 
 
 def replaced(arguments: list[str], by: list[str]) -> list[str]:
-    """Flags with a value, in which some values are replaced or added."""
+    """Replace or add the values of some flags."""
     flags, given = set(by[::2]), list(arguments)
     for flag in flags & set(given):
         place = given.index(flag)
@@ -127,12 +126,12 @@ def replaced(arguments: list[str], by: list[str]) -> list[str]:
 
 
 def epochs(folder: Path) -> list[dict]:
-    """The figures of every epoch of a run."""
+    """Read the figures of every epoch of a run."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").open()]
 
 
 def interval(values: list[float]) -> str:
-    """Mean and 95 % interval in per cent."""
+    """Write mean and 95 % interval in per cent."""
     mean = statistics.mean(values)
     if len(values) == 1:
         return f"{100 * mean:.2f} (one seed)"
@@ -142,8 +141,26 @@ def interval(values: list[float]) -> str:
     return f"{100 * mean:.2f} ± {100 * half:.2f}"
 
 
+ACCURACIES = (
+    "test_accuracy",
+    "test_accuracy_ties_by_probability",
+    "test_accuracy_probability",  # unknown where spikes were measured on a backend
+)
+
+
+def add(path: Path, name: str, result: object) -> None:
+    """Add a result to a JSON file with one line per name."""
+    results = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value)}"
+        for key, value in sorted((results | {name: result}).items())
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
 def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list[str]) -> None:
-    """Train with seeds 0.., print the table and write it."""
+    """Train with seeds 0, 1, ..., print the figures and add them to those in a file."""
     arguments = replaced(BENCHMARKS[name], extra)
     folders = [runs / folder_name(name, arguments, seed) for seed in range(seeds)]
     with ThreadPoolExecutor(jobs) as pool:
@@ -160,47 +177,49 @@ def measure(name: str, seeds: int, jobs: int, runs: Path, out: Path, extra: list
         "command": f"sqsnn train {shlex.join(arguments)}",
         "settings": settings[0],
         "seeds": list(range(seeds)),
-        "test_accuracy": [m["test_accuracy"] for m in metrics],
-        # None where spikes were measured on a backend: no probability is known there.
-        "test_accuracy_probability": [m["test_accuracy_probability"] for m in metrics],
+        **{accuracy: [m[accuracy] for m in metrics] for accuracy in ACCURACIES},
         "parameters": metrics[0]["parameters"],
         "spikes_per_sample": [m["spikes_per_sample"] for m in metrics],
         "training_seconds": [t["training_seconds"] for t in timing],
     }
     result |= {
-        name: [sum(epoch[f"train_{name}"] for epoch in epochs(folder)) for folder in done]
-        for name in COUNTS
-        if f"train_{name}" in epochs(done[0])[0]
+        count: [sum(epoch[f"train_{count}"] for epoch in epochs(folder)) for folder in done]
+        for count in COUNTS
+        if f"train_{count}" in epochs(done[0])[0]
     }
     print(result["command"])
-    print("spike count  ", interval(result["test_accuracy"]), result["test_accuracy"])
-    if None not in result["test_accuracy_probability"]:
-        print("probability  ", interval(result["test_accuracy_probability"]))
-    out.mkdir(parents=True, exist_ok=True)
-    label = "-".join([name, *extra]).replace("--", "")
-    (out / f"{label}.json").write_text(json.dumps(result, indent=1) + "\n")
+    for accuracy in ACCURACIES:
+        print(f"{accuracy:34}", shown(result, accuracy))
+    add(out / "accuracy.json", "-".join([name, *extra]).replace("--", ""), result)
+
+
+def shown(result: dict, accuracy: str) -> str:
+    """Write an accuracy with its interval; empty where it is unknown."""
+    values = result.get(accuracy, [None])
+    return "" if None in values else interval(values)
 
 
 def table(names: list[str], out: Path) -> None:
     """Print the Markdown table of what was measured."""
-    print("| `sqsnn train` | spike count | probability | seconds a run | shots in training |")
-    print("|---|---|---|---|---|")
+    results = json.loads((out / "accuracy.json").read_text("utf-8"))
+    print(
+        "| `sqsnn train` | test accuracy | ties by probability | by probability | seconds per run "
+        "| shots in training |"
+    )
+    print("|---|---|---|---|---|---|")
     for name in names:
-        result = json.loads((out / f"{name}.json").read_text())
+        result = results[name]
         settings = result["command"].removeprefix("sqsnn train ")
         seconds = statistics.mean(result["training_seconds"])
         shots = (
             f"{statistics.mean(result['shots']) / 1e6:,.1f} million" if "shots" in result else ""
         )
-        by_count, by_probability = (
-            "" if None in result[figure] else interval(result[figure])
-            for figure in ("test_accuracy", "test_accuracy_probability")
-        )
-        print(f"| `{settings}` | {by_count} | {by_probability} | {seconds:.0f} | {shots} |")
+        cells = [shown(result, accuracy) for accuracy in ACCURACIES]
+        print(f"| `{settings}` | {' | '.join(cells)} | {seconds:.0f} | {shots} |")
 
 
 def search(name: str, jobs: int, runs: Path, out: Path) -> None:
-    """Compare settings by validation accuracy (spike count) on seeds that are not reported."""
+    """Compare settings by validation accuracy on seeds that are not reported."""
     settings = SEARCHES.get(name, RATES)
     pairs = [(tried, seed) for tried in settings for seed in SEARCH_SEEDS]
 
@@ -208,10 +227,9 @@ def search(name: str, jobs: int, runs: Path, out: Path) -> None:
         tried, seed = pair
         arguments = replaced(BENCHMARKS[name], tried)
         folder = train(arguments, seed, runs / folder_name(f"search-{name}", arguments, seed))
-        return max(
-            (epoch["validation_accuracy"], epoch["validation_accuracy_probability"])
-            for epoch in epochs(folder)
-        )
+        # The epoch that a run keeps.
+        names = ("validation_accuracy_ties_by_probability", "validation_accuracy_probability")
+        return max(tuple(epoch[name] for name in names) for epoch in epochs(folder))
 
     with ThreadPoolExecutor(jobs) as pool:
         reached = list(pool.map(one, pairs))
@@ -223,26 +241,25 @@ def search(name: str, jobs: int, runs: Path, out: Path) -> None:
             {
                 "settings": " ".join(tried),
                 "seeds": list(SEARCH_SEEDS),
-                "validation_accuracy": by_count,
+                "validation_accuracy_ties_by_probability": by_count,
                 "validation_accuracy_probability": by_probability,
             }
         )
-    for row in sorted(table, key=lambda row: -row["validation_accuracy"]):
+    for row in sorted(table, key=lambda row: -row["validation_accuracy_ties_by_probability"]):
         print(name, row, flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}-search.json").write_text(json.dumps(table, indent=1) + "\n")
+    add(out / "accuracy-search.json", name, table)
 
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.accuracy")
     parser.add_argument("name", choices=[*BENCHMARKS, *GROUPS])
     parser.add_argument("--search", action="store_true", help="compare on validation data")
     parser.add_argument("--table", action="store_true", help="print what lies in --out")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("extra", nargs="*", help="after --: more arguments for sqsnn train")
     arguments = parser.parse_args()
     names = GROUPS.get(arguments.name, [arguments.name])

@@ -1,6 +1,6 @@
-"""The studies side by side: neurons against tasks, from the results that `sqsnn compare` wrote.
+"""The studies side by side: neurons against tasks, from results that `sqsnn-bench compare` wrote.
 
-python benchmarks/all_tasks.py [--accuracy spikes|ties|probability]
+python -m sqsnn_bench.all_tasks [--accuracy spikes|ties|probability]
 
 Prints Markdown: means over seeds with 95 % intervals, per cent of the test samples.
 """
@@ -10,13 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
+RESULTS = Path("bench/results")
 ACCURACIES = {
-    "spikes": "test_accuracy_spikes",
-    "ties": "test_accuracy",
+    "spikes": "test_accuracy",
+    "ties": "test_accuracy_ties_by_probability",
     "probability": "test_accuracy_probability",
 }
-# Heading, study and group of its file in benchmarks/studies.
+# Heading, study and group of its file in bench/studies.
 TASKS = (
     ("MNIST", "images", "mnist"),
     ("FashionMNIST", "images", "fashion-mnist"),
@@ -29,7 +29,7 @@ TASKS = (
 
 
 def read_rows(study: str, group: str) -> dict[str, Any]:
-    """The rows of one group by the name of their model; empty where nothing was measured."""
+    """Read the rows of one group by model; empty where nothing was measured."""
     path = RESULTS / study / "results.json"
     if not path.is_file():
         return {}
@@ -38,7 +38,7 @@ def read_rows(study: str, group: str) -> dict[str, Any]:
 
 
 def cell(row: Any, accuracy: str) -> str:
-    """Mean and half width of the interval, and how many seeds failed."""
+    """Write mean and half width of the interval, and how many seeds failed."""
     if row is None:
         return "not run"
     found = row[accuracy]

@@ -43,18 +43,15 @@ def compare(
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
 ) -> None:
-    """Compare models fairly: the same number of parameters, data, training and search for all, each
-    seed tested once. Writes results.json, results.md and pictures. Trials that are done are kept:
-    the same command again goes on where it stopped.
+    """Compare models fairly, and write results.json, results.md and pictures.
 
-    Parameters
-    ----------
-    study
-        File of the study, e.g. study.toml.
-    out
-        Folder of the results [default: runs/<name of the study>].
-    jobs
-        Trials at a time, each in a process of its own.
+    All have the same number of parameters, data, training and search, and each seed is tested once.
+    Trials that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        study: File of the study, e.g. study.toml.
+        out: Folder of the results [default: runs/<name of the study>].
+        jobs: Trials at a time, each in a process of its own.
     """
     # Here and not above: `sqsnn-bench --help` waits for neither.
     from sqsnn_bench.study.config import read_study
@@ -85,10 +82,8 @@ def compare(
 def tables(folder: Path, /) -> None:
     """Write the tables and pictures of a study again, from its records alone.
 
-    Parameters
-    ----------
-    folder
-        Folder of a study, with its study.toml and trials.jsonl.gz.
+    Args:
+        folder: Folder of a study, with its study.toml and trials.jsonl.gz.
     """
     from sqsnn_bench.study import records
     from sqsnn_bench.study import tables as writing
@@ -105,12 +100,9 @@ def report(
 ) -> None:
     """Write a study as one HTML page that holds its figures and pictures and loads nothing.
 
-    Parameters
-    ----------
-    folder
-        Folder of a study.
-    out
-        The file [default: report.html in the folder].
+    Args:
+        folder: Folder of a study.
+        out: The file [default: report.html in the folder].
     """
     from sqsnn.storage import write_atomically
     from sqsnn_bench.study.page import study_page
@@ -128,15 +120,15 @@ def gradients(
     options: Annotated[GradientOptions | None, Parameter(name="*")] = None,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Measure bias and noise of gradients from measured bits, against the exact gradient of the
-    same spikes. Writes gradients.json and gradients.png into the folder of the run.
+    """Measure bias and noise of gradients from measured bits.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    data_dir
-        Folder of the datasets [default: that of the training].
+    They are compared with the exact gradient of the same spikes, on validation samples. Writes
+    gradients.json and gradients.png into the folder of the run.
+
+    Args:
+        run: Folder of the run.
+        options: Which estimators, and how thoroughly.
+        data_dir: Folder of the datasets [default: that of the training].
     """
     from sqsnn.runs import folder as folders
     from sqsnn_bench.gradients import text

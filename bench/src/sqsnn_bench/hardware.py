@@ -1,18 +1,18 @@
-"""What `sqsnn.hardware` shows: `python benchmarks/hardware.py law|digits|packing|noise|cost`.
+"""What `sqsnn.hardware` does: `python -m sqsnn_bench.hardware law|digits|packing|noise|cost`.
 
 law      Sampled spikes against the exact law of whole records, random neurons of all circuits on
          noiseless Aer: through the executor, and as OpenQASM 3 there and back.
-digits   A trained network on noiseless Aer and on snapshots of devices with noise, one shot an
+digits   A trained network on noiseless Aer and on snapshots of devices with noise, one shot per
          inference, beside the simulator on the same samples (`sqsnn hardware`).
 packing  Neurons side by side on a chip against one at a time, noiseless and noisy; time to compile
          and to run, and the estimate of device time with and without.
 noise    The package's density matrices with a snapshot's reported rates against Aer; accuracy
          against the strength of the noise, trained without noise and with (`sqsnn inspect noise`).
-cost     A training step from measured bits on Aer and on a snapshot: seconds a sample, jobs.
+cost     A training step from measured bits on Aer and on a snapshot: seconds per sample, jobs.
 
 Snapshots (fake_...) are simulations of a device with the error rates of one day, no device. "Floor"
 is the mean total variation between a law and as many draws from it. Writes
-docs/results/hardware-NAME.json.
+bench/results/hardware/NAME.json.
 """
 
 import argparse
@@ -28,8 +28,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accuracy import folder_name, train
-from hardware_laws import (
+
+from sqsnn import SpikingNetwork, data, encoding
+from sqsnn.hardware import DeviceBits, Executor, find
+from sqsnn.hardware.compile import compile_neuron
+from sqsnn.learning import Feedback, Geometric, Local, Measured
+from sqsnn.runs.on_device import DeviceOptions
+from sqsnn_bench.accuracy import folder_name, train
+from sqsnn_bench.hardware_laws import (
     NAMES,
     SHOTS,
     STEPS,
@@ -44,12 +50,6 @@ from hardware_laws import (
     spread_neuron,
     through_text,
 )
-
-from sqsnn import SpikingNetwork, data, encoding
-from sqsnn.hardware import DeviceBits, Executor, find
-from sqsnn.hardware.compile import compile_neuron
-from sqsnn.learning import Estimator, LearningSignal, LocalRule, MeasuredScore
-from sqsnn.training.device_config import DeviceOptions
 
 CASES = [(name, n, m) for name, n, m in product(NAMES, (1, 2), (1, 2, 3))]
 SNAPSHOT = "fake_brisbane"
@@ -112,6 +112,12 @@ def trained(arguments: list[str], seed: int, runs: Path) -> Path:
     return train(arguments, seed, runs / folder_name("hardware", arguments, seed))
 
 
+def test_accuracies(run: Path) -> dict[str, float]:
+    """Read the test accuracies of a run."""
+    result = json.loads((run / "metrics.json").read_text())
+    return {name: value for name, value in result.items() if name.startswith("test_accuracy")}
+
+
 def typed(options: dict[str, object]) -> list[str]:
     """Settings as flags."""
     flags = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
@@ -155,7 +161,7 @@ def on_devices(runs: Path) -> dict[str, object]:
     print(f"noiseless Aer within 3 standard errors of the simulator: {within}")
     return {
         "trained": f"sqsnn train {' '.join(DIGITS)} --seed 0",
-        "test_accuracy": json.loads((run / "metrics.json").read_text())["test_accuracy"],
+        **test_accuracies(run),
         "noiseless_within_3_standard_errors": within,
         "backends": table,
     }
@@ -295,8 +301,8 @@ def training_cost() -> dict[str, dict[str, float]]:
     for backend, repeats in product(("aer", SNAPSHOT), (1, 5)):
         executor = Executor(find(backend))
         source, generator = DeviceBits(executor), seeded()
-        score = MeasuredScore(estimator=Estimator(repeats=repeats), source=source)
-        rule = LocalRule(LearningSignal(feedback="symmetric"), score=score, source=source)
+        score = Measured(estimator=Geometric(repeats=repeats), source=source)
+        rule = Local(signal=Feedback("symmetric"), score=score)
         network = SpikingNetwork([usps.features, 2, 2], generator=seeded())
         seconds = []
         for _ in range(steps):
@@ -304,11 +310,11 @@ def training_cost() -> dict[str, dict[str, float]]:
             rule.step(network, spikes, usps.train.labels[:batch], generator)
             seconds.append(time.perf_counter() - began)
         figures = {
-            "seconds_a_sample": statistics.median(seconds[1:]) / batch,
+            "seconds_per_sample": statistics.median(seconds[1:]) / batch,
             "seconds_of_first_step": seconds[0],
-            "jobs_a_step": executor.counts.jobs / steps,
-            "circuits_a_sample": executor.counts.circuits / steps / batch,
-            "shots_a_sample": executor.counts.shots / steps / batch,
+            "jobs_per_step": executor.counts.jobs / steps,
+            "circuits_per_sample": executor.counts.circuits / steps / batch,
+            "shots_per_sample": executor.counts.shots / steps / batch,
             "transpilations_in_all": executor.counts.transpilations,
         }
         table[f"{backend}, R={repeats}"] = figures
@@ -318,10 +324,10 @@ def training_cost() -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.hardware")
     parser.add_argument("name", choices=["law", "digits", "packing", "noise", "cost"])
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results/hardware"))
     parser.add_argument("--pictures", type=Path, default=Path("docs/images"), help="of noise")
     parser.add_argument("--seeds", type=int, default=3, help="of the trainings that noise compares")
     arguments = parser.parse_args()
@@ -338,7 +344,7 @@ def main() -> None:
         case _:
             result = training_cost()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"hardware-{arguments.name}.json"
+    path = arguments.out / f"{arguments.name}.json"
     path.write_text(json.dumps({"cores": os.cpu_count()} | result, indent=1) + "\n")
 
 

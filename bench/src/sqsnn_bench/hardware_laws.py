@@ -1,4 +1,4 @@
-"""What benchmarks/hardware.py compares: random neurons, laws of their records, and how far apart.
+"""What sqsnn_bench.hardware compares: random neurons, laws of their records, and how far apart.
 
 A record is what a neuron fires in all steps: T x N bits, the first the most significant. The floor
 of a law is the mean total variation between it and the empirical law of as many draws from it.

@@ -1,9 +1,9 @@
-"""What a step of the local rule costs beside backpropagation: `python benchmarks/local_step.py`.
+"""What a step of the local rule costs: `python -m sqsnn_bench.local_step`.
 
-One thread. Times are medians of process CPU time, contenders interleaved in one process so that a
-drifting machine is fair to all. Memory is the peak of a process of its own a number of steps, in
-which the input spikes are one step seen T times, so that nothing but the rule can grow with T.
-Writes docs/results/local-step.json.
+One thread. Times are medians of process CPU time, all rules interleaved with backpropagation in one
+process so that a drifting machine is fair to all. Memory is the peak of a process of its own per
+number of steps, in which the input spikes are one step seen T times, so that only the rule can grow
+with T. Writes bench/results/local-step.json.
 """
 
 import argparse
@@ -19,15 +19,8 @@ from pathlib import Path
 
 import torch
 
-from sqsnn import BackpropRule, SpikingNetwork
-from sqsnn.learning import (
-    Estimator,
-    LearningSignal,
-    LocalRule,
-    MeasuredScore,
-    OnlineLocalRule,
-    Rule,
-)
+from sqsnn import SpikingNetwork
+from sqsnn.learning import Backprop, Both, Geometric, Local, Measured, Online, Reinforce, Rule
 
 SMALL = "64-64-10, T=10, batch 64"
 NETWORKS = {
@@ -35,27 +28,25 @@ NETWORKS = {
     "784-256-10, T=5, batch 128": ([784, 256, 10], 5, 128),
     "784-1000-10, T=5, batch 256": ([784, 1000, 10], 5, 256),
 }
-RULES: dict[str, Callable[[], Rule]] = {
-    "backprop": BackpropRule,
-    "feedback": LocalRule,
-    "reinforce, S=4": lambda: LocalRule(LearningSignal("reinforce")),
-    "both, S=4": lambda: LocalRule(LearningSignal("both")),
+RULES: dict[str, Rule] = {
+    "backprop": Backprop(),
+    "feedback": Local(),
+    "reinforce, S=4": Local(signal=Reinforce()),
+    "both, S=4": Local(signal=Both()),
 }
 # Of the small network alone: they take many times as long.
-SLOW_RULES: dict[str, Callable[[], Rule]] = {
-    "feedback, online": OnlineLocalRule,
-    "feedback from bits, W=1, R=1": lambda: LocalRule(score=MeasuredScore()),
-    "feedback from bits, W=1, R=5": lambda: LocalRule(
-        score=MeasuredScore(estimator=Estimator(repeats=5))
-    ),
-    "feedback from bits, W=2, R=1": lambda: LocalRule(score=MeasuredScore(window=2)),
+SLOW_RULES: dict[str, Rule] = {
+    "feedback, online": Local(score=Online()),
+    "feedback from bits, W=1, R=1": Local(score=Measured()),
+    "feedback from bits, W=1, R=5": Local(score=Measured(estimator=Geometric(repeats=5))),
+    "feedback from bits, W=2, R=1": Local(score=Measured(window=2)),
 }
 LENGTHS = (10, 100, 1000)
 MEMORY_NETWORK = ([64, 64, 10], 16)  # sizes and batch
 
 
 def work(rule: Rule, sizes: list[int], steps: int, batch: int) -> Callable[[], None]:
-    """One step of a rule on a fresh network, ready to be timed."""
+    """Make one step of a rule on a fresh network, ready to be timed."""
     generator = torch.Generator().manual_seed(0)
     network = SpikingNetwork(sizes, generator=generator)
     one = torch.rand(batch, sizes[0], 1, generator=generator) < 0.2
@@ -70,7 +61,7 @@ def work(rule: Rule, sizes: list[int], steps: int, batch: int) -> Callable[[], N
 
 
 def interleaved(contenders: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of CPU time of every contender and repeat."""
+    """Measure the seconds of CPU time of every contender and repeat."""
     for contender in contenders.values():
         contender()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -83,11 +74,11 @@ def interleaved(contenders: dict[str, Callable[[], None]], repeats: int) -> dict
 
 
 def time_rules(repeats: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Milliseconds of a step and the ratio to backprop, for every network and rule."""
+    """Measure milliseconds per step and the ratio to backprop, for every network and rule."""
     table = {}
     for title, (sizes, steps, batch) in NETWORKS.items():
         rules = RULES | SLOW_RULES if title == SMALL else RULES
-        contenders = {name: work(make(), sizes, steps, batch) for name, make in rules.items()}
+        contenders = {name: work(rule.fresh(), sizes, steps, batch) for name, rule in rules.items()}
         seconds = interleaved(contenders, repeats)
         table[title] = {}
         for name, values in seconds.items():
@@ -103,16 +94,17 @@ def time_rules(repeats: int) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def peak_memory(rule: str, steps: int) -> float:
-    """Peak memory in MB of a process that takes three steps of a rule over T time steps."""
-    command = [sys.executable, __file__, "--memory-of", rule, "--steps", str(steps)]
+    """Measure the peak memory in MB of a process with three steps of a rule over T time steps."""
+    module = ["-m", "sqsnn_bench.local_step"]
+    command = [sys.executable, *module, "--memory-of", rule, "--steps", str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def memory_alone(rule: str, steps: int) -> None:
-    """What the process of `peak_memory` does."""
+    """Do what the process of `peak_memory` does."""
     sizes, batch = MEMORY_NETWORK
-    step = work((RULES | SLOW_RULES)[rule](), sizes, steps, batch)
+    step = work((RULES | SLOW_RULES)[rule].fresh(), sizes, steps, batch)
     for _ in range(3):
         step()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -120,9 +112,9 @@ def memory_alone(rule: str, steps: int) -> None:
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.local_step")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/local-step.json"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results/local-step.json"))
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,8 +1,8 @@
-"""What a neuron-step costs beside snnTorch's Leaky: `python benchmarks/neuron.py`.
+"""What a neuron-step costs beside snnTorch's Leaky: `python -m sqsnn_bench.neuron`.
 
 One thread, median process CPU time of forward and backward together (uniform random numbers
 included), contenders interleaved in one process so that a drifting machine is fair to all.
-`--quick` leaves out the compiled contenders. Writes docs/results/neuron.json and
+`--quick` leaves out the compiled contenders. Writes bench/results/neuron.json and
 docs/images/neuron-growth.png.
 """
 
@@ -29,7 +29,7 @@ Contender = Callable[[], object]
 
 
 def leaky_neurons(steps: int, batch: int, neurons: int) -> Contender:
-    """snnTorch's Leaky with its defaults."""
+    """SnnTorch's Leaky with its defaults."""
     import snntorch
 
     cell = snntorch.Leaky(beta=0.9)
@@ -67,6 +67,7 @@ class LeakyNetwork(nn.Module):
     """784-1000-10 of snnTorch's Leaky, bias-free as ours."""
 
     def __init__(self) -> None:
+        """Draw the weights."""
         import snntorch
 
         super().__init__()
@@ -111,8 +112,8 @@ def quantum_step(circuit: str = "crx", compile: bool = False) -> Contender:
     network = SpikingNetwork([784, 1000, 10], neurons=neurons, generator=generator)
 
     def forward(spikes: Tensor) -> Tensor:
-        run = network(spikes[..., None], generator=generator)
-        return run.layers[-1].spikes.sum((0, 3))
+        record = network(spikes[..., None], generator=generator)
+        return record.layers[-1].spikes.sum((0, 3))
 
     return training_step(forward, list(network.parameters()))
 
@@ -196,11 +197,11 @@ def peak_memory() -> dict[str, float]:
     peaks = {}
     for name, step in (("Leaky", "leaky_step()"), ("crx", "quantum_step()")):
         code = (
-            f"import neuron; work = neuron.{step}; [work() for _ in range(5)]; neuron.show_peak()"
+            f"from sqsnn_bench import neuron; work = neuron.{step}; [work() for _ in range(5)]; "
+            "neuron.show_peak()"
         )
         result = subprocess.run(
             [sys.executable, "-c", f"import torch; torch.set_num_threads(1); {code}"],
-            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
@@ -257,12 +258,11 @@ def plot_growth(table: dict[str, dict[str, float]], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, and write the figures with the machine they were taken on."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.neuron")
     parser.add_argument("--quick", action="store_true", help="without the compiled contenders")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument(
-        "--out", type=Path, default=Path("docs"), help="folder of results and images"
-    )
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    parser.add_argument("--pictures", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -276,8 +276,8 @@ def main() -> None:
     peaks = peak_memory()
     print(f"\nPeak memory, MB: {peaks}, ratio {peaks['crx'] / peaks['Leaky']:.2f}")
 
-    for folder in ("results", "images"):
-        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
+    for folder in (arguments.out, arguments.pictures):
+        folder.mkdir(parents=True, exist_ok=True)
     results = {
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -287,8 +287,8 @@ def main() -> None:
         "growth": growth,
         "peak_memory_mb": peaks,
     }
-    (arguments.out / "results" / "neuron.json").write_text(json.dumps(results, indent=1) + "\n")
-    plot_growth(growth, arguments.out / "images" / "neuron-growth.png")
+    (arguments.out / "neuron.json").write_text(json.dumps(results, indent=1) + "\n")
+    plot_growth(growth, arguments.pictures / "neuron-growth.png")
 
 
 if __name__ == "__main__":

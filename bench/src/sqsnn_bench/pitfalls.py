@@ -1,11 +1,11 @@
-"""What goes wrong in local learning, in figures: `python benchmarks/pitfalls.py`.
+"""What goes wrong in local learning, in numbers: `python -m sqsnn_bench.pitfalls`.
 
 1. Variance of the reinforce gradient of hidden neurons over repeated runs of the same batch,
    E|g - mean|^2 / |mean|^2, for each baseline and horizon: a fresh 64-64-10 network on digits.
 2. Outputs clamped to the target spikes while they learn, against outputs that run free: a 64-10
    network on digits, with and without memory.
 
-Writes docs/results/pitfalls.json.
+Writes bench/results/pitfalls.json.
 """
 
 import argparse
@@ -19,17 +19,17 @@ import torch
 from torch import Tensor
 
 from sqsnn import SpikingNetwork, SQSNeurons, data, encoding, readout
-from sqsnn.learning import LearningSignal, LocalRule
+from sqsnn.learning import Local, Reinforce
 
 STEPS, BATCH, WARM_UP = 10, 64, 30
 
 
-def variance(signal: LearningSignal, draws: int) -> float:
+def variance(signal: Reinforce, draws: int) -> float:
     """The relative variance of the gradient of the hidden layer's weights and angles."""
     digits = data.load("digits")
     generator = torch.Generator().manual_seed(0)
     network = SpikingNetwork([64, 64, 10], generator=generator)
-    rule = LocalRule(signal)
+    rule = Local(signal=signal)
     spikes = encoding.rate(digits.train.values[:BATCH], STEPS, generator=generator)
     hidden = [network.synapses[0].weight, *network.populations[0].parameters()]
     gradients = []
@@ -53,7 +53,7 @@ def outputs(clamped: bool, memory_qubits: int, seed: int, epochs: int) -> dict[s
         [64, 10], neurons=partial(SQSNeurons, memory_qubits=memory_qubits), generator=generator
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    train, rule = digits.train, LocalRule()
+    train, rule = digits.train, Local()
     likelihoods: list[float] = []
     for _ in range(epochs):
         likelihoods.clear()
@@ -71,8 +71,12 @@ def outputs(clamped: bool, memory_qubits: int, seed: int, epochs: int) -> dict[s
     with torch.no_grad():
         spikes = encoding.rate(test.values, STEPS, generator=generator)
         predicted = readout.predict(network(spikes, generator=generator).layers[-1])
-    result = {"test_accuracy": float((predicted == test.labels).double().mean())}
+    result = {"test_accuracy_ties_by_probability": _share(predicted == test.labels)}
     return result | ({"log_likelihood": statistics.mean(likelihoods)} if clamped else {})
+
+
+def _share(right: Tensor) -> float:
+    return float(right.double().mean())
 
 
 def target_likelihood(network: SpikingNetwork, spikes: Tensor, labels: Tensor) -> Tensor:
@@ -86,16 +90,16 @@ def target_likelihood(network: SpikingNetwork, spikes: Tensor, labels: Tensor) -
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.pitfalls")
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/pitfalls.json"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results/pitfalls.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = {}
     for baseline, horizon in product(("none", "running", "leave_one_out"), ("episodic", "to_go")):
-        signal = LearningSignal("reinforce", baseline=baseline, horizon=horizon)
+        signal = Reinforce(baseline=baseline, horizon=horizon)
         table[f"{baseline}, {horizon}"] = variance(signal, arguments.draws)
         print(
             f"variance / |gradient|^2  {baseline:14} {horizon:9}", table[f"{baseline}, {horizon}"]

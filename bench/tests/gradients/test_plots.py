@@ -61,7 +61,7 @@ def test_the_legend_names_what_is_there():
     (legend,) = plots.gradients(found()).legends
     assert {text.get_text() for text in legend.texts} == {
         "infinitely many shots",
-        "with 50 trials per event (geometric)",
+        "50 trials per event (geometric)",
         *("geometric", "laplace", "spsa"),
         *("W = 1", "W = 4"),
     }

@@ -138,7 +138,10 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
     html = study_page(folder)
     assert "not complete" in html
     (digits,) = cells(html)["digits"]
-    assert digits == [["model", "parameters", "hidden", "seeds"], ["crx neurons", "25,502", "32", "0"]]
+    assert digits == [
+        ["model", "parameters", "hidden", "seeds"],
+        ["crx neurons", "25,502", "32", "0"],
+    ]
     assert "digits: every seed" not in html
     results = {"name": "small", "complete": True, "rows": ROWS[:1]}
     (folder / "results.json").write_text(json.dumps(results))

@@ -170,8 +170,12 @@ def killing(monkeypatch, tmp_path):
 
     def arrange(model: str, trial: str, times: int) -> Path:
         log = tmp_path / "killed"
-        monkeypatch.setenv("PYTHONPATH", f"{KILLS.parent}{os.pathsep}{os.environ['PYTHONPATH']}"
-            if "PYTHONPATH" in os.environ else str(KILLS.parent))
+        monkeypatch.setenv(
+            "PYTHONPATH",
+            f"{KILLS.parent}{os.pathsep}{os.environ['PYTHONPATH']}"
+            if "PYTHONPATH" in os.environ
+            else str(KILLS.parent),
+        )
         monkeypatch.setenv("KILL", f"{model} {trial} {times} {log}")
         monkeypatch.syspath_prepend(KILLS.parent)
         import kills

@@ -69,7 +69,14 @@ def test_rows_are_means_over_seeds(written, tmp_path):
     records = {}
     for seed, reached in enumerate((0.90, 0.92, 0.94)):
         spikes = [10.0, seed]
-        put(records, "crx", seed, test_accuracy=reached, seconds=seed + 1.0, spikes_per_sample=spikes)
+        put(
+            records,
+            "crx",
+            seed,
+            test_accuracy=reached,
+            seconds=seed + 1.0,
+            spikes_per_sample=spikes,
+        )
         put(records, "lif", seed, costs=None)
     crx, lif = written(records)
     content = json.loads((tmp_path / "results.json").read_text())

@@ -1,4 +1,4 @@
-"""One training: the search never reads the test, a final one reads it once; it goes on if stopped."""
+"""One training: a search never reads the test, a final one once; it goes on where it stopped."""
 
 import json
 from dataclasses import replace
@@ -82,9 +82,7 @@ def test_the_search_judges_the_epoch_whose_weights_a_run_would_keep(plan, monkey
 @pytest.mark.parametrize(
     "place", ["before the settings", "in the first epoch", "after the first epoch", "at the end"]
 )
-def test_a_training_that_was_stopped_goes_on_to_the_same_result(
-    plan, monkeypatch, tmp_path, place
-):
+def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatch, tmp_path, place):
     made = plan()
     never = work(job(made, FINAL))
     stopped = replace(made, out=tmp_path / "stopped")

@@ -13,9 +13,7 @@ def _split_commas(value: object) -> object:
     return [part.strip() for text in texts for part in text.split(",")]
 
 
-_Choices = Annotated[
-    tuple[PositiveInt, ...], BeforeValidator(_split_commas), Field(min_length=1)
-]
+_Choices = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_commas), Field(min_length=1)]
 
 
 class GradientOptions(BaseModel):

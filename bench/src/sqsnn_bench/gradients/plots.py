@@ -45,7 +45,11 @@ def gradients(found: Diagnosis) -> Figure:
         handles=[
             Line2D([], [], color=INK, label="infinitely many shots"),
             Line2D(
-                [], [], color=INK, linestyle=":", label=f"with {trials} trials per event (geometric)"
+                [],
+                [],
+                color=INK,
+                linestyle=":",
+                label=f"{trials} trials per event (geometric)",
             ),
             *(Line2D([], [], color=_COLORS[name], label=name) for name in names),
             *(

@@ -68,8 +68,8 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     groups = list(dict.fromkeys(row["dataset"] for row in rows))
     models = len({row["model"] for row in rows})
     lead = (
-        f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with equally "
-        "many parameters (within 1 %), the same data and the same budget of search."
+        f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with "
+        "equally many parameters (within 1 %), the same data and the same budget of search."
     )
     parts = [escape(lead) + "\n"]
     if not results["complete"]:

@@ -98,9 +98,7 @@ def make_plan(study: Study, out: Path) -> Plan:
     """
     unsized = {
         (dataset, model): [
-            _resolve(
-                study, dataset, model, _sections(study, dataset, model, found, study.seeds[0])
-            )
+            _resolve(study, dataset, model, _sections(study, dataset, model, found, study.seeds[0]))
             for found in _extremes(study, model)
         ]
         for dataset, model in study.pairs()

@@ -95,8 +95,8 @@ def refuse_misfit(plan: Plan, trial: Trial, record: Record) -> None:
     for name in sorted(now.keys() & before.keys()):
         if now[name] != before[name]:
             raise ConfigError(
-                f"{where} was made with {name} {before[name]!r}, which is {now[name]!r} now: set it "
-                "in the file of the study, or choose another --out"
+                f"{where} was made with {name} {before[name]!r}, which is {now[name]!r} now: set "
+                "it in the file of the study, or choose another --out"
             )
     source = plan.facts[trial.key.dataset].source
     if record.get("source", source) != source:  # older records name none
