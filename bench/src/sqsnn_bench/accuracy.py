@@ -1,8 +1,9 @@
 """Test accuracy over seeds: `python -m sqsnn_bench.accuracy digits`.
 
-`local-digits` and the like run a group. Every seed is one `sqsnn train` run of its own process, exactly as a user would type it; finished
-runs are not repeated. Settings were chosen on validation data (`--search` shows how); the test set
-is read once, at the end of each run. Figures go to bench/results/accuracy.json, one line per name.
+`local-digits` and other names of groups run several. Every seed is one `sqsnn train` run of its own
+process, exactly as a user would type it; finished runs are not repeated. Settings were chosen on
+validation data (`--search` shows how); the test set is read once, at the end of each run. Figures
+go to bench/results/accuracy.json, one line per name.
 """
 
 import argparse
@@ -261,7 +262,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("extra", nargs="*", help="after --: more arguments for sqsnn train")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     names = GROUPS.get(arguments.name, [arguments.name])
     if arguments.table:
         return table(names, arguments.out)

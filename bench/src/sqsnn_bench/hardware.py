@@ -6,8 +6,8 @@ digits   A trained network on noiseless Aer and on snapshots of devices with noi
          inference, beside the simulator on the same samples (`sqsnn hardware`).
 packing  Neurons side by side on a chip against one at a time, noiseless and noisy; time to compile
          and to run, and the estimate of device time with and without.
-noise    The package's density matrices with a snapshot's reported rates against Aer; accuracy
-         against the strength of the noise, trained without noise and with (`sqsnn inspect noise`).
+noise    The library's density matrices with a snapshot's reported rates against Aer; accuracy
+         against the strength of the noise, trained without noise and with it.
 cost     A training step from measured bits on Aer and on a snapshot: seconds per sample, jobs.
 
 Snapshots (fake_...) are simulations of a device with the error rates of one day, no device. "Floor"
@@ -92,9 +92,6 @@ def compare_laws() -> dict[str, object]:
     return {"steps": STEPS, "shots": SHOTS, "neurons": rows, "worst": worst}
 
 
-# A trained network
-
-
 def sqsnn(*arguments: str) -> None:
     """A command of its own process with one thread, as a user types it."""
     result = subprocess.run(
@@ -165,9 +162,6 @@ def on_devices(runs: Path) -> dict[str, object]:
         "noiseless_within_3_standard_errors": within,
         "backends": table,
     }
-
-
-# Side by side
 
 
 def compare_packing() -> dict[str, object]:
@@ -242,9 +236,6 @@ def packing_costs() -> dict[str, dict[str, float | None]]:
     return costs
 
 
-# Noise
-
-
 def compare_noise(runs: Path, seeds: int, pictures: Path) -> dict[str, object]:
     """Laws of records of 8 bits, and accuracy against the strength of the noise."""
     executor, rows = Executor(find(SNAPSHOT)), []
@@ -287,9 +278,6 @@ def compare_noise(runs: Path, seeds: int, pictures: Path) -> dict[str, object]:
     shutil.copy(trained(DIGITS, 0, runs) / "noise.png", pictures / "noise.png")
     laws = {"bits": BITS, "shots": SHOTS, "largest_beyond_floor": beyond, "neurons": rows}
     return {"laws": laws, "accuracy": curves}
-
-
-# Training
 
 
 def training_cost() -> dict[str, dict[str, float]]:

@@ -90,7 +90,10 @@ def executor_of(jobs: int) -> Executor:
         jobs: How many.
     """
     return get_reusable_executor(
-        max_workers=jobs, reuse=False, timeout=60, initializer=_leave_interrupts
+        max_workers=jobs,
+        reuse=False,  # pyright: ignore[reportArgumentType] (as its docstring allows)
+        timeout=60,
+        initializer=_leave_interrupts,
     )
 
 
