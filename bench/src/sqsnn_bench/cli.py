@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from sqsnn import __version__
 from sqsnn.errors import SqsnnError
 from sqsnn.options import explain
+from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
 
 if TYPE_CHECKING:

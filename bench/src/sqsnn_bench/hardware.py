@@ -187,12 +187,12 @@ def compare_packing() -> dict[str, object]:
             [law_seen(bits) for bits in executor.run(circuit, steps, angles, shots, seeded())]
         )
 
-    both = [seen(executor, PACKED_SHOTS) for executor in (packed, alone)]
+    together, single = (seen(executor, PACKED_SHOTS) for executor in (packed, alone))
     imitated = seen(noisy, NOISY_SHOTS)
     comparisons = {
-        "packed, noiseless, against exact laws": against(both[0], laws, PACKED_SHOTS),
-        "alone, noiseless, against exact laws": against(both[1], laws, PACKED_SHOTS),
-        "packed against alone, noiseless": against_each_other(*both, laws, PACKED_SHOTS),
+        "packed, noiseless, against exact laws": against(together, laws, PACKED_SHOTS),
+        "alone, noiseless, against exact laws": against(single, laws, PACKED_SHOTS),
+        "packed against alone, noiseless": against_each_other(together, single, laws, PACKED_SHOTS),
         "packed, noisy, against density matrices": against(imitated, noisy_laws, NOISY_SHOTS),
         "packed, noisy, against noiseless laws": against(imitated, laws, NOISY_SHOTS),
     }

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ def leaky_neurons(steps: int, batch: int, neurons: int) -> Contender:
 
 
 def quantum_neurons(
-    steps: int, batch: int, neurons: int, channels: int = 1, **options: object
+    steps: int, batch: int, neurons: int, channels: int = 1, **options: Any
 ) -> Contender:
     """A population of ours on currents of the same shape."""
     generator = torch.Generator().manual_seed(0)
@@ -76,7 +77,7 @@ class LeakyNetwork(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes (T, B, 784) to spike counts (B, 10)."""
-        states = [cell.init_leaky() for cell in self.cells]
+        states = [cast(Any, cell).init_leaky() for cell in self.cells]
         counts = torch.zeros(1)
         for x in spikes.unbind(0):
             for i, (layer, cell) in enumerate(zip(self.layers, self.cells, strict=True)):

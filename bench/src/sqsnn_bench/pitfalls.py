@@ -69,7 +69,7 @@ def outputs(clamped: bool, memory_qubits: int, seed: int, epochs: int) -> dict[s
             optimizer.step()
     test = digits.load_test()
     with torch.no_grad():
-        spikes = encoding.rate(test.values, STEPS, generator=generator)
+        spikes = encoding.rate(test.values[:], STEPS, generator=generator)
         predicted = readout.predict(network(spikes, generator=generator).layers[-1])
     result = {"test_accuracy_ties_by_probability": _share(predicted == test.labels)}
     return result | ({"log_likelihood": statistics.mean(likelihoods)} if clamped else {})

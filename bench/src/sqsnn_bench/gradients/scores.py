@@ -11,7 +11,7 @@ from torch import Tensor
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer
-from sqsnn.learning.scores import Pulled, Score, Signals
+from sqsnn.learning.scores import Exact, Measured, Pulled, Signals
 
 KINDS = ("weights", "memory gates", "channel gates", "gains")
 ALL = "all"
@@ -32,7 +32,7 @@ class Gradient(NamedTuple):
 def gradient(
     layers: Sequence[Layer],
     weights: Float[Tensor, "T B"],
-    score: Score,
+    score: "Exact | Measured | WindowedScore",
     generator: torch.Generator,
 ) -> Gradient:
     """Compute the score gradient of all layers' parameters, a mean over the batch.
@@ -75,7 +75,7 @@ class WindowedScore:
     measured = False
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """See `Score.pull`.
+        """Pull a signal on the likelihood back; see `Score.pull`.
 
         Raises:
             ValueError: If a signal on probabilities is given, or none on the likelihood.
