@@ -58,6 +58,8 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
             for number, part in enumerate(fault["loc"])
         ]
         reason = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "union_tag_invalid":
+            reason = f"kind may be one of {fault['ctx']['expected_tags']}"
         words = [number for number, part in enumerate(place) if isinstance(part, str)]
         # A check of several fields names them itself; above a field stand its section and kinds.
         if not words or fault["type"] == "value_error":

@@ -15,7 +15,7 @@ from sqsnn.hardware import circuits
 from sqsnn.hardware.bit_source import angle_table
 from sqsnn.hardware.calibration import native_operations
 from sqsnn.hardware.compile import Compiled
-from sqsnn.quantum.native import recorded_law
+from sqsnn.hardware.recorded_law import recorded_law
 
 NAMES = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 SHOTS, STEPS = 20_000, 6

@@ -13,7 +13,6 @@ from sqsnn.runs.inspect import NoiseOptions
 
 if TYPE_CHECKING:
     from sqsnn.reports.noise_plot import NoisePoint
-    from sqsnn.runs.costs import Costs
     from sqsnn.runs.inspect import Watch
 
 inspect = App(name="inspect", help="Take a closer look at a trained run.")
@@ -110,14 +109,14 @@ def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
     return table
 
 
-def _costs(found: "Costs") -> Table:
+def _costs(found: dict[str, Any]) -> Table:
     from sqsnn.runs.costs import cost_rows
 
-    hidden = len(found.layers) - 1
+    hidden = len(found["layers"]) - 1
     names = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer", "all"]
-    table = _table(f"Costs of an inference, mean over {found.samples} test samples", "", *names)
+    table = _table(f"Costs of an inference, mean over {found['samples']} test samples", "", *names)
     table.columns[0].justify = "left"
-    for row in cost_rows(found.as_dict()):
+    for row in cost_rows(found):
         total = "" if row.total is None else f"{row.total:,.0f}"
         table.add_row(row.label, *(f"{count:,.0f}" for count in row.layers), total)
     return table

@@ -19,7 +19,7 @@ unbiased as averaging products, with less noise.
 """
 
 from dataclasses import field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -92,35 +92,6 @@ class Event(NamedTuple):
     cost: Cost = Cost()
 
 
-class Estimator(Protocol):
-    """How many shots each circuit takes, and what is made of them."""
-
-    @property
-    def shifted_shots(self) -> int:
-        """Shots of each shifted circuit."""
-        ...
-
-    @property
-    def unshifted_shots(self) -> int:
-        """Shots of each circuit without shift."""
-        ...
-
-    def event(
-        self,
-        happened: Bool[Tensor, "trials B H"],
-        fired: Bool[Tensor, "trials B H N"],
-        like: Tensor,
-    ) -> Event:
-        """Estimate the probability of an event from trials.
-
-        Args:
-            happened: Whether each trial returned the event.
-            fired: The spikes of each trial's last step.
-            like: Gives dtype and device.
-        """
-        ...
-
-
 @options
 class Geometric:
     """Repeat trials until the recorded spikes happen: unbiased, but noisy."""
@@ -147,7 +118,13 @@ class Geometric:
         fired: Bool[Tensor, "trials B H N"],
         like: Tensor,
     ) -> Event:
-        """Estimate the probability of an event from the trials until it happens."""
+        """Estimate the probability of an event from the trials until it happens.
+
+        Args:
+            happened: Whether each trial returned the event.
+            fired: The spikes of each trial's last step.
+            like: Gives dtype and device.
+        """
         blocks, most = (self.repeats, self.max_trials), self.max_trials
         happened, fired = happened.unflatten(0, blocks), fired.unflatten(0, blocks)
         steps = torch.arange(1, most + 1, dtype=like.dtype, device=like.device)
@@ -188,7 +165,7 @@ class Laplace:
         fired: Bool[Tensor, "trials B H N"],
         like: Tensor,
     ) -> Event:
-        """Estimate the probability of an event from its share of the trials."""
+        """Estimate the probability of an event from its share of the trials; see `Geometric`."""
         seen = happened.to(like).sum(0)
         share = (seen + 1) / (len(happened) + 2)
         together = (fired & happened[..., None]).to(like).sum(0)
@@ -197,7 +174,7 @@ class Laplace:
 
 def measure(
     derivative: Derivative,
-    estimator: Estimator,
+    estimator: Geometric | Laplace,
     source: BitSource,
     neurons: SQSNeurons,
     currents: Float[Tensor, "W B H N"],

@@ -48,8 +48,9 @@ class Local(_Remembering):
     """Learning without backpropagation through the network.
 
     Example:
-        >>> Local(signal=Feedback("symmetric"), score=Online())
-        Local(signal=Feedback(feedback='symmetric', feedback_path='chained'), score=Online(update_every_step=False))
+        >>> rule = Local(signal=Feedback("symmetric"), score=Online())
+        >>> rule.score
+        Online(update_every_step=False)
 
     Raises:
         ValueError: If the signal needs what the score does not give.
@@ -121,8 +122,8 @@ class Local(_Remembering):
         readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
         if (update is not None) != self.updates_every_step:
             raise ValueError(
-                "update goes with score Online(update_every_step=True), and only with it; update is "
-                f"{'given' if update else 'missing'} and score is {self.score}"
+                "update goes with score Online(update_every_step=True) and with no other, but "
+                f"update is {'given' if update else 'missing'} and score is {self.score}"
             )
         if isinstance(self.score, Online):
             return learn_online(

@@ -1,7 +1,7 @@
 """The contract of every learning rule: one step fills `.grad` and returns figures."""
 
 from collections.abc import Mapping
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -50,7 +50,7 @@ class Rule(Protocol):
         """Take over what `state_dict` gave."""
         ...
 
-    def fresh(self) -> Self:
+    def fresh(self) -> "Rule":
         """Return a rule with the same options that remembers nothing."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
@@ -24,7 +24,6 @@ from sqsnn.training.build import Purpose, threads
 
 if TYPE_CHECKING:
     from sqsnn.reports.noise_plot import NoisePoint
-    from sqsnn.runs.costs import Costs
 
 # Called with a description of what comes next, its number from 1, and how many there are.
 Watch = Callable[[str, int, int], None]
@@ -99,7 +98,7 @@ def noise(
     return tuple(points)
 
 
-def costs(folder: RunFolder, data_dir: Path | None = None) -> "Costs":
+def costs(folder: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
     """Count the costs of an inference on test samples, with the best weights.
 
     Writes costs.json into the folder. A run that was measured on a backend is counted as if it were
@@ -117,7 +116,7 @@ def costs(folder: RunFolder, data_dir: Path | None = None) -> "Costs":
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     with threads(loaded.settings.training.threads):
         found = counting.of_test(loaded, samples)
-    write_json(folder.path / "costs.json", {"best_epoch": loaded.epoch, **found.as_dict()})
+    write_json(folder.path / "costs.json", {"best_epoch": loaded.epoch, **found})
     return found
 
 

@@ -268,7 +268,7 @@ def _finish(run: RunFolder, loaded: Loaded, pictures: bool) -> None:
         draw_run(run, loaded, scores, samples)
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
-        counted = costs.of_test(loaded, samples).as_dict()
+        counted = costs.of_test(loaded, samples)
     write_json(run.result, {**_figures(loaded, scores, samples), "costs": counted})
 
 

@@ -1,20 +1,19 @@
-"""A circuit as a device runs it, native gate by native gate, and the exact law of what it records.
+"""The exact law of the bits that a compiled circuit records, native gate by native gate.
 
-Where `noisy_instrument.py` has one set of rates for all gates of a neuron, here every operation
+Where `quantum/density.py` has one set of rates for all gates of a neuron, here every operation
 brings its own: a description of a compiled circuit with the error rates of the very qubits that it
-runs on. It is made for comparing, on few qubits and bits; nothing is learned through it.
+runs on. It serves to compare, on few qubits and bits; nothing learns through it.
 
 Qubit 0 is the most significant, and so is bit 0.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Complex, Float
 
-from sqsnn.quantum.noise import Site, amplitude_damping, phase_damping
+from sqsnn.quantum.noise import Site
 
 MAX_QUBITS = 5
 MAX_BITS = 10
@@ -25,7 +24,10 @@ _RESET = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]])
 class Applied(NamedTuple):
     """A gate, then the noise that it leaves.
 
-    unitary: `(d, d)`; the first of the qubits is its most significant.
+    Attributes:
+        unitary: `(d, d)`; the first of the qubits is its most significant.
+        qubits: The qubits that it acts on.
+        noise: The channels after it.
     """
 
     unitary: np.ndarray
@@ -36,7 +38,10 @@ class Applied(NamedTuple):
 class Measured(NamedTuple):
     """A measurement that collapses the qubit by the true outcome s and records r in a bit.
 
-    assignment: q[r, s], the probability of recording r, `(2, 2)`.
+    Attributes:
+        qubit: The qubit.
+        bit: The bit that keeps the record.
+        assignment: q[r, s], the probability of recording r, `(2, 2)`.
     """
 
     qubit: int
@@ -45,52 +50,18 @@ class Measured(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A qubit set to |0> whatever it was."""
+    """A qubit set to |0>, whatever its state was."""
 
     qubit: int
 
 
 class Idle(NamedTuple):
-    """A wait and what it does to the qubits."""
+    """A wait and its channels on the qubits."""
 
     noise: tuple[Site, ...]
 
 
 Operation: TypeAlias = Applied | Measured | Reset | Idle
-
-
-def damping_rates(time: float, t1: float, t2: float) -> tuple[float, float]:
-    """The rates gamma and lambda of amplitude and phase damping that a time of relaxation means.
-
-    Args:
-        time: At least 0, in the unit of T1 and T2.
-        t1: T1 > 0, or infinity.
-        t2: T2 > 0, or infinity; above 2 T1, which no qubit can have, it counts as 2 T1.
-
-    Raises:
-        ValueError: A time out of range.
-    """
-    if not (time >= 0 and t1 > 0 and t2 > 0):
-        raise ValueError(
-            f"time, t1 and t2 are {time}, {t1} and {t2}; the first must be at least 0, the others "
-            "positive"
-        )
-    t2 = min(t2, 2 * t1)
-    # Rounding makes the second -1e-17 at T2 = 2 T1.
-    return -math.expm1(-time / t1), max(0.0, -math.expm1(time / t1 - 2 * time / t2))
-
-
-def relaxation(qubit: int, time: float, t1: float, t2: float) -> tuple[Site, ...]:
-    """What a qubit suffers in a time: decay with T1, loss of coherence as exp(-time / T2) in all.
-
-    Args:
-        qubit: The qubit.
-        time, t1, t2: As `damping_rates` takes them.
-    """
-    decay, dephase = damping_rates(time, t1, t2)
-    sites = [Site((qubit,), amplitude_damping(decay))] if decay else []
-    sites += [Site((qubit,), phase_damping(dephase))] if dephase else []
-    return tuple(sites)
 
 
 def recorded_law(
@@ -107,11 +78,11 @@ def recorded_law(
         The probability of every record, `(2**bits,)`, bit 0 its most significant digit.
 
     Raises:
-        ValueError: Too many qubits or bits, an operation on a qubit that is not there, or bits that
-            are not measured once each.
+        ValueError: If there are too many qubits or bits, an operation acts on an absent qubit, or
+            bits are not measured once each.
     """
     _check(operations, qubits, bits)
-    # (branches, 2, ..., 2): one digit a qubit for the rows, then for the columns.
+    # (branches, 2, ..., 2): one digit per qubit for the rows, then for the columns.
     states = np.zeros((1, 4**qubits), complex)
     states[0, 0] = 1
     states = states.reshape(1, *(2,) * (2 * qubits))
@@ -140,12 +111,9 @@ def recorded_law(
 
 def _check(operations: Sequence[Operation], qubits: int, bits: int) -> None:
     if not 1 <= qubits <= MAX_QUBITS:
-        raise ValueError(f"qubits is {qubits}; the exact law can be had for 1..{MAX_QUBITS}")
+        raise ValueError(f"qubits is {qubits}; the exact law takes 1..{MAX_QUBITS}")
     if not 1 <= bits <= MAX_BITS:
-        raise ValueError(
-            f"bits is {bits}; the exact law of 2**bits records can be had for 1..{MAX_BITS}: take "
-            "fewer steps"
-        )
+        raise ValueError(f"bits is {bits}; the exact law takes 1..{MAX_BITS}: take fewer steps")
     measured = sorted(operation.bit for operation in operations if isinstance(operation, Measured))
     if measured != list(range(bits)):
         raise ValueError(

@@ -1,35 +1,40 @@
-"""One time step of a noisy neuron on density matrices: encode, evolve, record, collapse.
+"""Noisy steps on density matrices: encode, evolve, record, collapse; with exact probabilities.
 
 A density matrix is written as its *Pauli vector* r_P = tr(P rho) over all products P of 1, X, Y, Z:
 4**n real numbers, in which every gate and channel is a real matrix, for complex circuits too. The
 parametrised circuit with its noise, the measurement, the idle memory and the readout are together
-one such matrix a neuron, built once a pass; only the encoding and its noise act on each sample.
+one such matrix per neuron, built once per pass; only the encoding and its noise act per sample.
 """
 
-from functools import reduce
+from collections.abc import Sequence
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from sqsnn.quantum import gates
-from sqsnn.quantum.circuit import Circuit
-from sqsnn.quantum.instrument import check_sequences, choose, outcome_bits
+from sqsnn.quantum import instrument as quantum
+from sqsnn.quantum.circuit import Circuit, placed_matrix
 from sqsnn.quantum.noise import Noise, Site, pauli_products
+from sqsnn.quantum.trajectory import Trajectory, at, repeat
 
 MAX_DENSITY_QUBITS = 4
 
 
-class NoisyInstrument(NamedTuple):
-    """A population's noisy circuit with its numbers, the same at every step and sample.
+class DensityInstrument(NamedTuple):
+    """A population's noisy circuit with its numbers, the same at every step and for every sample.
 
-    evolution: From the encoded register to the memory after each recorded outcome, both as Pauli
-        vectors, `(neurons, 2**N * 4**M, 4**(N+M))`.
-    rotation_noise: The channel after a rotation of the encoding, `(4, 4)`.
-    pauli: From a density matrix's real and imaginary parts to its Pauli vector, `(2 * 4**M, 4**M)`.
-    density: The way back, `(4**M, 2 * 4**M)`.
+    Attributes:
+        circuit: The circuit.
+        evolution: From the encoded register to the memory after each recorded outcome, both as
+            Pauli vectors, `(neurons, 2**N * 4**M, 4**(N+M))`.
+        rotation_noise: The channel after a rotation of the encoding, `(4, 4)`.
+        pauli: From a density matrix's real and imaginary parts to its Pauli vector,
+            `(2 * 4**M, 4**M)`.
+        density: The way back, `(4**M, 2 * 4**M)`.
     """
 
     circuit: Circuit
@@ -41,11 +46,11 @@ class NoisyInstrument(NamedTuple):
 
 def prepare(
     circuit: Circuit, angles: Float[Tensor, "neurons parameters"], noise: Noise
-) -> NoisyInstrument:
+) -> DensityInstrument:
     """Build the noisy circuit once for a whole pass; differentiable in the angles.
 
     Raises:
-        ValueError: More than 4 qubits.
+        ValueError: If there are more than 4 qubits.
     """
     check_density_qubits(circuit)
     like = angles
@@ -54,14 +59,13 @@ def prepare(
     last = _measurement(circuit, noise).T
     register = _constant(last, like).expand(len(angles), *last.shape)
     for gate in reversed(circuit.gates):
-        angle = None if gate.parameter is None else angles[:, gate.parameter]
-        small = gates.matrix(gate.name, angle, real_frame=False, like=angles)
+        small = placed_matrix(gate, angles, real_frame=False)
         step = _constant(after[len(gate.qubits)], like) @ transfer_matrix(small.unsqueeze(-3))
         register = gates.apply(step.mT, _digits(gate.qubits), register, 2 * circuit.qubits)
     products = pauli_products(circuit.memory_qubits)  # (P, i, j)
     # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
     parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
-    return NoisyInstrument(
+    return DensityInstrument(
         circuit,
         register.mT.contiguous(),
         _constant(after[1], like),
@@ -80,7 +84,7 @@ def check_density_qubits(circuit: Circuit) -> None:
         )
 
 
-def ground_state(instrument: NoisyInstrument, batch: int) -> Tensor:
+def ground_state(instrument: DensityInstrument, batch: int) -> Tensor:
     """The memory in |0...0>, `(batch, neurons, 2**M, 2**M)`."""
     dim, like = 2**instrument.circuit.memory_qubits, instrument.evolution
     shape = (batch, len(like), dim, dim)
@@ -89,81 +93,74 @@ def ground_state(instrument: NoisyInstrument, batch: int) -> Tensor:
     return memory
 
 
-def density_step(
-    instrument: NoisyInstrument,
+def run(
+    instrument: DensityInstrument,
     memory: Complex[Tensor, "batch neurons dim dim"],
-    angles: Float[Tensor, "batch neurons rotations"],
-    driven: Bool[Tensor, "batch neurons rotations"],
-    uniforms: Float[Tensor, "batch neurons"] | None,
-    outcomes: Int[Tensor, "batch neurons"] | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One step: encode, evolve, draw or take the recorded outcome, collapse.
+    angles: Sequence[Float[Tensor, "steps batch neurons"]],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
+    *,
+    uniforms: Float[Tensor, "steps batch neurons"] | None = None,
+    observed: Float[Tensor, "steps batch neurons channels"] | None = None,
+    keep_history: bool = False,
+) -> Trajectory:
+    """Run T steps; `uniforms` draw the recorded outcomes, or the `observed` ones are data.
 
     Args:
         instrument: From `prepare`.
         memory: Density matrices in the laboratory frame.
         angles: The angle in radians of each rotation of the encoding.
         driven: Whether each rotation of the encoding is a gate, its current being positive.
-        uniforms: In [0, 1); one number draws the recorded outcome.
-        outcomes: The recorded outcomes to condition on, where nothing is drawn.
-
-    Returns:
-        Recorded bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, d, d)`.
+        uniforms: In [0, 1).
+        observed: Recorded spikes in {0, 1}.
+        keep_history: Also return the memory after every step.
     """
-    after = _branches(instrument, to_pauli(instrument, memory), angles, driven)
-    # A difference of numbers of order 1: an impossible outcome may come out as -1e-17.
-    weights = after[..., 0].clamp_min(0.0)  # (B, H, 2**N)
-    if uniforms is not None:
-        outcomes = choose(weights.detach(), uniforms)
-    elif outcomes is None:
-        raise ValueError("give uniforms, to draw the recorded outcomes, or the outcomes themselves")
-    table = outcome_bits(instrument.circuit.channels, weights.device)
-    bits = table[outcomes].to(weights.dtype)
-    total = weights.sum(-1, keepdim=True)
-    marginals = (weights @ table.to(weights.dtype)) / torch.where(total > 0, total, 1.0)
-    likelihood = weights.gather(-1, outcomes[..., None])  # (B, H, 1)
-    # An observed event of probability 0: log-likelihood -inf, memory 0 from there on, never NaN.
-    possible = likelihood > 0
-    safe = torch.where(possible, likelihood, 1.0)
-    log_likelihood = safe.log().masked_fill(~possible, -torch.inf).squeeze(-1)
-    index = outcomes[..., None, None].expand(*outcomes.shape, 1, after.shape[-1])
-    collapsed = _physical(after.gather(-2, index).squeeze(-2) * (possible / safe))
-    return bits, marginals, log_likelihood, to_density(instrument, collapsed)
+    stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
+    outcomes = None if observed is None else quantum.outcome_index(observed)
+
+    table = quantum.outcome_bits(instrument.circuit.channels, stacked.device)
+
+    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        after = _branches(instrument, to_pauli(instrument, memory), stacked[t], driven[t])
+        # A difference of numbers of order 1: an impossible outcome may come out as -1e-17.
+        weights = after[..., 0].clamp_min(0.0)  # (B, H, 2**N)
+        total = weights.sum(-1, keepdim=True)
+        marginals = (weights @ table.to(weights.dtype)) / torch.where(total > 0, total, 1.0)
+        index, bits, likelihood, log_likelihood = quantum.measure(
+            weights, table, at(uniforms, t), at(outcomes, t)
+        )
+        possible = likelihood > 0
+        scale = possible / torch.where(possible, likelihood, 1.0)
+        collapsed = _physical(quantum.pick(after, index) * scale[..., None])
+        return bits, marginals, log_likelihood, to_density(instrument, collapsed)
+
+    return repeat(step, memory, len(stacked), keep_history)
 
 
 def sequence_probabilities(
-    instrument: NoisyInstrument,
+    instrument: DensityInstrument,
     angles: Float[Tensor, "steps batch neurons rotations"],
     driven: Bool[Tensor, "steps batch neurons rotations"],
 ) -> Float[Tensor, "batch neurons sequences"]:
     """The exact joint law of every recorded sequence, step 1 its most significant digit.
 
     Raises:
-        ValueError: More than 2**20 sequences.
+        ValueError: If there are more than 2**20 sequences.
     """
-    check_sequences(instrument.circuit, len(angles))
-    memory = to_pauli(instrument, ground_state(instrument, angles.shape[1]))[None]
-    for step, positive in zip(angles, driven, strict=True):
-        sequences = len(memory)
-        after = _branches(
-            instrument,
-            memory,
-            step.expand(sequences, *step.shape),
-            positive.expand(sequences, *positive.shape),
-        )
-        memory = after.movedim(-2, 1).flatten(0, 1)
-    return memory[..., 0].clamp_min(0.0).movedim(0, -1)
+    ground = to_pauli(instrument, ground_state(instrument, angles.shape[1]))
+    branch = partial(_branches, instrument)
+    leaves = quantum.branch_tree(instrument.circuit, ground, branch, angles, driven)
+    return leaves[..., 0].clamp_min(0.0).movedim(0, -1)
 
 
 def to_pauli(
-    instrument: NoisyInstrument, memory: Complex[Tensor, "*batch dim dim"]
+    instrument: DensityInstrument, memory: Complex[Tensor, "*batch dim dim"]
 ) -> Float[Tensor, "*batch products"]:
     """The Pauli vectors r_P = tr(P rho) of memory states."""
     return torch.view_as_real(memory.resolve_conj()).flatten(-3) @ instrument.pauli
 
 
 def to_density(
-    instrument: NoisyInstrument, pauli: Float[Tensor, "*batch products"]
+    instrument: DensityInstrument, pauli: Float[Tensor, "*batch products"]
 ) -> Complex[Tensor, "*batch dim dim"]:
     """The density matrices of Pauli vectors."""
     dim = 2**instrument.circuit.memory_qubits
@@ -181,10 +178,9 @@ def transfer_matrix(
 
 
 def _branches(
-    instrument: NoisyInstrument, memory: Tensor, angles: Tensor, driven: Tensor
+    instrument: DensityInstrument, memory: Tensor, angles: Tensor, driven: Tensor
 ) -> Float[Tensor, "*batch neurons outcomes products"]:
-    """Unnormalised Pauli vectors of the memory after each recorded outcome; the first element of
-    each is the outcome's probability."""
+    """Unnormalised Pauli vectors of the memory per recorded outcome, its probability first."""
     circuit = instrument.circuit
     register = memory
     for position, rotation in reversed(list(enumerate(circuit.encoding))):
@@ -204,7 +200,9 @@ def _branches(
     return evolved.unflatten(-1, (2**circuit.channels, 4**circuit.memory_qubits))
 
 
-def _rotated(instrument: NoisyInstrument, blocks: Tensor, angle: Tensor, placed: Tensor) -> Tensor:
+def _rotated(
+    instrument: DensityInstrument, blocks: Tensor, angle: Tensor, placed: Tensor
+) -> Tensor:
     """RX(angle) on a qubit whose 1, X, Y, Z stand in the second-last dimension, then its noise."""
     one, x, y, z = blocks.unbind(-2)
     c, s = angle.cos()[..., None, None], angle.sin()[..., None, None]
@@ -244,7 +242,7 @@ def _measurement(circuit: Circuit, noise: Noise) -> np.ndarray:
 
 
 def _digits(qubits: tuple[int, ...]) -> tuple[int, ...]:
-    """A Pauli vector is addressed like a register of two bits a qubit."""
+    """A Pauli vector has the address of a register with two bits per qubit."""
     return tuple(bit for qubit in qubits for bit in (2 * qubit, 2 * qubit + 1))
 
 

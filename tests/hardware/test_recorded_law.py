@@ -8,17 +8,8 @@ import pytest
 import reference
 from numpy.testing import assert_allclose
 
-from sqsnn.quantum.native import (
-    Applied,
-    Idle,
-    Measured,
-    Operation,
-    Reset,
-    damping_rates,
-    recorded_law,
-    relaxation,
-)
-from sqsnn.quantum.noise import Noise
+from sqsnn.hardware.recorded_law import Applied, Idle, Measured, Operation, Reset, recorded_law
+from sqsnn.quantum.noise import Noise, relaxation
 
 X = reference.PAULI["X"]
 RIGHT = np.eye(2)
@@ -122,29 +113,7 @@ def test_the_first_of_a_gates_qubits_is_its_most_significant():
     assert law.argmax() == 0b101
 
 
-# Relaxation
-
-
-@pytest.mark.parametrize(("t1", "t2"), [(2.0, 1.0), (2.0, 4.0), (np.inf, 3.0)])
-def test_populations_relax_with_t1_and_coherence_with_t2(t1, t2):
-    rho, time = np.array([[0.4, 0.3 - 0.2j], [0.3 + 0.2j, 0.6]]), 0.7
-    after = rho
-    for site in relaxation(0, time, t1, t2):
-        after = np.einsum("kab,bc,kdc->ad", site.kraus, after, site.kraus.conj())
-    assert_allclose(after[1, 1], 0.6 * np.exp(-time / t1))
-    assert_allclose(after[0, 1], (0.3 - 0.2j) * np.exp(-time / t2))
-
-
-def test_a_t2_that_no_qubit_can_have_counts_as_twice_t1():
-    assert damping_rates(0.7, 2.0, 9.0) == damping_rates(0.7, 2.0, 4.0)
-    assert damping_rates(0.7, 2.0, 9.0)[1] < 1e-15
-
-
-def test_no_time_and_no_relaxation_leave_no_channel():
-    assert relaxation(0, 0.0, 2.0, 1.0) == relaxation(0, 5.0, np.inf, np.inf) == ()
-
-
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -166,9 +135,3 @@ def test_no_time_and_no_relaxation_leave_no_channel():
 def test_what_cannot_be_computed_is_refused(operations, qubits, bits, message):
     with pytest.raises(ValueError, match=message):
         recorded_law(operations, qubits, bits)
-
-
-@pytest.mark.parametrize("times", [(-1.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, -2.0)])
-def test_times_out_of_range_are_refused(times):
-    with pytest.raises(ValueError, match="must be at least 0, the others positive"):
-        relaxation(0, *times)
