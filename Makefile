@@ -1,6 +1,7 @@
 # make train   install, then train on the 8x8 digits (the main job)
-# make test    install, then run the tests
-# make check   install, then formatting, linting and types
+# make test    install, then run the tests of library and laboratory, with coverage
+# make check   install, then formatting, linting, types and spelling
+# make full    install, then run all tests, the slow ones too
 # Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
 
 PYTHON ?= python3
@@ -8,19 +9,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: train test check clean
+.PHONY: train test check full clean
 
 train: $(VENV)/run.stamp
 	$(BIN)/sqsnn train digits
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(PYTEST) --cov=sqsnn --cov=sqsnn_bench --cov-report=term:skip-covered
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/codespell
+
+full: $(VENV)/dev.stamp
+	$(PYTEST) -m "slow or not slow"
 
 clean:
 	rm -rf $(VENV)
@@ -40,6 +46,6 @@ $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(INSTALL) --no-build-isolation -e '.[dev]'
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml bench/pyproject.toml
+	$(INSTALL) --no-build-isolation -e '.[dev]' -e ./bench
 	touch $@ $(VENV)/run.stamp

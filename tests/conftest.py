@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy  # noqa: F401 (its BLAS must be there before its threads are limited)
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 # Before anything imports sqsnn: from here on every annotated shape and type is checked at run time.
 install_import_hook("sqsnn", "beartype.beartype")
 
-# One thread: sums are then added in one order, and parallel test processes do not compete.
+# One thread, in torch and in the BLAS of NumPy and scikit-learn: sums are then added in one order,
+# and parallel test processes do not compete.
 torch.set_num_threads(1)
+_POOLS = threadpool_limits(1)
 
 settings.register_profile("sqsnn", deadline=None, derandomize=True)
 settings.load_profile("sqsnn")

@@ -1,7 +1,7 @@
 """Checks at the door: refuse a wrong argument with an error that names it.
 
-Every message says which argument, what was expected and what came. The checks read shapes, devices
-and at most one sum, so that they can stand in front of code that runs at every time step.
+Every message names the argument, what it must be and what it is. The checks read shapes, devices
+and at most one sum, so that they can guard code that runs at every time step.
 """
 
 import os
@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from numbers import Integral
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -24,14 +24,14 @@ def check_shape(argument: str, tensor: object, expected: Sequence[str | int]) ->
     """Refuse a tensor whose shape is not the expected one.
 
     Args:
-        argument: the name of the argument, for the message.
-        tensor: what the caller passed.
-        expected: one entry a dimension; a number must match exactly, a name stands for any size,
+        argument: The name of the argument, for the message.
+        tensor: What the caller passed.
+        expected: One entry per dimension; a number must match exactly, a name stands for any size,
             and the same name twice for the same size twice.
 
     Raises:
-        TypeError: if `tensor` is not a tensor.
-        ValueError: if the shape differs.
+        TypeError: If `tensor` is not a tensor.
+        ValueError: If the shape differs.
     """
     shape = _require_tensor(argument, tensor).shape
     if len(shape) == len(expected):
@@ -48,18 +48,18 @@ def check_finite(argument: str, tensor: object) -> None:
     """Refuse a tensor that holds NaN or an infinity.
 
     Args:
-        argument: the name of the argument, for the message.
-        tensor: what the caller passed, of any shape and dtype.
+        argument: The name of the argument, for the message.
+        tensor: What the caller passed, of any shape and dtype.
 
     Raises:
-        TypeError: if `tensor` is not a tensor.
-        ValueError: if a value is not finite.
+        TypeError: If `tensor` is not a tensor.
+        ValueError: If a value is not finite.
     """
     values = _require_tensor(argument, tensor).detach()
     if not (values.is_floating_point() or values.is_complex()):
         return
     # A finite sum proves all values finite and needs no mask of the tensor's size; a sum that is
-    # not finite may be an overflow of finite values, so only then is every value looked at.
+    # not finite may be an overflow of finite values, so only then every value is tested.
     if values.sum().isfinite():
         return
     wrong = ~values.isfinite()
@@ -76,11 +76,11 @@ def check_same_device(**tensors: object) -> None:
     """Refuse tensors that lie on different devices.
 
     Args:
-        **tensors: the arguments by name; None stands for an argument left out and is skipped.
+        **tensors: The arguments by name; None stands for an argument left out and is skipped.
 
     Raises:
-        TypeError: if an argument is neither a tensor nor None.
-        ValueError: if two devices differ.
+        TypeError: If an argument is neither a tensor nor None.
+        ValueError: If two devices differ.
     """
     given = {name: value for name, value in tensors.items() if value is not None}
     devices = {name: _require_tensor(name, value).device for name, value in given.items()}
@@ -93,14 +93,14 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
     """Refuse a value that is not an integer from `low` to `high`.
 
     Args:
-        argument: the name of the argument, for the message.
-        value: what the caller passed; NumPy integers count, booleans do not.
-        low: the smallest value allowed.
-        high: the largest value allowed; None for no upper limit.
+        argument: The name of the argument, for the message.
+        value: What the caller passed; NumPy integers count, booleans do not.
+        low: The smallest value allowed.
+        high: The largest value allowed; None for no upper limit.
 
     Raises:
-        TypeError: if `value` is not an integer.
-        ValueError: if it is out of range.
+        TypeError: If `value` is not an integer.
+        ValueError: If it is out of range.
     """
     wanted = f"an integer of at least {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -113,23 +113,26 @@ def check_choice(argument: str, value: object, choices: object) -> None:
     """Refuse a value that is not one of a Literal's choices.
 
     Args:
-        argument: the name of the argument, for the message.
-        value: what the caller passed.
-        choices: the Literal.
+        argument: Name of the argument, for the message.
+        value: What the caller passed.
+        choices: The Literal, or a union of one with `Callable`, which admits any callable.
 
     Raises:
-        ValueError: if it is another one.
+        ValueError: If it is none of them.
     """
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise ValueError(f"{argument} is {value!r}; it may be one of {', '.join(allowed)}")
+    names, *others = get_args(choices) if get_origin(choices) is not Literal else [choices]
+    allowed = get_args(names)
+    if value in allowed or (others and callable(value)):
+        return
+    listed = ", ".join(allowed) + (" or a function" if others else "")
+    raise ValueError(f"{argument} is {value!r}; it may be one of {listed}")
 
 
 def require_compiler() -> None:
     """Refuse a machine on which torch.compile finds no C++ compiler.
 
     Raises:
-        CompilerMissingError: if the compiler that CXX names, else the usual one, is absent.
+        CompilerMissingError: If the compiler that CXX names, else the usual one, is absent.
     """
     compiler = os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))
     if shutil.which(compiler) is None:

@@ -1,17 +1,21 @@
 """From values to spikes: rate, latency, delta and direct encoding.
 
-Every encoding takes the dtype and the device of its values and puts time first: what comes out has
+Every encoding keeps the dtype and the device of its values and puts time first: its spikes have
 shape (T, B, P, channels), ready for a network. Values are intensities in [0, 1], series are any
 finite numbers.
 """
 
 import math
+from dataclasses import field
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.options import options
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -30,18 +34,18 @@ def rate(
     with one generator equals encoding in one pass.
 
     Args:
-        values: intensities in [0, 1], shape (B, P).
-        steps: time steps T, at least 1.
-        max_rate: probability of a spike per step at a value of 1; above 0, at most 1.
-        generator: where the random numbers come from; it must be on the device of `values`.
-        uniforms: the random numbers themselves instead, shape (T, B, P), in [0, 1).
+        values: Intensities in [0, 1], shape (B, P).
+        steps: Time steps T, at least 1.
+        max_rate: Probability of a spike per step at a value of 1; above 0, at most 1.
+        generator: Draws the random numbers; must be on the device of `values`.
+        uniforms: The random numbers themselves instead, shape (T, B, P), in [0, 1).
 
     Returns:
-        spikes, 0 or 1, of shape (T, B, P, 1).
+        Spikes, 0 or 1, of shape (T, B, P, 1).
 
     Raises:
-        TypeError: if not exactly one of `generator` and `uniforms` is given, or dtypes differ.
-        ValueError: if an argument is out of range, has a wrong shape or lies on another device.
+        TypeError: If not exactly one of `generator` and `uniforms` is given, or dtypes differ.
+        ValueError: If an argument is out of range, has a wrong shape or lies on another device.
     """
     _check_intensities(values)
     check_positive_int("steps", steps)
@@ -74,15 +78,15 @@ def latency(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"
     spikes. With T = 1 every value above 0 spikes at the only step.
 
     Args:
-        values: intensities in [0, 1], shape (B, P).
-        steps: time steps T, at least 1.
+        values: Intensities in [0, 1], shape (B, P).
+        steps: Time steps T, at least 1.
 
     Returns:
-        spikes, 0 or 1, of shape (T, B, P, 1).
+        Spikes, 0 or 1, of shape (T, B, P, 1).
 
     Raises:
-        TypeError: if `values` are not float32 or float64, or `steps` is not an integer.
-        ValueError: if an argument is out of range or `values` has a wrong shape.
+        TypeError: If `values` are not float32 or float64, or `steps` is not an integer.
+        ValueError: If an argument is out of range or `values` has a wrong shape.
     """
     _check_intensities(values)
     check_positive_int("steps", steps)
@@ -99,26 +103,26 @@ def delta(series: Float[Tensor, "T B P"], threshold: float) -> Float[Tensor, "T 
     A reference starts at the first step's value, so that the first step never spikes. At every
     later step, series - reference >= threshold spikes on channel 0 (ON) and moves the reference up
     by one threshold; reference - series >= threshold spikes on channel 1 (OFF) and moves it down by
-    one. There is at most one spike a step: a jump of k thresholds is told over k steps.
+    one. At most one spike falls per step: a jump of k thresholds takes k steps.
 
     The receiver can follow: series[0] + threshold * cumsum(ON - OFF) is the reference, and stays
     within one threshold of the series as long as the series moves by at most one threshold a step.
 
     Args:
-        series: any finite numbers, shape (T, B, P).
-        threshold: the change that makes a spike, in the units of `series`; above 0.
+        series: Any finite numbers, shape (T, B, P).
+        threshold: Change that makes a spike, in the units of `series`; above 0.
 
     Returns:
-        spikes, 0 or 1, of shape (T, B, P, 2): channel 0 is ON, channel 1 is OFF.
+        Spikes, 0 or 1, of shape (T, B, P, 2): channel 0 is ON, channel 1 is OFF.
 
     Raises:
-        TypeError: if `series` is not float32 or float64.
-        ValueError: if `series` has a wrong shape, no step, or a value that is not finite, or if
+        TypeError: If `series` is not float32 or float64.
+        ValueError: If `series` has a wrong shape, no step, or a value that is not finite, or if
             `threshold` is not a finite number above 0.
 
     Source:
         Miskowicz, Send-On-Delta Concept: An Event-Based Data Reporting Strategy, Sensors 6 (2006),
-        with the reference moved by one threshold a spike, as in delta modulation.
+        with the reference moved by one threshold per spike, as in delta modulation.
     """
     check_shape("series", series, ("T", "B", "P"))
     _check_dtype("series", series)
@@ -146,15 +150,15 @@ def direct(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"]
     and the gradient reaches the values. The steps share one memory: copy before writing into them.
 
     Args:
-        values: intensities in [0, 1], shape (B, P).
-        steps: time steps T, at least 1.
+        values: Intensities in [0, 1], shape (B, P).
+        steps: Time steps T, at least 1.
 
     Returns:
-        the values, of shape (T, B, P, 1).
+        The values, of shape (T, B, P, 1).
 
     Raises:
-        TypeError: if `values` are not float32 or float64, or `steps` is not an integer.
-        ValueError: if an argument is out of range or `values` has a wrong shape.
+        TypeError: If `values` are not float32 or float64, or `steps` is not an integer.
+        ValueError: If an argument is out of range or `values` has a wrong shape.
     """
     _check_intensities(values)
     check_positive_int("steps", steps)
@@ -178,7 +182,7 @@ def _check_range(argument: str, tensor: Tensor, *, below_one: bool = False) -> N
     if tensor.numel() == 0:
         return
     low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
-    # aminmax hands NaN on, and no comparison with NaN holds: one test refuses all three faults.
+    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
     if low >= 0 and (high < 1 if below_one else high <= 1):
         return
     if math.isnan(low):
@@ -186,3 +190,99 @@ def _check_range(argument: str, tensor: Tensor, *, below_one: bool = False) -> N
     else:
         found = f"they run from {low:g} to {high:g}"
     raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
+
+
+@options
+class Rate:
+    """Random spikes: in every step, a value is the probability of a spike."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Spike probability per step at a value of 1."""
+    kind: Literal["rate"] = field(default="rate", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Turn values into spikes.
+
+        Args:
+            values: Intensities in [0, 1].
+            generator: Draws the random numbers.
+            shared: Give every sample the same random numbers.
+        """
+        if not shared:
+            return rate(values, self.steps, max_rate=self.max_rate, generator=generator)
+        batch, features = values.shape
+        one = draw_uniforms(self.steps, 1, features, generator, values.dtype, values.device)
+        uniforms = one.expand(-1, batch, -1)
+        return rate(values, self.steps, max_rate=self.max_rate, uniforms=uniforms)
+
+
+@options
+class Latency:
+    """One spike per value, the larger the earlier."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["latency"] = field(default="latency", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Turn values into spikes; see `Rate.encode`. Nothing is drawn."""
+        return latency(values, self.steps)
+
+
+@options
+class Direct:
+    """The value itself at every step, as an analogue input."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["direct"] = field(default="direct", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B P"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P 1"]:
+        """Repeat values over the steps; see `Rate.encode`. Nothing is drawn."""
+        return direct(values, self.steps)
+
+
+@options
+class Spikes:
+    """Samples that are spike trains already, of as many steps."""
+
+    steps: PositiveInt = 10
+    """Time steps per sample."""
+    kind: Literal["spikes"] = field(default="spikes", kw_only=True, repr=False)
+
+    def encode(
+        self,
+        values: Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
+        *,
+        generator: torch.Generator,
+        shared: bool = False,
+    ) -> Float[Tensor, "T B P N"]:
+        """Put time first, and add the channel; see `Rate.encode`. Nothing is drawn.
+
+        Raises:
+            ValueError: If the spike trains have another number of steps.
+        """
+        channels = ("N",) if values.ndim == 4 else ()
+        check_shape("values (encoding 'spikes')", values, ("B", self.steps, "P", *channels))
+        spikes = values.movedim(1, 0)
+        return spikes if channels else spikes.unsqueeze(-1)

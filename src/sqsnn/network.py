@@ -1,7 +1,7 @@
-"""The network: synapses and populations in feed-forward layers, each run over all steps in turn.
+"""The network: synapses and populations in feed-forward layers, which run one after the other.
 
-A network holds parameters and nothing else: its state is a tuple of the populations' states, passed
-in and returned, and its random numbers come from outside.
+A network holds parameters only: its state is a tuple of the populations' states, passed in and
+returned, and its random numbers come from outside.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +19,13 @@ from sqsnn.synapses import Synapses
 PopulationFactory = Callable[..., Population]
 
 
-class Run(NamedTuple):
-    """What a network did: a record a layer, the output last, and the state to go on from."""
+class NetworkRecord(NamedTuple):
+    """What a network did.
+
+    Attributes:
+        layers: One record per layer, the output last.
+        state: The states of all populations, from which the next call can go on.
+    """
 
     layers: tuple[Record, ...]
     state: tuple[Any, ...]
@@ -29,16 +34,23 @@ class Run(NamedTuple):
 class SpikingNetwork(nn.Module):
     """A feed-forward network of populations.
 
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> network = SpikingNetwork([4, 8, 3], generator=generator)
+        >>> record = network(torch.ones(10, 2, 4, 1), generator=generator)
+        >>> record.layers[-1].spikes.shape  # (T, B, outputs, N)
+        torch.Size([10, 2, 3, 1])
+
     Args:
         sizes: Inputs, hidden layers and outputs, e.g. `[64, 128, 10]`.
         neurons: Makes a population, called as `neurons(size, generator=, dtype=, device=)`; or one
-            such factory a layer. By default `SQSNeurons`.
+            such factory per layer.
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: Fewer than two sizes, or not one factory a layer.
+        ValueError: If there are fewer than two sizes, or not one factory per layer.
     """
 
     def __init__(
@@ -84,19 +96,19 @@ class SpikingNetwork(nn.Module):
         generator: torch.Generator | None = None,
         uniforms: Sequence[Tensor] | None = None,
         keep_memory: bool = False,
-    ) -> Run:
+    ) -> NetworkRecord:
         """Run the network on input spikes; give exactly one of `generator` and `uniforms`.
 
         Args:
-            spikes: `(T, B, P, N)`, or `(T, B, P, 1)`, which feeds all channels.
-            state: The state of an earlier run, to go on from; None starts afresh.
+            spikes: Input spikes, `(T, B, P, N)`, or `(T, B, P, 1)`, which feeds all channels.
+            state: The state of an earlier record, from which to go on; None starts afresh.
             generator: Draws the uniforms; T1 and then T2 steps draw what T1 + T2 steps draw.
-            uniforms: What `draw_uniforms` returned, one `(T, B, H)` a layer, to replay a run.
+            uniforms: What `draw_uniforms` returned, one tensor per layer, to repeat earlier spikes.
             keep_memory: Also record the memory states.
 
         Raises:
-            ValueError: Shapes, devices or values do not fit, or the source of randomness is not
-                unique.
+            ValueError: If shapes, devices or values do not fit, or not exactly one source of
+                randomness is given.
         """
         self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]
@@ -124,14 +136,14 @@ class SpikingNetwork(nn.Module):
             records.append(record)
             after.append(state_after)
             spikes = record.spikes
-        return Run(tuple(records), tuple(after))
+        return NetworkRecord(tuple(records), tuple(after))
 
     def check_spikes(self, spikes: object) -> None:
         """Refuse input spikes that are not `(T, B, P, channels)` of at least one step.
 
         Raises:
-            TypeError: They are no tensor.
-            ValueError: Naming what was expected and what came.
+            TypeError: If they are no tensor.
+            ValueError: If their shape does not fit.
         """
         check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
         if not len(cast(Tensor, spikes)):
@@ -140,9 +152,9 @@ class SpikingNetwork(nn.Module):
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """The random numbers of a run, one `(T, B, H)` a layer: time outermost, then layer.
+        """Draw the random numbers of T steps, one `(T, B, H)` per layer: step by step, then layer.
 
-        A layer whose neurons take more than one number a step has `(T, B, *uniforms_shape)`.
+        A layer whose neurons need several numbers per step has `(T, B, *uniforms_shape)`.
         """
         populations = cast(Sequence[Population], self.populations)
         drawn = [

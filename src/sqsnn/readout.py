@@ -22,12 +22,12 @@ def last(record: Record, steps: int | None) -> Record:
     """Keep the last steps of a record, the window in which the network reports.
 
     Args:
-        record: what a layer did over T steps.
-        steps: how many steps to keep, 1 to T; None for all.
+        record: What a layer did over T steps.
+        steps: How many steps to keep, 1 to T; None for all.
 
     Raises:
-        TypeError: if `steps` is neither an integer nor None.
-        ValueError: if `steps` is out of range.
+        TypeError: If `steps` is neither an integer nor None.
+        ValueError: If `steps` is out of range.
     """
     if steps is None:
         return record
@@ -45,10 +45,10 @@ def count(record: Record) -> Float[Tensor, "B classes"]:
     """Count the spikes of each output neuron over steps and channels.
 
     Args:
-        record: what the output layer did, spikes of shape (T, B, classes, N).
+        record: What the output layer did, spikes of shape (T, B, classes, N).
 
     Returns:
-        spikes per class, 0 to T N, of shape (B, classes); gradients pass through the spikes'
+        Spikes per class, 0 to T N, of shape (B, classes); gradients pass through the spikes'
         surrogate.
     """
     return record.spikes.sum(dim=(0, 3))
@@ -57,14 +57,14 @@ def count(record: Record) -> Float[Tensor, "B classes"]:
 def probability(record: Record) -> Float[Tensor, "B classes"]:
     """Sum the firing probabilities of each output neuron over steps and channels.
 
-    Given the inputs and the spikes so far, each probability is what a spike will be on average: the
-    same score as the count with less chance in it.
+    Each probability is the mean of a spike given the inputs and the spikes so far: the same score
+    as the count, with less noise.
 
     Args:
-        record: what the output layer did, probabilities of shape (T, B, classes, N).
+        record: What the output layer did, probabilities of shape (T, B, classes, N).
 
     Returns:
-        expected spikes per class, 0 to T N, of shape (B, classes).
+        Expected spikes per class, 0 to T N, of shape (B, classes).
     """
     return record.probability.sum(dim=(0, 3))
 
@@ -73,7 +73,7 @@ def first_spike(record: Record) -> Float[Tensor, "B classes"]:
     """Score each output neuron by how early it fires first, on any channel.
 
     Args:
-        record: what the output layer did, spikes of shape (T, B, classes, N).
+        record: What the output layer did, spikes of shape (T, B, classes, N).
 
     Returns:
         T for a first spike at the first step, 1 at the last, 0 for none; shape (B, classes).
@@ -101,16 +101,16 @@ def predict(
     to the class of lower index.
 
     Args:
-        record: what the output layer did.
-        readout: the score, a name in `READOUTS`.
-        generator: draws what breaks ties instead, where spikes were measured and no probability is
+        record: What the output layer did.
+        readout: The score, a name in `READOUTS`.
+        generator: Draws what breaks ties instead, where spikes were measured and no probability is
             known: every class of the highest score then has the same chance.
 
     Returns:
-        class indices of shape (B,).
+        Class indices of shape (B,).
 
     Raises:
-        ValueError: if `readout` is not a known name.
+        ValueError: If `readout` is not a known name.
     """
     if readout not in READOUTS:
         raise ValueError(f"readout must be one of {', '.join(READOUTS)}, but is {readout!r}")
@@ -132,12 +132,12 @@ def break_ties(
     """Add to whole-numbered scores the firing probabilities as a fraction below 1.
 
     Args:
-        scores: spike counts or first spikes.
-        probability: the summed firing probabilities.
-        spikes: how many spikes a class could have fired at most, steps times channels.
+        scores: Spike counts or first spikes.
+        probability: The summed firing probabilities.
+        spikes: Largest possible number of spikes per class: steps times channels.
 
     Returns:
-        the sum in float64, because beside a count of hundreds float32 has no digits for the tie.
+        The sum in float64, because beside a count of hundreds float32 has no digits for the tie.
     """
     return scores.double() + probability / (spikes + 1)
 
@@ -152,17 +152,17 @@ def cross_entropy(
     The scores are finite sums, so that firing probabilities of exactly 0 and 1 do no harm.
 
     Args:
-        record: what the output layer did.
-        labels: the true classes, int64, 0 to classes - 1, of shape (B,).
+        record: What the output layer did.
+        labels: The true classes, int64, 0 to classes - 1, of shape (B,).
         on: "probability", the sum of the firing probabilities, or "count", the sum of the spikes,
             whose gradient is the surrogate's.
 
     Returns:
-        the mean loss over the batch, in nats.
+        The mean loss over the batch, in nats.
 
     Raises:
-        TypeError: if `labels` are not int64.
-        ValueError: if `labels` are empty, have a wrong shape, lie on another device or hold a class
+        TypeError: If `labels` are not int64.
+        ValueError: If `labels` are empty, have a wrong shape, lie on another device or hold a class
             that the layer does not have, or if `on` is another name.
     """
     if on not in ("probability", "count"):
@@ -176,14 +176,14 @@ def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> No
     """Refuse labels that do not name a class for each sample.
 
     Args:
-        labels: what the caller passed as classes.
-        samples: how many there must be.
-        classes: how many classes there are.
-        like: lies on the device on which the labels must lie.
+        labels: What the caller passed as classes.
+        samples: How many there must be.
+        classes: How many classes there are.
+        like: Lies on the device on which the labels must lie.
 
     Raises:
-        TypeError: if `labels` are no tensor, or not int64.
-        ValueError: if `labels` are empty, have a wrong shape, lie on another device or hold a class
+        TypeError: If `labels` are no tensor, or not int64.
+        ValueError: If `labels` are empty, have a wrong shape, lie on another device or hold a class
             that there is not.
     """
     check_shape("labels", labels, (samples,))
@@ -196,7 +196,7 @@ def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> No
     low, high = torch.stack(torch.aminmax(labels)).tolist()
     if low < 0 or high >= classes:
         raise ValueError(
-            f"labels must lie in 0..{classes - 1}, one output neuron a class, "
+            f"labels must lie in 0..{classes - 1}, one output neuron per class, "
             f"but run from {low} to {high}"
         )
 
@@ -204,22 +204,22 @@ def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> No
 def spike_rate_penalty(
     records: Sequence[Record], *, lower: float, upper: float
 ) -> Float[Tensor, ""]:
-    """Measure how far the firing rates of neurons stray outside given bounds.
+    """Compute by how much firing rates exceed given bounds.
 
     A neuron's rate is its mean number of spikes per step and channel over the batch. Gradients pass
     through the spikes' surrogate.
 
     Args:
-        records: what the layers to be held did, one record a layer, such as `run.layers[:-1]`.
-        lower: the lowest rate that costs nothing, at least 0.
-        upper: the highest rate that costs nothing, at least `lower` and at most 1.
+        records: One record per layer, such as `record.layers[:-1]` of a network's record.
+        lower: The lowest rate that costs nothing, at least 0.
+        upper: The highest rate that costs nothing, at least `lower` and at most 1.
 
     Returns:
-        the squared excess of the rates outside [lower, upper], averaged over all neurons.
+        The squared excess of the rates outside [lower, upper], averaged over all neurons.
 
     Raises:
-        TypeError: if `records` is one record instead of a sequence of them.
-        ValueError: if there is no record or the bounds are not 0 <= lower <= upper <= 1.
+        TypeError: If `records` is one record instead of a sequence of them.
+        ValueError: If there is no record or the bounds are not 0 <= lower <= upper <= 1.
     """
     # A record is itself a tuple: without this test its fields would be taken for layers.
     if isinstance(records, Record):

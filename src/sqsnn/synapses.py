@@ -17,7 +17,19 @@ from sqsnn.checks import check_positive_int, check_same_device, check_shape
 
 
 class Synapses(nn.Module):
-    """Weights `(channels, neurons, presynaptic)`, initially U(-1/sqrt(P), 1/sqrt(P)), no bias."""
+    """Linear maps from spikes to currents, one per channel, without bias.
+
+    Args:
+        presynaptic: Presynaptic neurons P.
+        neurons: Postsynaptic neurons H.
+        channels: Channels N.
+        generator: Draws the initial weights from U(-1/sqrt(P), 1/sqrt(P)).
+        dtype: torch.float32 or torch.float64.
+        device: Where the weights lie.
+
+    Attributes:
+        weight: The weights, `(N, H, P)`.
+    """
 
     def __init__(
         self,
@@ -41,13 +53,13 @@ class Synapses(nn.Module):
         self.weight = nn.Parameter(start.to(device=device, dtype=dtype))
 
     def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
-        """Currents of T steps.
+        """Compute the currents of T steps.
 
         Args:
-            spikes: `(T, B, P, N)` or `(T, B, P, 1)`.
+            spikes: Presynaptic spikes, `(T, B, P, N)` or `(T, B, P, 1)`.
 
         Raises:
-            ValueError: Shape, dtype or device does not fit the weights.
+            ValueError: If shape, dtype or device does not fit the weights.
         """
         channels, _, presynaptic = self.weight.shape
         given = spikes.shape[-1] if spikes.dim() == 4 else 1
@@ -61,8 +73,10 @@ class Synapses(nn.Module):
 
 
 class _StepwiseProduct(torch.autograd.Function):
-    """One matrix product a step and channel, so that a sequence in two halves gives the same bits
-    as in one pass; its gradients, free of that promise, are one product a channel."""
+    """One matrix product per step and channel: a sequence in two halves gives the same bits.
+
+    The gradients, free of that promise, are one product per channel.
+    """
 
     @staticmethod
     def forward(ctx: Any, spikes: Tensor, weight: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Uniform random numbers, drawn so that a sequence in pieces equals the sequence in one piece.
 
-A generator on an accelerator gives other numbers when asked once for T steps than when asked T
-times for one step. Encodings and populations therefore all draw here, one call a time step.
+A generator on an accelerator gives other numbers in one call for T steps than in T calls for one
+step. Encodings and populations therefore all draw here, with one call per time step.
 """
 
 import torch
@@ -26,19 +26,19 @@ def draw_uniforms(
     Drawing T1 and then T2 steps gives the same numbers as drawing T1 + T2 steps, on any device.
 
     Args:
-        steps: time steps T, at least 1.
-        batch: samples B; 0 is allowed and draws nothing.
-        neurons: neurons H, at least 1.
-        generator: where the numbers come from; it moves on by T draws.
-        dtype: torch.float32 or torch.float64.
-        device: where the numbers shall lie; must be the generator's.
+        steps: Time steps T, at least 1.
+        batch: Samples B; 0 is allowed and draws nothing.
+        neurons: Neurons H, at least 1.
+        generator: Where the numbers come from; it moves on by T draws.
+        dtype: Torch.float32 or torch.float64.
+        device: Where the numbers shall lie; must be the generator's.
 
     Returns:
-        uniforms of shape (T, B, H).
+        Uniforms of shape (T, B, H).
 
     Raises:
-        TypeError: if `generator` is not a torch.Generator, or a size is not an integer.
-        ValueError: if a size is out of range, the dtype is another one, or the devices differ.
+        TypeError: If `generator` is not a torch.Generator, or a size is not an integer.
+        ValueError: If a size is out of range, the dtype is another one, or the devices differ.
     """
     check_positive_int("steps", steps)
     check_positive_int("batch", batch, low=0)

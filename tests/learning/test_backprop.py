@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from tools import seeded
 
 from sqsnn import readout
-from sqsnn.learning.backprop import BackpropRule
+from sqsnn.learning.backprop import Backprop
 from sqsnn.network import SpikingNetwork
 
 STEPS, BATCH, CLASSES = 5, 16, 3
@@ -12,13 +13,13 @@ STEPS, BATCH, CLASSES = 5, 16, 3
 
 @pytest.fixture
 def network():
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     return SpikingNetwork([4, 6, CLASSES], generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture
 def spikes():
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     return torch.rand(STEPS, BATCH, 4, 1, generator=generator, dtype=torch.float64).round()
 
 
@@ -35,14 +36,14 @@ def gradients(network):
 def test_loss_prediction_and_gradient_are_those_of_the_report(
     network, spikes, loss_on, report_steps
 ):
-    rule = BackpropRule(loss_on=loss_on, report_steps=report_steps)
-    figures = rule.step(network, spikes, LABELS, torch.Generator().manual_seed(2))
+    rule = Backprop(loss_on=loss_on)
+    figures = rule.step(network, spikes, LABELS, seeded(2), report_steps)
     found = gradients(network)
     network.zero_grad()
-    run = network(spikes, generator=torch.Generator().manual_seed(2))
+    record = network(spikes, generator=seeded(2))
     first = 0 if report_steps is None else STEPS - report_steps
-    kept = run.layers[-1]._replace(
-        spikes=run.layers[-1].spikes[first:], probability=run.layers[-1].probability[first:]
+    kept = record.layers[-1]._replace(
+        spikes=record.layers[-1].spikes[first:], probability=record.layers[-1].probability[first:]
     )
     loss = readout.cross_entropy(kept, LABELS, on=loss_on)
     loss.backward()
@@ -52,19 +53,31 @@ def test_loss_prediction_and_gradient_are_those_of_the_report(
 
 
 def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
-    rule = BackpropRule(report_steps=1, rate_penalty=3.0, rate_bounds=(0.9, 1.0))
-    rule.step(network, spikes, LABELS, torch.Generator().manual_seed(2))
+    rule = Backprop(rate_penalty=3.0, rate_bounds=(0.9, 1.0))
+    rule.step(network, spikes, LABELS, seeded(2), 1)
     found = gradients(network)
     network.zero_grad()
-    run = network(spikes, generator=torch.Generator().manual_seed(2))
-    penalty = readout.spike_rate_penalty(run.layers[:-1], lower=0.9, upper=1.0)
-    loss = readout.cross_entropy(readout.last(run.layers[-1], 1), LABELS)
+    record = network(spikes, generator=seeded(2))
+    penalty = readout.spike_rate_penalty(record.layers[:-1], lower=0.9, upper=1.0)
+    loss = readout.cross_entropy(readout.last(record.layers[-1], 1), LABELS)
     (loss + 3.0 * penalty).backward()
     assert penalty > 0
     for one, other in zip(found, gradients(network), strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_a_window_of_no_steps_is_refused():
-    with pytest.raises(ValueError, match="report_steps must be an integer of at least 1, but is 0"):
-        BackpropRule(report_steps=0)
+def test_a_window_of_no_steps_is_refused(network, spikes):
+    with pytest.raises(ValueError, match="steps must be an integer in 1..5, but is 0"):
+        Backprop().step(network, spikes, LABELS, seeded(0), report_steps=0)
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.5)])
+def test_bounds_that_are_no_rates_are_refused(bounds):
+    with pytest.raises(ValueError, match="rate_bounds is .* must be 0 <= lower <= upper <= 1"):
+        Backprop(rate_bounds=bounds)
+
+
+@pytest.mark.parametrize("penalty", [-1.0, float("nan"), float("inf")])
+def test_a_penalty_below_0_or_not_finite_is_refused(penalty):
+    with pytest.raises(ValueError, match="rate_penalty: "):
+        Backprop(rate_penalty=penalty)

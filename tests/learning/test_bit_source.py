@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 from scipy.stats import chisquare
-from tools import replayed_law
+from tools import replayed_law, seeded
 from torch import Tensor, nn
 
 from sqsnn.learning import bit_source
@@ -19,13 +19,9 @@ STEPS, BATCH, SIZE, CHANNELS, SHOTS = 2, 3, 4, 2, 5
 SETTINGS: list[Setting] = [(), (Shift(1, "gate", 0, 0.7),), (Shift(0, "encoding", 1, 1.1),)]
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def made(size: int = SIZE, channels: int = CHANNELS, **options) -> SQSNeurons:
     options = {"dtype": torch.float64, "circuit": "bidirectional", **options}
-    neurons = SQSNeurons(size, channels=channels, **options)
+    neurons = SQSNeurons(size, channels=channels, generator=seeded(0), **options)
     with torch.no_grad():
         neurons.angles.normal_(0, 1.5, generator=seeded(0))
     return neurons

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import reference
 import torch
+from pydantic import TypeAdapter
+from tools import seeded
 from torch import Tensor, nn
 
-from sqsnn.learning.backprop import BackpropRule
-from sqsnn.learning.local import LocalRule
-from sqsnn.learning.online import OnlineLocalRule
+from sqsnn.learning.backprop import Backprop
+from sqsnn.learning.bit_source import Backend, SimulatedBits
+from sqsnn.learning.estimators import Laplace
+from sqsnn.learning.local import Local
+from sqsnn.learning.online import Online
 from sqsnn.learning.rule import Rule
-from sqsnn.learning.scores import ExactScore, MeasuredScore
-from sqsnn.learning.signals import LearningSignal
+from sqsnn.learning.scores import Exact, Measured
+from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population, Record
@@ -33,10 +37,6 @@ STEPS, BATCH, CLASSES = 4, 6, 3
 LABELS = torch.arange(BATCH) % CLASSES
 
 Gradients = dict[str, Tensor | None]
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def network_of(*sizes: int, channels: int = 1, seed: int = 0, **options: Any) -> SpikingNetwork:
@@ -57,11 +57,16 @@ def inputs_of(presynaptic: int, channels: int = 1) -> Tensor:
 
 
 def gradients(
-    rule: Rule, network: SpikingNetwork, spikes: Tensor, labels: Tensor = LABELS, seed: int = 5
+    rule: Rule,
+    network: SpikingNetwork,
+    spikes: Tensor,
+    labels: Tensor = LABELS,
+    seed: int = 5,
+    report_steps: int | None = None,
 ) -> Gradients:
     """Of every parameter that holds a number, after one step from fresh gradients."""
     network.zero_grad()
-    rule.step(network, spikes, labels, seeded(seed))
+    rule.step(network, spikes, labels, seeded(seed), report_steps)
     named = network.named_parameters()
     return {name: parameter.grad for name, parameter in named if parameter.numel()}
 
@@ -90,7 +95,7 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-SYMMETRIC = LearningSignal(feedback="symmetric")
+SYMMETRIC = Feedback("symmetric")
 
 
 # Symmetric feedback is backpropagation
@@ -113,20 +118,19 @@ def test_symmetric_feedback_is_backpropagation(name, hidden, channels, surrogate
         encoding_slope=slope,
     )  # fmt: skip
     spikes = inputs_of(2, channels)
-    expected = gradients(BackpropRule(), network, spikes)
+    expected = gradients(Backprop(), network, spikes)
     assert all(gradient.abs().max() > 1e-6 for gradient in expected.values())
-    assert_equal(gradients(LocalRule(SYMMETRIC), network, spikes), expected)
+    assert_equal(gradients(Local(SYMMETRIC), network, spikes), expected)
 
 
 @pytest.mark.parametrize("report_steps", [1, 3])
 def test_symmetric_feedback_is_backpropagation_of_the_reported_steps(report_steps):
     network, spikes = network_of(2, 5, CLASSES), inputs_of(2)
-    backprop = BackpropRule(report_steps=report_steps)
-    expected = gradients(backprop, network, spikes)
-    local = LocalRule(SYMMETRIC, report_steps=report_steps)
-    assert_equal(gradients(local, network, spikes), expected)
-    figures = local.step(network, spikes, LABELS, seeded(5))
-    wanted = backprop.step(network, spikes, LABELS, seeded(5))
+    backprop, local = Backprop(), Local(SYMMETRIC)
+    expected = gradients(backprop, network, spikes, report_steps=report_steps)
+    assert_equal(gradients(local, network, spikes, report_steps=report_steps), expected)
+    figures = local.step(network, spikes, LABELS, seeded(5), report_steps)
+    wanted = backprop.step(network, spikes, LABELS, seeded(5), report_steps)
     assert figures["loss"] == pytest.approx(wanted["loss"], abs=1e-14)
     assert figures["correct"] == wanted["correct"]
 
@@ -135,8 +139,8 @@ def test_symmetric_feedback_is_backpropagation_of_the_reported_steps(report_step
 def test_symmetric_feedback_is_backpropagation_for_any_memory(memory_qubits):
     network = network_of(2, 4, CLASSES, memory_qubits=memory_qubits)
     spikes = inputs_of(2)
-    expected = gradients(BackpropRule(), network, spikes)
-    assert_equal(gradients(LocalRule(SYMMETRIC), network, spikes), expected)
+    expected = gradients(Backprop(), network, spikes)
+    assert_equal(gradients(Local(SYMMETRIC), network, spikes), expected)
 
 
 def test_symmetric_feedback_is_backpropagation_from_one_channel_to_two():
@@ -146,12 +150,12 @@ def test_symmetric_feedback_is_backpropagation_from_one_channel_to_two():
         [2, 5, CLASSES], neurons=[make, partial(make, channels=2)], generator=seeded(0),
         dtype=torch.float64,
     )  # fmt: skip
-    expected = gradients(BackpropRule(), network, inputs_of(2))
-    assert_equal(gradients(LocalRule(SYMMETRIC), network, inputs_of(2)), expected)
+    expected = gradients(Backprop(), network, inputs_of(2))
+    assert_equal(gradients(Local(SYMMETRIC), network, inputs_of(2)), expected)
 
 
 def test_a_rule_adds_to_gradients_as_backward_does():
-    network, spikes, rule = network_of(2, 5, CLASSES), inputs_of(2), LocalRule(SYMMETRIC)
+    network, spikes, rule = network_of(2, 5, CLASSES), inputs_of(2), Local(SYMMETRIC)
     once = {name: g.clone() for name, g in gradients(rule, network, spikes).items()}
     rule.step(network, spikes, LABELS, seeded(5))
     twice = {name: p.grad for name, p in network.named_parameters() if p.numel()}
@@ -160,8 +164,8 @@ def test_a_rule_adds_to_gradients_as_backward_does():
 
 def test_without_a_hidden_layer_feedback_is_backpropagation():
     network, spikes = network_of(2, CLASSES), inputs_of(2)
-    expected = gradients(BackpropRule(), network, spikes)
-    assert_equal(gradients(LocalRule(), network, spikes), expected)
+    expected = gradients(Backprop(), network, spikes)
+    assert_equal(gradients(Local(), network, spikes), expected)
 
 
 # Random feedback
@@ -170,8 +174,8 @@ def test_without_a_hidden_layer_feedback_is_backpropagation():
 def test_random_and_direct_feedback_differ_in_the_hidden_layers_alone():
     network, spikes = network_of(2, 4, 5, CLASSES), inputs_of(2)
     found = []
-    for signal in (SYMMETRIC, LearningSignal(), LearningSignal(path="direct")):
-        rule = LocalRule(signal)
+    for signal in (SYMMETRIC, Feedback(), Feedback(feedback_path="direct")):
+        rule = Local(signal)
         # The same weights to the last hidden layer, to which the two paths are one.
         weights = torch.randn((1, CLASSES, 5), generator=seeded(4), dtype=torch.float64)
         rule.load_state_dict({"feedback/1": weights})
@@ -184,10 +188,10 @@ def test_random_and_direct_feedback_differ_in_the_hidden_layers_alone():
 
 def test_random_weights_that_are_the_synapses_own_are_symmetric_ones():
     network, spikes = network_of(2, 4, 5, CLASSES, channels=2), inputs_of(2, 2)
-    rule = LocalRule(LearningSignal(feedback="random"))
+    rule = Local(Feedback("random"))
     own = [synapses.weight.detach() for synapses in network.synapses[1:]]
     rule.load_state_dict({f"feedback/{layer}": weight for layer, weight in enumerate(own)})
-    expected = gradients(LocalRule(SYMMETRIC), network, spikes)
+    expected = gradients(Local(SYMMETRIC), network, spikes)
     assert_equal(gradients(rule, network, spikes), expected)
 
 
@@ -206,7 +210,7 @@ def test_directly_broadcast_errors_are_the_outputs_own():
                         getattr(deep, kind)[there].state_dict()
                     )
     weights = torch.randn((1, CLASSES, 4), generator=seeded(3), dtype=torch.float64)
-    rules = LocalRule(LearningSignal(path="direct")), LocalRule(LearningSignal())
+    rules = Local(Feedback(feedback_path="direct")), Local(Feedback())
     for rule in rules:
         above = torch.randn((1, CLASSES, 5), generator=seeded(4), dtype=torch.float64)
         rule.load_state_dict({"feedback/0": weights, "feedback/1": above})
@@ -304,7 +308,7 @@ def test_reinforce_is_unbiased(options, truth):
     # 28 values, each beyond 4 standard errors by chance once in 4000 (Student's t of 40 draws): one
     # seed in 100 would fail, and the seed is fixed.
     network = tiny_network()
-    drawn = draw(LocalRule(LearningSignal("reinforce", **options)), network)
+    drawn = draw(Local(Reinforce(**options)), network)
     assert deviations(drawn, truth).abs().max() < 4
     # Precise enough to tell: no standard error exceeds a tenth of the largest gradient.
     assert drawn.std(0).max() / DRAWS**0.5 < 0.1 * truth.abs().max()
@@ -317,7 +321,7 @@ def parts_of(network: SpikingNetwork, values: Tensor) -> dict[str, Tensor]:
 
 def test_without_their_score_outputs_with_memory_are_biased_and_hidden_neurons_not(truth):
     network = tiny_network()
-    drawn = draw(LocalRule(LearningSignal("reinforce", output_score=False)), network)
+    drawn = draw(Local(Reinforce(output_score=False)), network)
     off = parts_of(network, deviations(drawn, truth).abs())
     for name in ("populations.0.angles", "populations.0.gains", "synapses.0.weight"):
         assert off[name].max() < 4
@@ -330,8 +334,7 @@ def test_outputs_without_memory_have_no_score_to_answer_for(output_memory):
     # On the same draws, so that all else cancels. Of 8 values: one seed in 500 would fail.
     network = tiny_network("crx", output_memory)
     with_score, without = (
-        draw(LocalRule(LearningSignal("reinforce", output_score=score)), network, 300)
-        for score in (True, False)
+        draw(Local(Reinforce(output_score=score)), network, 300) for score in (True, False)
     )
     added = with_score - without
     assert added.any() == (output_memory > 0)
@@ -345,7 +348,7 @@ def test_outputs_without_memory_have_no_score_to_answer_for(output_memory):
 def test_the_same_step_loss_alone_is_biased(truth):
     # A spike also changes the memories above and its own, and so what comes later.
     network = tiny_network()
-    drawn = draw(LocalRule(LearningSignal("reinforce", horizon="same_step")), network)
+    drawn = draw(Local(Reinforce(horizon="same_step")), network)
     assert deviations(drawn, truth).abs().max() > 8
 
 
@@ -356,14 +359,13 @@ def test_the_same_step_loss_alone_is_biased(truth):
 def test_both_is_the_sum_of_feedback_and_reinforce_on_the_same_draws(feedback):
     network, spikes = network_of(2, 4, 5, CLASSES, channels=2), inputs_of(2, 2)
     samples = 3
-    alone = LocalRule(LearningSignal("feedback", feedback=feedback))
+    alone = Local(Feedback(feedback))
     repeated = spikes.repeat(1, samples, 1, 1), LABELS.repeat(samples)
     by_feedback = gradients(alone, network, *repeated)
+    reward = Reinforce(samples=samples)
     by_reinforce, by_both = (
-        gradients(
-            LocalRule(LearningSignal(name, feedback=feedback, samples=samples)), network, spikes
-        )
-        for name in ("reinforce", "both")
+        gradients(Local(signal), network, spikes)
+        for signal in (reward, Both(Feedback(feedback), reward))
     )
     for name, found in by_both.items():
         expected = by_reinforce[name]
@@ -377,7 +379,7 @@ def test_rewards_beside_feedback_have_a_weight():
     network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
     whole, none, third = (
         gradients(
-            LocalRule(LearningSignal("both", feedback="symmetric", reward_weight=weight)),
+            Local(Both(Feedback("symmetric"), reward_weight=weight)),
             network,
             spikes,
         )
@@ -388,22 +390,22 @@ def test_rewards_beside_feedback_have_a_weight():
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, msg=name)
 
 
-class CountsAlone(ExactScore):
+class CountsAlone(Exact):
     """Sees spikes alone, as a measured score does, but knows its derivatives exactly."""
 
     measured = True
 
 
-@pytest.mark.parametrize("name", ["reinforce", "both"])
-def test_the_loss_of_counts_is_not_told_to_the_outputs_twice(name):
+@pytest.mark.parametrize("signal", [Reinforce(), Both()])
+def test_the_loss_of_counts_reaches_the_outputs_once(signal):
     # It has seen the output's spike: beside the straight-through term its score would count the
     # same effect again, with the wrong sign.
     network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
     told, alone = (
-        gradients(LocalRule(LearningSignal(each), score=CountsAlone()), network, repeated, labels)
+        gradients(Local(each, score=CountsAlone()), network, repeated, labels)
         for each, repeated, labels in (
-            (name, spikes, LABELS),
-            ("none", spikes.repeat(1, 4, 1, 1), LABELS.repeat(4)),
+            (signal, spikes, LABELS),
+            (NoSignal(), spikes.repeat(1, 4, 1, 1), LABELS.repeat(4)),
         )
     )
     for parameter, gradient in told.items():
@@ -414,7 +416,7 @@ def test_the_loss_of_counts_is_not_told_to_the_outputs_twice(name):
 @pytest.mark.parametrize("frozen", ["synapses.0.weight", "populations.0.angles"])
 @pytest.mark.parametrize(
     "rule",
-    [BackpropRule(), LocalRule(SYMMETRIC), LocalRule(score=MeasuredScore()), OnlineLocalRule()],
+    [Backprop(), Local(SYMMETRIC), Local(score=Measured()), Local(score=Online())],
     ids=["backprop", "exact", "measured", "online"],
 )
 def test_frozen_parameters_stay_without_gradient(frozen, rule):
@@ -424,11 +426,42 @@ def test_frozen_parameters_stay_without_gradient(frozen, rule):
         assert (gradient is None) == (name == frozen)
 
 
-@pytest.mark.parametrize("name", ["reinforce", "both"])
-def test_repeated_runs_report_the_mean_over_runs(name):
+RULES = [Backprop(), Local(Both()), Local(Both(), score=Online()), Local(Both(), score=Measured(2))]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["backprop", "exact", "online", "measured"])
+def test_frozen_memory_gates_change_no_other_gradient(rule):
+    options = {"circuit": "integrate_and_fire", "memory_qubits": 1}
+    whole = network_of(2, 4, CLASSES, **options)
+    frozen = SpikingNetwork(
+        [2, 4, CLASSES],
+        neurons=partial(SQSNeurons, encoding_slope="exact", memory_gates="frozen", **options),
+        generator=seeded(0),
+        dtype=torch.float64,
+    )
+    for mine, its in zip(frozen.populations, whole.populations, strict=True):
+        mine.angles, mine.gains = its.angles.detach(), its.gains.detach()
+        assert torch.equal(mine.angles, its.angles) and torch.equal(mine.gains, its.gains)
+    expected, found = (
+        gradients(rule.fresh(), network, inputs_of(2)) for network in (whole, frozen)
+    )
+    for layer, population in enumerate(frozen.populations):
+        name = f"synapses.{layer}.weight"
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-14)
+        for kind in ("angles", "gains"):
+            parts = population.parametrizations[kind]
+            by_whole = expected[f"populations.{layer}.{kind}"][:, parts[0].trained]
+            by_part = found.get(f"populations.{layer}.parametrizations.{kind}.original0")
+            if by_whole.numel():
+                torch.testing.assert_close(by_part, by_whole, rtol=0, atol=1e-14)
+            assert found[f"populations.{layer}.parametrizations.{kind}.original1"] is None
+    assert any(p.requires_grad for p in frozen.populations.parameters())
+
+
+@pytest.mark.parametrize("signal", [Reinforce(samples=4), Both(reward=Reinforce(samples=4))])
+def test_repeated_runs_report_the_mean_over_runs(signal):
     network, spikes, samples = network_of(2, 5, CLASSES), inputs_of(2), 4
-    rule = LocalRule(LearningSignal(name, samples=samples))
-    figures = rule.step(network, spikes, LABELS, seeded(5))
+    figures = Local(signal).step(network, spikes, LABELS, seeded(5))
     run = network(spikes.repeat(1, samples, 1, 1), generator=seeded(5))
     scores = run.layers[-1].probability.sum(dim=(0, 3))
     labels = LABELS.repeat(samples)
@@ -441,8 +474,8 @@ def test_repeated_runs_report_the_mean_over_runs(name):
 
 def test_frozen_hidden_layers_get_no_gradient():
     network, spikes = network_of(2, 4, 5, CLASSES), inputs_of(2)
-    found = gradients(LocalRule(LearningSignal("none")), network, spikes)
-    expected = gradients(LocalRule(SYMMETRIC), network, spikes)
+    found = gradients(Local(NoSignal()), network, spikes)
+    expected = gradients(Local(SYMMETRIC), network, spikes)
     for name, gradient in found.items():
         if ".2." in name:
             torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-14)
@@ -453,12 +486,16 @@ def test_frozen_hidden_layers_get_no_gradient():
 # What a rule remembers
 
 
-@pytest.mark.parametrize("name", ["feedback", "both"])
-def test_a_rule_goes_on_from_its_state(name):
+RUNNING = Reinforce(baseline="running", samples=2)
+
+
+@pytest.mark.parametrize("signal", [Feedback(), Both(reward=RUNNING)])
+def test_a_rule_goes_on_from_its_state(signal):
     network, spikes = network_of(2, 4, 5, CLASSES), inputs_of(2)
-    signal = LearningSignal(name, baseline="running", samples=2)
-    rule, fresh, loaded = (LocalRule(signal) for _ in range(3))
+    rule, loaded = Local(signal), Local(signal)
     gradients(rule, network, spikes)
+    fresh = rule.fresh()
+    assert fresh == rule and not fresh.state_dict()
     loaded.load_state_dict(rule.state_dict())
     expected, found, other = (
         gradients(each, network, spikes, seed=6) for each in (rule, loaded, fresh)
@@ -472,7 +509,7 @@ def test_a_rule_goes_on_from_its_state(name):
 
 def test_a_saved_state_is_not_changed_by_later_steps():
     network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
-    rule = LocalRule(LearningSignal("both", baseline="running"))
+    rule = Local(Both(reward=Reinforce(baseline="running")))
     gradients(rule, network, spikes)
     saved = rule.state_dict()
     copies = {key: value.clone() for key, value in saved.items()}
@@ -484,7 +521,7 @@ def test_a_saved_state_is_not_changed_by_later_steps():
 
 
 def test_symmetric_feedback_remembers_nothing():
-    rule = LocalRule(SYMMETRIC)
+    rule = Local(SYMMETRIC)
     gradients(rule, network_of(2, 4, CLASSES), inputs_of(2))
     assert rule.state_dict() == {}
     assert isinstance(rule, Rule)
@@ -507,28 +544,73 @@ def test_symmetric_feedback_remembers_nothing():
 def test_labels_that_do_not_fit_are_refused(labels, error, message):
     network = network_of(2, 4, CLASSES)
     with pytest.raises(error, match=message):
-        LocalRule().step(network, inputs_of(2), labels, seeded(0))
+        Local().step(network, inputs_of(2), labels, seeded(0))
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("make", [LocalRule, OnlineLocalRule])
+@pytest.mark.parametrize("score", [Exact(), Online()])
 @pytest.mark.parametrize("report_steps", [0, STEPS + 1])
-def test_a_report_that_does_not_fit_is_refused(report_steps, make):
+def test_a_report_that_does_not_fit_is_refused(report_steps, score):
+    network = network_of(2, 4, CLASSES)
     with pytest.raises(ValueError, match=f"report_steps.* {report_steps}"):
-        rule = make(report_steps=report_steps)
-        rule.step(network_of(2, 4, CLASSES), inputs_of(2), LABELS, seeded(0))
+        Local(score=score).step(network, inputs_of(2), LABELS, seeded(0), report_steps)
 
 
-@pytest.mark.parametrize("make", [LocalRule, OnlineLocalRule])
-def test_samples_of_no_step_are_refused(make):
+@pytest.mark.parametrize("score", [Exact(), Online()])
+def test_samples_of_no_step_are_refused(score):
     with pytest.raises(ValueError, match="spikes has 0 steps"):
-        make().step(network_of(2, 4, CLASSES), inputs_of(2)[:0], LABELS, seeded(0))
+        Local(score=score).step(network_of(2, 4, CLASSES), inputs_of(2)[:0], LABELS, seeded(0))
 
 
 def test_measured_bits_cannot_serve_a_surrogate_of_probabilities():
     network = network_of(2, 4, CLASSES, surrogate="sigmoid")
     with pytest.raises(ValueError, match=r"'sigmoid'.*'straight_through'"):
-        LocalRule(score=MeasuredScore()).step(network, inputs_of(2), LABELS, seeded(0))
+        Local(score=Measured()).step(network, inputs_of(2), LABELS, seeded(0))
+
+
+@pytest.mark.parametrize(
+    "signal", [Reinforce(output_score=False), Both(reward=Reinforce(output_score=False))]
+)
+def test_measured_bits_have_no_output_score_to_leave_out(signal):
+    with pytest.raises(ValueError, match="output_score is False, but with score 'measured'"):
+        Local(signal, score=Measured())
+    Local(signal, score=Online())
+
+
+def test_a_backend_needs_the_source_that_measures_on_it():
+    network, backend = network_of(2, 4, CLASSES), Backend("fake_brisbane")
+    with pytest.raises(ValueError, match="backend is 'fake_brisbane', but no source measures"):
+        Local(score=Measured(backend=backend)).step(network, inputs_of(2), LABELS, seeded(0))
+    rule = Local(score=Measured(backend=backend, source=SimulatedBits()))
+    assert isinstance(rule.source, SimulatedBits)
+    rule.step(network, inputs_of(2), LABELS, seeded(0))
+
+
+def test_a_source_measures_the_spikes_of_the_network_too():
+    class Counting(SimulatedBits):
+        shots = 0
+
+        def sample(self, neurons, currents, settings, shots, generator):
+            if len(currents) == STEPS and shots == 1 and settings == [()]:
+                Counting.shots += 1
+            return super().sample(neurons, currents, settings, shots, generator)
+
+    network = network_of(2, 4, CLASSES)
+    figures = Local(score=Measured(source=Counting())).step(
+        network, inputs_of(2), LABELS, seeded(0)
+    )
+    assert Counting.shots == len(network.populations)
+    assert math.isfinite(figures["loss"])
+
+
+def test_options_survive_a_round_trip_without_their_source():
+    adapter = TypeAdapter(Backprop | Local)
+    signal = Both(Feedback("symmetric"), Reinforce(samples=2), 0.3)
+    rule = Local(signal, score=Measured(3, estimator=Laplace(7), source=SimulatedBits()))
+    written = adapter.dump_python(rule, mode="json")
+    read = adapter.validate_python(written)
+    assert read == Local(signal, score=Measured(3, estimator=Laplace(7)))
+    assert "source" not in written["score"]
 
 
 class Bernoulli(Population):
@@ -559,8 +641,8 @@ def test_a_population_without_circuits_learns_by_exact_scores(kinds):
     network = SpikingNetwork(
         [2, 4, CLASSES], neurons=kinds, generator=seeded(0), dtype=torch.float64
     )
-    expected = gradients(BackpropRule(), network, inputs_of(2))
-    assert_equal(gradients(LocalRule(SYMMETRIC), network, inputs_of(2)), expected)
+    expected = gradients(Backprop(), network, inputs_of(2))
+    assert_equal(gradients(Local(SYMMETRIC), network, inputs_of(2)), expected)
 
 
 def test_measured_scores_refuse_a_population_without_circuits():
@@ -568,7 +650,7 @@ def test_measured_scores_refuse_a_population_without_circuits():
         [2, 4, CLASSES], neurons=Bernoulli, generator=seeded(0), dtype=torch.float64
     )
     with pytest.raises(TypeError, match=r"Bernoulli.*'exact'"):
-        LocalRule(score=MeasuredScore()).step(network, inputs_of(2), LABELS, seeded(0))
+        Local(score=Measured()).step(network, inputs_of(2), LABELS, seeded(0))
 
 
 def test_reinforce_of_neurons_without_memory_is_unbiased_in_closed_form():
@@ -585,7 +667,7 @@ def test_reinforce_of_neurons_without_memory_is_unbiased_in_closed_form():
     truth = torch.cat(
         [g.flatten() for g in torch.autograd.grad(expected, list(network.parameters()))]
     )
-    rule, generator, drawn = LocalRule(LearningSignal("reinforce")), seeded(0), []
+    rule, generator, drawn = Local(Reinforce()), seeded(0), []
     spikes, labels = torch.ones((1, 100, 1, 1), dtype=torch.float64), labels.new_zeros(100)
     for _ in range(DRAWS):
         network.zero_grad()
@@ -597,11 +679,15 @@ def test_reinforce_of_neurons_without_memory_is_unbiased_in_closed_form():
 
 @pytest.mark.parametrize(
     ("name", "signal"),
-    [*((name, "both") for name in NAMED), ("crx", "feedback"), ("crx", "reinforce")],
+    [
+        *((name, Both(reward=Reinforce(samples=2))) for name in NAMED),
+        ("crx", Feedback()),
+        ("crx", Reinforce(samples=2)),
+    ],
 )
 def test_measured_scores_fill_every_gradient_and_count_their_cost(name, signal):
     network = network_of(2, 3, CLASSES, circuit=name)
-    rule = LocalRule(LearningSignal(signal, samples=2), score=MeasuredScore(window=2))
+    rule = Local(signal, score=Measured(window=2))
     network.zero_grad()
     figures = rule.step(network, inputs_of(2), LABELS, seeded(0))
     for key, parameter in network.named_parameters():
@@ -638,20 +724,20 @@ def classical_network(*sizes: int, kinds: Any, channels: int = 1) -> SpikingNetw
 def test_symmetric_feedback_is_backpropagation_for_comparison_neurons(kinds, channels):
     network = classical_network(2, 5, 4, CLASSES, kinds=kinds, channels=channels)
     spikes = inputs_of(2, channels)
-    expected = gradients(BackpropRule(), network, spikes)
+    expected = gradients(Backprop(), network, spikes)
     assert all(expected[f"synapses.{layer}.weight"].abs().max() > 1e-6 for layer in range(3))
-    assert_equal(gradients(LocalRule(SYMMETRIC), network, spikes), expected)
+    assert_equal(gradients(Local(SYMMETRIC), network, spikes), expected)
 
 
-@pytest.mark.parametrize("signal", ["reinforce", "both"])
+@pytest.mark.parametrize("signal", [Reinforce(), Both()])
 @pytest.mark.parametrize("kinds", [LIF, QLIF, [LIF, SQSNeurons], [StochasticLIF, QLIF]])
 def test_a_likelihood_is_not_asked_of_neurons_that_draw_nothing(signal, kinds):
     network = classical_network(2, 4, CLASSES, kinds=kinds)
     name = "LIF" if kinds is LIF or kinds == [LIF, SQSNeurons] else "QLIF"
-    said = rf"signal '{signal}' learns from the likelihood of spikes, but {name} draws none"
+    said = rf"signal '{signal.kind}' learns from the likelihood of spikes, but {name} draws none"
     generator = seeded(0)
     with pytest.raises(ValueError, match=said):
-        LocalRule(LearningSignal(signal)).step(network, inputs_of(2), LABELS, generator)
+        Local(signal).step(network, inputs_of(2), LABELS, generator)
     assert torch.equal(generator.get_state(), seeded(0).get_state())
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -659,7 +745,7 @@ def test_a_likelihood_is_not_asked_of_neurons_that_draw_nothing(signal, kinds):
 @pytest.mark.parametrize("kind", [LIF, StochasticLIF, QLIF, PublishedSQS])
 def test_only_circuits_are_measured_or_traced(kind):
     network = classical_network(2, 4, CLASSES, kinds=kind)
-    for rule in (LocalRule(score=MeasuredScore()), OnlineLocalRule()):
+    for rule in (Local(score=Measured()), Local(score=Online())):
         with pytest.raises(TypeError, match=kind.__name__):
             rule.step(network, inputs_of(2), LABELS, seeded(0))
 
@@ -718,7 +804,7 @@ def test_reinforce_of_stochastic_lif_is_unbiased(options):
         network.synapses[0].weight.fill_(0.9)
         network.synapses[1].weight.copy_(torch.tensor([0.9, 0.4])[None, :, None])
     truth = stochastic_lif_truth(network, label=0)
-    rule, generator, drawn = LocalRule(LearningSignal("reinforce", **options)), seeded(0), []
+    rule, generator, drawn = Local(Reinforce(**options)), seeded(0), []
     spikes = torch.ones((2, 400, 1, 1), dtype=torch.float64)
     labels = torch.zeros(400, dtype=torch.int64)
     for _ in range(DRAWS):
@@ -732,14 +818,14 @@ def test_reinforce_of_stochastic_lif_is_unbiased(options):
     assert drawn.std(0).max() / DRAWS**0.5 < 0.1 * truth.abs().max()
 
 
-@pytest.mark.parametrize("signal", ["feedback", "reinforce", "both"])
+@pytest.mark.parametrize("signal", [Feedback(), Reinforce(), Both()])
 def test_stochastic_lif_learns_by_every_signal(signal):
     # Which of two inputs fired at the first of four steps: the network must remember it.
     labels = torch.arange(40) % 2
     spikes = torch.zeros((STEPS, 40, 2, 1), dtype=torch.float64)
     spikes[0, torch.arange(40), labels] = 1
     network = classical_network(2, 12, 2, kinds=StochasticLIF)
-    rule, generator = LocalRule(LearningSignal(signal)), seeded(1)
+    rule, generator = Local(signal), seeded(1)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.05)
     losses = []
     for _ in range(60):

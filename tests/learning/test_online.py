@@ -4,8 +4,10 @@ from functools import partial
 
 import pytest
 import torch
+from tools import seeded
 
-from sqsnn.learning import LearningSignal, LocalRule, OnlineLocalRule, Rule
+from sqsnn.learning import Both, Exact, Feedback, Local, Online, Reinforce, Rule
+from sqsnn.learning.signals import Memory
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
@@ -16,20 +18,24 @@ OUTPUT = f".{len(SIZES) - 2}."
 
 def network(**options) -> SpikingNetwork:
     neurons = partial(SQSNeurons, **{"encoding_slope": "exact", **options})
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     return SpikingNetwork(SIZES, neurons=neurons, generator=generator, dtype=torch.float64)
 
 
 def batch(steps: int = STEPS):
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     spikes = torch.rand(steps, BATCH, SIZES[0], 1, generator=generator).round().double()
     return spikes, torch.arange(BATCH) % SIZES[-1]
 
 
-def gradients(rule: Rule, trained: SpikingNetwork, steps: int = STEPS, times: int = 1):
+def online(signal, **options) -> Local:
+    return Local(signal, score=Online(**options))
+
+
+def gradients(rule: Rule, trained: SpikingNetwork, steps: int = STEPS, times: int = 1, report=None):
     trained.zero_grad()
     for time in range(times):
-        figures = rule.step(trained, *batch(steps), torch.Generator().manual_seed(2 + time))
+        figures = rule.step(trained, *batch(steps), seeded(2 + time), report)
     found = {n: p.grad for n, p in trained.named_parameters() if p.grad is not None and p.numel()}
     return figures, found
 
@@ -50,41 +56,41 @@ def gradients(rule: Rule, trained: SpikingNetwork, steps: int = STEPS, times: in
 def test_rewards_reach_hidden_neurons_as_if_time_could_run_back(
     circuit, channels, memory, horizon, baseline
 ):
-    signal = LearningSignal("reinforce", samples=3, horizon=horizon, baseline=baseline)
+    signal = Reinforce(samples=3, horizon=horizon, baseline=baseline)
     trained = network(circuit=circuit, channels=channels, memory_qubits=memory)
     # Twice, so that a running baseline of the first step is taken off in the second.
-    figures, online = gradients(OnlineLocalRule(signal), trained, times=2)
-    expected_figures, expected = gradients(LocalRule(signal), trained, times=2)
+    figures, found = gradients(online(signal), trained, times=2)
+    expected_figures, expected = gradients(Local(signal), trained, times=2)
     hidden = [name for name in expected if OUTPUT not in name]
     assert len(hidden) == 4
     for name in hidden:
-        torch.testing.assert_close(online[name], expected[name], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-12)
     assert figures["loss"] == pytest.approx(expected_figures["loss"], abs=1e-12)
     assert figures["correct"] == expected_figures["correct"]
 
 
 @pytest.mark.parametrize("path", ["chained", "direct"])
 def test_with_one_step_nothing_is_given_up(path):
-    for name in ("feedback", "both"):
-        signal = LearningSignal(name, path=path, samples=2)
-        trained = network()
-        rules = OnlineLocalRule(signal), LocalRule(signal)
-        state = torch.Generator().manual_seed(5)
-        weights = rules[0].state.feedback_weights(trained, signal, state)
-        rules[1].load_state_dict(rules[0].state_dict())
+    feedback = Feedback(feedback_path=path)
+    for signal in (feedback, Both(feedback, Reinforce(samples=2))):
+        trained, memory = network(), Memory()
+        weights = memory.feedback_weights(trained, feedback, seeded(5))
         assert len(weights) == len(SIZES) - 2
-        (_, online), (_, expected) = (gradients(rule, trained, steps=1) for rule in rules)
-        assert online.keys() == expected.keys()
+        rules = online(signal), Local(signal)
+        for rule in rules:
+            rule.load_state_dict(memory.tensors)
+        (_, found), (_, expected) = (gradients(rule, trained, steps=1) for rule in rules)
+        assert found.keys() == expected.keys()
         for parameter, gradient in expected.items():
-            torch.testing.assert_close(online[parameter], gradient, rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(found[parameter], gradient, rtol=1e-10, atol=1e-12)
 
 
 def test_feedback_of_the_same_step_is_not_that_of_all_steps():
-    signal = LearningSignal(feedback="symmetric")
-    _, online = gradients(OnlineLocalRule(signal), network())
-    _, expected = gradients(LocalRule(signal), network())
+    signal = Feedback("symmetric")
+    _, found = gradients(online(signal), network())
+    _, expected = gradients(Local(signal), network())
     cosines = [
-        torch.cosine_similarity(online[name].flatten(), expected[name].flatten(), dim=0)
+        torch.cosine_similarity(found[name].flatten(), expected[name].flatten(), dim=0)
         for name in expected
     ]
     assert all(cosine < 1 - 1e-3 for cosine in cosines)
@@ -100,11 +106,13 @@ def test_a_step_knows_nothing_of_later_steps():
         found.append({n: p.grad.clone() for n, p in trained.named_parameters() if p.numel()})
 
     trained, shorter = network(), network()
-    signal = LearningSignal("both", samples=2)
+    signal = Both(reward=Reinforce(samples=2))
     spikes, labels = batch()
-    OnlineLocalRule(signal).step(trained, spikes, labels, torch.Generator().manual_seed(3), keep)
+    rule = online(signal, update_every_step=True)
+    assert rule.updates_every_step
+    rule.step(trained, spikes, labels, seeded(3), update=keep)
     assert len(found) == STEPS
-    OnlineLocalRule(signal).step(shorter, spikes[:3], labels, torch.Generator().manual_seed(3))
+    online(signal).step(shorter, spikes[:3], labels, seeded(3))
     for name, parameter in shorter.named_parameters():
         if parameter.numel():
             assert torch.equal(parameter.grad, found[2][name])
@@ -121,8 +129,8 @@ def test_weights_may_change_between_time_steps():
         optimizer.zero_grad()
 
     before = [parameter.clone() for parameter in trained.parameters()]
-    rule = OnlineLocalRule(LearningSignal(feedback="symmetric"))
-    rule.step(trained, *batch(), torch.Generator().manual_seed(3), update)
+    rule = online(Feedback("symmetric"), update_every_step=True)
+    rule.step(trained, *batch(), seeded(3), update=update)
     assert len(calls) == STEPS
     assert all(total > 0 for total in calls)
     changed = [
@@ -135,17 +143,17 @@ def test_weights_may_change_between_time_steps():
 
 def test_nothing_changes_at_steps_that_do_not_count():
     trained, calls = network(encoding_slope="exponential"), []
-    rule = OnlineLocalRule(LearningSignal("both", samples=2), report_steps=2)
-    rule.step(trained, *batch(), torch.Generator().manual_seed(3), lambda: calls.append(None))
+    rule = online(Both(reward=Reinforce(samples=2)), update_every_step=True)
+    generator = seeded(3)
+    rule.step(trained, *batch(), generator, 2, update=lambda: calls.append(None))
     assert len(calls) == 2
 
 
 def test_only_the_reported_steps_count():
-    rule = OnlineLocalRule(LearningSignal("reinforce", samples=2, horizon="same_step"))
-    windowed = OnlineLocalRule(rule.signal, report_steps=1)
+    rule = online(Reinforce(samples=2, horizon="same_step"))
     figures, whole = gradients(rule, network())
-    last, counted = gradients(windowed, network())
-    expected, _ = gradients(LocalRule(rule.signal, report_steps=1), network())
+    last, counted = gradients(rule, network(), report=1)
+    expected, _ = gradients(Local(rule.signal), network(), report=1)
     assert last["loss"] == pytest.approx(expected["loss"], abs=1e-12)
     assert last["loss"] != figures["loss"]
     assert any(not torch.equal(whole[name], counted[name]) for name in whole)
@@ -153,7 +161,15 @@ def test_only_the_reported_steps_count():
 
 def test_what_it_cannot_do_is_refused():
     with pytest.raises(ValueError, match="horizon is 'episodic', which is known at the last step"):
-        OnlineLocalRule(LearningSignal("both", horizon="episodic"))
+        online(Both(reward=Reinforce(horizon="episodic")))
     noisy = network(noise=Noise(missed_spike=0.1))
     with pytest.raises(ValueError, match="score 'online' works without noise only"):
-        gradients(OnlineLocalRule(), noisy)
+        gradients(online(Feedback()), noisy)
+
+
+@pytest.mark.parametrize("score", [Exact(), Online()])
+def test_an_update_goes_with_weights_that_change_every_step(score):
+    with pytest.raises(ValueError, match="update is given and score is"):
+        Local(score=score).step(network(), *batch(), seeded(0), update=lambda: None)
+    with pytest.raises(ValueError, match="update is missing and score is Online"):
+        Local(score=Online(True)).step(network(), *batch(), seeded(0))

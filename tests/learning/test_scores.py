@@ -8,11 +8,13 @@ import learning_reference
 import numpy as np
 import pytest
 import torch
+from tools import seeded
 from torch import Tensor
 
-from sqsnn.learning.estimators import Cost, Estimator
+from sqsnn.learning.bit_source import Backend
+from sqsnn.learning.estimators import Cost, Geometric
 from sqsnn.learning.layers import Layer, run_layers
-from sqsnn.learning.scores import ExactScore, MeasuredScore, Pulled, Score, Signals
+from sqsnn.learning.scores import Exact, Measured, Pulled, Score, Signals
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
@@ -27,10 +29,6 @@ CASES = [
 ]
 STEPS, PRESYNAPTIC = 3, 3
 EXACT = {"dtype": torch.float64, "encoding_slope": "exact"}
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -106,7 +104,7 @@ def test_exact_scores_are_the_references(name, channels, memory_qubits, through_
     many = 2 if memory_qubits == 1 and channels == 1 else 1
     layer, _ = ran(name, channels, memory_qubits, many, many, through_collapse=through_collapse)
     told = signals_for(layer)
-    pulled = ExactScore().pull(layer, told, seeded(0))
+    pulled = Exact().pull(layer, told, seeded(0))
     expected = of_reference(layer, told)
     assert_pulled(pulled, expected, atol=1e-7)
     assert abs(expected[0]).max() > 1e-2
@@ -119,11 +117,11 @@ def test_exact_scores_are_the_references(name, channels, memory_qubits, through_
 def test_delta_is_the_part_of_the_signal_on_probabilities(through_collapse):
     layer, _ = ran("bidirectional", 2, 1, 3, 2, through_collapse=through_collapse)
     on_probability, on_likelihood = signals_for(layer)
-    both = ExactScore().pull(layer, Signals(on_probability, on_likelihood), seeded(0))
+    both = Exact().pull(layer, Signals(on_probability, on_likelihood), seeded(0))
     layer, _ = ran("bidirectional", 2, 1, 3, 2, through_collapse=through_collapse)
-    alone = ExactScore().pull(layer, Signals(on_probability, None), seeded(0))
+    alone = Exact().pull(layer, Signals(on_probability, None), seeded(0))
     layer, _ = ran("bidirectional", 2, 1, 3, 2, through_collapse=through_collapse)
-    other = ExactScore().pull(layer, Signals(None, on_likelihood), seeded(0))
+    other = Exact().pull(layer, Signals(None, on_likelihood), seeded(0))
     torch.testing.assert_close(both.delta, alone.currents, rtol=0, atol=1e-14)
     assert torch.equal(alone.delta, alone.currents)
     torch.testing.assert_close(both.currents, alone.currents + other.currents, rtol=0, atol=1e-14)
@@ -133,7 +131,7 @@ def test_delta_is_the_part_of_the_signal_on_probabilities(through_collapse):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_weights_gradient_is_that_of_the_currents_times_presynaptic_spikes(channels):
     layer, spikes = ran("integrate_and_fire", channels, 1, 2, 4)
-    pulled = ExactScore().pull(layer, signals_for(layer), seeded(0))
+    pulled = Exact().pull(layer, signals_for(layer), seeded(0))
     layer.add_gradients(pulled.parameters, pulled.currents)
     expected = torch.einsum("tbhn,tbpn->nhp", pulled.currents, spikes)
     torch.testing.assert_close(layer.synapses.weight.grad, expected, rtol=0, atol=1e-13)
@@ -153,10 +151,10 @@ def made(neurons: SQSNeurons, synapses: Synapses, presynaptic: Tensor, spikes: T
     return Layer(synapses, neurons, currents, driven, record)
 
 
-MEASURED = MeasuredScore(window=2, estimator=Estimator(repeats=2))
+MEASURED = Measured(window=2, estimator=Geometric(repeats=2))
 
 
-@pytest.mark.parametrize("score", [ExactScore(), MEASURED])
+@pytest.mark.parametrize("score", [Exact(), MEASURED])
 @pytest.mark.parametrize("changed", ["angles", "gains", "weight"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, changed, channels):
@@ -170,7 +168,13 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
     pulled, weights = [], []
     for change in (False, True):
         neurons = randomise(
-            SQSNeurons(size, circuit="integrate_and_fire", channels=channels, **EXACT)
+            SQSNeurons(
+                size,
+                circuit="integrate_and_fire",
+                channels=channels,
+                generator=seeded(0),
+                **EXACT,
+            )
         )
         synapses = Synapses(
             PRESYNAPTIC, size, channels=channels, generator=seeded(7), dtype=torch.float64
@@ -194,10 +198,10 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
     assert not torch.allclose(before[0][1], after[0][1])
 
 
-@pytest.mark.parametrize("score", [ExactScore(), MEASURED])
+@pytest.mark.parametrize("score", [Exact(), MEASURED])
 def test_a_neurons_gradient_depends_on_no_other_neurons_signals_and_spikes(score):
     size = 3
-    neurons = randomise(SQSNeurons(size, **EXACT))
+    neurons = randomise(SQSNeurons(size, generator=seeded(0), **EXACT))
     synapses = Synapses(PRESYNAPTIC, size, generator=seeded(7), dtype=torch.float64)
     presynaptic = torch.ones((STEPS, 2, PRESYNAPTIC, 1), dtype=torch.float64)
     spikes = (torch.rand((STEPS, 2, size, 1), generator=seeded(2)) < 0.5).double()
@@ -229,7 +233,9 @@ def copies(
     The spikes are the likeliest ones, so that next to no event is given up.
     """
     options = {"circuit": name, "channels": channels, "memory_qubits": memory_qubits}
-    one, neurons = (SQSNeurons(size, noise=noise, **options, **EXACT) for size in (1, size))
+    one, neurons = (
+        SQSNeurons(size, noise=noise, generator=seeded(0), **options, **EXACT) for size in (1, size)
+    )
     random = np.random.default_rng(memory_qubits)
     with torch.no_grad():
         for values, copied in ((one.angles, neurons.angles), (one.gains, neurons.gains)):
@@ -261,6 +267,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
         channels=neurons.channels,
         memory_qubits=neurons.memory_qubits,
         noise=neurons.noise,
+        generator=seeded(0),
         **EXACT,
     )
     with torch.no_grad():
@@ -300,7 +307,7 @@ def assert_unbiased(pulled: Pulled, expected: tuple[Any, Any, Any], limit: float
 def test_measured_scores_are_on_average_the_references_of_the_window(name, channels, window):
     layer = copies(name, channels, 1)
     signals = told_to_copies(layer)
-    score = MeasuredScore(window=window, estimator=Estimator(max_trials=100))
+    score = Measured(window=window, estimator=Geometric(max_trials=100))
     pulled = score.pull(layer, signals, seeded(1))
     assert pulled.cost.truncations < 1e-4 * pulled.cost.events
     expected = of_reference(*first_copy(layer, signals), window=window)
@@ -321,12 +328,12 @@ def test_measured_scores_are_on_average_the_references_of_the_window(name, chann
 def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
     layer = copies(name, 1, 1, noise, size)
     signals = told_to_copies(layer)
-    score = MeasuredScore(window=window, estimator=Estimator(max_trials=100))
+    score = Measured(window=window, estimator=Geometric(max_trials=100))
     pulled = score.pull(layer, signals, seeded(2))
-    one = ExactScore().pull(*first_copy(layer, signals), seeded(0))
+    one = Exact().pull(*first_copy(layer, signals), seeded(0))
     assert_unbiased(pulled, (*one.parameters, one.currents))
     alone = Signals(signals.on_probability, None)
-    delta = ExactScore().pull(*first_copy(layer, signals), seeded(0)).delta[:, 0, 0, 0]
+    delta = Exact().pull(*first_copy(layer, signals), seeded(0)).delta[:, 0, 0, 0]
     found = pulled.delta[:, 0, :, 0]
     wrong = (found.mean(1) - delta).abs() > 4 * found.std(1) / size**0.5 + 1e-9
     assert not wrong.any()
@@ -338,15 +345,15 @@ def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
 def test_the_measured_log_likelihood_is_on_average_the_exact_one():
     layer = copies("bidirectional", 1, 1, size=50)
     signals = told_to_copies(layer)
-    score = MeasuredScore(window=STEPS, estimator=Estimator(max_trials=100))
+    score = Measured(window=STEPS, estimator=Geometric(max_trials=100))
     found = [score.pull(layer, signals, seeded(seed)).log_likelihood for seed in range(20)]
-    expected = ExactScore().pull(*first_copy(layer, signals), seeded(0)).log_likelihood
+    expected = Exact().pull(*first_copy(layer, signals), seeded(0)).log_likelihood
     # Student's t of 20 draws: beyond 4 standard errors once in 1300 seeds; they are fixed.
     assert abs(np.mean(found) - expected) < 4 * np.std(found, ddof=1) / len(found) ** 0.5
     assert np.std(found) < 0.05
 
 
-@pytest.mark.parametrize("score", [ExactScore(), MEASURED])
+@pytest.mark.parametrize("score", [Exact(), MEASURED])
 def test_without_a_signal_on_probabilities_there_is_no_delta(score):
     layer, _ = ran("bidirectional", 2, 1, 3, 2)
     pulled = score.pull(layer, Signals(None, signals_for(layer).on_likelihood), seeded(0))
@@ -354,19 +361,36 @@ def test_without_a_signal_on_probabilities_there_is_no_delta(score):
     assert not pulled.delta.any()
 
 
-@pytest.mark.parametrize("score", [ExactScore(), MeasuredScore()])
+@pytest.mark.parametrize("score", [Exact(), Measured()])
 def test_scores_are_scores_and_say_whether_they_see_probabilities(score):
     assert isinstance(score, Score)
-    assert score.measured == isinstance(score, MeasuredScore)
+    assert score.measured == isinstance(score, Measured)
 
 
 @pytest.mark.parametrize("window", [0, -1])
 def test_a_window_of_no_steps_is_refused(window):
     with pytest.raises(ValueError, match="window"):
-        MeasuredScore(window=window)
+        Measured(window=window)
 
 
 def test_spsa_in_a_window_of_several_steps_is_refused():
     with pytest.raises(ValueError, match=r"window is 2.*'spsa'"):
-        MeasuredScore(window=2, estimator=Estimator(derivative="spsa"))
-    MeasuredScore(window=1, estimator=Estimator(derivative="spsa"))
+        Measured(window=2, derivative="spsa")
+    Measured(window=1, derivative="spsa")
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (Measured, {"derivative": "unknown"}, "derivative: "),
+        (Measured, {"estimator": "unknown"}, "estimator: "),
+        (Measured, {"source": 3}, "source: .*BitSource"),
+        (Backend, {"pack": 4}, "pack is 4, but backend 'aer' has no chip"),
+        (Backend, {"pack": "all"}, "pack is 'all', but backend 'aer' has no chip"),
+        (Backend, {"backend": "fake_brisbane", "pack": 0}, "pack"),
+        (Backend, {"backend": "fake_brisbane", "mode": "batch"}, "applies to ibm:NAME only"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(make, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**options)

@@ -3,23 +3,19 @@
 import math
 from functools import partial
 
-import jaxtyping
 import pytest
 import torch
+from tools import seeded
 from torch import Tensor
 from torch.nn import functional
 
 from sqsnn.learning import signals
-from sqsnn.learning.signals import LearningSignal, State
+from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 
 STEPS, BATCH, CLASSES = 5, 8, 3
 LABELS = torch.arange(BATCH) % CLASSES
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -35,15 +31,6 @@ def outputs(channels: int = 2) -> Tensor:
 def network_of(*sizes: int, channels: int = 1) -> SpikingNetwork:
     neurons = partial(SQSNeurons, channels=channels)
     return SpikingNetwork(sizes, neurons=neurons, generator=seeded(0), dtype=torch.float64)
-
-
-@pytest.fixture
-def unchecked():
-    """Annotations unchecked, so that the package's own errors are seen."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 # The loss
@@ -73,7 +60,9 @@ def test_the_report_window_is_of_the_last_steps():
     assert signals.reported(4, 1, like).tolist() == [0, 0, 0, 1]
     assert signals.reported(4, 3, like).dtype == torch.float64
     for wrong in (0, 5, -1):
-        with pytest.raises(ValueError, match=f"report_steps is {wrong}.*4 steps"):
+        with pytest.raises(
+            ValueError, match=f"report_steps must be an integer in 1..4, but is {wrong}"
+        ):
             signals.reported(4, wrong, like)
 
 
@@ -101,9 +90,10 @@ def test_the_error_of_running_scores_is_that_of_each_step():
 @pytest.mark.parametrize("horizon", ["to_go", "same_step", "discounted", "episodic"])
 def test_a_spike_answers_for_the_losses_of_its_horizon(horizon):
     discount = 0.7
-    signal = LearningSignal("reinforce", horizon=horizon, discount=discount, baseline="none")
+    options = {"discount": discount} if horizon == "discounted" else {}
+    signal = Reinforce(horizon=horizon, baseline="none", **options)
     steps = normal(STEPS, BATCH)
-    found = signals.advantages(steps, LABELS, signal, State())
+    found = signals.advantages(steps, LABELS, signal, Memory())
     factor = {"to_go": 1.0, "same_step": 0.0, "discounted": discount, "episodic": 1.0}[horizon]
     for t in range(STEPS):
         hidden = torch.zeros(BATCH, dtype=torch.float64)
@@ -127,10 +117,8 @@ def test_leave_one_out_is_the_deviation_from_the_mean_of_the_others(samples, hor
     # The batch holds all samples once, then once more, and so on.
     steps, labels = normal(STEPS, samples * BATCH), LABELS.repeat(samples)
     options = {"horizon": horizon, "samples": samples}
-    plain = signals.advantages(
-        steps, labels, LearningSignal("reinforce", baseline="none", **options), State()
-    )
-    found = signals.advantages(steps, labels, LearningSignal("reinforce", **options), State())
+    plain = signals.advantages(steps, labels, Reinforce(baseline="none", **options), Memory())
+    found = signals.advantages(steps, labels, Reinforce(**options), Memory())
     for losses, advantage in zip(plain, found, strict=True):
         for b in range(BATCH):
             own = losses[:, b::BATCH]  # (T, S): the runs of sample b
@@ -139,8 +127,8 @@ def test_leave_one_out_is_the_deviation_from_the_mean_of_the_others(samples, hor
 
 
 def test_the_running_baseline_is_the_one_before_the_batch_of_each_class_and_step():
-    signal = LearningSignal("reinforce", baseline="running", samples=1, horizon="same_step")
-    state, rate = State(), signals.BASELINE_RATE
+    signal = Reinforce(baseline="running", samples=1, horizon="same_step")
+    state, rate = Memory(), signals.BASELINE_RATE
     mean: dict[tuple[int, int], float] = {}  # what should be remembered
     batches = [
         torch.tensor([0, 0, 1]),
@@ -167,8 +155,8 @@ def test_the_running_baseline_is_the_one_before_the_batch_of_each_class_and_step
 
 def test_the_running_baseline_of_the_outputs_is_their_later_losses_own():
     # An output answers for the losses after its step, and its baseline must be of those too.
-    signal = LearningSignal("reinforce", baseline="running", samples=1)
-    state, labels = State(), torch.zeros(BATCH, dtype=torch.int64)
+    signal = Reinforce(baseline="running", samples=1)
+    state, labels = Memory(), torch.zeros(BATCH, dtype=torch.int64)
     steps = normal(STEPS, BATCH)
     signals.advantages(steps, labels, signal, state)
     again = signals.advantages(steps, labels, signal, state)
@@ -180,7 +168,7 @@ def test_the_running_baseline_of_the_outputs_is_their_later_losses_own():
 
 
 def test_running_baselines_of_other_names_are_others():
-    signal, state = LearningSignal("reinforce", baseline="running", samples=1), State()
+    signal, state = Reinforce(baseline="running", samples=1), Memory()
     one, other = normal(STEPS, BATCH, seed=1), normal(STEPS, BATCH, seed=2)
     assert torch.equal(signals.without_baseline(one, LABELS, signal, state, "one"), one)
     assert torch.equal(signals.without_baseline(other, LABELS, signal, state, "other"), other)
@@ -192,20 +180,18 @@ def test_running_baselines_of_other_names_are_others():
 
 
 def test_random_weights_are_drawn_once_and_kept_in_the_state():
-    network, state = network_of(2, 4, 5, CLASSES, channels=2), State()
-    first = state.feedback_weights(network, LearningSignal(), seeded(0))
+    network, state = network_of(2, 4, 5, CLASSES, channels=2), Memory()
+    first = state.feedback_weights(network, Feedback(), seeded(0))
     assert [tuple(weight.shape) for weight in first] == [(2, 5, 4), (2, CLASSES, 5)]
     with torch.no_grad():
         for parameter in network.parameters():  # learning goes on, the weights stay
             parameter.add_(1.0)
-    again = state.feedback_weights(network, LearningSignal(), seeded(1))
+    again = state.feedback_weights(network, Feedback(), seeded(1))
     assert all(map(torch.equal, first, again))
-    loaded = State()
-    loaded.load(dict(state.tensors))
-    assert all(
-        map(torch.equal, first, loaded.feedback_weights(network, LearningSignal(), seeded(2)))
-    )
-    other = State().feedback_weights(network, LearningSignal(), seeded(1))
+    loaded = Memory()
+    loaded.tensors = dict(state.tensors)
+    assert all(map(torch.equal, first, loaded.feedback_weights(network, Feedback(), seeded(2))))
+    other = Memory().feedback_weights(network, Feedback(), seeded(1))
     assert not any(map(torch.equal, first, other))
     for weight in first:
         assert weight.dtype == torch.float64
@@ -215,7 +201,7 @@ def test_random_weights_are_drawn_once_and_kept_in_the_state():
 def test_random_weights_are_uniform_like_the_synapses():
     network = network_of(1, 400, 50, 2)
     for weight, below in zip(
-        State().feedback_weights(network, LearningSignal(), seeded(0)), (400, 50), strict=True
+        Memory().feedback_weights(network, Feedback(), seeded(0)), (400, 50), strict=True
     ):
         bound = below**-0.5
         assert weight.abs().max() <= bound
@@ -227,8 +213,8 @@ def test_random_weights_are_uniform_like_the_synapses():
 
 
 def test_symmetric_weights_are_the_synapses_as_they_are_now():
-    network, state = network_of(2, 4, 5, CLASSES), State()
-    signal = LearningSignal(feedback="symmetric")
+    network, state = network_of(2, 4, 5, CLASSES), Memory()
+    signal = Feedback(feedback="symmetric")
     for _ in range(2):
         found = state.feedback_weights(network, signal, seeded(0))
         own = [synapses.weight for synapses in network.synapses[1:]]
@@ -241,23 +227,23 @@ def test_symmetric_weights_are_the_synapses_as_they_are_now():
 
 def test_direct_weights_lead_from_the_outputs_to_every_hidden_layer():
     network = network_of(2, 4, 5, CLASSES, channels=2)
-    found = State().feedback_weights(network, LearningSignal(path="direct"), seeded(0))
+    found = Memory().feedback_weights(network, Feedback(feedback_path="direct"), seeded(0))
     assert [tuple(weight.shape) for weight in found] == [(2, CLASSES, 4), (2, CLASSES, 5)]
 
 
 @pytest.mark.parametrize("path", ["chained", "direct"])
 def test_random_weights_of_another_network_are_refused(path):
-    state, signal = State(), LearningSignal(path=path)
+    state, signal = Memory(), Feedback(feedback_path=path)
     state.feedback_weights(network_of(2, 4, CLASSES), signal, seeded(0))
-    with pytest.raises(ValueError, match=r"\(1, 3, 4\).*\(1, 3, 6\).*new rule"):
+    with pytest.raises(ValueError, match=r"\(1, 3, 4\).*\(1, 3, 6\).*fresh\(\) rule"):
         state.feedback_weights(network_of(2, 6, CLASSES), signal, seeded(0))
     state.feedback_weights(network_of(7, 4, CLASSES), signal, seeded(0))  # fits
 
 
 def test_a_running_baseline_of_other_steps_is_refused():
-    signal, state = LearningSignal("reinforce", baseline="running", samples=1), State()
+    signal, state = Reinforce(baseline="running", samples=1), Memory()
     signals.without_baseline(normal(4, len(LABELS)), LABELS, signal, state)
-    with pytest.raises(ValueError, match="baseline is of 4 steps, but these samples have 3"):
+    with pytest.raises(ValueError, match="baseline has 4 steps, but these samples have 3"):
         signals.without_baseline(normal(3, len(LABELS)), LABELS, signal, state)
 
 
@@ -285,33 +271,47 @@ def test_feedback_is_the_sum_over_the_neurons_above(above, below):
 # Refusals
 
 
-@pytest.mark.parametrize("argument", ["name", "feedback", "path", "baseline", "horizon"])
-@pytest.mark.usefixtures("unchecked")
-def test_unknown_names_are_refused(argument):
-    with pytest.raises(Exception, match=f"{argument}.*'unknown'"):
-        LearningSignal(**{argument: "unknown"})
-
-
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("make", "options", "message"),
     [
-        ({"samples": 0}, "samples must be an integer of at least 1"),
-        ({"feedback": "symmetric", "path": "direct"}, "'direct' needs feedback 'random'"),
-        ({"name": "reinforce", "samples": 1}, "samples is 1.*'leave_one_out'"),
-        ({"name": "both", "samples": 1}, "samples is 1.*'leave_one_out'"),
-        ({"discount": -0.1}, r"discount is -0\.1"),
-        ({"discount": 1.1}, r"discount is 1\.1"),
-        ({"discount": math.nan}, "discount is nan"),
+        (Feedback, {"feedback": "unknown"}, "feedback: .*'unknown'"),
+        (Feedback, {"feedback_path": "unknown"}, "feedback_path: .*'unknown'"),
+        (Reinforce, {"baseline": "unknown"}, "baseline: .*'unknown'"),
+        (Reinforce, {"horizon": "unknown"}, "horizon: .*'unknown'"),
+        (Reinforce, {"samples": 0}, "samples: .*greater than 0, but is 0"),
+        (
+            Feedback,
+            {"feedback": "symmetric", "feedback_path": "direct"},
+            "'direct' needs feedback 'random'",
+        ),
+        (Reinforce, {"samples": 1}, "samples is 1.*'leave_one_out'"),
+        (Reinforce, {"horizon": "discounted", "discount": -0.1}, r"discount: .*but is -0\.1"),
+        (Reinforce, {"horizon": "discounted", "discount": 1.1}, r"discount: .*but is 1\.1"),
+        (Reinforce, {"horizon": "discounted", "discount": math.nan}, "discount: .*but is nan"),
+        (Reinforce, {"discount": 0.5}, "discount is 0.5, but only horizon 'discounted' uses it"),
+        (Both, {"reward_weight": 0}, "reward_weight: .*greater than 0"),
+        (Both, {"reward_weight": math.inf}, "reward_weight: .*finite"),
+        (NoSignal, {"samples": 2}, "samples"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(options, message):
+def test_options_that_do_not_fit_are_refused(make, options, message):
     with pytest.raises(ValueError, match=message):
-        LearningSignal(**options)
+        make(**options)
 
 
-def test_one_run_is_enough_where_nothing_is_compared_with_it():
-    assert LearningSignal("feedback", samples=1).runs == 1
-    assert LearningSignal("feedback").runs == LearningSignal("none").runs == 1
-    assert LearningSignal("reinforce", samples=1, baseline="running").runs == 1
-    assert LearningSignal("reinforce", samples=1, baseline="none").runs == 1
-    assert LearningSignal("both").runs == 4
+def test_one_run_is_enough_without_a_comparison():
+    assert Feedback().runs == NoSignal().runs == 1
+    assert Reinforce(samples=1, baseline="running").runs == 1
+    assert Reinforce(samples=1, baseline="none").runs == 1
+    assert Reinforce().runs == Both().runs == 4
+    assert Both(reward=Reinforce(samples=2)).runs == 2
+
+
+def test_a_signal_names_its_parts():
+    assert (Feedback().by_feedback, Feedback().by_score) == (Feedback(), None)
+    assert (Reinforce().by_feedback, Reinforce().by_score) == (None, Reinforce())
+    assert (NoSignal().by_feedback, NoSignal().by_score) == (None, None)
+    both = Both(Feedback("symmetric"), Reinforce(samples=2), 0.3)
+    assert (both.by_feedback, both.by_score) == (Feedback("symmetric"), Reinforce(samples=2))
+    assert both.score_weight == 0.3
+    assert Reinforce().score_weight == 1

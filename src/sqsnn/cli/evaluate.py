@@ -13,8 +13,9 @@ def evaluate(
     shots: int = 1,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Test the best network of a run on the test samples; writes evaluation.json into its folder,
-    evaluation-shots-K.json for K shots.
+    """Test the best network of a run on the test samples.
+
+    Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.
 
     Parameters
     ----------
@@ -23,12 +24,11 @@ def evaluate(
     shots
         Independent runs of the network per sample, whose spikes and probabilities are summed.
     data_dir
-        Folder of the datasets [default: where they lay in training].
+        Folder of the datasets [default: that of the training].
     """
     from sqsnn.cli.progress import Screen
-    from sqsnn.training import run as runs
-    from sqsnn.training import run_folder
+    from sqsnn.runs import folder
+    from sqsnn.runs.run import evaluate_run
 
-    folder = run_folder.find(run)
-    figures = runs.evaluate_run(folder, shots, data_dir)
-    Screen().show_evaluation(folder, figures)
+    found = folder.find(run)
+    Screen().show_evaluation(found, evaluate_run(found, shots, data_dir))

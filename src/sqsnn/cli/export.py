@@ -30,10 +30,10 @@ def export(
     steps
         Time steps [default: those of the run].
     data_dir
-        Folder of the datasets [default: where they lay in training].
+        Folder of the datasets [default: that of the training].
     """
-    from sqsnn.training import run_folder
-    from sqsnn.training.export import export_neuron
+    from sqsnn.runs import folder
+    from sqsnn.runs.export import export_neuron
 
-    for path in export_neuron(run_folder.find(run), layer, neuron, steps, data_dir):
+    for path in export_neuron(folder.find(run), layer, neuron, steps, data_dir):
         Console().print(Text(str(path)), soft_wrap=True)

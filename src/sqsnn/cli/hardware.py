@@ -8,23 +8,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.flags import flags_of, given
 from sqsnn.cli.spending import asking
-from sqsnn.training.device_config import DeviceOptions
+from sqsnn.runs.on_device import DeviceOptions
+from sqsnn.settings import flat
 
 if TYPE_CHECKING:
-    from sqsnn.training.on_device import Outcome
+    from sqsnn.runs.on_device import Outcome
+
+
+DeviceFlags = flags_of(DeviceOptions, list(DeviceOptions.model_fields))
 
 
 def hardware(
     run: Path,
     /,
     *,
-    options: Annotated[DeviceOptions | None, Parameter(name="*")] = None,
+    options: Annotated[DeviceFlags | None, Parameter(name="*")] = None,
     yes: bool = False,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Run test samples through the network of a run on a quantum backend, beside the simulator;
-    writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
+    """Run test samples through the network of a run on a quantum backend, beside the simulator.
+
+    Writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
     same command again goes on where it stopped.
 
     Parameters
@@ -34,15 +40,14 @@ def hardware(
     yes
         Do not ask before device time is spent.
     data_dir
-        Folder of the datasets [default: where they lay in training].
+        Folder of the datasets [default: that of the training].
     """
-    from sqsnn.training import run_folder
-    from sqsnn.training.on_device import run_on_device
+    from sqsnn.runs import folder
+    from sqsnn.runs.on_device import run_on_device
 
     console = Console()
-    outcome, place = run_on_device(
-        run_folder.find(run), options or DeviceOptions(), data_dir, asking(console, yes)
-    )
+    chosen = DeviceOptions.model_validate(flat.nest(DeviceOptions, given(options), {}))
+    outcome, place = run_on_device(folder.find(run), chosen, data_dir, asking(console, yes))
     console.print(_table(outcome))
     for name in ("result.json", "bits.npz"):
         console.print(Text(str(place / name)), soft_wrap=True)
@@ -55,7 +60,7 @@ def _table(outcome: "Outcome") -> Table:
         "accuracy on the device": f"{outcome.accuracy:.1%}",
         "accuracy of the simulator, same samples": f"{outcome.simulator_accuracy:.1%}",
         "difference": f"{100 * outcome.difference:+.1f} ± {100 * error:.1f} points",
-        "shots a sample": f"{outcome.shots}",
+        "shots per sample": f"{outcome.shots}",
         "spikes per sample, layer by layer": _numbers(outcome.spikes_per_sample),
         "of the simulator": _numbers(outcome.simulator_spikes_per_sample),
         "jobs": _jobs(outcome),

@@ -10,16 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from sqsnn import __version__
-from sqsnn.cli.compare import compare
-from sqsnn.cli.datasets import datasets
-from sqsnn.cli.evaluate import evaluate
-from sqsnn.cli.export import export
-from sqsnn.cli.hardware import hardware
-from sqsnn.cli.inspect import inspect
-from sqsnn.cli.report import report
-from sqsnn.cli.train import train
 from sqsnn.errors import SqsnnError
-from sqsnn.training.config import explain
+from sqsnn.options import explain
 
 WRONG_USE = 2
 INTERRUPTED = 130
@@ -33,23 +25,26 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-app.command(train)
-app.command(evaluate)
-app.command(hardware)
-app.command(export)
-app.command(inspect)
-app.command(compare)
-app.command(report)
-app.command(datasets)
+# Loaded when they are called: `sqsnn --help` waits for none of them.
+for name, summary in {
+    "train": "Train a network on a dataset, or go on with a run that was stopped.",
+    "evaluate": "Test the best network of a run again, with any number of shots.",
+    "hardware": "Run test samples through the network of a run on a quantum backend.",
+    "export": "Write a trained neuron as an OpenQASM 3 program and as a drawing.",
+    "inspect": "Take a closer look at a trained run.",
+    "report": "Write a run as one HTML page.",
+    "datasets": "List the datasets, and whether their files are there.",
+}.items():
+    app.command(f"sqsnn.cli.{name}:{name}", name=name, help=summary)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
+    """Run the command line and exit with its code.
 
     Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
 
     Args:
-        arguments: what was typed after `sqsnn`; None for the arguments of this process.
+        arguments: The words after `sqsnn`; None for the arguments of this process.
     """
     # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

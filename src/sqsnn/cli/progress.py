@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: a bar for the epoch at work, a line an epoch, a final table."""
+"""A run on the terminal: a bar for the epoch at work, one line per epoch, a final table."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from sqsnn.cli.spending import asking
-from sqsnn.training.config import RunConfig
-from sqsnn.training.run import Watcher
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.run import Watcher
+from sqsnn.settings.run import RunSettings
+from sqsnn.training.build import compiles
 from sqsnn.training.trainer import Epoch, Step
 
 
 class Screen(Watcher):
     """Shows how a run goes.
 
-    The bar appears on terminals only. Elsewhere there is one line an epoch.
+    The bar appears on terminals only; elsewhere there is one line per epoch.
 
     Args:
-        yes: whether device time may be spent without asking.
+        yes: Whether device time may be spent without asking.
     """
 
     def __init__(self, yes: bool = False) -> None:
@@ -39,10 +40,10 @@ class Screen(Watcher):
             disable=not self._console.is_terminal,
         )
         self._folder: RunFolder | None = None
-        self._settings: RunConfig | None = None
+        self._settings: RunSettings | None = None
         self._first, self._done, self._epochs = 0, 0, 0
 
-    def begin(self, folder: RunFolder, settings: RunConfig, epochs: int) -> None:
+    def begin(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
         """Say what is trained and where it goes, and start the bar."""
         self._folder, self._settings = folder, settings
         self._first, self._done, self._epochs = epochs + 1, epochs, settings.training.epochs
@@ -65,7 +66,7 @@ class Screen(Watcher):
         )
 
     def spend(self, estimate: str, billed: bool) -> None:
-        """Print what a backend will be asked for; ask before it is billed."""
+        """Print the estimate of a backend's jobs; ask before they are billed."""
         asking(self._console, self._yes)(estimate, billed)
 
     def epoch(self, epoch: Epoch) -> None:
@@ -75,11 +76,11 @@ class Screen(Watcher):
         self.say(
             f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
             f"accuracy {figures['train_accuracy']:.1%}  "
-            f"validation {figures['validation_accuracy']:.1%} by spike count"
+            f"validation {figures['validation_accuracy']:.1%}"
             f"{_by_probability(figures['validation_accuracy_probability'])}  "
             f"{timing.seconds:.1f} s{_measured(figures)}"
         )
-        compiled = self._settings is not None and self._settings.training.compile
+        compiled = self._settings is not None and compiles(self._settings)
         if compiled and self._done == self._first and timing.later_step is not None:
             self.say(
                 f"compiling: the first step took {timing.first_step:.1f} s, "
@@ -100,7 +101,7 @@ class Screen(Watcher):
         self._bar.stop()
 
     def how_to_go_on(self) -> str:
-        """What to tell someone who interrupted the run."""
+        """The command that goes on with an interrupted run."""
         if self._folder is None:
             return "Interrupted before training began; nothing was written."
         kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
@@ -128,16 +129,16 @@ class Screen(Watcher):
 
 @contextmanager
 def watching(yes: bool = False) -> Iterator[Screen]:
-    """Open a screen for a run; an interrupt is told how to go on.
+    """Open a screen for a run; an interrupt says how to go on.
 
     Args:
-        yes: whether device time may be spent without asking.
+        yes: Whether device time may be spent without asking.
 
     Yields:
         The screen.
 
     Raises:
-        KeyboardInterrupt: if one came; its text is for the user.
+        KeyboardInterrupt: If one came; its text is for the user.
     """
     screen = Screen(yes)
     try:
@@ -149,7 +150,7 @@ def watching(yes: bool = False) -> Iterator[Screen]:
 
 
 def _measured(figures: dict[str, Any]) -> str:
-    """What an epoch that learned from measured bits ran on their source."""
+    """Circuits and shots of an epoch that learned from measured bits."""
     if "train_shots" not in figures:
         return ""
     given_up = figures["train_truncations"]
@@ -163,9 +164,11 @@ def _by_probability(accuracy: float | None) -> str:
 
 def _accuracies(figures: dict[str, Any], title: str) -> Table:
     table = Table(title=Text(title), show_header=False)
-    table.add_row("test accuracy by spike count", f"{figures['test_accuracy']:.2%}")
+    table.add_row("test accuracy (spikes alone)", f"{figures['test_accuracy']:.2%}")
+    ties = figures["test_accuracy_ties_by_probability"]
+    table.add_row("  ties by probability", f"{ties:.2%}")
     if figures["test_accuracy_probability"] is not None:
-        table.add_row("test accuracy by probability", f"{figures['test_accuracy_probability']:.2%}")
+        table.add_row("  by probability", f"{figures['test_accuracy_probability']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
     *hidden, output = figures["spikes_per_sample"]
@@ -187,9 +190,7 @@ _CONTENTS = {
     "confusion-matrix.png": "which class was taken for which",
     "circuit.png": "the circuit of a neuron",
     "evaluation.json": "the test repeated, with one shot",
-    "gradients.json": "how good gradients from measured bits are",
-    "gradients.png": "the same as a picture",
-    "costs.json": "what an inference costs",
+    "costs.json": "costs of an inference",
     "noise.json": "accuracy under the noise of a device",
     "noise.png": "the same as a picture",
     "report.html": "all of it on one page",

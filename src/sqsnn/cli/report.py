@@ -1,4 +1,4 @@
-"""`sqsnn report`: a run or a study as one page to mail."""
+"""`sqsnn report`: a run as one page to mail."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,19 +15,18 @@ def report(
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
-    """Write a run or a study as one HTML page that holds its figures and pictures and loads
-    nothing.
+    """Write a run as one HTML page that holds its figures and pictures and loads nothing.
 
     Parameters
     ----------
     folder
-        Folder of a run (sqsnn train) or of a study (sqsnn compare).
+        Folder of the run.
     out
         The file [default: report.html in the folder].
     data_dir
-        Folder of the datasets, for pictures that are missing [default: where they lay in training].
+        Folder of the datasets, for pictures that are missing [default: that of the training].
     """
-    from sqsnn.training.report import write_report
+    from sqsnn.runs.report import write_report
 
     written = write_report(folder, out, data_dir)
     console = Console()

@@ -1,4 +1,4 @@
-"""Asking before device time is spent."""
+"""A question before device time is spent."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from sqsnn.errors import HardwareError
 
 
 def asking(console: Console, yes: bool) -> Callable[[str, bool], None]:
-    """Say an estimate, and ask before a device is spent.
+    """Print an estimate, and ask before device time is spent.
 
     Args:
-        console: where to say it.
-        yes: whether the answer is yes already.
+        console: The terminal.
+        yes: Whether to go on without asking.
     """
 
     def confirm(estimate: str, billed: bool) -> None:

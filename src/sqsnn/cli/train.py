@@ -5,24 +5,24 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from sqsnn.cli.flags import flags_of, given
+from sqsnn.cli.progress import watching
 from sqsnn.errors import ConfigError
-from sqsnn.training.config import (
-    DataOptions,
-    EncodingConfig,
-    ModelConfig,
-    ReadoutConfig,
-    Recipe,
-    TrainingConfig,
-    for_dataset,
-)
-from sqsnn.training.noise_config import NoiseConfig
-from sqsnn.training.rule_config import RuleConfig
+from sqsnn.runs import folder, run
+from sqsnn.settings.run import RunSettings, from_flat
 
 # Ordered as the data flows, not by the alphabet.
 _DATA, _NETWORK, _NOISE, _ENCODING, _READOUT, _RULE, _TRAINING = map(
     Group.create_ordered,
     ("Data", "Network", "Noise", "Encoding", "Readout", "Learning rule", "Training"),
 )
+DataFlags = flags_of(RunSettings, ["data"], without=["dataset", "source"])
+NetworkFlags = flags_of(RunSettings, ["hidden", "neurons"])
+NoiseFlags = flags_of(RunSettings, ["device_noise"])
+EncodingFlags = flags_of(RunSettings, ["encoding"])
+ReadoutFlags = flags_of(RunSettings, ["report_steps"])
+RuleFlags = flags_of(RunSettings, ["rule"])
+TrainingFlags = flags_of(RunSettings, ["training"])
 
 
 def train(
@@ -32,15 +32,18 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     yes: bool = False,
-    data: Annotated[DataOptions | None, Parameter(name="*", group=_DATA)] = None,
-    model: Annotated[ModelConfig | None, Parameter(name="*", group=_NETWORK)] = None,
-    noise: Annotated[NoiseConfig | None, Parameter(name="*", group=_NOISE)] = None,
-    encoding: Annotated[EncodingConfig | None, Parameter(name="*", group=_ENCODING)] = None,
-    readout: Annotated[ReadoutConfig | None, Parameter(name="*", group=_READOUT)] = None,
-    rule: Annotated[RuleConfig | None, Parameter(name="*", group=_RULE)] = None,
-    training: Annotated[TrainingConfig | None, Parameter(name="*", group=_TRAINING)] = None,
+    data: Annotated[DataFlags | None, Parameter(name="*", group=_DATA)] = None,
+    network: Annotated[NetworkFlags | None, Parameter(name="*", group=_NETWORK)] = None,
+    noise: Annotated[NoiseFlags | None, Parameter(name="*", group=_NOISE)] = None,
+    encoding: Annotated[EncodingFlags | None, Parameter(name="*", group=_ENCODING)] = None,
+    readout: Annotated[ReadoutFlags | None, Parameter(name="*", group=_READOUT)] = None,
+    rule: Annotated[RuleFlags | None, Parameter(name="*", group=_RULE)] = None,
+    training: Annotated[TrainingFlags | None, Parameter(name="*", group=_TRAINING)] = None,
 ) -> None:
     """Train a network on a dataset, or go on with a run that was stopped.
+
+    Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
+    kind of neurons, encoding or rule only.
 
     Parameters
     ----------
@@ -53,46 +56,24 @@ def train(
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
-    sections = (data, model, noise, encoding, readout, rule, training)
+    chosen = given(data, network, noise, encoding, readout, rule, training)
     if resume is not None:
-        if (
-            dataset is not None
-            or out is not None
-            or any(section is not None for section in sections)
-        ):
+        if dataset is not None or out is not None or chosen:
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
         return _resume(resume, yes)
     if dataset is None:
         raise ConfigError("name a dataset, e.g. `sqsnn train digits`; `sqsnn datasets` lists them")
-    settings = for_dataset(
-        dataset,
-        data or DataOptions(),
-        Recipe(
-            model=model or ModelConfig(),
-            noise=noise or NoiseConfig(),
-            encoding=encoding or EncodingConfig(),
-            readout=readout or ReadoutConfig(),
-            rule=rule or RuleConfig(),
-            training=training or TrainingConfig(),
-        ),
-    )
-    # Here and not above: `sqsnn --help` does not wait for torch.
-    from sqsnn.cli.progress import watching
-    from sqsnn.training import run
-
+    settings = from_flat(dataset, chosen)
     with watching(yes) as screen:
-        folder = run.begin(settings, out, screen)
-    screen.show_result(folder)
+        made = run.begin(settings, out, screen)
+    screen.show_result(made)
 
 
 def _resume(path: Path, yes: bool) -> None:
-    from sqsnn.cli.progress import watching
-    from sqsnn.training import run, run_folder
-
-    folder = run_folder.find(path)
+    found = folder.find(path)
     with watching(yes) as screen:
-        if folder.is_finished():
+        if found.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
         else:
-            run.resume(folder, screen)
-    screen.show_result(folder)
+            run.resume(found, screen)
+    screen.show_result(found)

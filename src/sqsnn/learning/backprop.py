@@ -2,59 +2,50 @@
 
 The forward pass samples spikes; the backward pass takes d(spike)/d(probability) from the surrogate
 of each population (`neurons/surrogates.py`), which also decides the slope of the encoding and
-whether own spikes pass a gradient to the memory. What is chosen here is the loss.
+whether own spikes pass a gradient to the memory. The options here choose the loss.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import field, replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn import readout
-from sqsnn.checks import check_positive_int
 from sqsnn.learning.rule import Figures
 from sqsnn.network import SpikingNetwork
+from sqsnn.options import options
 
 
-class BackpropRule:
-    """Gradient of the cross-entropy through the whole network and all time steps.
-
-    Args:
-        loss_on: "probability" takes the output probabilities summed over steps and channels as
-            logits, "count" the spikes.
-        rate_penalty: Weight of the squared excess of hidden firing rates outside `rate_bounds`.
-        rate_bounds: Mean spikes a step that cost nothing.
-        report_steps: How many of the last steps count for loss and prediction; None for all. The
-            penalty is on the rates of all steps.
+@options
+class Backprop:
+    """The gradient of the cross-entropy through the whole network and all time steps.
 
     Raises:
-        TypeError: `report_steps` is neither an integer nor None.
-        ValueError: Unknown `loss_on`, a negative penalty, bounds that are no rates, or fewer than
-            one step.
+        ValueError: If the bounds are no rates in order.
     """
 
-    def __init__(
-        self,
-        *,
-        loss_on: Literal["probability", "count"] = "probability",
-        rate_penalty: float = 0.0,
-        rate_bounds: tuple[float, float] = (0.05, 0.5),
-        report_steps: int | None = None,
-    ) -> None:
-        if loss_on not in ("probability", "count"):
-            raise ValueError(f"loss_on is {loss_on!r}; it may be 'probability' or 'count'")
-        if not rate_penalty >= 0:
-            raise ValueError(f"rate_penalty is {rate_penalty}; it must be at least 0")
-        if not 0 <= rate_bounds[0] <= rate_bounds[1] <= 1:
-            raise ValueError(f"rate_bounds is {rate_bounds}; it must be 0 <= lower <= upper <= 1")
-        if report_steps is not None:
-            check_positive_int("report_steps", report_steps)
-        self.loss_on: Literal["probability", "count"] = loss_on
-        self.rate_penalty = rate_penalty
-        self.rate_bounds = rate_bounds
-        self.report_steps = report_steps
+    loss_on: Literal["probability", "count"] = "probability"
+    """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps."""
+    rate_penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the squared excess of hidden firing rates outside the rate bounds."""
+    rate_bounds: tuple[float, float] = (0.05, 0.5)
+    """Lowest and highest mean number of spikes per step that the penalty leaves alone."""
+    kind: Literal["backprop"] = field(default="backprop", kw_only=True, repr=False)
+
+    updates_every_step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate_bounds[0] <= self.rate_bounds[1] <= 1:
+            raise ValueError(
+                f"rate_bounds is {self.rate_bounds}, but must be 0 <= lower <= upper <= 1"
+            )
+
+    def check(self, network: SpikingNetwork) -> None:
+        """Accept every network."""
 
     def step(
         self,
@@ -62,13 +53,17 @@ class BackpropRule:
         spikes: Float[Tensor, "T B P N"],
         labels: Int64[Tensor, "B"],
         generator: torch.Generator,
+        report_steps: int | None = None,
     ) -> Figures:
-        """One forward and one backward pass; see `Rule.step`."""
-        run = network(spikes, generator=generator)
-        output = readout.last(run.layers[-1], self.report_steps)
+        """Run the network forward and backward once; see `Rule.step`.
+
+        The rate penalty counts all steps, whatever `report_steps` is.
+        """
+        record = network(spikes, generator=generator)
+        output = readout.last(record.layers[-1], report_steps)
         loss = readout.cross_entropy(output, labels, on=self.loss_on)
         total = loss
-        hidden = run.layers[:-1]
+        hidden = record.layers[:-1]
         if self.rate_penalty > 0 and hidden:
             lower, upper = self.rate_bounds
             total = loss + self.rate_penalty * readout.spike_rate_penalty(
@@ -79,8 +74,12 @@ class BackpropRule:
         return {"loss": loss.item(), "correct": float(correct)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: every step stands for itself."""
+        """Give nothing: no step depends on an earlier one."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave: nothing."""
+        """Take over what `state_dict` gave: nothing."""
+
+    def fresh(self) -> "Backprop":
+        """Return a rule with the same options."""
+        return replace(self)

@@ -1,18 +1,21 @@
-"""Where measured bits come from: one interface, served by the simulator and by a device alike.
+"""Where measured bits come from: one interface for the simulator and for devices.
 
-Whoever learns from bits sees nothing else of a neuron: no state, no probability.
+Measured bits are all that it gives of a neuron: no state, no probability.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
+from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.options import options
 from sqsnn.quantum import replay
 from sqsnn.quantum.shift_rules import Setting
 from sqsnn.uniforms import draw_uniforms
@@ -22,9 +25,34 @@ AT_ONCE = 2**18
 MATRIX_ELEMENTS = 2**24
 
 
+@options
+class Backend:
+    """The device that measures all spikes of a network.
+
+    Raises:
+        ValueError: If an option does not apply to this device.
+    """
+
+    backend: str = "aer"
+    """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""
+    pack: PositiveInt | Literal["all"] = 1
+    """Neurons side by side on the chip; all: as many as fit."""
+    mode: Literal["job", "batch", "session"] = "job"
+    """How jobs reach an ibm:NAME device: one by one, as a batch, or in a session of their own."""
+
+    def __post_init__(self) -> None:
+        if self.pack != 1 and self.backend == "aer":
+            raise ValueError(f"pack is {self.pack!r}, but backend 'aer' has no chip to pack")
+        if self.mode != "job" and not self.backend.startswith("ibm:"):
+            raise ValueError(
+                f"mode is {self.mode!r}, which applies to ibm:NAME only, but backend is "
+                f"{self.backend!r}"
+            )
+
+
 @runtime_checkable
 class BitSource(Protocol):
-    """Runs a population's circuits from fresh memory and says what was measured."""
+    """Runs a population's circuits from fresh memory and returns the measured bits."""
 
     def sample(
         self,
@@ -34,13 +62,13 @@ class BitSource(Protocol):
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "settings shots W B H N"]:
-        """Spikes of W steps from memory |0..0>, each neuron alone, shot by shot.
+        """Measure the spikes of W steps from memory |0..0>, each neuron alone, shot by shot.
 
         Args:
             neurons: The population.
-            currents: What drives it.
-            settings: What is turned in each circuit; () is the circuit as it is.
-            shots: Independent repetitions, in the order in which they were measured.
+            currents: Currents of W steps.
+            settings: The turns of each circuit; () leaves the circuit unchanged.
+            shots: Independent repetitions, in the order of their measurement.
             generator: Draws the outcomes where they are simulated.
 
         Returns:
@@ -55,14 +83,57 @@ def measured_record(
     source: BitSource,
     generator: torch.Generator,
 ) -> Record:
-    """What a population did on a source of bits, in one shot.
+    """Record one shot of a population on a source of bits.
 
-    Spikes are all that is known: `probability` is the spikes, its unbiased estimate from one shot,
-    and `log_likelihood` is NaN.
+    Only spikes are known: `probability` holds them too, its unbiased estimate from one shot, and
+    `log_likelihood` is NaN.
     """
     (bits,) = source.sample(neurons, currents, [()], 1, generator)  # (1, T, B, H, N)
     spikes = bits[0].to(currents.dtype)
     return Record(spikes, spikes, spikes.new_full(spikes.shape[:-1], torch.nan))
+
+
+@torch.no_grad()
+def run_network(
+    network: SpikingNetwork,
+    spikes: Float[Tensor, "T B P N"],
+    source: BitSource,
+    generator: torch.Generator,
+    *,
+    correct: Callable[[Tensor], Tensor] | None = None,
+) -> NetworkRecord:
+    """Run a network layer by layer, in one shot, with neurons on a source of bits.
+
+    Synapses are computed here: the spikes that the source returns for a layer make the currents of
+    the next one.
+
+    Args:
+        network: The network, with neurons that are circuits.
+        spikes: Encoded samples.
+        source: Runs the neurons.
+        generator: Seeds the outcomes where they are simulated.
+        correct: Turns recorded spikes, `(T, B, H, N)`, into numbers that feed the next layer and
+            stand as `probability`, for example without readout errors; None for the spikes
+            themselves.
+
+    Returns:
+        One record per layer: the recorded spikes, `probability` as above, `log_likelihood` NaN.
+        The state is empty, since a device keeps none.
+
+    Raises:
+        HardwareError: If a job failed.
+        TypeError: If the neurons of a layer are no circuits.
+    """
+    network.check_spikes(spikes)
+    records: list[Record] = []
+    for synapses, population in zip(network.synapses, network.populations, strict=True):
+        neurons = require_circuits(cast(Population, population))
+        record = measured_record(neurons, synapses(spikes), source, generator)
+        if correct is not None:
+            record = record._replace(probability=correct(record.spikes))
+        records.append(record)
+        spikes = record.probability
+    return NetworkRecord(tuple(records), ())
 
 
 class SimulatedBits:
@@ -76,11 +147,11 @@ class SimulatedBits:
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "settings shots W B H N"]:
-        """See `BitSource.sample`.
+        """Simulate the spikes; see `BitSource.sample`.
 
         Raises:
-            TypeError: The population is not one of quantum circuits.
-            ValueError: No shot is asked for.
+            TypeError: If the neurons are no circuits.
+            ValueError: If `shots` is below 1 or the currents do not fit.
         """
         require_circuits(neurons)
         check_positive_int("shots", shots)
@@ -88,7 +159,7 @@ class SimulatedBits:
         steps, batch = currents.shape[:2]
         each = batch * neurons.size
         some_shots = min(shots, max(1, AT_ONCE // each))
-        # Every setting has matrices of its own, whose size large registers decide.
+        # Every setting has its own matrices, which large registers make large.
         matrices = neurons.size * 4**neurons.circuit.qubits
         some_settings = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
         rows = []
@@ -126,10 +197,10 @@ def _replay(
 
 
 def require_circuits(population: Population) -> SQSNeurons:
-    """Refuse neurons that are no quantum circuits: nothing of theirs can be shifted.
+    """Refuse neurons that are no quantum circuits: they have no angles to shift.
 
     Raises:
-        TypeError: Naming what came.
+        TypeError: If the population is not one of `SQSNeurons`.
     """
     if not isinstance(population, SQSNeurons):
         raise TypeError(

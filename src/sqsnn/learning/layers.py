@@ -1,4 +1,4 @@
-"""A network run layer by layer, each cut off from the others: what local learning looks at.
+"""A network run layer by layer, each cut off from the others, for local learning.
 
 The currents of a layer are connected to its own synapses' weights, the record to the currents, and
 neither to any other layer: presynaptic spikes are data.
@@ -21,10 +21,13 @@ from sqsnn.synapses import Synapses
 class Layer(NamedTuple):
     """One layer and what it did.
 
-    currents: `(T, B, H, N)`, differentiable in the synapses' weights.
-    driven: The same numbers, a leaf from which the population's gradient starts.
-    record: What the population did; differentiable in `driven` and its parameters where own spikes
-        are data to it, too, else detached.
+    Attributes:
+        synapses: The synapses below the population.
+        population: The neurons.
+        currents: `(T, B, H, N)`, differentiable in the synapses' weights.
+        driven: The same numbers, a leaf at which the population's gradient ends.
+        record: What the population did; differentiable in `driven` and its parameters if the
+            population treats own spikes as data, else detached.
     """
 
     synapses: Synapses
@@ -34,7 +37,7 @@ class Layer(NamedTuple):
     record: Record
 
     def scored(self) -> Record:
-        """The record with own spikes as data, differentiable in `driven` and the parameters."""
+        """Give the record with own spikes as data, differentiable in `driven` and parameters."""
         if self.record.probability.requires_grad:
             return self.record
         with torch.enable_grad():
@@ -44,7 +47,7 @@ class Layer(NamedTuple):
     def add_gradients(
         self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]
     ) -> None:
-        """Add the gradients of the population's parameters, and that of the weights, dz/dw = x.
+        """Add the gradients of the population's parameters and of the weights, dz/dw = x.
 
         Args:
             parameters: One gradient for each of `population.parameters()`.
@@ -66,18 +69,18 @@ def run_layers(
     differentiable: bool,
     source: BitSource | None = None,
 ) -> list[Layer]:
-    """Run a network; simulated, its spikes are those of `network(spikes, generator=generator)`.
+    """Run a network; simulated spikes are those of `network(spikes, generator=generator)`.
 
     Args:
         network: The network.
         spikes: Encoded samples.
         generator: Draws all random numbers.
-        differentiable: Whether probabilities will be differentiated; else nothing is kept for it.
-        source: Measures the spikes, for all that is to be known of them; None: they are simulated.
+        differentiable: Whether to keep what differentiating the probabilities needs.
+        source: Measures the spikes, which are then all that is known; None to simulate them.
 
     Raises:
-        TypeError: Bits are to be measured of neurons that are no circuits.
-        ValueError: The spikes have another shape, or no step.
+        TypeError: If a source shall measure neurons that are no circuits.
+        ValueError: If the spikes have another shape, or no step.
     """
     network.check_spikes(spikes)
     drawn = (

@@ -13,61 +13,91 @@ Source: Chen, Rajendran, Simeone, arXiv:2506.21324; feedback, baselines, free ou
 and gradients from two- and four-term shifts are this package's.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
+from typing import Annotated, Literal, cast
 
 import torch
 from jaxtyping import Float, Int64
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn import readout
-from sqsnn.checks import check_positive_int
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer, run_layers
+from sqsnn.learning.online import Online, learn_online
 from sqsnn.learning.rule import Figures
-from sqsnn.learning.scores import ExactScore, Score, Signals
-from sqsnn.learning.signals import LearningSignal
+from sqsnn.learning.scores import Exact, Measured, Signals
+from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
+from sqsnn.options import options
 
 
-class LocalRule:
+class _Remembering:
+    """Declares what is no option: the memory of a rule."""
+
+    _memory: Memory
+
+
+@options
+class Local(_Remembering):
     """Learning without backpropagation through the network.
 
-    Args:
-        signal: What is broadcast to the neurons.
-        score: How a neuron turns it into its own gradient: `ExactScore()`, or a `MeasuredScore`,
-            with which spikes are all that is seen of the network, outputs included.
-        report_steps: Only so many last steps count for the loss; None for all.
-        source: Measures the network's spikes, with a `MeasuredScore`; None: they are simulated.
+    Example:
+        >>> rule = Local(signal=Feedback("symmetric"), score=Online())
+        >>> rule.score
+        Online(update_every_step=False)
 
     Raises:
-        ValueError: `report_steps` is below 1, or a score wants more than the source's bits.
+        ValueError: If the signal needs what the score does not give.
     """
 
-    def __init__(
-        self,
-        signal: LearningSignal | None = None,
-        *,
-        score: Score | None = None,
-        report_steps: int | None = None,
-        source: BitSource | None = None,
-    ) -> None:
-        self.signal = signal or LearningSignal()
-        self.score = score or ExactScore()
-        if source is not None and not self.score.measured:
+    signal: Annotated[Feedback | Reinforce | Both | NoSignal, Field(discriminator="kind")] = (
+        Feedback()
+    )
+    """What hidden neurons receive. Outputs always minimise the loss through their own
+    probabilities."""
+    score: Annotated[Exact | Online | Measured, Field(discriminator="kind")] = Exact()
+    """How a neuron turns its signal into its own gradient."""
+    kind: Literal["local"] = field(default="local", kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        reward = self.signal.by_score
+        if reward and isinstance(self.score, Online) and reward.horizon == "episodic":
             raise ValueError(
-                f"a source of bits goes with a MeasuredScore; {type(self.score).__name__} needs "
-                "probabilities, which no device gives"
+                "horizon is 'episodic', which is known at the last step only, but score 'online' "
+                "never waits for it; use to_go, same_step or discounted"
             )
-        self.source = source
-        if report_steps is not None:
-            check_positive_int("report_steps", report_steps)
-        self.report_steps = report_steps
-        self.state = signals.State()
+        if reward and self.score.measured and not reward.output_score:
+            raise ValueError(
+                "output_score is False, but with score 'measured' outputs have no such term to "
+                "leave out; leave output_score at its default"
+            )
+        object.__setattr__(self, "_memory", Memory())
+
+    @property
+    def source(self) -> BitSource | None:
+        """What measures the network's spikes; None where they are simulated."""
+        return self.score.source if isinstance(self.score, Measured) else None
+
+    @property
+    def updates_every_step(self) -> bool:
+        """Whether `step` needs `update`, to change the weights after every time step."""
+        return isinstance(self.score, Online) and self.score.update_every_step
+
+    def check(self, network: SpikingNetwork) -> None:
+        """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
+        for population in cast(Sequence[Population], network.populations):
+            if self.signal.by_score and not population.is_stochastic:
+                raise ValueError(
+                    f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
+                    f"{type(population).__name__} draws none; use signal 'feedback'"
+                )
+            self.score.check(population)
 
     def step(
         self,
@@ -75,98 +105,133 @@ class LocalRule:
         spikes: Float[Tensor, "T B P N"],
         labels: Int64[Tensor, "B"],
         generator: torch.Generator,
+        report_steps: int | None = None,
+        *,
+        update: Callable[[], None] | None = None,
     ) -> Figures:
         """Run the network, and add every neuron's own gradient; see `Rule.step`.
 
+        Args:
+            network: The network to train.
+            spikes: Encoded samples.
+            labels: Their classes.
+            generator: Draws all random numbers.
+            report_steps: How many of the last steps count for loss and prediction; None for all.
+            update: With `Online(update_every_step=True)`: called after every time step that counts,
+                when `.grad` holds the gradient of that step; takes an optimiser step and empties
+                `.grad`.
+
         Raises:
-            TypeError: Measured bits are asked of neurons that are no circuits.
-            ValueError: Labels do not fit, a likelihood is asked of neurons that draw nothing, or
-                the surrogate needs probabilities that are unknown.
+            TypeError: If the score needs neurons that are circuits, and a population is none.
+            ValueError: If labels do not fit, if neurons that draw nothing shall learn from a
+                likelihood, if the surrogate needs probabilities that are unknown, if no device
+                stands behind `backend`, or if `update` does not fit the options.
         """
         network.check_spikes(spikes)
-        self._check_likelihoods(network)
+        self.check(network)
         readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
-        counting = signals.reported(len(spikes), self.report_steps, spikes)
+        if (update is not None) != self.updates_every_step:
+            raise ValueError(
+                "update goes with score Online(update_every_step=True) and with no other, but "
+                f"update is {'given' if update else 'missing'} and score is {self.score}"
+            )
+        if isinstance(self.score, Online):
+            return learn_online(
+                self.signal, self._memory, network, spikes, labels, generator, report_steps, update
+            )
+        if isinstance(self.score, Measured) and self.score.backend and not self.score.source:
+            raise ValueError(
+                f"backend is {self.score.backend.backend!r}, but no source measures on it: give "
+                "Measured(source=hardware.DeviceBits(...)), or train through sqsnn.train"
+            )
+        return self._step(self.score, network, spikes, labels, generator, report_steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the random feedback weights and the running baselines."""
+        return dict(self._memory.tensors)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` gave."""
+        self._memory.tensors = dict(state)
+
+    def fresh(self) -> "Local":
+        """Return a rule with the same options that remembers nothing."""
+        return replace(self)
+
+    def _step(
+        self,
+        score: Exact | Measured,
+        network: SpikingNetwork,
+        spikes: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        report_steps: int | None,
+    ) -> Figures:
+        counting = signals.reported(len(spikes), report_steps, spikes)
         copies = self.signal.runs
         labels = labels.repeat(copies)
         layers = run_layers(
             network,
             spikes.repeat(1, copies, 1, 1) if copies > 1 else spikes,
             generator,
-            differentiable=not self.score.measured,
+            differentiable=not score.measured,
             source=self.source,
         )
         with torch.no_grad():
-            reported = readout.last(layers[-1].record, self.report_steps)
-            seen = "count" if self.score.measured else "probability"
+            reported = readout.last(layers[-1].record, report_steps)
+            seen = "count" if score.measured else "probability"
             loss = readout.cross_entropy(reported, labels, on=seen)
-            cost, likelihoods = self._learn(network, layers, labels, counting, generator)
+            cost, likelihoods = self._learn(score, network, layers, labels, counting, generator)
         ties = None if self.source is None else generator
         correct = (readout.predict(reported, generator=ties) == labels).sum()
         figures = {"loss": loss.item(), "correct": float(correct) / copies}
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
-        return figures | (cost._asdict() if self.score.measured else {})
-
-    def _check_likelihoods(self, network: SpikingNetwork) -> None:
-        for population in cast(Sequence[Population], network.populations):
-            if self.signal.by_score and not population.is_stochastic:
-                raise ValueError(
-                    f"signal {self.signal.name!r} learns from the likelihood of spikes, but "
-                    f"{type(population).__name__} draws none; use signal 'feedback'"
-                )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The random feedback weights and the running baseline."""
-        return dict(self.state.tensors)
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
-        self.state.load(state)
+        return figures | (cost._asdict() if score.measured else {})
 
     def _learn(
         self,
+        score: Exact | Measured,
         network: SpikingNetwork,
         layers: Sequence[Layer],
         labels: Tensor,
         counting: Float[Tensor, "T"],
         generator: torch.Generator,
     ) -> tuple[Cost, list[float]]:
-        """From the outputs down: signal, gradient, delta for the layer below."""
+        """Compute signal and gradient of each layer, and delta for the layer below."""
         signal, output = self.signal, layers[-1].record
+        feedback, reward = signal.by_feedback, signal.by_score
         # On a device the outputs' spikes are all that is known of their probabilities.
-        seen = output.spikes if self.score.measured else output.probability
+        seen = output.spikes if score.measured else output.probability
         scores = signals.running_scores(seen, counting)
-        advantages = None
-        if signal.by_score:
+        to_output = to_hidden = None
+        if reward:
             steps = signal.score_weight * signals.increments(scores, labels)
-            advantages = signals.advantages(steps, labels, signal, self.state)
+            to_hidden, to_output = signals.advantages(steps, labels, reward, self._memory)
+            # The loss of counts contains an output's spike itself, not only what it does to the
+            # memory.
+            if score.measured or not (reward.output_score and layers[-1].population.keeps_memory):
+                to_output = None
         error = counting[:, None, None] * signals.error(scores[-1], labels)  # (T, B, classes)
-        # The loss of counts has seen an output's spike itself, not only what it does to the memory.
-        remembers = layers[-1].population.keeps_memory and not self.score.measured
-        told = Signals(
-            error[..., None].expand_as(seen).contiguous(),
-            _of_every_neuron(advantages.output, output)
-            if advantages is not None and signal.output_score and remembers
-            else None,
+        received = Signals(
+            error[..., None].expand_as(seen).contiguous(), _of_every_neuron(to_output, output)
         )
         weights: Sequence[Tensor] = ()
-        if signal.by_feedback and len(layers) > 1:
-            weights = self.state.feedback_weights(network, signal, generator)
+        if feedback and len(layers) > 1:
+            weights = self._memory.feedback_weights(network, feedback, generator)
         cost, likelihoods = Cost(), []
         deltas: list[Tensor] = []
-        for index in reversed(range(len(layers))):
+        last = len(layers) - 1
+        for index in range(last, -1 if feedback or reward else last - 1, -1):
             layer = layers[index]
-            if index < len(layers) - 1:
-                if signal.name == "none":
-                    break
-                told = Signals(
-                    self._feedback(layer, weights[index], deltas) if weights else None,
-                    _of_every_neuron(advantages.hidden, layer.record)
-                    if advantages is not None
+            if deltas:
+                received = Signals(
+                    _fed_back(layer, weights[index], feedback.delta_above(deltas))
+                    if feedback
                     else None,
+                    _of_every_neuron(to_hidden, layer.record),
                 )
-            pulled = self.score.pull(layer, told, generator)
+            pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
             deltas.append(pulled.delta)
             cost = cost.plus(pulled.cost)
@@ -174,20 +239,19 @@ class LocalRule:
                 likelihoods.append(pulled.log_likelihood)
         return cost, likelihoods
 
-    def _feedback(self, layer: Layer, weights: Tensor, deltas: Sequence[Tensor]) -> Tensor:
-        """L of a hidden layer, `(T, B, H, N)`: F delta, times the slope of the surrogate."""
-        source = deltas[0] if self.signal.path == "direct" else deltas[-1]
-        population = layer.population
-        heard = signals.fed_back(source, weights, population.channels)
-        if self.score.measured and population.surrogate != "straight_through":
-            raise ValueError(
-                f"surrogate is {population.surrogate!r}, which needs probabilities; from measured "
-                "bits only 'straight_through' works"
-            )
-        return heard * surrogates.spike_slope(layer.record.probability, population.surrogate)
+
+def _fed_back(layer: Layer, weights: Tensor, delta: Tensor) -> Tensor:
+    """Compute L of a hidden layer, `(T, B, H, N)`: F delta times the slope of the surrogate."""
+    population = layer.population
+    received = signals.fed_back(delta, weights, population.channels)
+    return received * surrogates.spike_slope(layer.record.probability, population.surrogate)
 
 
-def _of_every_neuron(advantage: Float[Tensor, "T B"], record: Record) -> Float[Tensor, "T B H"]:
-    """One signal for all neurons of a layer, as a share of the batch's mean."""
+def _of_every_neuron(
+    advantage: Float[Tensor, "T B"] | None, record: Record
+) -> Float[Tensor, "T B H"] | None:
+    """Give one signal to all neurons of a layer, as a share of the batch's mean."""
+    if advantage is None:
+        return None
     shape = record.log_likelihood.shape
     return (advantage / advantage.shape[1])[..., None].expand(shape).contiguous()

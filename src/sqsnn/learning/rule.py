@@ -11,13 +11,27 @@ from sqsnn.network import SpikingNetwork
 
 Figures = dict[str, float]
 
-# Figures that are summed over the batches of an epoch; all others are averaged over its samples.
+# Figures that an epoch sums over its batches; all others are averages over its samples.
 COUNTS = ("circuits", "shots", "events", "truncations")
 
 
 @runtime_checkable
 class Rule(Protocol):
-    """How gradients are made; the trainer knows rules by this alone."""
+    """How gradients are made; all that the trainer knows of a rule."""
+
+    @property
+    def updates_every_step(self) -> bool:
+        """Whether `step` takes an `update`, to change the weights after every time step."""
+        ...
+
+    def check(self, network: SpikingNetwork) -> None:
+        """Refuse a network that the rule cannot train.
+
+        Raises:
+            TypeError: If the rule needs other neurons.
+            ValueError: If an option of the neurons does not go with the rule.
+        """
+        ...
 
     def step(
         self,
@@ -25,6 +39,7 @@ class Rule(Protocol):
         spikes: Float[Tensor, "T B P N"],
         labels: Int64[Tensor, "B"],
         generator: torch.Generator,
+        report_steps: int | None = None,
     ) -> Figures:
         """Add the gradient of one batch to the `.grad` of the network's parameters.
 
@@ -33,23 +48,28 @@ class Rule(Protocol):
             spikes: Encoded samples.
             labels: Their classes, 0..outputs-1.
             generator: Draws all random numbers of the step.
+            report_steps: How many of the last steps count for loss and prediction; None for all.
 
         Returns:
-            At least `loss` (mean over the batch) and `correct` (samples named rightly by spike
-            count), and whatever else the rule wants to see in the metrics.
+            At least `loss` (mean over the batch) and `correct` (samples whose spike counts name
+            their class), and any other figures for the metrics.
         """
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What the rule remembers from step to step; a checkpoint keeps it."""
+        """Give what the rule remembers between steps; a checkpoint keeps it."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state_dict` gave."""
+        """Take over what `state_dict` gave."""
+        ...
+
+    def fresh(self) -> "Rule":
+        """Return a rule with the same options that remembers nothing."""
         ...
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to `parameter.grad`, as `backward` does; nothing to a parameter that is frozen."""
+    """Add a gradient to `.grad` of a parameter, or of those that it is made of, unless frozen."""
     if parameter.requires_grad:
-        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        parameter.backward(gradient)

@@ -5,30 +5,33 @@ circuit and currents alone. A score pulls the two signals back through that depe
 
     sum_t [ L_t . d p_t + A_t d log p(s_t | s_<t) ],
 
-to angles, gains and currents; synapses take it from there (dz/dw = x). No gradient enters from, or
-leaves to, another neuron.
+to angles, gains and currents; the synapses' gradient follows from these (dz/dw = x). No gradient
+enters from, or leaves to, another neuron.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from dataclasses import field
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from sqsnn.checks import check_positive_int
-from sqsnn.learning.bit_source import BitSource, SimulatedBits, require_circuits
-from sqsnn.learning.estimators import Cost, Derivatives, Estimator
+from sqsnn.learning.bit_source import Backend, BitSource, SimulatedBits, require_circuits
+from sqsnn.learning.estimators import Cost, Derivative, Derivatives, Geometric, Laplace, measure
 from sqsnn.learning.layers import Layer
+from sqsnn.neurons.population import Population
+from sqsnn.options import options
 from sqsnn.quantum import shift_rules
 
 
 class Signals(NamedTuple):
-    """What a population is told; None where there is nothing.
+    """What a population receives; None where it receives nothing.
 
-    on_probability: L, to go with the firing probabilities, `(T, B, H, N)`.
-    on_likelihood: A, to go with the log-likelihood of the own spikes, `(T, B, H)`.
+    Attributes:
+        on_probability: L, the signal on the firing probabilities, `(T, B, H, N)`.
+        on_likelihood: A, the signal on the log-likelihood of the own spikes, `(T, B, H)`.
     """
 
     on_probability: Tensor | None
@@ -38,10 +41,12 @@ class Signals(NamedTuple):
 class Pulled(NamedTuple):
     """The gradient of a population.
 
-    parameters: One for each of `population.parameters()`.
-    currents: `(T, B, H, N)`.
-    delta: The part of it that comes from L, which feedback carries on downward.
-    log_likelihood: Of the own spikes a step and neuron, in nats, as far as it is known.
+    Attributes:
+        parameters: One for each of `population.parameters()`.
+        currents: `(T, B, H, N)`.
+        delta: The part of `currents` that comes from L; feedback carries it downward.
+        log_likelihood: Of the own spikes per step and neuron, in nats; None where it is unknown.
+        cost: What ran on a source of bits.
     """
 
     parameters: tuple[Tensor, ...]
@@ -53,35 +58,49 @@ class Pulled(NamedTuple):
 
 @runtime_checkable
 class Score(Protocol):
-    """How signals are pulled back; `measured` scores see bits alone, and so must the signals."""
+    """How signals are pulled back through a population."""
 
     @property
     def measured(self) -> bool:
-        """Whether probabilities are unknown."""
+        """Whether spikes are all that is known, so that the signals must not use probabilities."""
+        ...
+
+    def check(self, population: Population) -> None:
+        """Refuse a population that the score cannot train.
+
+        Raises:
+            TypeError: If it needs other neurons.
+            ValueError: If an option of the neurons does not go with the score.
+        """
         ...
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
         """Pull signals back through one population.
 
         Args:
-            layer: What it did, from fresh memory.
-            signals: What it is told.
+            layer: What the population did, from fresh memory.
+            signals: What it receives.
             generator: Draws what has to be drawn.
         """
         ...
 
 
-class ExactScore:
-    """By autograd inside each neuron, through its own recurrence."""
+@options
+class Exact:
+    """Exact gradients by autograd inside each neuron, through its own recurrence."""
 
-    measured = False
+    kind: Literal["exact"] = field(default="exact", kw_only=True, repr=False)
+
+    measured: ClassVar[bool] = False
+
+    def check(self, population: Population) -> None:
+        """Accept every population."""
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """See `Score.pull`; works for every population that can score `observed` spikes."""
+        """Pull signals back by autograd, for any population that scores `observed` spikes."""
         record = layer.scored()
-        # A frozen parameter is a constant, with a gradient of 0.
-        wanted = [layer.driven, *(p for p in layer.population.parameters() if p.requires_grad)]
         outputs = (record.probability, record.log_likelihood)
+        wanted = [layer.driven, *_trained(layer.population)]
         parts = [
             [torch.zeros_like(tensor) for tensor in wanted]
             if signal is None
@@ -91,52 +110,71 @@ class ExactScore:
             )
             for output, signal in zip(outputs, signals, strict=True)
         ]
-        currents, *trained = (a + b for a, b in zip(*parts, strict=True))
-        gradients = iter(trained)
-        parameters = tuple(
-            next(gradients) if p.requires_grad else torch.zeros_like(p)
-            for p in layer.population.parameters()
-        )
+        currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
+        parameters = _of_all(layer.population, gradients)
         return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
 
 
-@dataclass(frozen=True)
-class MeasuredScore:
-    """From measured bits alone, step by step, each replayed from fresh memory in a window.
-
-    Args:
-        window: W; the replay starts W - 1 steps before the spike. 1 takes one circuit and is
-            biased; the number of steps or more is unbiased, as far as the trials reach: an event
-            takes about 2^(N (W - 1)) of them.
-        estimator: How many circuits and shots.
-        source: Where bits come from.
+@options
+class Measured:
+    """Gradients from measured bits alone: every step is replayed from fresh memory in a window.
 
     Raises:
-        ValueError: A window below 1, or beyond 1 with SPSA.
+        ValueError: If SPSA is combined with a window of several steps.
     """
 
-    window: int = 1
-    estimator: Estimator = field(default_factory=Estimator)
-    source: BitSource = field(default_factory=SimulatedBits)
+    window: PositiveInt = 1
+    """Steps replayed per spike. 1 takes one circuit but is biased; as many as there are steps
+    leaves no bias but that of events given up: an event takes about 2^(N (window - 1)) trials."""
+    derivative: Derivative = "shift"
+    """Derivative of the bits: the exact parameter shift, or all angles at once (window 1 only)."""
+    estimator: Annotated[Geometric | Laplace, Field(discriminator="kind")] = Geometric()
+    """What is made of the shots."""
+    backend: Backend | None = None
+    """Device that measures all spikes, also those of validation and test: aer, a snapshot such as
+    fake_brisbane, or ibm:NAME [default: the simulator]."""
+    source: Annotated[BitSource | None, Field(exclude=True)] = field(default=None, repr=False)
+    """A running source of bits, which measures all spikes of the network; None: the simulator."""
+    kind: Literal["measured"] = field(default="measured", kw_only=True, repr=False)
 
-    measured = True
+    measured: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive_int("window", self.window)
-        if self.window > 1 and self.estimator.derivative == "spsa":
+        if self.window > 1 and self.derivative == "spsa":
             raise ValueError(
-                f"window is {self.window}; derivative 'spsa' works with window 1 only, "
-                "'shift' with any"
+                f"window is {self.window}, but derivative 'spsa' works with window 1 only, 'shift' "
+                "with any"
+            )
+
+    def check(self, population: Population) -> None:
+        """Refuse neurons that are no circuits, or of which more is needed than bits.
+
+        Raises:
+            TypeError: If they are no circuits.
+            ValueError: If they need probabilities, are compiled, or have noise beside a device's.
+        """
+        neurons = require_circuits(population)
+        if neurons.surrogate != "straight_through":
+            raise ValueError(
+                f"surrogate is {neurons.surrogate!r}, which needs probabilities, but score "
+                "'measured' sees bits alone; use 'straight_through'"
+            )
+        if neurons.compile_steps:
+            raise ValueError("compile goes with score 'exact', but score is 'measured'")
+        if self.backend is not None and neurons.noise is not None:
+            raise ValueError(
+                f"backend is {self.backend.backend!r}, which has its own noise: leave the rates out"
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """See `Score.pull`.
+        """Pull signals back through circuits that are replayed with shifted angles.
 
         Raises:
-            TypeError: The population is not one of quantum circuits.
+            TypeError: If the neurons are no circuits.
         """
         neurons = require_circuits(layer.population)
+        source = self.source or SimulatedBits()
         currents, spikes = layer.driven.detach(), layer.record.spikes
         steps, batch = currents.shape[:2]
         shape = (2, steps, batch, neurons.size, len(neurons.circuit.encoding))
@@ -145,20 +183,22 @@ class MeasuredScore:
         cost, likelihood = Cost(), 0.0
         for length, first in _windows(steps, min(self.window, steps)):
             last = slice(first.start + length - 1, first.stop + length - 1)
-            told = Signals(*(None if s is None else s[last].flatten(0, 1) for s in signals))
-            measured = self.estimator.measure(
-                self.source,
+            here = Signals(*(None if s is None else s[last].flatten(0, 1) for s in signals))
+            measured = measure(
+                self.derivative,
+                self.estimator,
+                source,
                 neurons,
                 _replayed(currents, length, first),
                 _replayed(spikes, length, first),
                 generator,
-                probability=told.on_probability is not None,
-                score=told.on_likelihood is not None,
+                probability=here.on_probability is not None,
+                score=here.on_likelihood is not None,
             )
             cost = cost.plus(measured.cost)
             if measured.log_likelihood is not None:
                 likelihood += measured.log_likelihood.sum().item()
-            for part, values in enumerate(_weighted(measured, told)):
+            for part, values in enumerate(_weighted(measured, here)):
                 if values is None:
                     continue
                 angles, rotations = shift_rules.sum_by_parameter(
@@ -169,14 +209,15 @@ class MeasuredScore:
                     by_rotation[part, first.start + step : first.stop + step] += there
         with torch.enable_grad():
             rotations = torch.stack(neurons.encoding_angles(layer.driven), dim=-1)
+            made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
         (delta,) = torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True)
-        wanted = [layer.driven, *([neurons.gains] if neurons.gains.requires_grad else [])]
-        by_current, *by_gain = torch.autograd.grad(
-            rotations, wanted, by_rotation.sum(0), materialize_grads=True
+        outputs, weights = zip(*(pair for pair in made if pair[0].requires_grad), strict=True)
+        by_current, *gradients = torch.autograd.grad(
+            outputs, [layer.driven, *_trained(neurons)], weights, materialize_grads=True
         )
         told = signals.on_likelihood
         return Pulled(
-            (by_angle, by_gain[0] if by_gain else torch.zeros_like(neurons.gains)),
+            _of_all(neurons, gradients),
             by_current,
             delta,
             None if told is None else likelihood / told.numel(),
@@ -184,9 +225,22 @@ class MeasuredScore:
         )
 
 
+def _trained(population: Population) -> list[Tensor]:
+    return [parameter for parameter in population.parameters() if parameter.requires_grad]
+
+
+def _of_all(population: Population, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Add to the gradients of trained parameters those of frozen ones, which are 0."""
+    trained = iter(gradients)
+    return tuple(
+        next(trained) if parameter.requires_grad else torch.zeros_like(parameter)
+        for parameter in population.parameters()
+    )
+
+
 def _windows(steps: int, window: int) -> Iterator[tuple[int, slice]]:
-    """Lengths of windows, and their first steps: one window ends at every step, and those that
-    would begin before the first step begin there."""
+    """Yield lengths of windows and their first steps; one window ends at every step."""
+    # Windows that would begin before the first step begin there.
     for length in range(1, window):
         yield length, slice(0, 1)
     yield window, slice(0, steps - window + 1)
@@ -199,13 +253,13 @@ def _replayed(
     return torch.stack(steps).flatten(1, 2)
 
 
-def _weighted(measured: Derivatives, told: Signals) -> Iterator[Tensor | None]:
-    """The derivatives of each occurrence, `(O, B, H)`, weighted with L, then with A."""
-    if measured.probability is None or told.on_probability is None:
+def _weighted(measured: Derivatives, received: Signals) -> Iterator[Tensor | None]:
+    """Weight the derivatives of each occurrence, `(O, B, H)`, with L, then with A."""
+    if measured.probability is None or received.on_probability is None:
         yield None
     else:
-        yield (measured.probability * told.on_probability).sum(-1)
-    if measured.score is None or told.on_likelihood is None:
+        yield (measured.probability * received.on_probability).sum(-1)
+    if measured.score is None or received.on_likelihood is None:
         yield None
     else:
-        yield measured.score * told.on_likelihood
+        yield measured.score * received.on_likelihood

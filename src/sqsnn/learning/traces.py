@@ -1,4 +1,4 @@
-"""One population stepping forward in time with the derivatives of its memory, for online learning.
+"""One population that carries the derivatives of its memory forward in time, for online learning.
 
 The parameters of a neuron are its gate angles, its gains and its incoming weights:
 
@@ -6,7 +6,7 @@ The parameters of a neuron are its gate angles, its gains and its incoming weigh
     gain e       dK/dgain_e = phi_e dK/da_e                 a_e = gain_e phi, phi = pi max(z, 0)
     weight n,p   dK/dw_np = x_pn sum_e (dphi_n/dz_n gain_e) dK/da_e     over rotations of channel n
 
-The traces take batch x 2**M numbers a parameter, as many at step 1000 as at step 10.
+The traces take batch x 2**M numbers per parameter, as many at step 1000 as at step 10.
 """
 
 from typing import NamedTuple
@@ -23,12 +23,13 @@ from sqsnn.quantum.tangents import Slope, Step, TangentInstrument
 
 
 class Drive(NamedTuple):
-    """What drives one step of a population.
+    """The input of one step of a population.
 
-    sources: Presynaptic spikes of each channel, `(B, P, N)`.
-    angles: Of the encoding's rotations, `(B, H, E)`.
-    by_gain: d(angle e)/d(gain e) = phi, `(B, H, E)`.
-    by_current: d(angle e)/dz of the rotation's own channel, `(B, H, E)`.
+    Attributes:
+        sources: Presynaptic spikes of each channel, `(B, P, N)`.
+        angles: Angles of the encoding's rotations, `(B, H, E)`.
+        by_gain: d(angle e)/d(gain e) = phi, `(B, H, E)`.
+        by_current: d(angle e)/dz of the rotation's own channel, `(B, H, E)`.
     """
 
     sources: Tensor
@@ -38,47 +39,65 @@ class Drive(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A step that is not carried on yet: signals may come in the meantime."""
+    """A step before `carry`, while signals still arrive.
+
+    Attributes:
+        step: The step of the instrument and its derivatives.
+        drive: Its input.
+        spikes: `(B, H, N)`.
+        probability: Firing probabilities, `(B, H, N)`.
+    """
 
     step: Step
     drive: Drive
-    spikes: Tensor  # (B, H, N)
-    probability: Tensor  # (B, H, N)
+    spikes: Tensor
+    probability: Tensor
 
 
 class Gradient(NamedTuple):
-    """By the parameters of a population; of every sample, with `(H, B, ...)`, or summed.
+    """Derivatives by the parameters of a population, summed over the batch or as `(H, B, ...)`.
 
-    own: By its angles, then its trainable gains, `(H, K + G)`.
-    synaptic: By its incoming weights, channel by channel, `(H, N * P)`.
+    Attributes:
+        own: By its angles, then its trainable gains, `(H, K + G)`.
+        synaptic: By its incoming weights, channel by channel, `(H, N * P)`.
     """
 
     own: Tensor
     synaptic: Tensor
 
 
+def require_traceable(population: Population) -> SQSNeurons:
+    """Refuse neurons whose derivatives are not known step by step.
+
+    Raises:
+        TypeError: If they are no circuits.
+        ValueError: If they have noise, which would need traces of density matrices.
+    """
+    if not isinstance(population, SQSNeurons):
+        raise TypeError(
+            f"score 'online' carries the derivatives of SQSNeurons, but the population is a "
+            f"{type(population).__name__}; score 'exact' works for every population"
+        )
+    if population.noise is not None:
+        raise ValueError("score 'online' works without noise only; use score 'exact'")
+    return population
+
+
 class Traced:
-    """A population of quantum neurons with memory and traces; made afresh for every batch.
+    """A population of quantum neurons with memory and traces; every batch needs a new one.
 
     Args:
         neurons: The population.
-        presynaptic: Incoming weights of a channel and neuron.
+        presynaptic: Incoming weights per channel and neuron.
         batch: Samples.
 
     Raises:
-        TypeError: Other neurons: their memory's derivatives are not known here.
-        ValueError: Noise, for which traces of density matrices would be needed.
+        TypeError: If the neurons are not `SQSNeurons`, whose derivatives are known.
+        ValueError: If there is noise, which would need traces of density matrices.
     """
 
     def __init__(self, neurons: Population, presynaptic: int, batch: int) -> None:
-        if not isinstance(neurons, SQSNeurons):
-            raise TypeError(
-                f"score 'online' carries the derivatives of SQSNeurons, but the population is a "
-                f"{type(neurons).__name__}; score 'exact' works for every population"
-            )
-        if neurons.noise is not None:
-            raise ValueError("score 'online' works without noise only; use score 'exact'")
-        self.neurons = neurons
+        self.neurons = neurons = require_traceable(neurons)
         self.tangent = self._prepare()
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         circuit = neurons.circuit
@@ -97,7 +116,7 @@ class Traced:
         currents: Float[Tensor, "B H N"],
         uniforms: Float[Tensor, "B H"],
     ) -> Observed:
-        """Encode, evolve, measure; memory and traces wait for `carry`."""
+        """Encode, evolve and measure; memory and traces wait for `carry`."""
         neurons = self.neurons
         circuit = neurons.circuit
         drive = self._drive(sources, currents)
@@ -106,16 +125,16 @@ class Traced:
         return Observed(step, drive, step.chosen @ bits, step.weights @ bits)
 
     def slope_of_probability(self, seen: Observed, signal: Float[Tensor, "B H N"]) -> Slope:
-        """The derivative of sum_n L_n p_n."""
+        """Differentiate sum_n L_n p_n."""
         bits = quantum.outcome_bits(self.neurons.channels, signal.device).to(signal)
         return tangents.slope(seen.step, signal @ bits.T)
 
     def slope_of_likelihood(self, seen: Observed) -> Slope:
-        """The derivative of log p of the measured outcome."""
+        """Differentiate log p of the measured outcome."""
         return tangents.slope(seen.step, seen.step.chosen / seen.step.likelihood[..., None])
 
     def by_current(self, seen: Observed, slope: Slope) -> Float[Tensor, "B H N"]:
-        """The part of a slope that the currents of this very step have."""
+        """Give the part of a slope that belongs to the currents of this very step."""
         direct = slope.by_rotation * seen.drive.by_current
         summed = direct.new_zeros(*direct.shape[:-1], self.neurons.channels)
         for e, rotation in enumerate(self.neurons.circuit.encoding):
@@ -123,7 +142,7 @@ class Traced:
         return summed
 
     def gradient(self, seen: Observed, slope: Slope) -> Gradient:
-        """A slope by each parameter, directly and by way of the memory, summed over the batch."""
+        """Give a slope by each parameter, directly and through the memory, summed over samples."""
         along = slope.memory.conj().transpose(0, 1).flatten(1).unsqueeze(1)  # (H, 1, B * dim)
         own, synaptic = (
             (along @ traces.flatten(1, 2)).squeeze(1).real for traces in (self.own, self.synaptic)
@@ -133,7 +152,7 @@ class Traced:
         return Gradient(own + self._own(seen, slope).sum(0), synaptic + direct.flatten(1))
 
     def scores(self, seen: Observed, slope: Slope) -> Gradient:
-        """The same of every sample, `(H, B, ...)`."""
+        """Give a slope by each parameter for every sample, `(H, B, ...)`."""
         along = slope.memory.conj().transpose(0, 1).unsqueeze(2)  # (H, B, 1, dim)
         own, synaptic = ((along @ traces).squeeze(2).real for traces in (self.own, self.synaptic))
         sources = seen.drive.sources
@@ -142,13 +161,13 @@ class Traced:
         return Gradient(own, synaptic + direct.flatten(2))
 
     def no_score(self) -> Gradient:
-        """Scores of 0, to add to."""
+        """Give scores of 0, the start of a sum."""
         like = self.neurons.angles.detach()
         shapes = (self.own.shape, self.synaptic.shape)  # (H, B, dim, parameters)
         return Gradient(*(like.new_zeros(*shape[:2], shape[3]) for shape in shapes))
 
     def carry(self, seen: Observed) -> None:
-        """Go on to the next step."""
+        """Carry memory and traces to the next step."""
         step, drive = seen.step, seen.drive
         matrix, still = (part.transpose(0, 1) for part in tangents.transport(step))  # (H, B, d, d)
         chosen = step.chosen[:, :, None, :, None]
@@ -166,13 +185,13 @@ class Traced:
         self.memory = step.memory
 
     def split(self, gradient: Gradient) -> tuple[tuple[Tensor, Tensor], Float[Tensor, "N H P"]]:
-        """A gradient as those of angles and gains, and of the weights."""
+        """Split a gradient into those of angles and gains, and that of the weights."""
         own = gradient.own.split([self.neurons.circuit.parameters, len(self.trained)], dim=-1)
         weights = gradient.synaptic.unflatten(-1, (self.neurons.channels, -1))
         return (own[0], own[1]), weights.movedim(1, 0)
 
     def parameters_changed(self) -> None:
-        """Take up new angles; the traces stay, as they do in real-time recurrent learning."""
+        """Take over new angles; the traces stay, as in real-time recurrent learning."""
         self.tangent = self._prepare()
 
     def _prepare(self) -> TangentInstrument:
@@ -198,6 +217,6 @@ class Traced:
         )
 
     def _own(self, seen: Observed, slope: Slope) -> Float[Tensor, "B H own"]:
-        """The direct part of a slope by angles and gains."""
+        """Give the direct part of a slope by angles and gains."""
         gains = (slope.by_rotation * seen.drive.by_gain)[..., self.trained]
         return torch.cat([slope.by_angle, gains], dim=-1)

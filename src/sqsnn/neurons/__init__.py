@@ -1,1 +1,5 @@
-"""Neurons: (currents, state, uniforms) -> (spikes, state); one neuron a file."""
+"""Neurons: (currents, state, uniforms) -> (spikes, state); one neuron per file."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The leaky membrane that LIF and StochasticLIF share; its reset is soft.
+"""The leaky membrane that LIF and StochasticLIF share, with a soft reset.
 
 u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
 """
@@ -14,7 +14,12 @@ from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
 class LeakyState(NamedTuple):
-    """The membrane u and the last spikes s, `(B, H, N)` each."""
+    """The state of leaky membranes, `(B, H, N)` each.
+
+    Attributes:
+        membrane: Potential u.
+        spikes: Last spikes s.
+    """
 
     membrane: Tensor
     spikes: Tensor
@@ -23,19 +28,18 @@ class LeakyState(NamedTuple):
 class LeakyPopulation(SteppedPopulation):
     """H neurons whose membranes leak, integrate and are reset by subtraction.
 
-    beta, threshold and bias are learned, one a neuron and channel; beta counts as what it is
-    clamped to [0, 1].
+    beta, threshold and bias are learned, one per neuron and channel; beta acts clamped to [0, 1].
 
     Args:
-        size: H.
-        channels: N, membranes side by side.
+        size: Neurons H.
+        channels: Channels N, membranes side by side.
         beta: First value of beta, in [0, 1].
         threshold: First value of the threshold.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: beta or dtype is out of range.
+        ValueError: If beta or dtype is out of range.
     """
 
     def __init__(
@@ -55,18 +59,18 @@ class LeakyPopulation(SteppedPopulation):
         self.bias = learned(0.0, size, channels, dtype, device)
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
-        """z + b."""
+        """Compute z + b."""
         return currents + self.bias
 
     def membrane(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> Float[Tensor, "B H N"]:
-        """The membrane of this step."""
+        """Compute the membrane of this step."""
         beta = surrogates.held(self.beta, 0.0, 1.0)
         return beta * state.membrane + drive - self.threshold * state.spikes
 
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> LeakyState:
-        """The membrane is reset in the next step."""
+        """Keep membrane and spikes; the reset acts in the next step."""
         return LeakyState(carried, spikes)
 
     def rest(self, drive: Float[Tensor, "B H N"]) -> LeakyState:
-        """No charge, no spike."""
+        """Start without charge and without spike."""
         return LeakyState(torch.zeros_like(drive), torch.zeros_like(drive))

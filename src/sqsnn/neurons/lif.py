@@ -22,16 +22,16 @@ class LIF(LeakyPopulation):
     surrogate gradient.
 
     Args:
-        size: H.
-        channels: N, membranes side by side.
-        beta: First value of the membrane's decay a step, in [0, 1].
+        size: Neurons H.
+        channels: Channels N, membranes side by side.
+        beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: beta or dtype is out of range.
+        ValueError: If beta or dtype is out of range.
     """
 
     is_stochastic = False
@@ -43,13 +43,13 @@ class LIF(LeakyPopulation):
         channels: int = 1,
         beta: float = 0.9,
         threshold: float = 1.0,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(size, channels, beta, threshold, dtype, device)
 
     def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
-        """The spike, and the membrane."""
+        """Compute the spike and the membrane."""
         membrane = self.membrane(drive, state)
         return surrogates.threshold(membrane - self.threshold), membrane

@@ -19,14 +19,15 @@ from sqsnn.uniforms import draw_uniforms
 
 
 class Record(NamedTuple):
-    """What a population did.
+    """What a population did over T steps.
 
-    spikes: `(T, B, H, N)` in {0, 1}; carries the surrogate gradient.
-    probability: `(T, B, H, N)`, firing probability of each channel given the past.
-    log_likelihood: `(T, B, H)`, log p(s_t | s_<t), joint over the channels; -inf where an observed
-        spike was impossible.
-    memory: `(T, B, H, 2**M)` complex, laboratory frame, after each step, or density matrices
-        `(T, B, H, 2**M, 2**M)`; None unless asked for.
+    Attributes:
+        spikes: `(T, B, H, N)` in {0, 1}; carries the surrogate gradient.
+        probability: Firing probability of each channel given the past, `(T, B, H, N)`.
+        log_likelihood: log p(s_t | s_<t), joint over the channels, `(T, B, H)`; -inf where an
+            observed spike was impossible.
+        memory: Memory states after each step, complex, laboratory frame, `(T, B, H, 2**M)`, or
+            density matrices `(T, B, H, 2**M, 2**M)`; None without `keep_memory`.
     """
 
     spikes: Tensor
@@ -36,11 +37,20 @@ class Record(NamedTuple):
 
 
 class Population(nn.Module, ABC):
-    """H neurons of N channels each; subclasses implement `evolve` and `parameter_like`.
+    """The base class of all neurons: H neurons of N channels each.
 
-    surrogate: d(spike)/d(marginal probability) in the backward pass.
-    is_stochastic: Whether spikes are drawn; else the firing probability is the spike, and there is
-        no likelihood to learn from.
+    A subclass implements `evolve` and `parameter_like`, and `SpikingNetwork` calls it as
+    `subclass(size, generator=, dtype=, device=)`; it draws initial values from that generator
+    alone. Neurons whose law is one step at a time are shorter as a `SteppedPopulation`.
+
+    Attributes:
+        surrogate: d(spike)/d(marginal probability) in the backward pass.
+        is_stochastic: Whether spikes are drawn; else the firing probability is the spike, and has
+            no likelihood from which to learn.
+
+    Args:
+        size: Neurons H.
+        channels: Channels N.
     """
 
     surrogate: SpikeSurrogate = "straight_through"
@@ -62,33 +72,43 @@ class Population(nn.Module, ABC):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """T steps of the neuron's own law; the arguments have been checked."""
+        """Run T steps of the neuron's own law; `forward` has checked the arguments.
+
+        Args:
+            currents: Currents.
+            state: What an earlier call returned; None starts afresh.
+            uniforms: Numbers in [0, 1) from which spikes are drawn, or None.
+            observed: Spikes to score, or None; one of both is given.
+            keep_memory: Whether the record shall hold the memory states.
+
+        Returns:
+            The record, whose spikes come from `surrogates.spike`, and the state, a NamedTuple.
+        """
 
     @property
     @abstractmethod
     def parameter_like(self) -> Tensor:
-        """A tensor of the population's device and dtype."""
+        """A tensor with the population's device and dtype."""
 
     @property
     def own_spikes_are_data(self) -> bool:
-        """Whether a drawn run has the probabilities' gradients of one in which its spikes were
-        observed: no gradient runs through an own spike to what comes later."""
+        """Whether no gradient runs through an own spike to later steps, as if it were observed."""
         return False
 
     @property
     def keeps_memory(self) -> bool:
-        """Whether what a neuron does can depend on what it did before."""
+        """Whether a neuron's spikes can depend on its earlier steps."""
         return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
-        """The shape of one step's random numbers of a sample: `(H,)`, one a neuron."""
+        """Shape of the random numbers per sample and step: `(H,)`, one per neuron."""
         return (self.size,)
 
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator
     ) -> Float[Tensor, "T B H *numbers"]:
-        """The random numbers of T steps, `(T, B, *uniforms_shape)`, drawn step by step."""
+        """Draw the random numbers of T steps, `(T, B, *uniforms_shape)`, step by step."""
         shape, like = self.uniforms_shape, self.parameter_like
         drawn = draw_uniforms(steps, batch, math.prod(shape), generator, like.dtype, like.device)
         return drawn.unflatten(-1, shape)
@@ -106,17 +126,20 @@ class Population(nn.Module, ABC):
         """Run T steps; give exactly one of `generator`, `uniforms` and `observed`.
 
         Args:
-            currents: `(T, B, H, N)`.
+            currents: Currents, `(T, B, H, N)`.
             state: What an earlier call returned; None starts afresh.
             generator: Draws the uniforms, step by step.
-            uniforms: `(T, B, H)` in [0, 1), one a neuron and step; of a population that takes more
-                than one, `(T, B, *uniforms_shape)`.
-            observed: `(T, B, H, N)` in {0, 1}: nothing is drawn, these spikes are scored.
+            uniforms: Numbers in [0, 1), one per neuron and step, `(T, B, H)`; for a population that
+                needs several, `(T, B, *uniforms_shape)`.
+            observed: Spikes to score instead of drawing any, `(T, B, H, N)` in {0, 1}.
             keep_memory: Also record the memory states.
 
+        Returns:
+            The record, and the state from which a later call can go on.
+
         Raises:
-            ValueError: Shapes, devices or values do not fit, or the source of randomness is not
-                unique.
+            ValueError: If shapes, devices or values do not fit, or not exactly one source of spikes
+                is given.
         """
         steps, batch = self._check(currents, generator, uniforms, observed)
         if generator is not None:
@@ -126,7 +149,7 @@ class Population(nn.Module, ABC):
     def step(
         self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H *numbers"]
     ) -> tuple[Record, Any]:
-        """One time step: the record without its time dimension, and the new state."""
+        """Run one time step; the record has no time dimension."""
         check_shape("currents", currents, ("batch", self.size, self.channels))
         check_shape("uniforms", uniforms, (len(currents), *self.uniforms_shape))
         record, state = self(currents[None], state, uniforms=uniforms[None])
@@ -137,7 +160,7 @@ class Population(nn.Module, ABC):
         """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit.
 
         Raises:
-            ValueError: Naming what was expected and what came.
+            ValueError: If they do not fit.
         """
         check_shape("currents", currents, (*leading, self.size, self.channels))
         check_same_device(currents=currents, parameters=self.parameter_like)

@@ -4,8 +4,8 @@
     p_t   = sin^2((phi_t + th_in + th_mem + th_ent s_{t-1}) / 2),     s_0 = 0
     s_t   = 1 with probability p_t
 
-It has no quantum memory: all that a neuron knows of its past is its last spike, one classical bit,
-and th_in and th_mem are one parameter written twice. The true neuron is `SQSNeurons`.
+It has no quantum memory: of its past a neuron knows its last spike alone, one classical bit, and
+th_in and th_mem are one parameter written twice. The true neuron is `SQSNeurons`.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,11 @@ from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 
 
 class PublishedState(NamedTuple):
-    """The last spikes, `(B, H, 1)`."""
+    """The state.
+
+    Attributes:
+        spikes: Last spikes, `(B, H, 1)`.
+    """
 
     spikes: Tensor
 
@@ -30,16 +34,15 @@ class PublishedSQS(SteppedPopulation):
     """H neurons of the circulating script, N = M = 1; th_in, th_mem and th_ent are learned.
 
     Args:
-        size: H.
-        surrogate: d(spike)/d(probability) in the backward pass.
-        encoding_slope: Slope of the encoding where a current is 0 or below.
-        generator: Draws the initial values, those of `crx`; None starts from a generator seeded
-            with 0.
+        size: Neurons H.
+        surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
+        encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
+        generator: Draws the initial values, those of `crx`.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class PublishedSQS(SteppedPopulation):
         *,
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
@@ -57,18 +60,17 @@ class PublishedSQS(SteppedPopulation):
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
-        generator = generator or torch.Generator().manual_seed(0)
         self.input_angle = _spread(0.3, size, generator, dtype, device)
         self.memory_angle = _spread(0.0, size, generator, dtype, device)
         self.entangling_angle = _spread(0.0, size, generator, dtype, device)
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
-        """phi + th_in + th_mem."""
+        """Compute phi + th_in + th_mem."""
         phi = surrogates.encoding_angle(currents, self.encoding_slope)
         return phi + self.input_angle + self.memory_angle
 
     def fire(self, drive: Float[Tensor, "B H N"], state: PublishedState) -> tuple[Tensor, Tensor]:
-        """The firing probability; nothing is carried on."""
+        """Compute the firing probability; nothing is carried on."""
         angle = drive + self.entangling_angle * state.spikes
         return (angle / 2).sin().square(), angle
 
@@ -90,7 +92,7 @@ def _spread(
     dtype: torch.dtype,
     device: torch.device | str | None,
 ) -> nn.Parameter:
-    """A learned angle for every neuron, from mean + 0.5 N(0, 1)."""
+    """Draw a learned angle per neuron from mean + 0.5 N(0, 1)."""
     noise = torch.randn(size, 1, generator=generator, device=generator.device, dtype=torch.float64)
     angle = learned(mean, size, 1, dtype, device)
     with torch.no_grad():

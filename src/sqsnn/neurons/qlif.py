@@ -26,7 +26,11 @@ SMALLEST_DECAY = 1e-3
 
 
 class QLIFState(NamedTuple):
-    """The angle phi, in radians, `(B, H, N)`."""
+    """The state.
+
+    Attributes:
+        angle: phi in radians, `(B, H, N)`.
+    """
 
     angle: Tensor
 
@@ -35,24 +39,23 @@ class QLIF(SteppedPopulation):
     """H quantum leaky integrate-and-fire neurons; decay and threshold are learned, or constants.
 
     Nothing in them is random: the excited population is estimated and compared with the threshold.
-    decay counts as what it is clamped to at least 0.001, threshold in [0, 1]. A neuron that no
-    sample drives never learns, whatever the encoding slope: in the ground state the population's
-    own slope is 0.
+    decay acts clamped to at least 0.001, threshold to [0, 1]. A neuron that no sample drives never
+    learns, whatever the encoding slope: in the ground state the population's own slope is 0.
 
     Args:
-        size: H.
-        channels: N, qubits side by side.
-        decay: First value of dt / T1, the decay a step without input; above 0.
+        size: Neurons H.
+        channels: Channels N, qubits side by side.
+        decay: First value of dt / T1, the decay per step without input; above 0.
         threshold: First value of the excited population beyond which a neuron fires, in (0, 1).
-        learn: Whether decay and threshold are learned, one a neuron and channel, which makes the
+        learn: Whether decay and threshold are learned, one per neuron and channel, which makes the
             neuron much better than its authors' constants do.
-        encoding_slope: Slope of the encoding where a current is 0 or below.
+        encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: If an argument is out of range.
     """
 
     is_stochastic = False
@@ -68,7 +71,7 @@ class QLIF(SteppedPopulation):
         threshold: float = 0.75,
         learn: bool = True,
         encoding_slope: EncodingSlope = "exponential",
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
@@ -92,15 +95,15 @@ class QLIF(SteppedPopulation):
 
     @property
     def parameter_like(self) -> Tensor:
-        """A tensor of the population's device and dtype."""
+        """A tensor with the population's device and dtype."""
         return self.decay
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
-        """pi max(z, 0)."""
+        """Compute pi max(z, 0)."""
         return surrogates.encoding_angle(currents, self.encoding_slope)
 
     def fire(self, drive: Float[Tensor, "B H N"], state: QLIFState) -> tuple[Tensor, Tensor]:
-        """The spike, and the angle before a reset."""
+        """Compute the spike, and the angle before a reset."""
         # At a decay of 0 the slope of asin has a pole.
         decay = surrogates.held(self.decay, SMALLEST_DECAY, math.inf)
         excited = (state.angle / 2).sin().abs()
@@ -111,9 +114,9 @@ class QLIF(SteppedPopulation):
         return surrogates.threshold((angle / 2).sin().square() - threshold), angle
 
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> QLIFState:
-        """A spike resets the qubit to the ground state."""
+        """Reset the qubit to the ground state where it fired."""
         return QLIFState(carried * (1 - spikes))
 
     def rest(self, drive: Float[Tensor, "B H N"]) -> QLIFState:
-        """The ground state."""
+        """Start in the ground state."""
         return QLIFState(torch.zeros_like(drive))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_choice, check_same_device, check_shape
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
@@ -27,11 +28,16 @@ from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
 
 NoiseSimulation = Literal["density_matrix", "trajectories"]
+MemoryGates = Literal["trained", "frozen"]
 
 
 class SQSState(NamedTuple):
-    """The memory qubits, complex, laboratory frame: `(B, H, 2**M)` up to a global phase, or density
-    matrices `(B, H, 2**M, 2**M)` where noise is simulated with them."""
+    """The memory qubits between two steps.
+
+    Attributes:
+        memory: Complex, laboratory frame: `(B, H, 2**M)` up to a global phase, or density matrices
+            `(B, H, 2**M, 2**M)` where noise is simulated with them.
+    """
 
     memory: Tensor
 
@@ -39,15 +45,28 @@ class SQSState(NamedTuple):
 class SQSNeurons(Population):
     """H quantum neurons with N channels and M memory qubits each.
 
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> neurons = SQSNeurons(3, generator=generator)
+        >>> currents = torch.full((10, 1, 3, 1), 0.5)  # (T, B, H, N)
+        >>> record, state = neurons(currents, generator=generator)
+        >>> record.spikes.shape
+        torch.Size([10, 1, 3, 1])
+
     Args:
-        size: H.
-        channels: N in 1..4.
-        memory_qubits: M in 0..6.
+        size: Neurons H.
+        channels: Channels N, in 1..4.
+        memory_qubits: Memory qubits M, in 0..6.
         circuit: A registered name ("crx", "bidirectional", "integrate_and_fire",
             "hardware_efficient" or your own) or a `Circuit`.
-        circuit_options: What the named circuit takes besides, e.g. `{"layers": 2}`.
-        surrogate: d(spike)/d(marginal probability) in the backward pass.
-        encoding_slope: Slope of the encoding outside the range of its currents.
+        circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
+        memory_gates: "frozen" excludes from training the angles of gates that act on a memory qubit
+            and the gains of currents that turn one; `angles` and `gains` can still be read and
+            assigned as a whole.
+        surrogate: d(spike)/d(marginal probability) in the backward pass: "straight_through" (1),
+            "sigmoid" (p (1 - p)), or a function of p.
+        encoding_slope: Slope of the encoding outside its range: "exponential" (it falls off),
+            "exact" (0), or a function of the currents; see `surrogates.py`.
         saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1), so that a stronger
             current never makes a neuron quieter; beyond the paper.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse. It
@@ -59,12 +78,12 @@ class SQSNeurons(Population):
             it under torch.no_grad()): `record.probability` is then given this sample's noise and
             not only its past spikes, and `record.log_likelihood` is NaN.
         compile: Run the time steps through torch.compile (real circuits; needs a C++ compiler).
-        generator: Draws the initial values; None starts from a generator seeded with 0.
+        generator: Draws the initial values.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: An argument is out of range; the message says what it may be.
+        ValueError: If an argument is out of range; the message says what it may be.
     """
 
     def __init__(
@@ -75,6 +94,7 @@ class SQSNeurons(Population):
         memory_qubits: int = 1,
         circuit: str | Circuit = "bidirectional",
         circuit_options: Mapping[str, object] | None = None,
+        memory_gates: MemoryGates = "trained",
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
         saturate: bool = False,
@@ -82,7 +102,7 @@ class SQSNeurons(Population):
         noise: Noise | None = None,
         noise_simulation: NoiseSimulation = "density_matrix",
         compile: bool = False,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
@@ -92,6 +112,9 @@ class SQSNeurons(Population):
         check_choice("surrogate", surrogate, SpikeSurrogate)
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         check_choice("noise_simulation", noise_simulation, NoiseSimulation)
+        check_choice("memory_gates", memory_gates, MemoryGates)
+        if memory_gates == "frozen" and memory_qubits == 0:
+            raise ValueError("memory_gates is 'frozen', which needs memory_qubits of at least 1")
         self.circuit = circuits.get(circuit, channels, memory_qubits, **dict(circuit_options or {}))
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
@@ -103,22 +126,23 @@ class SQSNeurons(Population):
         self.compile_steps = compile
         if noise is not None:
             self._check_noise(noise)
-        generator = generator or torch.Generator().manual_seed(0)
         start = self.circuit.initial_parameters(size, generator)
         self.angles = nn.Parameter(start.to(device=device, dtype=dtype))  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
         self.gains = nn.Parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(size, 1)
         )  # (H, trainable gains)
+        if memory_gates == "frozen":
+            self._freeze_memory_gates()
 
     @property
     def parameter_like(self) -> Tensor:
-        """A tensor of the population's device and dtype."""
+        """A tensor with the population's device and dtype."""
         return self.angles
 
     @property
     def own_spikes_are_data(self) -> bool:
-        """Whether no gradient runs through an own spike to what comes later."""
+        """Whether no gradient runs through an own spike to later steps."""
         return not self.through_collapse
 
     @property
@@ -141,7 +165,7 @@ class SQSNeurons(Population):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, SQSState]:
-        """T steps of the instrument; see `Population.forward`."""
+        """Run T steps of the instrument; see `Population.forward`."""
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
         result = run(currents, state, uniforms, observed, keep_memory)
         spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
@@ -149,11 +173,11 @@ class SQSNeurons(Population):
         return record, SQSState(result.memory)
 
     def encoding_angle(self, currents: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
-        """phi of each channel in radians, before any gain."""
+        """Compute phi of each channel in radians, before any gain."""
         return surrogates.encoding_angle(currents, self.encoding_slope, saturate=self.saturate)
 
     def encoding_angles(self, currents: Float[Tensor, "*batch H N"]) -> list[Tensor]:
-        """The angle of each rotation of the encoding in radians, `(*batch, H)` each."""
+        """Compute the angle of each rotation of the encoding in radians, `(*batch, H)` each."""
         angle = self.encoding_angle(currents)
         # For one channel, squeeze: the gradient of unbind is a stack, which copies.
         phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
@@ -166,21 +190,21 @@ class SQSNeurons(Population):
         return angles
 
     def driven(self, currents: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
-        """Whether each rotation of the encoding is placed: no gate where its current is <= 0."""
+        """Tell whether each rotation of the encoding is placed: no gate for a current <= 0."""
         return currents[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
 
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"]
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
-        """K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
+        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
 
         Raises:
-            ValueError: With noise, which leaves no single operator an outcome.
+            ValueError: If there is noise: an outcome then has no single operator.
         """
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
-                "a neuron with noise has no single Kraus operator an outcome; take "
+                "a neuron with noise has no single Kraus operator per outcome; take "
                 "kraus_operators of one with noise=None"
             )
         instrument = quantum.prepare(self.circuit, self.angles)
@@ -191,9 +215,9 @@ class SQSNeurons(Population):
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
     ) -> Float[Tensor, "B H sequences"]:
-        """The exact law of all 2**(N T) spike sequences, step 1 the most significant digit.
+        """Compute the exact law of all 2**(N T) spike sequences, step 1 as most significant digit.
 
-        With noise it is that of the recorded spikes, by density matrices in both simulations.
+        With noise it is the law of the recorded spikes, by density matrices in both simulations.
         """
         self.check_currents(currents, "steps", "batch")
         angles = torch.stack(self.encoding_angles(currents), dim=-1)
@@ -205,7 +229,7 @@ class SQSNeurons(Population):
         return density.sequence_probabilities(noisy, angles, self.driven(currents))
 
     def extra_repr(self) -> str:
-        """What `print(network)` shows."""
+        """Give what `print(network)` shows."""
         return (
             f"{self.size}, channels={self.channels}, memory_qubits={self.memory_qubits}, "
             f"circuit={self.circuit.name!r}"
@@ -220,7 +244,7 @@ class SQSNeurons(Population):
         observed: Tensor | None,
         keep_memory: bool,
     ) -> Trajectory:
-        """T noiseless steps; memory states in the laboratory frame."""
+        """Run T noiseless steps; memory states in the laboratory frame."""
         instrument = quantum.prepare(self.circuit, self.angles)
         if state is None:
             memory = quantum.ground_state(instrument, currents.shape[1])
@@ -254,7 +278,7 @@ class SQSNeurons(Population):
         observed: Tensor | None,
         keep_memory: bool,
     ) -> Trajectory:
-        """T noisy steps on density matrices, or on pure states with sampled noise."""
+        """Run T noisy steps on density matrices, or on pure states with sampled noise."""
         by_density = self.noise_simulation == "density_matrix"
         shape = (2**self.memory_qubits,) * (2 if by_density else 1)
         if state is None:
@@ -285,6 +309,15 @@ class SQSNeurons(Population):
         return sampled_noise.run(
             sampled, memory, angles, driven, uniforms=uniforms, keep_history=keep_memory
         )
+
+    def _freeze_memory_gates(self) -> None:
+        circuit = self.circuit
+        on_memory = {
+            gate.parameter for gate in circuit.gates if max(gate.qubits) >= circuit.channels
+        }
+        freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
+        trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
+        freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
 
     def _check_state(self, state: SQSState, currents: Tensor, shape: tuple[int, ...]) -> None:
         check_shape("state.memory", state.memory, (currents.shape[1], self.size, *shape))

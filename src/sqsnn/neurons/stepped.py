@@ -1,9 +1,9 @@
-"""Populations that are no circuits: their law is written as one step, which runs over time here.
+"""Populations that are no circuits: a subclass writes one step, which runs over time here.
 
-d_t      = drive(z_t)                 what does not depend on the past
+d_t      = drive(z_t)                 all that does not depend on the past
 p_t, c_t = fire(d_t, state_{t-1})     firing probability, and what is carried on
 s_t      = u_t < p_t                  0 and 1 are probabilities too: such a neuron draws nothing
-state_t  = settle(c_t, s_t)           what the own spike does; it is data, no gradient passes
+state_t  = settle(c_t, s_t)           the effect of the own spike; it is data, no gradient passes
 """
 
 import math
@@ -20,43 +20,76 @@ from sqsnn.neurons.population import Population, Record
 
 
 class SteppedPopulation(Population):
-    """Classical neurons, N channels of which are N neurons side by side that know no other."""
+    """The base class of classical neurons, whose channels are independent of each other.
+
+    A neuron of your own needs four methods, `rest`, `drive`, `fire` and `settle`; its parameters
+    are made with `learned`, and its state is a NamedTuple of tensors `(B, H, N)`. It then works in
+    every network, and learns by backpropagation and by the local rule with exact scores.
+    Neurons that draw nothing set `is_stochastic = False` and give spikes as probabilities.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> class State(NamedTuple):
+        ...     spikes: Tensor
+        >>> class Refractory(SteppedPopulation):
+        ...     def __init__(self, size, *, generator, dtype=torch.float32, device=None):
+        ...         super().__init__(size)
+        ...         self.bias = learned(0.0, size, 1, dtype, device)
+        ...     def rest(self, drive):
+        ...         return State(torch.zeros_like(drive))
+        ...     def drive(self, currents):
+        ...         return currents + self.bias
+        ...     def fire(self, drive, state):
+        ...         return torch.sigmoid(drive) * (1 - state.spikes), drive
+        ...     def settle(self, carried, spikes):
+        ...         return State(spikes)
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> record, state = Refractory(2, generator=generator)(
+        ...     torch.zeros(4, 1, 2, 1), generator=generator
+        ... )
+        >>> bool((record.spikes[1:] * record.spikes[:-1]).any())
+        False
+
+    Args:
+        size: Neurons H.
+        channels: Channels N.
+    """
 
     @abstractmethod
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
-        """What of all steps does not depend on the past, in one go."""
+        """Compute, for all steps at once, what does not depend on the past."""
 
     @abstractmethod
     def fire(self, drive: Float[Tensor, "B H N"], state: Any) -> tuple[Tensor, Tensor]:
-        """The firing probability of a step, and what is carried on, `(B, H, N)` each."""
+        """Compute a step's firing probability and what `settle` needs, `(B, H, N)` each."""
 
     @abstractmethod
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> Any:
-        """The state after a step, a NamedTuple of tensors `(B, H, N)`."""
+        """Compute the state after a step, a NamedTuple of tensors `(B, H, N)`."""
 
     @abstractmethod
     def rest(self, drive: Float[Tensor, "B H N"]) -> Any:
-        """The state before the first step."""
+        """Make the state before the first step, a NamedTuple of tensors `(B, H, N)`."""
 
     @property
     def own_spikes_are_data(self) -> bool:
-        """Always: no gradient runs through an own spike to what comes later."""
+        """True: no gradient runs through an own spike to later steps."""
         return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
-        """`(H,)`; `(H, N)` for several channels, each of which fires by itself."""
+        """`(H,)`, or `(H, N)` for several channels, each of which fires by itself."""
         return (self.size,) if self.channels == 1 else (self.size, self.channels)
 
     @property
     def parameter_like(self) -> Tensor:
-        """A tensor of the population's device and dtype."""
+        """A tensor with the population's device and dtype."""
         return next(self.parameters())
 
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator
     ) -> Float[Tensor, "T B H *numbers"]:
-        """The random numbers of T steps; zeros, and nothing drawn, where nothing is random."""
+        """Draw the random numbers of T steps; where nothing is random, give zeros and draw none."""
         if self.is_stochastic:
             return super().draw_uniforms(steps, batch, generator)
         return self.parameter_like.new_zeros(()).expand(steps, batch, *self.uniforms_shape)
@@ -69,11 +102,11 @@ class SteppedPopulation(Population):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """T steps of the neuron's law; see `Population.forward`.
+        """Run T steps; see `Population.forward`.
 
         Raises:
-            TypeError: The state is that of other neurons.
-            ValueError: The state does not fit, or memory states are asked for.
+            TypeError: If the state comes from other neurons.
+            ValueError: If the state does not fit, or `keep_memory` is True.
         """
         if keep_memory:
             raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
@@ -98,7 +131,7 @@ class SteppedPopulation(Population):
         if self.is_stochastic or observed is not None:
             likelihood = self.log_probability(happened, probability, torch.stack(carries)).sum(-1)
         else:
-            likelihood = happened.new_zeros(happened.shape[:-1])  # what had to happen: log 1
+            likelihood = happened.new_zeros(happened.shape[:-1])  # certain spikes: log 1
         spikes = surrogates.spike(happened, probability, self.surrogate)
         return Record(spikes, probability, likelihood), state
 
@@ -108,11 +141,11 @@ class SteppedPopulation(Population):
         probability: Float[Tensor, "T B H N"],
         carried: Float[Tensor, "T B H N"],
     ) -> Float[Tensor, "T B H N"]:
-        """log p of the spikes of each channel, given what `fire` said of every step."""
+        """Compute log p of each channel's spikes from what `fire` gave at every step."""
         return torch.where(spikes > 0, probability, 1 - probability).log()
 
     def extra_repr(self) -> str:
-        """What `print(network)` shows."""
+        """Give what `print(network)` shows."""
         return f"{self.size}, channels={self.channels}"
 
     def _check_state(self, state: Any, currents: Tensor) -> None:
@@ -134,10 +167,10 @@ class SteppedPopulation(Population):
 def learned(
     value: float, size: int, channels: int, dtype: torch.dtype, device: torch.device | str | None
 ) -> nn.Parameter:
-    """A parameter for every neuron and channel, `(size, channels)`, that starts at a value.
+    """Make a parameter per neuron and channel, `(size, channels)`, that starts at one value.
 
     Raises:
-        ValueError: The value is not finite, or the dtype neither float32 nor float64.
+        ValueError: If the value is not finite, or the dtype is neither float32 nor float64.
     """
     if not math.isfinite(value):
         raise ValueError(f"a parameter cannot start at {value}; it must be finite")

@@ -1,10 +1,10 @@
-"""The leaky integrate-and-fire neuron that fires at random: what a membrane adds to a coin.
+"""The leaky integrate-and-fire neuron that fires at random, for comparison.
 
     u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
     p_t = sigmoid((u_t - threshold) / tau),     s_t = 1 with probability p_t
 
-Its own spikes are data in the likelihood, as those of a quantum neuron are: it learns by the same
-local rule.
+Its own spikes are data in the likelihood, as for a quantum neuron: it learns by the same local
+rule.
 """
 
 import math
@@ -23,18 +23,18 @@ class StochasticLIF(LeakyPopulation):
     """H leaky neurons with escape noise; beta, threshold and bias are learned.
 
     Args:
-        size: H.
-        channels: N, membranes side by side.
-        beta: First value of the membrane's decay a step, in [0, 1].
+        size: Neurons H.
+        channels: Channels N, membranes side by side.
+        beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
         tau: Width of the noise, in units of the membrane; above 0.
-        surrogate: d(spike)/d(probability) in the backward pass.
+        surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
     Raises:
-        ValueError: beta, tau, surrogate or dtype is out of range.
+        ValueError: If beta, tau, surrogate or dtype is out of range.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class StochasticLIF(LeakyPopulation):
         threshold: float = 1.0,
         tau: float = 0.3,
         surrogate: SpikeSurrogate = "straight_through",
-        generator: torch.Generator | None = None,
+        generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class StochasticLIF(LeakyPopulation):
         self.surrogate: SpikeSurrogate = surrogate
 
     def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
-        """The firing probability, and the membrane."""
+        """Compute the firing probability and the membrane."""
         membrane = self.membrane(drive, state)
         return torch.sigmoid((membrane - self.threshold) / self.tau), membrane
 
@@ -68,6 +68,6 @@ class StochasticLIF(LeakyPopulation):
         probability: Float[Tensor, "T B H N"],
         carried: Float[Tensor, "T B H N"],
     ) -> Float[Tensor, "T B H N"]:
-        """log sigmoid(+-(u - threshold) / tau), finite where the probability rounds to 0 or 1."""
+        """Compute log sigmoid(+-(u - threshold) / tau), finite where p rounds to 0 or 1."""
         excess = (carried - self.threshold) / self.tau
         return logsigmoid(torch.where(spikes > 0, excess, -excess))

@@ -1,100 +1,121 @@
 """Gradients by convention: what backpropagation sees of a sampled spike and of the encoding.
 
-The forward values are exact; only the backward pass is chosen here.
+The forward values are exact; only the backward pass is chosen here. A function may stand beside
+the names, and then serves backpropagation, feedback and online traces alike:
+
+    surrogate(p)         d(spike)/d(p) at the firing probabilities p
+    encoding_slope(z)    (d phi/d z) / pi at the currents z, on both sides of 0
+
+Each takes a tensor of any shape and returns one of the same shape.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SpikeSurrogate = Literal["straight_through", "sigmoid"]
-EncodingSlope = Literal["exponential", "exact"]
+SpikeSurrogate = Literal["straight_through", "sigmoid"] | Callable[[Tensor], Tensor]
+EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 
-# How far a current lies outside what the encoding takes when its surrogate slope has fallen to 1/e.
+# Distance from the encoding's range, in units of current, at which the slope has fallen to 1/e.
 SILENT_SCALE = 0.3
 
 
 def spike(
     bits: Float[Tensor, "*shape"], probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
 ) -> Float[Tensor, "*shape"]:
-    """The sampled bits; d(spike)/d(p) is 1 (straight_through) or p (1 - p) (sigmoid)."""
-    return _Spike.apply(bits, probability, surrogate == "sigmoid")
+    """Pass sampled bits on, with a surrogate gradient for the probability.
+
+    Args:
+        bits: Sampled spikes, 0 or 1.
+        probability: Firing probabilities p from which they were drawn.
+        surrogate: d(spike)/d(p): 1 ("straight_through"), p (1 - p) ("sigmoid"), or a function of p.
+    """
+    return _Spike.apply(bits, probability, surrogate)
 
 
 def spike_slope(
     probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
 ) -> Float[Tensor, "*shape"] | float:
-    """d(spike)/d(p) of a surrogate, for rules that do without autograd."""
+    """Compute d(spike)/d(p) of a surrogate, for rules that work without autograd."""
+    if callable(surrogate):
+        return surrogate(probability)
     return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
 
 
 def encoding_angle(
     currents: Float[Tensor, "*shape"], slope: EncodingSlope, *, saturate: bool = False
 ) -> Float[Tensor, "*shape"]:
-    """phi = pi max(z, 0); the slope for z <= 0 is 0 (exact) or exp(z / 0.3) (exponential).
+    """Encode currents as angles, phi = pi max(z, 0), with a surrogate slope.
 
     With the exact slope a neuron whose current is negative for every sample never learns again.
 
     Args:
-        currents: z.
-        slope: What the backward pass sees outside the range.
-        saturate: No current turns further than a full flip, phi = pi min(max(z, 0), 1); the slope
-            for z > 1 is 0 or exp(-(z - 1) / 0.3).
+        currents: Currents z.
+        slope: Slope in the backward pass: for z <= 0 it is 0 ("exact") or pi exp(z / 0.3)
+            ("exponential"); a function gives slope / pi for every z.
+        saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1); the slope for z > 1
+            is then 0 or pi exp(-(z - 1) / 0.3).
     """
-    if slope == "exponential":
-        return _ExponentialSlope.apply(currents, saturate)
+    if slope != "exact":
+        return _Encoding.apply(currents, slope, saturate)
     # Unlike clamp's, the slope of relu at 0 is 0.
     rectified = currents.relu()
     return math.pi * (rectified - (currents - 1).relu() if saturate else rectified)
 
 
 def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """1 where a membrane exceeds its threshold, else 0; the slope is that of atan(pi x) / pi."""
+    """Give 1 where a membrane exceeds its threshold, else 0, with the slope of atan(pi x) / pi."""
     return _Threshold.apply(excess)
 
 
 def held(values: Float[Tensor, "*shape"], low: float, high: float) -> Float[Tensor, "*shape"]:
-    """Values clamped to [low, high]; a gradient that leads back inside passes at the bounds.
+    """Clamp values to [low, high], but let a gradient that leads back inside pass.
 
-    Clamped without it, a learned parameter that once crosses a bound stays there.
+    A plain clamp would keep a learned parameter outside for ever once it has crossed a bound.
     """
     return _Held.apply(values, low, high)
 
 
 class _Spike(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, bits: Tensor, probability: Tensor, sigmoid: bool) -> Tensor:
-        ctx.sigmoid = sigmoid
-        if sigmoid:
+    def forward(ctx: Any, bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
+        ctx.surrogate = surrogate
+        if surrogate != "straight_through":
             ctx.save_for_backward(probability)
         return bits.view_as(bits)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
-        if not ctx.sigmoid:
+        if ctx.surrogate == "straight_through":
             return None, gradient, None
         (probability,) = ctx.saved_tensors
-        return None, gradient * probability * (1 - probability), None
+        if ctx.surrogate == "sigmoid":
+            return None, gradient * probability * (1 - probability), None
+        return None, gradient * ctx.surrogate(probability), None
 
 
-class _ExponentialSlope(torch.autograd.Function):
+class _Encoding(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, currents: Tensor, saturate: bool) -> Tensor:
+    def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
         ctx.save_for_backward(currents)
-        ctx.saturate = saturate
+        ctx.slope, ctx.saturate = slope, saturate
         return currents.clamp(0.0, 1.0 if saturate else None).mul_(math.pi)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (currents,) = ctx.saved_tensors
+        if callable(ctx.slope):
+            slope: Any = ctx.slope(currents)
+            return slope * gradient * math.pi, None, None
         # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
         outside = currents.clamp_max(0.0)
         if ctx.saturate:
             outside -= (currents - 1).clamp_min_(0.0)
-        return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None
+        return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None, None
 
 
 class _Threshold(torch.autograd.Function):

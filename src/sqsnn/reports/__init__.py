@@ -1,1 +1,1 @@
-"""Pictures and tables of a run."""
+"""Drawing and pages: plots, circuits and HTML; no run folder is read here."""

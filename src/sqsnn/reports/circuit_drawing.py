@@ -20,7 +20,7 @@ from sqsnn.reports.style import BLUE, FAINT, GREEN, INK, MUTED, VERMILION, style
 WIDTH = 8.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 1.28, 0.72, 1.2, 0.25
 _LARGEST_COLUMN = 0.86
-_COLUMNS_A_LINE = 10
+_COLUMNS_PER_LINE = 10
 _WIRE_GAP, _LINE_GAP = 0.62, 0.95
 _BOX_WIDTH, _BOX_HEIGHT = 0.47, 0.42
 
@@ -29,26 +29,28 @@ _ABOVE_WIRES, _TEXT = 3, 4
 
 
 class _Sheet(NamedTuple):
-    """Where columns and qubits lie: inches from the upper left corner of the figure."""
+    """Places of columns and qubits, in inches from the upper left corner of the figure."""
 
     axes: Axes
     circuit: Circuit
     columns: int  # in all
-    columns_a_line: int
+    columns_per_line: int
     column_width: float
 
     @property
     def lines(self) -> int:
-        return math.ceil(self.columns / self.columns_a_line)
+        return math.ceil(self.columns / self.columns_per_line)
 
     def columns_of(self, line: int) -> range:
-        return range(self.columns)[line * self.columns_a_line : (line + 1) * self.columns_a_line]
+        return range(self.columns)[
+            line * self.columns_per_line : (line + 1) * self.columns_per_line
+        ]
 
     def x(self, column: int) -> float:
-        return _LEFT + (column % self.columns_a_line + 0.5) * self.column_width
+        return _LEFT + (column % self.columns_per_line + 0.5) * self.column_width
 
     def y(self, column: int, qubit: int) -> float:
-        line = column // self.columns_a_line
+        line = column // self.columns_per_line
         line_height = (self.circuit.qubits - 1) * _WIRE_GAP + _LINE_GAP
         return _TOP + line * line_height + qubit * _WIRE_GAP
 
@@ -61,20 +63,20 @@ def circuit(circuit: Circuit) -> Figure:
     theta_k the parameter with index k. A dot is a control.
 
     Args:
-        circuit: the circuit, named or your own.
+        circuit: The circuit, named or your own.
     """
     placed, depth = _pack(circuit.gates)
     columns = 1 + depth + 2  # encoding, gates, measurement, reset
-    columns_a_line = math.ceil(columns / math.ceil(columns / _COLUMNS_A_LINE))
-    column_width = min((WIDTH - _LEFT - _RIGHT) / columns_a_line, _LARGEST_COLUMN)
-    width = _LEFT + columns_a_line * column_width + _RIGHT
-    lines = math.ceil(columns / columns_a_line)
+    columns_per_line = math.ceil(columns / math.ceil(columns / _COLUMNS_PER_LINE))
+    column_width = min((WIDTH - _LEFT - _RIGHT) / columns_per_line, _LARGEST_COLUMN)
+    width = _LEFT + columns_per_line * column_width + _RIGHT
+    lines = math.ceil(columns / columns_per_line)
     height = _TOP + lines * circuit.qubits * _WIRE_GAP + (lines - 1) * (_LINE_GAP - _WIRE_GAP)
     figure = Figure(figsize=(width, height - _WIRE_GAP + _BOX_HEIGHT / 2 + _BOTTOM))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, figure.get_figwidth()))
     axes.set_ylim(figure.get_figheight(), 0)
     axes.set_axis_off()
-    sheet = _Sheet(axes, circuit, columns, columns_a_line, column_width)
+    sheet = _Sheet(axes, circuit, columns, columns_per_line, column_width)
 
     _draw_titles(sheet)
     for line in range(sheet.lines):
@@ -91,7 +93,7 @@ def circuit(circuit: Circuit) -> Figure:
 
 
 def _pack(gates: Sequence[Gate]) -> tuple[list[int], int]:
-    """Give every gate the first column that is free on all wires it touches or crosses."""
+    """Give every gate the first column that is free on all wires that it touches or crosses."""
     free: dict[int, int] = {}
     placed = []
     for gate in gates:

@@ -1,4 +1,4 @@
-"""The picture of what a device's noise does to a trained network: accuracy against its strength."""
+"""The plot of a trained network under a device's noise: accuracy against its strength."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from sqsnn.reports.style import BLUE, MUTED, styled
 class NoisePoint:
     """A network under noise of one strength.
 
-    strength: Factor of the device's rates.
-    accuracies: Shares of samples named rightly by spike count, one a run.
-    mean: Of the accuracies.
-    deviation: Standard deviation of a run's accuracy, over the runs.
-    spikes_per_sample: Of each layer.
+    Args:
+        strength: Factor of the device's rates.
+        accuracies: Shares of samples named rightly, by spikes alone, one per run.
+        mean: Mean of the accuracies.
+        deviation: Standard deviation of a run's accuracy, over the runs.
+        spikes_per_sample: Spikes per sample of each layer.
     """
 
     strength: float
@@ -32,9 +33,9 @@ def accuracy_against_noise(points: Sequence[NoisePoint], backend: str, classes: 
     """Draw the accuracy at each strength, with the standard deviation of a run, and chance.
 
     Args:
-        points: What was measured, at least one.
+        points: One or more measurements.
         backend: The name of the device whose rates have strength 1.
-        classes: How many there are; chance is one of them.
+        classes: Number of classes.
     """
     runs = len(points[0].accuracies)
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -75,7 +76,7 @@ def accuracy_against_noise(points: Sequence[NoisePoint], backend: str, classes: 
     axes.set(
         title=f"Noise of {backend}: mean and standard deviation of {runs} runs",
         xlabel="strength (1: the rates that the device reports)",
-        ylabel="validation accuracy (spike count)",
+        ylabel="validation accuracy (spikes)",
         ylim=(0, 1.02),
     )
     return figure

@@ -1,15 +1,21 @@
-"""A page to mail: headings, figures, tables and pictures in one HTML file that loads nothing.
+"""A page to mail: Markdown and its pictures as one HTML file that loads nothing.
 
-What is on a page is said in plain values here; how it looks is in page.html.j2.
+Texts that come from elsewhere go through `escape`, `table` or `code`, which keep them from being
+read as Markdown. Raw HTML in the Markdown is shown, never run.
 """
 
+import re
 from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from html import escape as escape_html
 from importlib.resources import files
-from typing import ClassVar
+from itertools import pairwise
+from string import Template
+from types import MappingProxyType
+from urllib.parse import unquote
 
-import jinja2
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from sqsnn import __version__
 from sqsnn.reports import style
@@ -18,164 +24,116 @@ PNG = b"\x89PNG\r\n\x1a\n"
 MISSING = "\u2013"  # a dash
 
 
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
+def render(
+    title: str,
+    text: str,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+    folded: Collection[str] = (),
+) -> str:
+    """Render Markdown as a whole HTML page.
 
-    kind: ClassVar[str] = "text"
-    text: str
-
-
-@dataclass(frozen=True)
-class Code:
-    """Something to type, or a file, kept as it is."""
-
-    kind: ClassVar[str] = "code"
-    text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture.
+    Block quotes are drawn as warnings; bold cells of a table, the first above all, as headline
+    figures.
 
     Args:
-        png: the bytes of a PNG file.
-        alt: what it shows, for those who do not see it.
+        title: Heading of the page, plain text.
+        text: Markdown, with tables. It shows a picture as `![what it shows](name.png)`.
+        pictures: PNG files by name, embedded where the text shows them.
+        folded: Titles of second-level sections that stay closed until the reader opens them.
+
+    Returns:
+        The HTML.
 
     Raises:
-        ValueError: if the bytes are no PNG file.
+        ValueError: If the text shows a picture that `pictures` lacks or that is not a PNG file.
+
+    Example:
+        >>> page = render("Sums", "1 + 1 = **2**")
+        >>> "<p>1 + 1 = <strong>2</strong></p>" in page
+        True
     """
-
-    kind: ClassVar[str] = "picture"
-    png: bytes
-    alt: str
-
-    def __post_init__(self) -> None:
-        if not self.png.startswith(PNG):
-            raise ValueError(f"png must be a PNG file, but starts with {self.png[:8]!r}")
-
-    @property
-    def data(self) -> str:
-        """The picture as the address of an image."""
-        return "data:image/png;base64," + b64encode(self.png).decode("ascii")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table whose first column names the rows.
-
-    Args:
-        headings: one a column.
-        rows: a cell a column each.
-        numbers: whether the other columns hold numbers, which stand on the right.
-
-    Raises:
-        ValueError: if a row has not as many cells as there are headings.
-    """
-
-    kind: ClassVar[str] = "table"
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: bool = True
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.headings):
-                raise ValueError(
-                    f"every row must have {len(self.headings)} cells, but one is {row!r}"
-                )
-
-
-Block = Text | Code | Picture | Table
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a page.
-
-    Args:
-        title: its heading.
-        blocks: what is in it.
-        folded: whether the reader opens it.
-    """
-
-    title: str
-    blocks: tuple[Block, ...]
-    folded: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number of the headline: what it is, and what more there is to say of it."""
-
-    label: str
-    value: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page.
-
-    Args:
-        title: its heading.
-        lead: what it is about, in a sentence or two.
-        figures: the numbers that matter most.
-        sections: the rest.
-        warning: what the reader must know first; empty where there is nothing.
-    """
-
-    title: str
-    lead: str
-    figures: tuple[Figure, ...]
-    sections: tuple[Section, ...]
-    warning: str = ""
-
-
-def render(page: Page) -> str:
-    """Write a page as HTML; every text is escaped.
-
-    Args:
-        page: the page.
-    """
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    markdown = MarkdownIt("js-default", {"html": False})
+    tokens = markdown.parse(text)
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "image":
+                child.attrs["src"] = _embedded(unquote(str(child.attrs["src"])), pictures)
+    sections = []
+    for section in _sections(tokens):
+        content = markdown.renderer.render(section, markdown.options, {})
+        heading = section[1] if section and section[0].tag == "h2" else None
+        if heading is not None and "".join(c.content for c in heading.children or ()) in folded:
+            content = content.replace("<h2>", "<details><summary>", 1)
+            content = content.replace("</h2>", "</summary>", 1) + "</details>\n"
+        sections.append(content)
+    shell = files("sqsnn.reports").joinpath("page.html").read_text("utf-8")
+    return Template(shell).substitute(
+        title=escape_html(title),
+        content="".join(sections),
+        version=__version__,
+        ink=style.INK,
+        muted=style.MUTED,
+        faint=style.FAINT,
+        blue=style.BLUE,
+        vermilion=style.VERMILION,
     )
-    source = files("sqsnn.reports").joinpath("page.html.j2").read_text("utf-8")
-    return environment.from_string(source).render(page=page, style=style, version=__version__)
+
+
+def escape(text: str) -> str:
+    """Write plain text so that Markdown shows it as it is, on one line."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Write a command or a file as a block of code, kept as it is."""
+    runs = re.findall("`{3,}", text)
+    fence = "`" * max([3, *(len(run) + 1 for run in runs)])
+    return "\n".join((fence, text.removesuffix("\n"), fence, ""))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
+    """Write a table of plain texts, whose first column names the rows.
+
+    Args:
+        headings: One per column.
+        rows: One cell per column.
+        numbers: Whether the other columns hold numbers: they stand on the right, and a column
+            without a known number is left out.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        ValueError: If a row does not have as many cells as there are headings.
+    """
+    for row in rows:
+        if len(row) != len(headings):
+            raise ValueError(f"every row must have {len(headings)} cells, but one is {row!r}")
+    shown = [
+        column
+        for column in range(len(headings))
+        if column == 0 or not numbers or any(row[column] != MISSING for row in rows)
+    ]
+    ruler = ["---", *["---:" if numbers else "---"] * (len(shown) - 1)]
+    cells = [[escape(row[column]) for column in shown] for row in (headings, *rows)]
+    lines = [cells[0], ruler, *cells[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def percent(share: int | float | None, digits: int = 2) -> str:
-    """Write a share of 1 in per cent; a dash for None.
-
-    Args:
-        share: the share.
-        digits: after the point.
-    """
+    """Write a share of 1 in per cent; a dash for None."""
     return MISSING if share is None else f"{100 * share:.{digits}f} %"
 
 
 def count(number: int | float | None) -> str:
-    """Write a count or a mean of counts, to a tenth below 100; a dash for None.
-
-    Args:
-        number: the count.
-    """
+    """Write a count or a mean of counts, to a tenth below 100; a dash for None."""
     if number is None:
         return MISSING
     return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:,.1f}"
 
 
 def seconds(number: int | float | None) -> str:
-    """Write a time; a dash for None.
-
-    Args:
-        number: of seconds.
-    """
+    """Write a time that is given in seconds; a dash for None."""
     if number is None:
         return MISSING
     if number < 120:
@@ -183,19 +141,19 @@ def seconds(number: int | float | None) -> str:
     return f"{number / 60:.1f} min" if number < 7200 else f"{number / 3600:.1f} h"
 
 
-def columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Make a table of numbers without the columns in which nothing is known.
+def _embedded(name: str, pictures: Mapping[str, bytes]) -> str:
+    """Write a picture as the address of an image."""
+    if name not in pictures:
+        known = ", ".join(pictures) or "none"
+        raise ValueError(f"the text shows the picture {name!r}, but pictures holds {known}")
+    if not pictures[name].startswith(PNG):
+        raise ValueError(f"{name} must be a PNG file, but starts with {pictures[name][:8]!r}")
+    return "data:image/png;base64," + b64encode(pictures[name]).decode("ascii")
 
-    Args:
-        headings: one a column; the first stays in any case.
-        rows: a cell a column each.
-    """
-    known = [
-        place
-        for place in range(len(headings))
-        if place == 0 or any(row[place] != MISSING for row in rows)
-    ]
-    return Table(
-        tuple(headings[place] for place in known),
-        tuple(tuple(row[place] for place in known) for row in rows),
-    )
+
+def _sections(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """Cut the page before every heading of level 2."""
+    cuts = [n for n, token in enumerate(tokens) if token.type == "heading_open"]
+    cuts = [0, *(n for n in cuts if tokens[n].tag == "h2"), len(tokens)]
+    for first, end in pairwise(cuts):
+        yield tokens[first:end]

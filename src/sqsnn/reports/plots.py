@@ -1,11 +1,10 @@
-"""The pictures of a run: learning curve, spike raster, confusion matrix and circuit.
+"""The plots of a run: learning curve, spike raster, confusion matrix.
 
-Every function gives a `matplotlib.figure.Figure` of its own; pyplot and matplotlib's global
+Every function makes a `matplotlib.figure.Figure` of its own; pyplot and matplotlib's global
 settings are left alone.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sqsnn.checks import check_shape
-from sqsnn.network import Run
-from sqsnn.quantum.circuits import Circuit
-from sqsnn.reports import circuit_drawing
-from sqsnn.reports.circuit_drawing import circuit
-from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, save, styled
-
-__all__ = ["circuit", "confusion_matrix", "learning_curve", "raster", "save_run_pictures"]
+from sqsnn.network import NetworkRecord
+from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, styled
 
 _EMPTY = "#F6F8FA"  # a cell without samples
 _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spikes
@@ -33,15 +27,16 @@ _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spike
 
 @styled
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw how loss and accuracy went over the epochs.
+    """Draw loss and accuracy over the epochs, with a circle at the epoch of the best weights.
 
     Args:
-        metrics: one mapping an epoch with `epoch`, `train_loss` (nats), and `train_accuracy`,
-            `validation_accuracy` (spike count) and `validation_accuracy_probability` as shares
-            in [0, 1], the last None where spikes were measured and probabilities are unknown.
+        metrics: One mapping per epoch with `epoch`, `train_loss` (nats), and as shares in [0, 1]
+            `train_accuracy`, `validation_accuracy` (spike counts alone),
+            `validation_accuracy_ties_by_probability`, which chooses the best weights, and
+            `validation_accuracy_probability`, None where spikes were measured.
 
     Raises:
-        ValueError: if there is no epoch to draw.
+        ValueError: If there is no epoch to draw.
     """
     if not metrics:
         raise ValueError("metrics must hold at least one epoch, but is empty")
@@ -52,6 +47,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
             "train_loss",
             "train_accuracy",
             "validation_accuracy",
+            "validation_accuracy_ties_by_probability",
             "validation_accuracy_probability",
         )
     }
@@ -65,15 +61,15 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     for name, label, color, line in (
         ("train_accuracy", "training", MUTED, ":"),
         ("validation_accuracy_probability", "validation, by probability", VERMILION, "--"),
-        ("validation_accuracy", "validation, by spike count", BLUE, "-"),
+        ("validation_accuracy", "validation, by spikes", BLUE, "-"),
     ):
         if np.isfinite(columns[name]).any():
             accuracy.plot(epochs, 100 * columns[name], line, color=color, label=label, **dots)
-    best = int(columns["validation_accuracy"].argmax())
+    best = int(columns["validation_accuracy_ties_by_probability"].argmax())
     reached = 100 * columns["validation_accuracy"][best]
     accuracy.plot(epochs[best], reached, "o", markersize=9, markerfacecolor="none", color=BLUE)
     accuracy.set(
-        title=f"Accuracy: best validation {reached:.1f} % in epoch {epochs[best]:.0f}",
+        title=f"Accuracy: validation {reached:.1f} % in the best epoch, {epochs[best]:.0f}",
         ylabel="correct samples (%)",
     )
     accuracy.set_ylim(top=min(101, accuracy.get_ylim()[1]))
@@ -87,7 +83,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
 
 @styled
 def raster(
-    run: Run,
+    record: NetworkRecord,
     input_spikes: Float[Tensor, "T B P C"],
     *,
     sample: int = 0,
@@ -102,26 +98,26 @@ def raster(
     count each neuron's spikes.
 
     Args:
-        run: what the network did with a batch.
-        input_spikes: what it was given, shape (T, B, P, N or 1); analogue values are shaded.
-        sample: which sample of the batch to draw.
-        label: its true class.
-        prediction: the class that the network named.
-        class_names: the names of the output neurons.
+        record: What the network did with a batch.
+        input_spikes: Its input, `(T, B, P, N or 1)`; analogue values are shaded.
+        sample: Which sample of the batch to draw.
+        label: Its true class.
+        prediction: The class that the network named.
+        class_names: The names of the output neurons.
 
     Raises:
-        ValueError: if there is no such sample, or the names do not fit the output layer.
+        ValueError: If `sample` is not in the batch, or the names do not fit the output layer.
     """
-    steps, batch, classes, _ = run.layers[-1].spikes.shape
+    steps, batch, classes, _ = record.layers[-1].spikes.shape
     check_shape("input_spikes", input_spikes, (steps, batch, "P", "C"))
     if not 0 <= sample < batch:
         raise ValueError(f"sample must lie in 0..{batch - 1}, but is {sample}")
     _check_names(class_names, classes, "output neuron")
 
-    titles = ["Input", *(f"Hidden layer {n}" for n in range(1, len(run.layers))), "Output"]
-    if len(run.layers) == 2:
+    titles = ["Input", *(f"Hidden layer {n}" for n in range(1, len(record.layers))), "Output"]
+    if len(record.layers) == 2:
         titles[1] = "Hidden layer"
-    spikes = [input_spikes, *(record.spikes for record in run.layers)]
+    spikes = [input_spikes, *(layer.spikes for layer in record.layers)]
     sizes = [layer.shape[2] for layer in spikes]
     heights = [min(2.2, max(1.2, 0.028 * size)) for size in sizes[:-1]]
     heights.append(max(0.9, min(6.0, 0.2 * classes)))
@@ -144,8 +140,8 @@ def raster(
         axes.set_ylabel("class" if is_output else "neuron")
         axes.set_ylim(shown.shape[1] - 0.5, -0.5)
         _draw_totals(totals, shown, prediction if is_output else None, label)
-    for (axes, _), record in zip(grid[1:], run.layers, strict=True):
-        _shade_probability(axes, record.probability[:, sample].detach().cpu().double().numpy())
+    for (axes, _), layer in zip(grid[1:], record.layers, strict=True):
+        _shade_probability(axes, layer.probability[:, sample].detach().cpu().double().numpy())
     grid[0, 1].set_title("Total", color=MUTED)
     figure.align_ylabels(grid[:, 0])
     output, counts = grid[-1]
@@ -166,14 +162,14 @@ def confusion_matrix(
 
     The diagonal is shaded blue by the share of its row; mistakes are orange on a scale of their
     own, up to the largest share but at least a tenth: on the blue scale of a good network they
-    would not be seen.
+    would not be visible.
 
     Args:
-        counts: samples, true classes in rows and predicted classes in columns.
-        class_names: the names of the classes, in order.
+        counts: Numbers of samples, true classes in rows and predicted classes in columns.
+        class_names: The names of the classes, in order.
 
     Raises:
-        ValueError: if the counts are not square, negative or all zero, or the names do not fit.
+        ValueError: If the counts are not square, negative or all zero, or the names do not fit.
     """
     classes = len(counts)
     if counts.shape != (classes, classes) or counts.sum() == 0 or counts.min() < 0:
@@ -220,50 +216,8 @@ def confusion_matrix(
     return figure
 
 
-def save_run_pictures(
-    folder: Path,
-    *,
-    metrics: Sequence[Mapping[str, Any]],
-    run: Run,
-    input_spikes: Float[Tensor, "T B P C"],
-    label: int,
-    prediction: int,
-    confusion: Int[np.ndarray, "classes classes"],
-    class_names: Sequence[str],
-    circuit: Circuit | None,
-) -> tuple[Path, ...]:
-    """Write learning-curve.png, raster.png, confusion-matrix.png and circuit.png into a folder.
-
-    Args:
-        folder: where to write; it must exist.
-        metrics: as in `learning_curve`.
-        run: as in `raster`; the first sample of the batch is drawn.
-        input_spikes: as in `raster`.
-        label: the true class of that sample.
-        prediction: the class that the network named.
-        confusion: as `counts` in `confusion_matrix`.
-        class_names: the names of the classes, in order.
-        circuit: the circuit of the neurons; None where they are no circuits.
-
-    Returns:
-        the paths of the pictures.
-    """
-    pictures = {
-        "learning-curve.png": learning_curve(metrics),
-        "raster.png": raster(
-            run, input_spikes, label=label, prediction=prediction, class_names=class_names
-        ),
-        "confusion-matrix.png": confusion_matrix(confusion, class_names),
-    }
-    if circuit is not None:
-        pictures["circuit.png"] = circuit_drawing.circuit(circuit)
-    for name, picture in pictures.items():
-        save(picture, folder / name)
-    return tuple(folder / name for name in pictures)
-
-
 def _draw_spikes(axes: Axes, values: np.ndarray, color: str, row_height: float) -> None:
-    """Draw a bar for every value above 0 of one sample, (T, neurons, channels), shaded by it."""
+    """Draw a bar per value above 0 of one sample, (T, neurons, channels), shaded by the value."""
     steps, neurons, channels = np.nonzero(values)
     if not len(steps):  # matplotlib refuses to shade no bars
         return
@@ -338,6 +292,5 @@ def _cell_colors(counts: np.ndarray) -> np.ndarray:
 def _check_names(class_names: Sequence[str], classes: int, each: str) -> None:
     if len(class_names) != classes:
         raise ValueError(
-            f"class_names must name {classes} classes, one for each {each}, "
-            f"but has {len(class_names)} names"
+            f"class_names must have {classes} names, one per {each}, but has {len(class_names)}"
         )

@@ -1,10 +1,11 @@
-"""One look for every picture: colours, type and lines, without a lasting change of settings.
+"""One look for all pictures: colours, type and lines, without a lasting change of settings.
 
 The colours are those of Okabe and Ito, which stay apart for colour-blind readers.
 """
 
 from collections.abc import Callable
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -75,5 +76,12 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture under the package's style, whatever the user's settings."""
+    path.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """Make the bytes of a PNG file under the package's style."""
+    written = BytesIO()
     with matplotlib.rc_context(_SETTINGS):
-        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
+        figure.savefig(written, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+    return written.getvalue()

@@ -12,88 +12,110 @@ from torch.nn import functional
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
 from sqsnn.data.catalog import Values
-from sqsnn.learning.bit_source import BitSource
-from sqsnn.network import Run, SpikingNetwork
+from sqsnn.learning.bit_source import BitSource, run_network
+from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.population import Record
-from sqsnn.training.build import encode
-from sqsnn.training.config import EncodingConfig
+from sqsnn.settings.run import Recipe
 
 
 class Scores(NamedTuple):
-    """What the output layer said about n samples, summed over channels, shots and the steps that
-    report.
+    """The answers of the output layer for n samples.
+
+    They are summed over channels, shots and the steps that report.
+
+    Attributes:
+        counts: Spike counts, `(n, classes)`.
+        probabilities: Summed firing probabilities, `(n, classes)`; the counts where spikes were
+            measured.
+        predicted: Classes by spike count, `(n,)`, ties broken by probability, or at random.
+        spikes: Spikes per sample and shot of each layer, over all steps.
+        measured: Whether spikes are all that is known.
     """
 
     counts: Float[Tensor, "n classes"]
-    probabilities: Float[Tensor, "n classes"]  # where spikes were measured, the counts
-    predicted: Int64[Tensor, " n"]  # by count, ties broken by probability, or at random
-    spikes: tuple[float, ...]  # spikes per sample, shot and layer, over all steps
-    measured: bool = False  # spikes are all that is known
+    probabilities: Float[Tensor, "n classes"]
+    predicted: Int64[Tensor, " n"]
+    spikes: tuple[float, ...]
+    measured: bool = False
 
 
 class Accuracy(NamedTuple):
-    """Shares of samples named rightly, by the two readouts."""
+    """Shares of samples named rightly.
 
-    by_count: float
-    by_probability: float | None  # of measured spikes none is known
+    Attributes:
+        spikes: By spike counts alone, what a device gives: of k classes with the highest count,
+            each is named in one case of k. It asks the same of every neuron, whether it has a
+            firing probability or not.
+        ties_by_probability: By spike counts, ties broken by firing probability (at random where
+            spikes were measured).
+        probability: By summed firing probabilities; None where spikes were measured.
+    """
+
+    spikes: float
+    ties_by_probability: float
+    probability: float | None
+
+    def named(self, part: str) -> dict[str, float | None]:
+        """The figures under their names in files and tables.
+
+        Args:
+            part: "validation" or "test".
+        """
+        return {
+            f"{part}_accuracy": self.spikes,
+            f"{part}_accuracy_ties_by_probability": self.ties_by_probability,
+            f"{part}_accuracy_probability": self.probability,
+        }
 
 
 def score(
     network: SpikingNetwork,
-    encoding: EncodingConfig,
+    recipe: Recipe,
     values: Values,
     *,
     generator: torch.Generator,
-    batch_size: int,
-    report_steps: int | None = None,
+    batch_size: int | None = None,
     shots: int = 1,
     shared: bool = False,
     source: BitSource | None = None,
 ) -> Scores:
     """Run a network over samples without gradients.
 
-    The last batch is filled up to `batch_size` and the filling is dropped again: a compiled network
-    sees one shape, and the arithmetic of a sample does not depend on how many came with it.
+    The last batch is filled up to the batch size and the filling is dropped again: a compiled
+    network sees one shape, and the arithmetic of a sample does not depend on its neighbours.
 
     Args:
-        network: the network, on the device of `values`.
-        encoding: how values become spikes.
-        values: intensities in [0, 1], shape (n, P), or spike trains, shape (n, T, P) or
-            (n, T, P, N), in memory or on disk; n at least 1.
-        generator: where encoding and neurons draw from.
-        batch_size: samples run at once.
-        report_steps: how many of the last steps of each shot count; None for all.
-        shots: independent runs a sample, each with an encoding of its own.
-        shared: give every sample the same random numbers, so that what is said about one does not
+        network: The network, on the device of `values`.
+        recipe: The settings: encoding, reporting steps and batch size.
+        values: Intensities in [0, 1], `(n, P)`, or spike trains, `(n, T, P)` or `(n, T, P, N)`, in
+            memory or on disk; n at least 1.
+        generator: Encoding and neurons draw from it.
+        batch_size: Samples per batch; None for that of the recipe.
+        shots: Independent runs per sample, each with an encoding of its own.
+        shared: Give every sample the same random numbers, so that the result for one does not
             depend on the others; the generator then moves on by one sample.
-        source: what measures the spikes; None: they are simulated.
+        source: Measures the spikes; None to simulate them.
 
     Raises:
-        ValueError: if `shots` or `batch_size` is below 1, or `report_steps` not in 1..T.
+        ValueError: If `shots` is below 1.
     """
     check_positive_int("shots", shots)
-    check_positive_int("batch_size", batch_size)
     start = generator.get_state()
     counts, probabilities, predictions = [], [], []
     spikes = np.zeros(len(network.populations))
-    for batch, kept in batches(values, batch_size):
+    for batch, kept in batches(values, batch_size or recipe.training.batch_size):
         if shared:
             generator.set_state(start)
         outputs = []
         for _ in range(shots):
-            _, run = draw(
-                network,
-                encoding,
-                batch,
-                generator=generator,
-                shared=shared,
-                source=source,
-                # Filling costs nothing here, but time on a device.
-                kept=None if source is None else kept,
+            # Filling costs nothing in a simulation, but time on a device.
+            used = None if source is None else kept
+            _, record = draw(
+                network, recipe, batch, generator=generator, shared=shared, source=source, kept=used
             )
-            outputs.append(readout.last(run.layers[-1], report_steps))
+            outputs.append(readout.last(record.layers[-1], recipe.report_steps))
             spikes += [
-                float(record.spikes[:, :kept].sum(dtype=torch.float64)) for record in run.layers
+                float(layer.spikes[:, :kept].sum(dtype=torch.float64)) for layer in record.layers
             ]
         output = _one_after_another(outputs)
         counts.append(readout.count(output)[:kept])
@@ -111,38 +133,35 @@ def score(
 
 def draw(
     network: SpikingNetwork,
-    encoding: EncodingConfig,
+    recipe: Recipe,
     values: Float[Tensor, "B P"] | Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
     *,
     generator: torch.Generator,
     shared: bool = False,
     source: BitSource | None = None,
     kept: int | None = None,
-) -> tuple[Float[Tensor, "T kept P N"], Run]:
+) -> tuple[Float[Tensor, "T kept P N"], NetworkRecord]:
     """Encode samples and run the network once, without gradients.
 
     Args:
-        network: the network, on the device of `values`.
-        encoding: how values become spikes.
-        values: intensities in [0, 1], shape (B, P), or spike trains, shape (B, T, P) or
-            (B, T, P, N).
-        generator: where encoding and neurons draw from.
-        shared: give every sample the same random numbers.
-        source: what measures the spikes; None: they are simulated.
-        kept: run only so many of the encoded samples, the others being filling; None for all.
+        network: The network, on the device of `values`.
+        recipe: The settings, of which the encoding counts here.
+        values: Samples as in `score`.
+        generator: Encoding and neurons draw from it.
+        shared: Give every sample the same random numbers.
+        source: Measures the spikes; None to simulate them.
+        kept: Run only the first so many of the encoded samples; None for all.
 
     Returns:
-        the encoded samples that were run, shape (T, kept, P, N), and what the network did.
+        The encoded samples that were run, `(T, kept, P, N)`, and what the network did.
     """
     with torch.no_grad():
-        spikes = encode(encoding, values, generator=generator, shared=shared)[:, :kept]
+        spikes = recipe.encoding.encode(values, generator=generator, shared=shared)[:, :kept]
         if source is not None:
-            from sqsnn import hardware
-
-            return spikes, hardware.run_network(network, spikes, source, generator)
+            return spikes, run_network(network, spikes, source, generator)
         if not shared:
             return spikes, network(spikes, generator=generator)
-        one = network.draw_uniforms(encoding.steps, 1, generator)
+        one = network.draw_uniforms(len(spikes), 1, generator)
         uniforms = tuple(numbers.expand(-1, len(values), *numbers.shape[2:]) for numbers in one)
         return spikes, network(spikes, uniforms=uniforms)
 
@@ -151,41 +170,31 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
     """Compare predictions with the labels.
 
     Args:
-        scores: what the network said about the samples.
-        labels: the true classes, shape (n,).
+        scores: What the network said about the samples.
+        labels: The true classes, `(n,)`.
     """
-    labels = labels.to(scores.predicted.device)
+    labels, counts = labels.to(scores.predicted.device), scores.counts
+    highest = counts == counts.amax(dim=1, keepdim=True)  # (n, classes)
+    right = highest.gather(1, labels[:, None]).squeeze(1)
     by_probability = None
     if not scores.measured:
         named = scores.probabilities.argmax(dim=1)
         by_probability = float((named == labels).double().mean())
     return Accuracy(
-        by_count=float((scores.predicted == labels).double().mean()), by_probability=by_probability
+        spikes=float((right.double() / highest.sum(1)).mean()),
+        ties_by_probability=float((scores.predicted == labels).double().mean()),
+        probability=by_probability,
     )
 
 
-def accuracy_of_spikes(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
-    """The accuracy that spike counts alone reach: of k classes with the highest count, each is
-    named in one case of k. Unlike ties broken by probability it is the same question to every
-    neuron, whether it has a probability or not.
-
-    Args:
-        scores: what the network said about the samples.
-        labels: the true classes, shape (n,).
-    """
-    counts = scores.counts
-    highest = counts == counts.amax(dim=1, keepdim=True)  # (n, classes)
-    right = highest.gather(1, labels.to(counts.device)[:, None]).squeeze(1)
-    return float((right.double() / highest.sum(1)).mean())
-
-
 def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
-    """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training; of
-    its counts where spikes were measured.
+    """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training.
+
+    Where spikes were measured it is that of the counts.
 
     Args:
-        scores: what the network said about the samples, in one shot.
-        labels: the true classes, shape (n,).
+        scores: What the network said about the samples, in one shot.
+        labels: The true classes, `(n,)`.
     """
     labels = labels.to(scores.probabilities.device)
     return float(functional.cross_entropy(scores.probabilities.double(), labels))
@@ -195,8 +204,8 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
     """Count how often each class (row) was taken for each class (column), by spike count.
 
     Args:
-        scores: what the network said about the samples.
-        labels: the true classes, shape (n,).
+        scores: What the network said about the samples.
+        labels: The true classes, `(n,)`.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -208,11 +217,11 @@ def batches(values: Values, batch_size: int) -> Iterator[tuple[Tensor, int]]:
     """Cut samples into batches of one size, the last one filled with copies of its last sample.
 
     Args:
-        values: the samples, shape (n, ...).
-        batch_size: samples in a batch.
+        values: The samples, `(n, ...)`.
+        batch_size: Samples per batch.
 
     Yields:
-        a batch, and how many of its samples are no filling.
+        A batch, and how many of its samples are no filling.
     """
     for batch in values.split(batch_size):
         missing = batch_size - len(batch)

@@ -1,4 +1,4 @@
-"""The machine that a run is on: made ready before, written down after."""
+"""The machine that a run is on, written down beside its seconds."""
 
 import platform
 from typing import Any
@@ -6,29 +6,14 @@ from typing import Any
 import torch
 
 from sqsnn import __version__
-from sqsnn.training.build import choose_device
-from sqsnn.training.config import TrainingConfig
+from sqsnn.settings.run import TrainingSettings
 
 
-def prepare_machine(training: TrainingConfig) -> None:
-    """Check that the machine has what the settings name, and set torch's threads.
-
-    Args:
-        training: the settings of the training loop.
-
-    Raises:
-        ConfigError, CompilerMissingError: as `choose_device` does.
-    """
-    choose_device(training)
-    # For the whole process, so that it is for runs alone: a classifier leaves it to its user.
-    torch.set_num_threads(training.threads)
-
-
-def describe_machine(training: TrainingConfig) -> dict[str, Any]:
+def describe_machine(training: TrainingSettings) -> dict[str, Any]:
     """Name device, threads and versions, for whoever reads the seconds of a run.
 
     Args:
-        training: the settings of the training loop.
+        training: The settings of the training loop.
     """
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",

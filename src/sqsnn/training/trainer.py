@@ -1,6 +1,6 @@
 """The training loop: epochs over samples in memory, with any learning rule; writes no files.
 
-`start` makes what training changes, `epochs` changes it and gives the figures of each epoch. All
+`start` makes what training changes, `epochs` changes it and yields the figures of each epoch. All
 that an epoch draws comes from (seed, epoch), so going on from a saved `Progress` is the same as
 never having stopped.
 """
@@ -8,10 +8,9 @@ never having stopped.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,16 +19,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn.learning.online import OnlineLocalRule
+from sqsnn.learning.bit_source import BitSource
+from sqsnn.learning.local import Local
 from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
+from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate
-from sqsnn.training.build import Purpose, build_network, build_rule, encode, seeded
-from sqsnn.training.config import Recipe, TrainingConfig
-from sqsnn.training.neurons import frozen_parts
-
-if TYPE_CHECKING:
-    from sqsnn.hardware import DeviceBits
+from sqsnn.training.build import Purpose, build_network, compiles, seeded
 
 LARGEST_GRADIENT_NORM = 5.0
 
@@ -44,24 +40,37 @@ class Best(NamedTuple):
     loss: float
     weights: dict[str, Tensor]
 
+    @property
+    def rank(self) -> tuple[float, float, float]:
+        """What decides which weights are best; few samples are soon all named rightly."""
+        return self.accuracy.ties_by_probability, self.accuracy.probability or 0.0, -self.loss
+
 
 @dataclass
 class Progress:
-    """What training changes: the network, what its rule remembers, its optimiser and schedule, and
-    the best weights."""
+    """What training changes.
+
+    Attributes:
+        network: The network.
+        rule: The learning rule, with what it remembers.
+        optimizer: The optimiser.
+        schedule: Its learning rates.
+        source: Measures the spikes; None where they are simulated.
+        epoch: Whole epochs done.
+        best: The weights that did best so far.
+    """
 
     network: SpikingNetwork
     rule: Rule
     optimizer: Adam
     schedule: OneCycleLR
-    source: "DeviceBits | None" = None  # what measures the spikes of a backend
-    frozen: tuple[tuple[Tensor, Tensor], ...] = ()  # parameters, and where they are trained
-    epoch: int = 0  # whole epochs done
+    source: BitSource | None = None
+    epoch: int = 0
     best: Best | None = None
 
 
 class Step(NamedTuple):
-    """One training step, for whoever watches."""
+    """One training step, for a progress display."""
 
     epoch: int
     batch: int  # from 1
@@ -80,26 +89,26 @@ class Timing(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What one epoch gave: figures that repeat bit for bit, and times, which do not."""
+    """The figures of one epoch, which repeat bit for bit, and its times, which do not."""
 
     metrics: Metrics
     timing: Timing
 
 
 def start(
-    recipe: Recipe, features: int, classes: int, samples: int, source: "DeviceBits | None" = None
+    recipe: Recipe, features: int, classes: int, samples: int, source: BitSource | None = None
 ) -> Progress:
     """Make a fresh network with the optimiser and the schedule of a whole training.
 
     Args:
-        recipe: the settings.
-        features: values of a sample.
-        classes: number of classes.
-        samples: number of training samples; the schedule spans all steps of all epochs.
-        source: what measures the spikes of a backend.
+        recipe: The settings.
+        features: Values per sample.
+        classes: Number of classes.
+        samples: Number of training samples; the schedule spans all steps of all epochs.
+        source: Measures the spikes, for a rule that learns from measured bits; None to simulate.
 
     Raises:
-        ConfigError: if `compile` would drop all samples as one ragged batch.
+        ConfigError: If `compile` would drop all samples as one ragged batch.
     """
     training = recipe.training
     network = build_network(recipe, features, classes)
@@ -107,16 +116,28 @@ def start(
     schedule = OneCycleLR(
         optimizer,
         max_lr=training.learning_rate,
-        total_steps=_batches(training, samples) * training.epochs,
+        total_steps=_batches(recipe, samples) * training.epochs,
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
-    frozen = tuple(frozen_parts(network, recipe.model))
-    return Progress(network, build_rule(recipe, source), optimizer, schedule, source, frozen)
+    return Progress(network, fresh_rule(recipe, source), optimizer, schedule, source)
 
 
-def is_done(progress: Progress, training: TrainingConfig) -> bool:
-    """Say whether all epochs are done, or patience is over."""
+def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
+    """The learning rule of a training, with nothing remembered.
+
+    Args:
+        recipe: The settings.
+        source: Measures the spikes, for a rule that learns from measured bits; None to simulate.
+    """
+    rule = recipe.rule.fresh()
+    if source is None or not isinstance(rule, Local):
+        return rule
+    return replace(rule, score=replace(rule.score, source=source))
+
+
+def is_done(progress: Progress, training: TrainingSettings) -> bool:
+    """Whether all epochs are done, or patience is over."""
     if progress.epoch >= training.epochs:
         return True
     if training.patience is None or progress.best is None:
@@ -131,22 +152,21 @@ def epochs(
     validation: Samples | None,
     watch: Callable[[Step], None] = lambda step: None,
 ) -> Iterator[Epoch]:
-    """Train epoch by epoch until the settings say that it is enough.
+    """Train epoch by epoch until the settings end it.
 
     Args:
-        progress: where training stands; changed in place, and whole whenever an epoch is given out.
-        recipe: the settings.
-        train: the training samples.
-        validation: samples that choose the best weights (by spike count, then by probability, then
-            by loss: few samples are soon all named rightly); without them there are no best weights
+        progress: Where training stands; changed in place, and whole whenever an epoch is yielded.
+        recipe: The settings.
+        train: The training samples.
+        validation: Samples that choose the best weights; without them there are no best weights
             and no early stopping.
-        watch: called after every training step.
+        watch: Called after every training step.
 
     Yields:
         The figures of each epoch.
 
     Raises:
-        TrainingError: if a loss or a gradient is not finite.
+        TrainingError: If a loss or a gradient is not finite.
     """
     training = recipe.training
     train, validation = place(train, training), validation and place(validation, training)
@@ -162,12 +182,12 @@ def epochs(
         yield Epoch({"epoch": epoch, **metrics}, timing)
 
 
-def place(samples: Samples, training: TrainingConfig) -> Samples:
-    """Put samples where, and in the precision in which, the network computes.
+def place(samples: Samples, training: TrainingSettings) -> Samples:
+    """Put samples on the device, and in the precision, in which the network computes.
 
     Args:
-        samples: the samples.
-        training: the settings of the training loop.
+        samples: The samples.
+        training: The settings of the training loop.
     """
     return Samples(
         samples.values.to(training.device, getattr(torch, training.dtype)),
@@ -182,32 +202,22 @@ def _train(
     epoch: int,
     watch: Callable[[Step], None],
 ) -> tuple[Metrics, tuple[float, ...]]:
-    network, training = progress.network, recipe.training
-    device = samples.values.device
+    training, device = recipe.training, samples.values.device
     generator = seeded(training.seed, Purpose.TRAINING, epoch=epoch, device=device)
     order = torch.randperm(
         len(samples.labels), generator=seeded(training.seed, Purpose.ORDER, epoch=epoch)
     ).to(device)
-    batches = _batches(training, len(order))
-    network.train()
+    batches = _batches(recipe, len(order))
+    progress.network.train()
     sums: dict[str, float] = {}
     norms: list[float] = []
     seconds, seen, rate = [], 0, math.nan
     for batch, chosen in enumerate(order.split(training.batch_size)[:batches], start=1):
         began = time.perf_counter()
         rate = float(progress.schedule.get_last_lr()[0])
+        spikes = recipe.encoding.encode(samples.values[chosen], generator=generator)
         where = f"epoch {epoch}, batch {batch} of {batches}"
-        spikes = encode(recipe.encoding, samples.values[chosen], generator=generator)
-        given = progress.network, spikes, samples.labels[chosen], generator
-        progress.optimizer.zero_grad()
-        if recipe.rule.update_every_step:
-            rule = cast(OnlineLocalRule, progress.rule)
-            figures = dict(rule.step(*given, partial(_update_and_clear, progress, norms, where)))
-            _check_loss(figures["loss"], where)
-        else:
-            figures = dict(progress.rule.step(*given))
-            _check_loss(figures["loss"], where)
-            _update(progress, norms, where)
+        figures = _step(progress, recipe, spikes, samples.labels[chosen], generator, norms, where)
         progress.schedule.step()
         seconds.append(time.perf_counter() - began)
         seen += len(chosen)
@@ -225,16 +235,38 @@ def _train(
     return metrics, tuple(seconds)
 
 
-def _check_loss(loss: float, where: str) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(f"the loss is {loss} in {where}: try a lower --learning-rate")
+def _step(
+    progress: Progress,
+    recipe: Recipe,
+    spikes: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    norms: list[float],
+    where: str,
+) -> dict[str, float]:
+    """One batch: the rule's gradients, and the optimiser's step, or one step per time step."""
+    given = progress.network, spikes, labels, generator, recipe.report_steps
+
+    def update() -> None:
+        _update(progress, norms, where)
+        progress.optimizer.zero_grad()
+
+    progress.optimizer.zero_grad()
+    if progress.rule.updates_every_step:
+        figures = dict(progress.rule.step(*given, update=update))
+    else:
+        figures = dict(progress.rule.step(*given))
+    if not math.isfinite(figures["loss"]):
+        raise TrainingError(
+            f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"
+        )
+    if not progress.rule.updates_every_step:
+        update()
+    return figures
 
 
 def _update(progress: Progress, norms: list[float], where: str) -> None:
-    """Take one optimiser step with the gradients that the rule left, clipped; note their norm."""
-    for parameter, trained in progress.frozen:
-        if parameter.grad is not None:
-            parameter.grad *= trained  # Adam leaves alone what never had a gradient
+    """Take one optimiser step with the gradients of the rule, clipped; note their norm."""
     norm = float(
         torch.nn.utils.clip_grad_norm_(progress.network.parameters(), LARGEST_GRADIENT_NORM)
     )
@@ -244,51 +276,38 @@ def _update(progress: Progress, norms: list[float], where: str) -> None:
     norms.append(norm)
 
 
-def _update_and_clear(progress: Progress, norms: list[float], where: str) -> None:
-    _update(progress, norms, where)
-    progress.optimizer.zero_grad()
-
-
 def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) -> Metrics:
     network, training = progress.network, recipe.training
     network.eval()
+    device = samples.values.device
     scores = evaluate.score(
         network,
-        recipe.encoding,
+        recipe,
         samples.values,
-        generator=seeded(
-            training.seed, Purpose.VALIDATION, epoch=epoch, device=samples.values.device
-        ),
-        batch_size=training.batch_size,
-        report_steps=recipe.readout.report_steps,
+        generator=seeded(training.seed, Purpose.VALIDATION, epoch=epoch, device=device),
         source=progress.source,
     )
     reached = evaluate.accuracy(scores, samples.labels)
     loss = evaluate.loss(scores, samples.labels)
-    best = progress.best
-    if best is None or _rank(reached, loss) > _rank(best.accuracy, best.loss):
-        weights = {name: value.clone() for name, value in network.state_dict().items()}
-        progress.best = Best(epoch, reached, loss, weights)
+    newest = Best(epoch, reached, loss, network.state_dict())
+    if progress.best is None or newest.rank > progress.best.rank:
+        weights = {name: value.clone() for name, value in newest.weights.items()}
+        progress.best = newest._replace(weights=weights)
     return {
         "validation_loss": loss,
-        "validation_accuracy": reached.by_count,
-        "validation_accuracy_probability": reached.by_probability,
-        "validation_accuracy_spikes": evaluate.accuracy_of_spikes(scores, samples.labels),
+        **reached.named("validation"),
         "spikes_per_sample": list(scores.spikes),
     }
 
 
-def _rank(reached: evaluate.Accuracy, loss: float) -> tuple[float, float, float]:
-    return reached.by_count, reached.by_probability or 0.0, -loss
-
-
-def _batches(training: TrainingConfig, samples: int) -> int:
-    if not training.compile:
-        return math.ceil(samples / training.batch_size)
-    whole = samples // training.batch_size
+def _batches(recipe: Recipe, samples: int) -> int:
+    batch_size = recipe.training.batch_size
+    if not compiles(recipe):
+        return math.ceil(samples / batch_size)
+    whole = samples // batch_size
     if whole == 0:
         raise ConfigError(
             f"with compile, ragged batches are dropped: batch_size must be at most the number of "
-            f"training samples, {samples}, but is {training.batch_size}"
+            f"training samples, {samples}, but is {batch_size}"
         )
     return whole

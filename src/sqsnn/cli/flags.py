@@ -1,0 +1,98 @@
+"""Flags of the command line, made from the settings that they set."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, create_model
+
+from sqsnn.data.specs import find_spec, names
+from sqsnn.settings.flat import Leaf, leaves
+from sqsnn.settings.section import Section
+
+
+def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> type[Section]:
+    """Make a model of flags, all of them open, from parts of a section.
+
+    Args:
+        cls: The section.
+        parts: Its fields whose settings get a flag.
+        without: Settings that get none.
+    """
+    found: dict[str, list[Leaf]] = {}
+    for leaf in leaves(cls):
+        if leaf.path[0] in parts and leaf.name not in without:
+            found.setdefault(leaf.name, []).append(leaf)
+    fields: dict[str, Any] = {
+        name: (_annotation(places[0]), Field(None, description=_help(places, cls)))
+        for name, places in found.items()
+    }
+    return create_model(f"{cls.__name__}Flags", __base__=Section, **fields)
+
+
+def given(*flags: Section | None) -> dict[str, Any]:
+    """The settings that were typed, by their flat names.
+
+    Args:
+        flags: Instances of models that `flags_of` made; None where no flag of one was typed.
+    """
+    return {
+        name: getattr(model, name)
+        for model in flags
+        if model is not None
+        for name in model.model_fields_set
+    }
+
+
+def _annotation(leaf: Leaf) -> Any:
+    annotation: Any = leaf.field.annotation
+    for part in leaf.field.metadata:
+        annotation = Annotated[annotation, part]
+    return annotation | None
+
+
+def _help(places: Sequence[Leaf], cls: type) -> str:
+    """What a setting decides, where it counts, and its default."""
+    meaning = " ".join((places[0].field.description or "").split())
+    defaults = dict.fromkeys(_shown(leaf.default) for leaf in places)
+    if any(leaf.path in _in_presets() for leaf in places):
+        defaults = {"the dataset's preset": None}
+    if "[default:" not in meaning and all(defaults):
+        meaning = f"{meaning} [default: {' or '.join(defaults)}]"
+    return f"{_where(places, cls)}{meaning}"
+
+
+def _where(places: Sequence[Leaf], cls: type) -> str:
+    """The kinds with which a setting counts, e.g. "[local: reinforce, both] "."""
+    if not all(leaf.kinds for leaf in places):
+        return ""
+    choice = list(places[0].kinds)[-1]
+    last = dict.fromkeys(leaf.kinds[choice] for leaf in places if choice in leaf.kinds)
+    every = next(get_args(leaf.field.annotation) for leaf in leaves(cls) if leaf.name == choice)
+    head = list(places[0].kinds.values())[:-1]
+    tail = [] if set(last) == set(every) else [", ".join(last)]
+    return f"[{': '.join(head + tail)}] " if head or tail else ""
+
+
+@cache
+def _in_presets() -> frozenset[tuple[str, ...]]:
+    """The paths of the settings that a dataset's preset decides."""
+    presets = [spec.preset for spec in map(find_spec, names()) if spec is not None]
+    return frozenset(path for preset in presets for path in _paths(preset, ()))
+
+
+def _paths(table: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, (*above, name))
+        else:
+            # The kind of a choice goes by the name of the choice.
+            yield above if name == "kind" else (*above, name)
+
+
+def _shown(default: Any) -> str:
+    if default is None or default == {}:
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,0 +1,158 @@
+"""Training on a quantum backend: what measures the spikes, its estimate, and how jobs are sent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sqsnn.data.catalog import Dataset
+from sqsnn.learning.bit_source import Backend, BitSource, run_network
+from sqsnn.learning.scores import Measured
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.quantum.shift_rules import Setting
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import Recipe, RunSettings
+from sqsnn.training.build import build_network, require_circuit
+from sqsnn.training.trainer import Progress, fresh_rule
+
+if TYPE_CHECKING:
+    from sqsnn.hardware import DeviceBits, Executor
+    from sqsnn.hardware.cost import Estimate, Total
+
+
+def backend_of(recipe: Recipe) -> Backend | None:
+    """The backend that measures the spikes of a training, or None where they are simulated.
+
+    Args:
+        recipe: The settings.
+    """
+    score = getattr(recipe.rule, "score", None)
+    return score.backend if isinstance(score, Measured) else None
+
+
+def build_source(recipe: Recipe) -> "DeviceBits | None":
+    """Build what measures the network's spikes, or None where they are simulated.
+
+    Args:
+        recipe: The settings.
+
+    Raises:
+        HardwareError: If there is no such backend, or it cannot run the neurons.
+    """
+    backend = backend_of(recipe)
+    if backend is None:
+        return None
+    # Here and not above: the extra `hardware` may not be installed.
+    from sqsnn import hardware
+
+    device = hardware.find(backend.backend)
+    executor = hardware.Executor(device, pack=None if backend.pack == "all" else backend.pack, threads=recipe.training.threads)
+    # Refuses what cannot run, before there is a run folder.
+    executor.compiled(require_circuit(recipe), recipe.encoding.steps)
+    return hardware.DeviceBits(executor)
+
+
+def is_billed(source: BitSource | None) -> bool:
+    """Whether the jobs of a source run on a device of an account.
+
+    Args:
+        source: What `build_source` gave.
+    """
+    executor = getattr(source, "executor", None)
+    return executor is not None and executor.device.kind == "ibm"
+
+
+@contextmanager
+def measuring(source: "BitSource | None", recipe: Recipe, run: RunFolder) -> Iterator[None]:
+    """Keep the jobs of a real device while a network trains, and send them as the settings say.
+
+    A training that died half-way then pays for no job twice.
+
+    Args:
+        source: What `build_source` gave.
+        recipe: The settings.
+        run: The folder that keeps the jobs.
+    """
+    backend = backend_of(recipe)
+    if backend is None or not is_billed(source):
+        yield
+        return
+    from sqsnn import hardware
+    from sqsnn.hardware import ibm
+
+    executor: Executor = source.executor  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    executor.journal = hardware.Journal(run.jobs)
+    with ibm.open_mode(executor.device.backend, backend.mode) as mode:
+        executor.mode = mode
+        yield
+
+
+def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "Total":
+    """Estimate the jobs of the epochs that are left, with validation and the test at the end.
+
+    A step of the rule is played through on blank samples, which shows the circuits that it runs.
+
+    Args:
+        settings: The settings.
+        dataset: The data.
+        progress: Where training stands, with its source.
+    """
+    from sqsnn.hardware.cost import Total
+
+    features, classes = dataset.features, len(dataset.class_names)
+    network = build_network(settings, features, classes)
+    batch, steps = settings.training.batch_size, settings.encoding.steps
+    like = next(network.parameters())
+    generator = torch.Generator(like.device).manual_seed(0)
+    executor: Executor = progress.source.executor  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+
+    def learned(samples: int) -> Total:
+        blank = _Blank(executor)
+        labels = torch.zeros(samples, dtype=torch.int64, device=like.device)
+        spikes = like.new_zeros(steps, samples, features, 1)
+        rule = fresh_rule(settings, blank)
+        rule.step(network, spikes, labels, generator, settings.report_steps)
+        return Total.of(blank.estimates)
+
+    def evaluated(samples: int) -> Total:
+        blank = _Blank(executor)
+        spikes = like.new_zeros(steps, samples, features, 1)
+        run_network(network, spikes, blank, generator)
+        return Total.of(blank.estimates)
+
+    def in_batches(samples: int, one: Callable[[int], Total]) -> Total:
+        whole, rest = divmod(samples, batch)
+        return Total.of(
+            one(size).times(number) for number, size in ((whole, batch), (1, rest)) if number * size
+        )
+
+    train, validation = len(dataset.train.labels), len(dataset.validation.labels)
+    epoch = Total.of([in_batches(train, learned), in_batches(validation, evaluated)])
+    left = settings.training.epochs - progress.epoch
+    return Total.of([epoch.times(left), in_batches(dataset.test_samples, evaluated)])
+
+
+class _Blank:
+    """A source of bits that runs nothing, returns no spikes, and keeps the estimates."""
+
+    def __init__(self, executor: "Executor") -> None:
+        self._executor = executor
+        self.estimates: list[Estimate] = []
+
+    def sample(
+        self,
+        neurons: SQSNeurons,
+        currents: Float[Tensor, "W B H N"],
+        settings: Sequence[Setting],
+        shots: int,
+        generator: torch.Generator,
+    ) -> Bool[Tensor, "settings shots W B H N"]:
+        """See `BitSource.sample`."""
+        steps, batch = currents.shape[:2]
+        rows = len(settings) * batch * neurons.size
+        self.estimates.append(self._executor.estimate(neurons.circuit, steps, rows, shots))
+        shape = (len(settings), shots, *currents.shape)
+        return torch.zeros((), dtype=torch.bool, device=currents.device).expand(shape)

@@ -1,0 +1,62 @@
+"""One trained neuron as an OpenQASM 3 program that any quantum stack reads, and as a drawing."""
+
+from pathlib import Path
+
+from sqsnn.errors import ConfigError
+from sqsnn.learning.bit_source import require_circuits
+from sqsnn.neurons.population import Population
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.storage import write_atomically
+from sqsnn.training.build import require_circuit
+
+
+def export_neuron(
+    folder: RunFolder, layer: int, neuron: int, steps: int | None, data_dir: Path | None
+) -> tuple[Path, Path]:
+    """Write a neuron with its trained angles; its encoding angles stay free, `input` variables.
+
+    The angle of rotation e at step t is phi_t_e = gain * pi * max(z, 0) for the current z.
+
+    Args:
+        folder: The folder of a run with at least one whole epoch.
+        layer: The layer, from 0, the first hidden one.
+        neuron: The neuron in it, from 0.
+        steps: Time steps; None for those of the run.
+        data_dir: The folder of the datasets now, or None for that of the training.
+
+    Returns:
+        The program, layer-L-neuron-H.qasm, and the drawing, layer-L-neuron-H.txt.
+
+    Raises:
+        CheckpointError, DataError: As `run.load` does.
+        ConfigError: If there is no such layer or neuron.
+        HardwareError: If Qiskit is not installed.
+    """
+    from sqsnn import hardware
+
+    loaded = run.load(folder, data_dir)
+    require_circuit(loaded.settings)
+    layers: list[Population] = list(loaded.network.populations)  # type: ignore[arg-type]
+    if not 0 <= layer < len(layers):
+        raise ConfigError(f"layer is {layer}, but the run has the layers 0..{len(layers) - 1}")
+    neurons = require_circuits(layers[layer])
+    if not 0 <= neuron < neurons.size:
+        raise ConfigError(f"neuron is {neuron}, but layer {layer} has 0..{neurons.size - 1}")
+    circuit = neurons.circuit
+    free = hardware.neuron_circuit(
+        circuit,
+        circuit.channels,
+        circuit.memory_qubits,
+        loaded.settings.encoding.steps if steps is None else steps,
+    )
+    angles = neurons.angles[neuron].tolist()
+    trained = free.assign_parameters(
+        {f"theta_{number}": angle for number, angle in enumerate(angles)}
+    )
+    name = f"layer-{layer}-neuron-{neuron}"
+    program, drawing = folder.path / f"{name}.qasm", folder.path / f"{name}.txt"
+    write_atomically(program, lambda path: path.write_text(hardware.to_qasm3(trained), "utf-8"))
+    text = str(trained.draw("text", fold=100))
+    write_atomically(drawing, lambda path: path.write_text(text + "\n", "utf-8"))
+    return program, drawing

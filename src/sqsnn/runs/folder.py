@@ -1,0 +1,203 @@
+"""The folder of a run: what its files are called, and how they are written without tearing.
+
+config.toml             the settings
+metrics.jsonl           one line per epoch; no times, so that the same seed gives the same bytes
+checkpoint.safetensors  where training stands after the last whole epoch
+best.safetensors        the weights that did best on the validation samples
+timing.json             seconds, and the machine
+metrics.json            the result; written last, so that its presence means "finished"
+evaluation*.json        the test repeated by `sqsnn evaluate`
+jobs/                   jobs on a real device, and their bits
+noise.json              what `sqsnn inspect noise` found
+costs.json              what `sqsnn inspect costs` counted
+*.png                   pictures
+report.html             all of it on one page, by `sqsnn report`
+"""
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.settings.run import RunSettings
+from sqsnn.settings.toml import from_toml, to_toml
+from sqsnn.storage import write_atomically, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One line of figures per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training stands after the last whole epoch."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The best weights so far."""
+        return self.path / "best.safetensors"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds, and the machine."""
+        return self.path / "timing.json"
+
+    @property
+    def result(self) -> Path:
+        """The result of a finished run."""
+        return self.path / "metrics.json"
+
+    @property
+    def jobs(self) -> Path:
+        """The jobs of a training on a real device, and their bits."""
+        return self.path / "jobs"
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on."""
+        return f"sqsnn train --resume {shlex.quote(str(self.path))}"
+
+    def is_finished(self) -> bool:
+        """Whether the run has its result."""
+        return self.result.is_file()
+
+    def read_settings(self) -> RunSettings:
+        """Read the settings.
+
+        Raises:
+            ConfigError: If they are broken, or of another format.
+        """
+        return from_toml(self.config.read_text("utf-8"), str(self.config))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Read the figures of all epochs so far."""
+        if not self.metrics.is_file():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text("utf-8").splitlines()]
+
+    def append_metrics(self, figures: dict[str, Any]) -> None:
+        """Add the line of one epoch; it is on the disk when this returns."""
+        with self.metrics.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(figures, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def truncate_metrics(self, epochs: int) -> None:
+        """Keep the lines of the first `epochs` epochs: a torn or later line is done again.
+
+        Raises:
+            CheckpointError: If there are fewer lines than that.
+        """
+        text = self.metrics.read_bytes() if self.metrics.is_file() else b""
+        lines = text.splitlines(keepends=True)[:epochs]
+        if len(lines) < epochs or not all(line.endswith(b"\n") for line in lines):
+            raise CheckpointError(
+                f"{self.metrics} must hold the {epochs} epochs of the checkpoint, "
+                f"but holds {len(lines)}: the folder is damaged"
+            )
+        write_atomically(self.metrics, lambda path: path.write_bytes(b"".join(lines)))
+
+    def read_result(self) -> dict[str, Any]:
+        """Read the result of a finished run."""
+        return json.loads(self.result.read_text("utf-8"))
+
+    def read_timing(self) -> list[dict[str, float | None]]:
+        """Read the seconds of the epochs so far."""
+        if not self.timing.is_file():
+            return []
+        return json.loads(self.timing.read_text("utf-8"))["epochs"]
+
+    def write_timing(self, epochs: list[dict[str, float | None]], machine: dict[str, Any]) -> None:
+        """Write the seconds of all epochs so far, and the machine that they were measured on."""
+        total = sum(epoch["seconds"] or 0.0 for epoch in epochs)
+        content = {"training_seconds": total, "machine": machine, "epochs": epochs}
+        write_json(self.timing, content)
+
+
+def create(out: Path | None, settings: RunSettings) -> RunFolder:
+    """Make the folder of a new run and write the settings into it.
+
+    Args:
+        out: The folder, or None for the first free runs/<dataset>-<n>.
+        settings: The settings.
+
+    Raises:
+        ConfigError: If `out` holds a run or anything else already.
+    """
+    if out is None:
+        path = _first_free(Path("runs"), settings.data.dataset)
+    else:
+        refuse_used(out)
+        out.mkdir(parents=True, exist_ok=True)
+        path = out
+    folder = RunFolder(path)
+    write_atomically(folder.config, lambda path: path.write_text(to_toml(settings), "utf-8"))
+    return folder
+
+
+def refuse_used(out: Path) -> None:
+    """Refuse to put a new run where files lie already.
+
+    Args:
+        out: The folder.
+
+    Raises:
+        ConfigError: If `out` is a file or a folder that is not empty.
+    """
+    folder = RunFolder(out)
+    if folder.config.is_file():
+        raise ConfigError(
+            f"{out} holds a run already: go on with `{folder.resume_command}`, "
+            "or choose another --out"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"out must be a new or empty folder, but {out} is neither")
+
+
+def find(path: Path) -> RunFolder:
+    """Open the folder of an existing run.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        CheckpointError: If there is no run.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise CheckpointError(f"{path} holds no run: there is no {folder.config}")
+    return folder
+
+
+def _first_free(parent: Path, dataset: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / f"{dataset.replace(':', '-')}-{number}"
+        try:
+            # Making it is the only test that two runs started at once cannot both pass.
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path

@@ -1,0 +1,48 @@
+"""The noise of a device, read from its error rates."""
+
+from sqsnn.errors import HardwareError
+from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.noise import Noise
+from sqsnn.settings.run import RunSettings
+from sqsnn.training.build import require_circuit
+
+
+def settle_noise(settings: RunSettings) -> RunSettings:
+    """Write down the rates of the device that settings name, so that a run repeats without it.
+
+    Args:
+        settings: The settings; returned as they are where they name no device.
+
+    Raises:
+        HardwareError: If there is no such device, or it reports no error rates.
+    """
+    device = settings.device_noise
+    if not settings.needs_rates or device.noise_from is None:
+        return settings
+    circuit = require_circuit(settings)
+    noise = device_noise(device.noise_from, circuit).scaled(device.noise_strength)
+    neurons = type(settings.neurons).model_validate({**dict(settings.neurons), "noise": noise})
+    return settings.model_copy(update={"neurons": neurons})
+
+
+def device_noise(name: str, circuit: Circuit) -> Noise:
+    """The rates of a neuron's gates that stand for a typical place on a device.
+
+    Args:
+        name: The name of the device, e.g. fake_brisbane.
+        circuit: The circuit of the neurons.
+
+    Raises:
+        HardwareError: If there is no such device, or it reports no error rates.
+    """
+    # Here and not above: runs without a device need no Qiskit.
+    from sqsnn.hardware.calibration import effective_noise
+    from sqsnn.hardware.devices import find
+
+    device = find(name)
+    if not device.has_chip:
+        raise HardwareError(
+            f"{name} reports no error rates; noise is taken from a device that does, e.g. "
+            "fake_brisbane"
+        )
+    return effective_noise(device.target, circuit)

@@ -1,0 +1,313 @@
+"""The network of a run on a quantum backend, beside the simulator on the same samples.
+
+RUN/hardware/jobs      the jobs, shared by all settings: one that is done is never paid again
+RUN/hardware/LABEL     result.json, and bits.npz with every spike that was recorded
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor
+
+from sqsnn import readout
+from sqsnn.errors import ConfigError
+from sqsnn.learning.bit_source import Backend, require_circuits, run_network
+from sqsnn.network import NetworkRecord
+from sqsnn.neurons.population import Population
+from sqsnn.quantum.circuit import Circuit
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.run import Loaded
+from sqsnn.settings.section import Section
+from sqsnn.storage import write_atomically, write_json
+from sqsnn.training import trainer
+from sqsnn.training.build import Purpose, require_circuit, seeded
+
+if TYPE_CHECKING:
+    from sqsnn.hardware import Executor
+    from sqsnn.hardware.cost import Estimate
+
+# How often the simulator runs the same samples: its mean has little noise of its own.
+SIMULATIONS = 10
+
+# Called with the estimate, and whether it will be billed; raises an error to stop.
+Confirm = Callable[[str, bool], None]
+
+
+class DeviceOptions(Section):
+    """Where and how to run the network of a run."""
+
+    device: Backend = Backend()
+    samples: Annotated[int, Field(ge=2)] = 50
+    """Test samples, chosen by the seed."""
+    shots: PositiveInt = 1
+    """Inferences per sample, whose spikes are summed."""
+    mitigate_readout: bool = False
+    """Measure the readout errors first and take them out of currents and counts."""
+    ideal: bool = False
+    """Take the chip of a snapshot (fake_...) without its noise."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the choice of samples, their encoding and simulated outcomes; as done jobs are kept,
+    new bits need another seed."""
+
+    @model_validator(mode="after")
+    def _of_a_snapshot(self) -> "DeviceOptions":
+        backend = self.device.backend
+        if self.ideal and not backend.startswith("fake_"):
+            raise ValueError(f"ideal is for snapshots (fake_...), but backend is {backend!r}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """A name for the folder of the results: the settings that differ from the defaults."""
+        parts = [self.device.backend.replace(":", "-")]
+        if self.device.pack != 1:
+            parts.append(f"pack-{self.device.pack}")
+        for name, value in self.model_dump(exclude={"device"}).items():
+            if value != type(self).model_fields[name].default:
+                parts.append(name.replace("_", "-") if value is True else f"{name}-{value}")
+        return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out; all accuracies by spike count with ties broken at random.
+
+    difference: Device minus simulator, sample by sample, and its standard error.
+    gates, depth, shot_microseconds: Of one neuron over all steps, as it runs on the device.
+    device_seconds: As billed; None of a simulation. `estimated_seconds` was said before, and
+        `estimated_seconds_unpacked` what it would be one neuron after another.
+    """
+
+    backend: str
+    calibrated: str | None
+    samples: int
+    shots: int
+    accuracy: float
+    simulator_accuracy: float
+    difference: float
+    standard_error: float
+    spikes_per_sample: list[float]
+    simulator_spikes_per_sample: list[float]
+    jobs: int
+    resumed_jobs: int
+    circuits: int
+    executions: int
+    transpilations: int
+    neurons_side_by_side: int
+    gates: dict[str, int]
+    depth: int
+    shot_microseconds: float | None
+    estimated_seconds: float | None
+    estimated_seconds_unpacked: float | None
+    device_seconds: float | None
+    false_spike: list[float] | None
+    missed_spike: list[float] | None
+    seconds: float
+
+
+def run_on_device(
+    folder: RunFolder,
+    options: DeviceOptions,
+    data_dir: Path | None,
+    confirm: Confirm = lambda text, billed: None,
+) -> tuple[Outcome, Path]:
+    """Run test samples through the network of a run on a backend.
+
+    Args:
+        folder: The folder of a run with at least one whole epoch.
+        options: Where and how.
+        data_dir: The folder of the datasets now, or None for that of the training.
+        confirm: Called with the estimate before anything runs.
+
+    Returns:
+        The outcome, and the folder into which it and all bits were written.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: As `run.load` does, or too few samples.
+        HardwareError: If the backend is not to be had, or a job failed.
+    """
+    from sqsnn import hardware
+    from sqsnn.hardware import ibm
+
+    loaded = run.load(folder, data_dir)
+    require_circuit(loaded.settings)
+    loaded.network.eval()
+    # A run that was trained with noise is compared with a perfect device, too.
+    for population in cast(Iterable[Population], loaded.network.populations):
+        require_circuits(population).noise = None
+    circuit = _one_circuit(loaded)
+    device = hardware.find(options.device.backend)
+    generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
+    chosen, values, labels = _choose(loaded, options, generator)
+    spikes = loaded.settings.encoding.encode(values, generator=generator)
+    began = time.perf_counter()
+    executor = hardware.Executor(
+        device,
+        pack=None if options.device.pack == "all" else options.device.pack,
+        noisy=not options.ideal,
+        threads=loaded.settings.training.threads,
+        journal=hardware.Journal(folder.path / "hardware" / "jobs"),
+    )
+    expected = _estimate(executor, loaded, len(values), options)
+    said, unpacked = expected.describe(), None
+    if expected.slots > 1:
+        unpacked = _estimate(hardware.Executor(device), loaded, len(values), options).device_seconds
+        said += f" Without --pack it would be {unpacked:.3g} s."
+    if options.device.mode == "session":
+        said += " A session is billed from its first job to its end, waiting included."
+    confirm(said, device.kind == "ibm")
+    steps, errors = loaded.settings.encoding.steps, None
+    with ibm.open_mode(device.backend, options.device.mode) as mode:
+        executor.mode = mode
+        if options.mitigate_readout:
+            errors = hardware.calibrate(executor, circuit, steps, generator)
+        source = hardware.DeviceBits(executor)
+        measured = run_network(
+            loaded.network,
+            spikes,
+            source,
+            generator,
+            correct=None if errors is None else errors.correct,
+        )
+    seconds = time.perf_counter() - began
+    place = folder.path / "hardware" / options.label
+    place.mkdir(parents=True, exist_ok=True)
+    _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
+    right = _rightly_named(loaded, measured, labels, options.shots, generator)
+    simulated = [_simulated(loaded, spikes, labels, options, generator) for _ in range(SIMULATIONS)]
+    expected_right = torch.stack([one for one, _ in simulated]).mean(0)
+    difference = right - expected_right
+    compiled, counts = executor.compiled(circuit, steps), executor.counts
+    outcome = Outcome(
+        backend=options.device.backend,
+        calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
+        samples=options.samples,
+        shots=options.shots,
+        accuracy=right.mean().item(),
+        simulator_accuracy=expected_right.mean().item(),
+        difference=difference.mean().item(),
+        standard_error=difference.std().item() / len(right) ** 0.5,
+        spikes_per_sample=_spikes_per_sample(measured),
+        simulator_spikes_per_sample=np.mean([each for _, each in simulated], axis=0).tolist(),
+        jobs=counts.jobs,
+        resumed_jobs=counts.resumed,
+        circuits=counts.circuits,
+        executions=counts.shots,
+        transpilations=counts.transpilations,
+        neurons_side_by_side=compiled.slots,
+        gates=dict(compiled.gate_counts),
+        depth=compiled.depth,
+        shot_microseconds=None if compiled.duration is None else 1e6 * compiled.duration,
+        estimated_seconds=expected.device_seconds,
+        estimated_seconds_unpacked=unpacked,
+        device_seconds=counts.device_seconds or None,
+        false_spike=None if errors is None else errors.false_spike.mean(0).tolist(),
+        missed_spike=None if errors is None else errors.missed_spike.mean(0).tolist(),
+        seconds=seconds,
+    )
+    # The same command again sends nothing: what was paid the first time stays on record.
+    if counts.jobs or not (place / "result.json").is_file():
+        chosen = options.model_dump(exclude={"device"}) | asdict(options.device)
+        write_json(place / "result.json", {**chosen, **asdict(outcome)})
+    return outcome, place
+
+
+def _one_circuit(loaded: Loaded) -> Circuit:
+    """The circuit of all layers."""
+    return require_circuits(cast(Population, loaded.network.populations[0])).circuit
+
+
+def _choose(
+    loaded: Loaded, options: DeviceOptions, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw test samples: places, values and labels, each repeated in a row for every shot."""
+    samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
+    there = len(samples.labels)
+    if options.samples > there:
+        raise ConfigError(f"samples is {options.samples}, but there are {there} test samples")
+    order = torch.randperm(there, generator=generator, device=generator.device)
+    chosen = order[: options.samples].repeat_interleave(options.shots)
+    return chosen, samples.values[chosen], samples.labels[chosen]
+
+
+def _estimate(
+    executor: "Executor", loaded: Loaded, inferences: int, options: DeviceOptions
+) -> "Estimate":
+    """All layers, and the calibration, as one estimate."""
+    from sqsnn.hardware.mitigation import CALIBRATION_SHOTS
+
+    circuit, steps = _one_circuit(loaded), loaded.settings.encoding.steps
+    parts = [
+        executor.estimate(circuit, steps, inferences * size, 1) for size in loaded.network.sizes[1:]
+    ]
+    if options.mitigate_readout:
+        places = parts[0].slots
+        parts.append(executor.estimate(circuit, steps, 2 * places, CALIBRATION_SHOTS))
+    return parts[0]._replace(
+        jobs=sum(part.jobs for part in parts),
+        circuits=sum(part.circuits for part in parts),
+        shots=sum(part.shots for part in parts),
+    )
+
+
+def _simulated(
+    loaded: Loaded,
+    spikes: Tensor,
+    labels: Tensor,
+    options: DeviceOptions,
+    generator: torch.Generator,
+) -> tuple[Tensor, list[float]]:
+    """Which samples the simulator names rightly, and its spikes per sample."""
+    with torch.no_grad():
+        simulated = loaded.network(spikes, generator=generator)
+    # As of a device: spikes are all that is looked at.
+    output = simulated.layers[-1]
+    seen = simulated._replace(
+        layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
+    )
+    right = _rightly_named(loaded, seen, labels, options.shots, generator)
+    return right, _spikes_per_sample(simulated)
+
+
+def _rightly_named(
+    loaded: Loaded, measured: NetworkRecord, labels: Tensor, shots: int, generator: torch.Generator
+) -> Tensor:
+    """Whether each sample is named rightly, its shots summed; float64."""
+    output = readout.last(measured.layers[-1], loaded.settings.report_steps)
+    # `probability` is the spikes, or what is left of them without readout errors.
+    # Summed in float64: rounding must not break ties, least of all by the order of spikes.
+    spikes = output.probability.double().sum(dim=(0, 3))
+    scores = spikes.unflatten(0, (-1, shots)).sum(1)
+    ties = torch.rand(scores.shape, generator=generator, device=generator.device)
+    # Little beside scores that, without their readout errors, are no whole numbers.
+    named = readout.break_ties(scores, ties, 10**6).argmax(1)
+    return (named == labels[::shots]).double()
+
+
+def _spikes_per_sample(record: NetworkRecord) -> list[float]:
+    return [layer.spikes.sum().item() / layer.spikes.shape[1] for layer in record.layers]
+
+
+def _write_bits(
+    path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: NetworkRecord
+) -> None:
+    arrays = {
+        "test_samples": chosen.cpu().numpy(),
+        "labels": labels.cpu().numpy(),
+        "input": spikes.cpu().numpy(),
+    }
+    for number, record in enumerate(measured.layers, start=1):
+        arrays[f"layer_{number}"] = record.spikes.cpu().numpy() > 0  # (T, B, H, N)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    write_atomically(path, write)

@@ -1,0 +1,87 @@
+"""The pictures of a run: learning curve, spike raster, confusion matrix and circuit.
+
+The plots are imported where they are drawn: matplotlib loads slowly, and a run without pictures
+goes without.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqsnn import readout
+from sqsnn.data.catalog import Samples
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import RunSettings
+from sqsnn.training import evaluate
+from sqsnn.training.build import require_circuit
+from sqsnn.training.evaluate import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sqsnn.runs.run import Loaded
+
+CURVE = "learning-curve.png"
+RASTER = "raster.png"
+CONFUSION = "confusion-matrix.png"
+CIRCUIT = "circuit.png"
+
+
+def draw_run(run: RunFolder, loaded: "Loaded", scores: Scores, samples: Samples) -> None:
+    """Draw all pictures of a run into its folder.
+
+    Args:
+        run: The folder, with the figures of all epochs.
+        loaded: The trained network.
+        scores: The scores of the test samples.
+        samples: The test samples.
+    """
+    from sqsnn.reports import style
+
+    figures = draw_training(loaded.settings, run.read_metrics())
+    for name, figure in {**figures, **draw_test(loaded, scores, samples)}.items():
+        style.save(figure, run.path / name)
+
+
+def draw_training(
+    settings: RunSettings, epochs: Sequence[Mapping[str, Any]]
+) -> "dict[str, Figure]":
+    """Draw what needs no network, by file name: learning curve and circuit.
+
+    Args:
+        settings: The settings of the run.
+        epochs: The figures of each epoch so far; without any there is no learning curve.
+    """
+    from sqsnn.reports import circuit_drawing, plots
+
+    figures = {CURVE: plots.learning_curve(epochs)} if epochs else {}
+    if settings.neurons.kind == "sqs":
+        figures[CIRCUIT] = circuit_drawing.circuit(require_circuit(settings))
+    return figures
+
+
+def draw_test(loaded: "Loaded", scores: Scores, samples: Samples) -> "dict[str, Figure]":
+    """Draw what the test shows, by file name: the spikes of its first sample, and its mistakes.
+
+    Args:
+        loaded: The trained network.
+        scores: The scores of the test samples.
+        samples: The test samples.
+    """
+    from sqsnn.reports import plots
+
+    settings, class_names = loaded.settings, loaded.dataset.class_names
+    # A whole batch of copies, since a compiled network would compile once more for another size.
+    first = samples.values[:1]
+    copies = first.expand(settings.training.batch_size, *first.shape[1:])
+    generator = loaded.generator()
+    input_spikes, record = evaluate.draw(loaded.network, settings, copies, generator=generator)
+    answer = readout.last(record.layers[-1], settings.report_steps)
+    raster = plots.raster(
+        record,
+        input_spikes,
+        label=int(samples.labels[0]),
+        prediction=int(readout.predict(answer)[0]),
+        class_names=class_names,
+    )
+    confusion = evaluate.confusion(scores, samples.labels)
+    return {RASTER: raster, CONFUSION: plots.confusion_matrix(confusion, class_names)}

@@ -1,0 +1,298 @@
+"""The page of a run: how well it does, what that costs, how it got there and how to repeat it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqsnn.errors import SqsnnError
+from sqsnn.reports import page, style
+from sqsnn.reports.page import MISSING, code, count, escape, percent, seconds, table
+from sqsnn.runs import folder as folders
+from sqsnn.runs import pictures, run
+from sqsnn.runs.backend import backend_of
+from sqsnn.runs.costs import cost_rows
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.command import list_settings, train_command
+from sqsnn.settings.run import RunSettings
+from sqsnn.settings.toml import to_toml
+from sqsnn.storage import write_atomically
+from sqsnn.training.build import threads
+
+_NEURONS = {
+    "lif": "LIF neurons",
+    "stochastic_lif": "stochastic LIF neurons",
+    "qlif": "QLIF neurons",
+    "published_sqs": "neurons of the published formula",
+}
+# Titles of sections, the picture of each, and what it shows to those who do not see it.
+_PICTURES = (
+    ("Learning curve", pictures.CURVE, "Loss and accuracy over the epochs"),
+    ("One sample through the network", pictures.RASTER, "Spikes of one test sample in every layer"),
+    ("Confusion matrix", pictures.CONFUSION, "How often each true class was read as each class"),
+    ("The neuron", pictures.CIRCUIT, "The circuit of a neuron, one time step"),
+    ("Under the noise of a device", "noise.png", "Accuracy against the strength of the noise"),
+)
+_FOLDED = ("All epochs", "Settings left at their defaults", "config.toml")
+_ACCURACIES = """\
+Test accuracy: by spike counts alone, ties shared evenly, which is what a device gives. Beside it
+the same with ties broken by firing probability, and by summed firing probabilities alone. Spikes
+are those of all layers.
+"""
+
+
+class Written(NamedTuple):
+    """A page on the disk.
+
+    Attributes:
+        path: Its file.
+        left_out: Why pictures are missing on it.
+    """
+
+    path: Path
+    left_out: tuple[str, ...]
+
+
+def write_report(path: Path, out: Path | None = None, data_dir: Path | None = None) -> Written:
+    """Write a run as one HTML file that holds all its figures and pictures.
+
+    Args:
+        path: The folder of a run, finished or not.
+        out: The file; None for report.html in that folder.
+        data_dir: The folder of the datasets now, for pictures that have to be drawn anew; None for
+            that of the training.
+
+    Raises:
+        CheckpointError: If the folder holds no run.
+        ConfigError: If its settings are broken.
+    """
+    found = folders.find(path)
+    settings = found.read_settings()
+    epochs = _read_epochs(found)
+    result = found.read_result() if found.is_finished() else None
+    timing = json.loads(found.timing.read_text("utf-8")) if found.timing.is_file() else {}
+    wanted = [name for _, name, _ in _PICTURES[:3]]
+    wanted += [pictures.CIRCUIT] if settings.neurons.kind == "sqs" else []
+    shown = {name: found.path / name for _, name, _ in _PICTURES}
+    shown = {name: file.read_bytes() for name, file in shown.items() if file.is_file()}
+    shown = {name: png for name, png in shown.items() if png.startswith(page.PNG)}
+    missing = [name for name in wanted if name not in shown]
+    drawn, why = _draw(found, settings, epochs, missing, data_dir) if missing else ({}, ())
+    shown |= drawn
+
+    parts = [
+        f"A network trained on {escape(settings.data.dataset)}.",
+        _so_far(settings, epochs, timing) if result is None else _headline(epochs, result, timing),
+        _repeat(settings, timing),
+        *_pictures(shown, [name for name in missing if name not in shown], result is not None),
+        *([] if result is None else [_costs(_read_costs(found, result))]),
+        *_tables(settings, epochs, timing),
+    ]
+    title = f"{settings.data.dataset}: {_describe(settings)}"
+    text = page.render(title, "\n\n".join(parts), shown, _FOLDED)
+    target = found.path / "report.html" if out is None else out
+    write_atomically(target, lambda part: part.write_text(text, "utf-8"))
+    return Written(target, why)
+
+
+def _read_epochs(found: RunFolder) -> list[dict[str, Any]]:
+    """Read the whole lines: the last one of a run at work may be half written."""
+    if not found.metrics.is_file():
+        return []
+    lines = found.metrics.read_text("utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _read_costs(found: RunFolder, result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Read the costs of the run, or those counted later by `sqsnn inspect costs`."""
+    counted = found.path / "costs.json"
+    if result["costs"] is None and counted.is_file():
+        return json.loads(counted.read_text("utf-8"))
+    return result["costs"]
+
+
+def _draw(
+    found: RunFolder,
+    settings: RunSettings,
+    epochs: Sequence[Mapping[str, Any]],
+    missing: Collection[str],
+    data_dir: Path | None,
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Draw missing pictures anew, beside the folder, and say why others cannot be drawn."""
+    figures, why = pictures.draw_training(settings, epochs), ()
+    backend = backend_of(settings)
+    if found.is_finished() and {pictures.RASTER, pictures.CONFUSION} & set(missing):
+        if backend is not None:
+            why = (f"No test is repeated for pictures: {backend.backend} measured its spikes",)
+        else:
+            try:
+                loaded = run.load(found, data_dir)
+                with threads(settings.training.threads):
+                    figures |= pictures.draw_test(loaded, *run.score_test(loaded))
+            except SqsnnError as error:
+                why = (f"Pictures are missing, because the test cannot be repeated: {error}",)
+    return {name: style.png(one) for name, one in figures.items() if name in missing}, why
+
+
+def _describe(settings: RunSettings) -> str:
+    """Describe the network in a few words."""
+    layers = f"{'-'.join(map(str, settings.hidden)) or 'no'} hidden"
+    neurons: Any = settings.neurons
+    if neurons.kind != "sqs":
+        return f"{layers} {_NEURONS[neurons.kind]}"
+    qubits = f"N={neurons.channels}, M={neurons.memory_qubits}"
+    return f"{layers} SQS neurons, {neurons.circuit}, {qubits}"
+
+
+def _headline(epochs: Sequence[Any], result: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
+    figures = {
+        "test accuracy": percent(result["test_accuracy"]),
+        "ties by probability": percent(result["test_accuracy_ties_by_probability"]),
+        "by probability": percent(result["test_accuracy_probability"]),
+        "parameters": count(result["parameters"]),
+        "spikes per inference": count(sum(result["spikes_per_sample"])),
+        "training time": seconds(timing.get("training_seconds")),
+    }
+    tested = (
+        f"Tested on {count(result['test_samples'])} samples with the weights of epoch "
+        f"{result['best_epoch']} of {len(epochs)}, the best on the validation samples."
+    )
+    return f"{tested}\n\n{_large(figures)}\n{_ACCURACIES}"
+
+
+def _so_far(
+    settings: RunSettings, epochs: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]
+) -> str:
+    planned = settings.training.epochs
+    warning = f"> This run is not finished: {len(epochs)} of {planned} epochs are done."
+    if not epochs:
+        return warning
+    best = max(epochs, key=lambda epoch: epoch["validation_accuracy_ties_by_probability"])
+    figures = {
+        f"validation accuracy, best epoch {best['epoch']}": percent(best["validation_accuracy"]),
+        "epochs": f"{len(epochs)} of {planned}",
+        "training time": seconds(timing.get("training_seconds")),
+    }
+    return f"{warning}\n\n{_large(figures)}"
+
+
+def _large(figures: Mapping[str, str]) -> str:
+    """Write figures large, under what they are, without those that are unknown."""
+    known = {label: escape(value) for label, value in figures.items() if value != MISSING}
+    values = " | ".join(f"**{value}**" for value in known.values())
+    return f"| {' | '.join(known)} |\n|{' --- |' * len(known)}\n| {values} |\n"
+
+
+def _repeat(settings: RunSettings, timing: Mapping[str, Any]) -> str:
+    command = train_command(settings)
+    if command is None:
+        said = "No single command gives its settings, which are those of config.toml below."
+    else:
+        version = timing.get("machine", {}).get("sqsnn")
+        known = "" if version is None else f" with sqsnn {escape(str(version))}"
+        said = (
+            f"This trains it again{known}. The same versions on the same kind of machine give the "
+            f"same figures, bit for bit.\n\n{code(command)}"
+        )
+    return f"## To repeat it\n\n{said}"
+
+
+def _pictures(shown: Collection[str], missing: Collection[str], is_finished: bool) -> list[str]:
+    sections = []
+    for title, name, alt in _PICTURES:
+        if name in shown:
+            sections.append(f"## {title}\n\n![{alt}]({name})")
+        elif name in missing:
+            why = (
+                f"{name} is not in the folder of the run and could not be drawn anew."
+                if is_finished
+                else f"{name} is drawn when the run is finished."
+            )
+            sections.append(f"## {title}\n\n{why}")
+    return sections
+
+
+def _costs(costs: Mapping[str, Any] | None) -> str:
+    title = "## Costs of an inference\n\n"
+    if costs is None:
+        return title + "Costs were not counted: a backend measured the spikes."
+    total, layers = costs["total"], costs["layers"]
+    dense, every_step = total["dense_operations"], total["dense_operations_every_step"]
+    text = (
+        f"Means over {count(costs['samples'])} test samples. The spikes of an inference add "
+        f"{count(total['synaptic_operations'])} weights to currents; a dense network of the same "
+        f"sizes multiplies and adds {count(dense)} in one pass, and {count(every_step)} if it runs "
+        f"at every step, of which this is {percent(total['synaptic_operations'] / every_step, 1)}."
+    )
+    if total["multiply_accumulates"]:
+        text += " The input is values, not spikes: its weights are multiplied, too."
+    if total["measurements"]:
+        placed, skipped = total["encoding_rotations"], total["skipped_rotations"]
+        text += (
+            f" The neurons take {count(total['gates'])} gates and {count(total['measurements'])} "
+            f"measurements, each with a reset. Of {count(placed + skipped)} rotations of the "
+            f"encoding {count(placed)} are placed; a current of 0 or below leaves them out."
+        )
+    hidden = [f"hidden layer {number}" for number in range(1, len(layers))]
+    rows = [
+        (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))
+        for row in cost_rows(costs)
+    ]
+    return f"{title}{text}\n\n{table(('per inference', *hidden, 'output layer', 'all'), rows)}"
+
+
+def _tables(
+    settings: RunSettings, epochs: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]
+) -> list[str]:
+    """Write what is for reference: settings, machine, epochs and the file of the settings."""
+    listed = list_settings(settings)
+    chosen = [
+        (one.name, _shown(one.value), _shown(one.default), one.meaning)
+        for one in listed
+        if one.is_chosen
+    ]
+    others = [(one.name, _shown(one.value), one.meaning) for one in listed if not one.is_chosen]
+    machine = [(name, str(value)) for name, value in timing.get("machine", {}).items()]
+    # A folder of this machine means nothing to the reader.
+    data = settings.data.model_copy(update={"data_dir": None})
+    file = to_toml(settings.model_copy(update={"data": data}))
+    names = ("setting", "value", "default", "meaning")
+    sections = {
+        "Settings that differ from the defaults": table(names, chosen, numbers=False)
+        if chosen
+        else "All settings are the defaults of the dataset.",
+        "Machine and versions": machine and table(("training", ""), machine, numbers=False),
+        "All epochs": epochs and _epochs(epochs),
+        "Settings left at their defaults": table((*names[:2], names[3]), others, numbers=False),
+        "config.toml": code(file),
+    }
+    return [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+
+
+def _epochs(epochs: Sequence[Mapping[str, Any]]) -> str:
+    headings = ["epoch", "training loss", "training accuracy", "validation accuracy"]
+    headings += ["ties by probability", "by probability", "spikes per sample", "learning rate"]
+    rows = [
+        (
+            str(epoch["epoch"]),
+            f"{epoch['train_loss']:.4f}",
+            percent(epoch["train_accuracy"], 1),
+            percent(epoch["validation_accuracy"], 1),
+            percent(epoch["validation_accuracy_ties_by_probability"], 1),
+            percent(epoch["validation_accuracy_probability"], 1),
+            count(sum(epoch["spikes_per_sample"])),
+            f"{epoch['learning_rate']:.2g}",
+        )
+        for epoch in epochs
+    ]
+    return table(headings, rows)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == {}:
+        return MISSING
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)

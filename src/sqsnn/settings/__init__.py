@@ -1,0 +1,1 @@
+"""What can be chosen: the options of the objects that act, as one tree of settings."""

@@ -1,0 +1,118 @@
+"""The settings of a run under their flat names, and the command that trains it again."""
+
+import json
+import re
+import shlex
+from typing import Any, NamedTuple, get_args, get_origin
+
+from sqsnn.settings import flat
+from sqsnn.settings.data import require_spec
+from sqsnn.settings.run import RunSettings, for_dataset
+
+# What the command names by itself or finds out, and a folder that other machines do not have.
+_UNSAID = ("dataset", "source", "data_dir")
+_DEFAULT = re.compile(r" \[default: [^]]*\]")  # in words, for the help of the command line
+
+
+class Setting(NamedTuple):
+    """A setting of a run.
+
+    Attributes:
+        name: Its flat name.
+        value: What it is.
+        default: What it is where it is left out.
+        meaning: What it decides, in words.
+        is_chosen: Whether it differs from its default.
+    """
+
+    name: str
+    value: Any
+    default: Any
+    meaning: str
+    is_chosen: bool
+
+
+def list_settings(settings: RunSettings) -> list[Setting]:
+    """List all settings of a run but the dataset and its place, with their defaults.
+
+    Args:
+        settings: The settings; the defaults are those of the dataset.
+    """
+    mine, base = flat.flatten(RunSettings, settings.model_dump()), _defaults(settings)
+    found = []
+    for leaf in flat.leaves(RunSettings):
+        applies = all(mine.get(choice) == kind for choice, kind in leaf.kinds.items())
+        if applies and leaf.name not in _UNSAID:
+            default = base.get(leaf.name, leaf.default)
+            value = mine.get(leaf.name, leaf.default)
+            meaning = _DEFAULT.sub("", " ".join((leaf.field.description or "").split()))
+            found.append(Setting(leaf.name, value, default, meaning, value != default))
+    return found
+
+
+def train_command(settings: RunSettings) -> str | None:
+    """Write the command that trains a run again, the folder of its data aside.
+
+    Args:
+        settings: The settings of the run.
+
+    Returns:
+        The command; None where a setting was left open that the dataset's preset would fill.
+    """
+    words = ["sqsnn", "train", settings.data.dataset]
+    device = settings.device_noise.noise_from
+    rates = set() if device is None else set(flat.fields_of(type(settings.neurons.noise)))
+    for setting in list_settings(settings):
+        # The name of the device stands for its rates.
+        if not setting.is_chosen or setting.name in rates:
+            continue
+        if setting.value is None:
+            return None
+        words += _flags(setting, separately=setting.name in _pairs())
+    return shlex.join(words)
+
+
+def _defaults(settings: RunSettings) -> dict[str, Any]:
+    """What the settings would be with nothing but the dataset given, under their flat names."""
+    spec, data = require_spec(settings.data.dataset), settings.data
+    # The preset's steps follow from the delay, the polarity from the channels, and some datasets
+    # have no default duration.
+    given: dict[str, Any] = {} if spec.delay is None else {"delay": data.delay}
+    duration = None if spec.events is None else spec.events.duration
+    if spec.events is not None and duration is None:
+        given["duration"] = data.duration
+    channels = getattr(settings.neurons, "channels", 1)
+    base = for_dataset(data.dataset, {"data": given, "neurons": {"channels": channels}})
+    flat_base = flat.flatten(RunSettings, base.model_dump())
+    return {**flat_base, "delay": spec.delay, "duration": duration, "channels": 1}
+
+
+def _pairs() -> set[str]:
+    """The settings of a fixed number of values, which the command line takes one by one."""
+    annotations = {leaf.name: leaf.field.annotation for leaf in flat.leaves(RunSettings)}
+    tuples = {name: get_args(it) for name, it in annotations.items() if get_origin(it) is tuple}
+    return {name for name, values in tuples.items() if Ellipsis not in values}
+
+
+def _flags(setting: Setting, *, separately: bool) -> list[str]:
+    flag, value = "--" + setting.name.replace("_", "-"), setting.value
+    if isinstance(value, dict):
+        return [word for name, one in value.items() for word in (f"{flag}.{name}", _word(one))]
+    if value is True:
+        return [flag]
+    if value is False:
+        return [f"{flag}=false"]
+    if isinstance(value, tuple | list):
+        texts = list(map(str, value))
+        return [flag, *texts] if separately else [flag, ",".join(texts)]
+    return [flag, str(value)]
+
+
+def _word(value: bool | int | float | str) -> str:
+    """Write an option as the command line reads it: a plain word stays as it is."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    return json.dumps(value)

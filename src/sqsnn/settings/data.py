@@ -1,0 +1,122 @@
+"""The settings of a run's data: which part of a dataset, and how its events are binned."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from sqsnn.data.specs import TONIC, DatasetSpec, find_spec, names
+from sqsnn.errors import ConfigError
+from sqsnn.settings.section import Labels, Section
+
+_EVENT_SETTINGS = ("pool", "polarity", "duration")
+
+
+class DataSettings(Section):
+    """The data of a run."""
+
+    dataset: str
+    """Name of the dataset; `sqsnn datasets` lists them."""
+    data_dir: Path | None = None
+    """Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder]."""
+    classes: Labels | None = None
+    """Only these classes, e.g. 1,7 [default: all]."""
+    train_samples: PositiveInt | None = None
+    """Number of samples for training and validation [default: all]."""
+    test_samples: PositiveInt | None = None
+    """Number of samples for the test [default: all]."""
+    delay: PositiveInt | None = None
+    """Blank steps between cue and report, in tasks that have a delay [default: the preset's]."""
+    pool: PositiveInt | None = None
+    """Rows and columns of an event sensor that become one input [default: the preset's]."""
+    polarity: Literal["channels", "sum"] | None = None
+    """ON and OFF events: the two channels of the neurons, or both in one [default: channels where
+    there are two]."""
+    duration: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None
+    """Seconds of an event recording that the steps span [default: the preset's]."""
+    source: str | None = None
+    """The files that a run read; its test must read the same."""
+
+    @model_validator(mode="after")
+    def _fits_the_dataset(self) -> "DataSettings":
+        spec = find_spec(self.dataset)
+        if spec is not None and spec.events is not None:
+            missing = [name for name in _EVENT_SETTINGS if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"{self.dataset} has events, and {', '.join(missing)} is not set")
+        return self
+
+
+def require_spec(dataset: str) -> DatasetSpec:
+    """What is known about a dataset.
+
+    Args:
+        dataset: Name of the dataset.
+
+    Raises:
+        ConfigError: If there is no such dataset.
+    """
+    spec = find_spec(dataset)
+    if spec is None:
+        known = ", ".join(names())
+        raise ConfigError(f"dataset must be one of {known}, or {TONIC}NAME, but is {dataset!r}")
+    return spec
+
+
+def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """Fill in what is left open about the data: the delay, and how events are binned.
+
+    Args:
+        spec: The dataset.
+        given: Settings of the data.
+        channels: Channels of the neurons, which decide what becomes of ON and OFF events.
+
+    Raises:
+        ConfigError: If a setting does not fit the dataset, or one that has no default is missing.
+    """
+    filled = dict(given)
+    if spec.delay is not None:
+        filled.setdefault("delay", spec.delay)
+    elif given.get("delay") is not None:
+        delayed = ", ".join(name for name in names() if require_spec(name).delay is not None)
+        raise ConfigError(
+            f"delay is {given['delay']}, but {spec.name} has none; it goes with {delayed}"
+        )
+    return filled | _binning(spec, given, channels)
+
+
+def _binning(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    chosen = {name: given[name] for name in _EVENT_SETTINGS if given.get(name) is not None}
+    if spec.events is None:
+        for name, value in chosen.items():
+            binned = ", ".join(name for name in names() if require_spec(name).events is not None)
+            raise ConfigError(
+                f"{name} is {value!r}, but {spec.name} has no events; it goes with {binned} and "
+                f"{TONIC}NAME"
+            )
+        return {}
+    one_polarity = spec.events.polarities == 1
+    kept = "channels" if channels == 2 and not one_polarity else "sum"
+    filled = {
+        "pool": spec.events.pool,
+        "polarity": kept,
+        "duration": spec.events.duration,
+        **chosen,
+    }
+    if filled["duration"] is None:
+        raise ConfigError(
+            f"duration must be given for {spec.name}, because the length of its recordings is not "
+            "known: --duration SECONDS"
+        )
+    if filled["polarity"] == "channels" and one_polarity:
+        raise ConfigError(
+            f"polarity must be 'sum', because the events of {spec.name} are neither ON nor OFF, "
+            "but is 'channels'"
+        )
+    if filled["polarity"] == "channels" and channels != 2:
+        raise ConfigError(
+            f"polarity is 'channels', which needs neurons of 2 channels, but channels is "
+            f"{channels}: add --channels 2, or let polarity be 'sum'"
+        )
+    return filled

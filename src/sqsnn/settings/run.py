@@ -1,0 +1,187 @@
+"""All settings of a run: a dataset's preset, what the user chose, and the checks between them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from sqsnn.encoding import Direct, Latency, Rate, Spikes
+from sqsnn.errors import ConfigError
+from sqsnn.learning.backprop import Backprop
+from sqsnn.learning.local import Local
+from sqsnn.options import explain
+from sqsnn.settings import flat
+from sqsnn.settings.data import DataSettings, fill, require_spec
+from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
+from sqsnn.settings.section import Section, Sizes
+
+Encoding = Annotated[Rate | Latency | Direct | Spikes, Field(discriminator="kind")]
+Rule = Annotated[Backprop | Local, Field(discriminator="kind")]
+
+
+class TrainingSettings(Section):
+    """The training loop, and the machine that it runs on."""
+
+    epochs: PositiveInt = 30
+    """Passes over the training data."""
+    batch_size: PositiveInt = 64
+    """Samples per batch."""
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    """Highest learning rate of the one-cycle schedule (Adam)."""
+    final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """Learning rate at the end of the one-cycle schedule."""
+    patience: PositiveInt | None = None
+    """Stop after this many epochs without a better validation accuracy [default: never]."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random: weights, order of the data, spikes."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision."""
+    threads: PositiveInt = 1
+    """CPU threads; more pay off for large networks on an idle machine."""
+
+    @model_validator(mode="after")
+    def _falling(self) -> "TrainingSettings":
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate must be at most learning_rate, {self.learning_rate}, "
+                f"but is {self.final_learning_rate}"
+            )
+        return self
+
+
+class DeviceNoise(Section):
+    """The device whose error rates become the noise of the neurons."""
+
+    noise_from: str | None = None
+    """Take the noise from the error rates of this device, e.g. fake_brisbane, a snapshot."""
+    noise_strength: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of the rates of that device."""
+
+    @model_validator(mode="after")
+    def _of_a_device(self) -> "DeviceNoise":
+        if self.noise_from is None and self.noise_strength != 1:
+            raise ValueError(
+                f"noise_strength is {self.noise_strength}, but goes with noise_from only"
+            )
+        return self
+
+
+class Recipe(Section):
+    """How to build a network and to train it, whatever the data."""
+
+    hidden: Sizes = (64,)
+    """Neurons of each hidden layer, e.g. 64 or 64,64."""
+    neurons: Neurons = SQSNeuronsSettings()
+    """Stochastic quantum spiking neurons, or the neurons that they are compared with."""
+    device_noise: DeviceNoise = DeviceNoise()
+    encoding: Encoding = Rate()
+    """How values become spikes."""
+    report_steps: PositiveInt | None = None
+    """Only the spikes of this many last steps are the answer [default: all, or the preset's]."""
+    rule: Rule = Backprop()
+    """Learning rule: through the whole network, or each neuron by itself."""
+    training: TrainingSettings = TrainingSettings()
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether the noise has yet to be read from its device."""
+        return self.device_noise.noise_from is not None and self.neurons.noise is None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.device_noise.noise_from is not None and self.neurons.kind != "sqs":
+            raise ValueError(
+                f"noise_from goes with neurons 'sqs', but neurons is {self.neurons.kind!r}"
+            )
+        steps = self.encoding.steps
+        if self.report_steps is not None and self.report_steps > steps:
+            raise ValueError(
+                f"report_steps must be at most steps, {steps}, but is {self.report_steps}"
+            )
+        return self
+
+
+class RunSettings(Recipe):
+    """All settings of a run."""
+
+    data: DataSettings
+
+
+def from_flat(dataset: str, given: Mapping[str, Any]) -> RunSettings:
+    """Make the settings of a run from those that were chosen, by their flat names.
+
+    Args:
+        dataset: Name of the dataset.
+        given: Settings by their flat names, as the flags of `sqsnn train`; a choice may also be
+            the object itself, e.g. `rule=Local(...)`.
+
+    Raises:
+        ConfigError: If there is no such dataset or setting, or settings do not fit each other.
+    """
+    return for_dataset(dataset, flat.nest(RunSettings, given, require_spec(dataset).preset))
+
+
+def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
+    """Join a dataset's preset with what was chosen; what is left open comes from the preset.
+
+    Args:
+        dataset: Name of the dataset.
+        given: Settings in nested tables, as in config.toml.
+
+    Raises:
+        ConfigError: If there is no such dataset, or settings do not fit it or each other.
+    """
+    spec = require_spec(dataset)
+    has_rates = _chosen(given, "neurons", "noise") is not None
+    if has_rates and _chosen(given, "device_noise", "noise_from") is not None:
+        raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
+    table = flat.merge(RunSettings, spec.preset, given)
+    data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
+    if spec.delay is not None and _chosen(given, "encoding", "steps") is None:
+        table["encoding"] = {**table["encoding"], "steps": spec.steps(data["delay"])}
+    table["data"] = {**table.get("data", {}), **data, "dataset": dataset}
+    settings = validated(table)
+    _refuse_other_samples(settings)
+    return settings
+
+
+def validated(table: Mapping[str, Any]) -> RunSettings:
+    """Check all settings of a run.
+
+    Args:
+        table: The settings, nested.
+
+    Raises:
+        ConfigError: If a setting is missing, unknown or out of range.
+    """
+    try:
+        return RunSettings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from error
+
+
+def _chosen(given: Mapping[str, Any], part: str, name: str) -> Any:
+    """A setting of a part that was given as a table or as an object; None where it is left open."""
+    value = given.get(part, {})
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def _refuse_other_samples(settings: RunSettings) -> None:
+    """Refuse an encoding that does not fit the samples of the dataset."""
+    dataset, encoding = settings.data.dataset, settings.encoding
+    spec = require_spec(dataset)
+    if spec.is_spike_trains != (encoding.kind == "spikes"):
+        raise ConfigError(
+            f"encoding must be 'spikes', because the samples of {dataset} are spike trains, but is "
+            f"{encoding.kind!r}"
+            if spec.is_spike_trains
+            else "encoding must be 'rate', 'latency' or 'direct', because the samples of "
+            f"{dataset} are values, but is 'spikes'"
+        )
+    if settings.data.delay is not None and encoding.steps != spec.steps(settings.data.delay):
+        raise ConfigError(
+            f"steps must be the {spec.steps(settings.data.delay)} of the samples of {dataset}, but "
+            f"is {encoding.steps}: leave it out, and choose the delay instead"
+        )
