@@ -13,7 +13,7 @@ import reference
 import torch
 from hardware_reference import parameter_values, sampling_floor, total_variation
 from hardware_stubs import StubSampler, silence
-from tools import seeded
+from tools import replayed_law, seeded
 from torch import Tensor
 
 from sqsnn.hardware.bit_source import DeviceBits, angle_table
@@ -29,7 +29,6 @@ from sqsnn.learning.signals import LearningSignal
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum import replay
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.shift_rules import Setting, Shift
 from sqsnn.synapses import Synapses
@@ -163,7 +162,7 @@ def test_bits_of_every_setting_sample_and_neuron_follow_their_own_law(
     assert bits.shape == (len(settings), shots, steps, BATCH, SIZE, channels)
     assert bits.dtype == torch.bool
     encoding = torch.stack(neurons.encoding_angles(currents), dim=-1).detach()
-    laws = replay.law(neurons.circuit, neurons.angles.detach(), encoding, settings).numpy()
+    laws = replayed_law(neurons.circuit, neurons.angles.detach(), encoding, settings).numpy()
     unshifted = np.zeros((len(settings), BATCH, SIZE))
     for j, b, h in np.ndindex(unshifted.shape):
         law, seen = laws[j, b, h], bits[j, :, :, b, h].numpy()

@@ -36,19 +36,11 @@ from sqsnn.hardware import calibration
 from sqsnn.hardware.calibration import effective_noise, native_operations, typical_target
 from sqsnn.hardware.compile import compile_neuron
 from sqsnn.hardware.devices import find, restrict
+from sqsnn.hardware.recorded_law import Applied, Idle, Measured, Operation, recorded_law
+from sqsnn.hardware.recorded_law import Reset as NativeReset
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
-from sqsnn.quantum.native import (
-    Applied,
-    Idle,
-    Measured,
-    Operation,
-    damping_rates,
-    recorded_law,
-    relaxation,
-)
-from sqsnn.quantum.native import Reset as NativeReset
-from sqsnn.quantum.noise import Noise, Site
+from sqsnn.quantum.noise import Noise, Site, damping_rates, relaxation
 
 SHOTS = 20_000
 BRISBANE = find("fake_brisbane")

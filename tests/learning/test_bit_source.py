@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 from scipy.stats import chisquare
-from tools import seeded
+from tools import replayed_law, seeded
 from torch import Tensor, nn
 
 from sqsnn.learning import bit_source
@@ -89,7 +89,7 @@ def test_bits_follow_the_law_however_they_are_cut(at_once, noise, monkeypatch):
     if noise is None:
         angles = neurons.angles.detach()
         encoding = torch.stack(neurons.encoding_angles(currents), -1).detach()
-        laws.append(replay.law(neurons.circuit, angles, encoding, SETTINGS[1:2])[0, 0, 0])
+        laws.append(replayed_law(neurons.circuit, angles, encoding, SETTINGS[1:2])[0, 0, 0])
     for seen, law in zip(index, laws, strict=False):
         counts = torch.bincount(seen.flatten(), minlength=len(law)).numpy()
         assert chisquare(counts, law.numpy() * counts.sum(), sum_check=False).pvalue > 1e-5

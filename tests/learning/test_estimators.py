@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tools import seeded
+from tools import replayed_law, seeded
 from torch import Tensor
 
 from sqsnn.learning import estimators
 from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.learning.estimators import Cost, Derivatives, Geometric, Laplace, measure
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum import replay, shift_rules
+from sqsnn.quantum import shift_rules
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 DRAWS = 20_000
@@ -351,7 +351,7 @@ def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, mo
     places = shift_rules.occurrences(one.circuit, 1)
 
     def share(settings) -> Tensor:
-        return replay.law(one.circuit, one.angles.detach(), encoding, settings)[:, 0, 0, outcome]
+        return replayed_law(one.circuit, one.angles.detach(), encoding, settings)[:, 0, 0, outcome]
 
     def exact() -> Tensor:
         rule = shift_rules.parameter_shift(one.circuit, 1, one.angles)
@@ -469,7 +469,7 @@ def test_a_window_of_one_step_tells_the_memory_gates_of_crx_nothing():
     assert len(memory) == 4
     encoding = torch.stack(neurons.encoding_angles(currents), dim=-1).detach()
     rule = shift_rules.parameter_shift(neurons.circuit, 1, neurons.angles)
-    law = replay.law(neurons.circuit, neurons.angles.detach(), encoding, rule.settings)
+    law = replayed_law(neurons.circuit, neurons.angles.detach(), encoding, rule.settings)
     by_place = rule.coefficients[..., 0] @ law[:, 0, 0]  # (O, outcomes)
     assert by_place[memory].abs().max() < 1e-15
     assert by_place.abs().max() > 0.1

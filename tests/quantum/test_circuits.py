@@ -199,7 +199,9 @@ def test_a_circuit_of_ones_own_is_registered_in_ten_lines(own_registry):
 def test_a_circuit_can_be_given_instead_of_a_name():
     circuit = circuits.get("crx", 1, 2)
     assert circuits.get(circuit, 1, 2) is circuit
-    with pytest.raises(ValueError, match=r"channels=1, memory_qubits=2; asked for were 2 and 2"):
+    with pytest.raises(
+        ValueError, match=r"channels=1, memory_qubits=2, but the neurons have 2 and 2"
+    ):
         circuits.get(circuit, 2, 2)
 
 

@@ -7,10 +7,11 @@ import learning_reference
 import numpy as np
 import pytest
 import torch
+from tools import replayed_law
 from torch import Tensor
 
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum import gates, replay, shift_rules
+from sqsnn.quantum import gates, shift_rules
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
 from sqsnn.quantum.shift_rules import Combination, Occurrence
 
@@ -58,7 +59,7 @@ def encoded(neurons: SQSNeurons, currents: Tensor) -> Tensor:
 def by_rule(neurons: SQSNeurons, currents: Tensor, rule: Combination) -> Tensor:
     """The rule applied to the exact law: (O, B, H, sequences)."""
     angles = neurons.angles.detach()
-    law = replay.law(neurons.circuit, angles, encoded(neurons, currents), rule.settings)
+    law = replayed_law(neurons.circuit, angles, encoded(neurons, currents), rule.settings)
     coefficients = rule.coefficients.expand(-1, -1, neurons.size)
     return torch.einsum("ojh,jbhs->obhs", coefficients, law)
 
@@ -132,7 +133,7 @@ def test_shifts_of_the_exact_law_are_its_derivatives(name, channels, memory_qubi
     # By autograd, sequence by sequence, for one angle a gate and step.
     encoding = encoded(neurons, currents).requires_grad_()
     angles = neurons.angles.detach().clone().requires_grad_()
-    law = replay.law(circuit, angles, encoding, [()])[0]  # (B, H, sequences)
+    law = replayed_law(circuit, angles, encoding, [()])[0]  # (B, H, sequences)
     by_angle, by_rotation = shift_rules.sum_by_parameter(circuit, rule.occurrences, found)
     for s in range(law.shape[-1]):
         wanted = torch.autograd.grad(law[..., s].sum(), [angles, encoding], retain_graph=True)
@@ -190,7 +191,7 @@ def test_a_parameter_of_two_gates_is_the_sum_of_its_occurrences():
     both = [place for place in rule.occurrences if place[1:] in (("gate", 0), ("gate", 3))]
     angles, encoding = neurons.angles.detach(), encoded(neurons, currents)
     far, near = (
-        replay.law(circuit, angles, encoding, [tuple(p.shifted(a) for p in both)])
+        replayed_law(circuit, angles, encoding, [tuple(p.shifted(a) for p in both)])
         for a in (math.pi / 2, -math.pi / 2)
     )
     rows = [row for row, place in enumerate(rule.occurrences) if place in both]
@@ -319,7 +320,7 @@ def test_a_controlled_rotation_has_period_4_pi():
     place = Occurrence(1, "gate", 0)
     assert neurons.circuit.gates[0].name == "CRX"
     settings = [(), (place.shifted(4 * math.pi),), (place.shifted(2 * math.pi),)]
-    law = replay.law(
+    law = replayed_law(
         neurons.circuit, neurons.angles.detach(), encoded(neurons, currents), settings
     )[:, 0, 0]
     torch.testing.assert_close(law[1], law[0], rtol=0, atol=1e-13)

@@ -34,17 +34,9 @@ from qiskit_ibm_runtime.circuit import MeasureReset
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.circuits import neuron_circuit
 from sqsnn.hardware.devices import bare_target, instructions
+from sqsnn.hardware.recorded_law import Applied, Idle, Measured, Operation, Reset
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.quantum.native import (
-    Applied,
-    Idle,
-    Measured,
-    Operation,
-    Reset,
-    damping_rates,
-    relaxation,
-)
-from sqsnn.quantum.noise import Noise, Site, depolarising
+from sqsnn.quantum.noise import Noise, Site, damping_rates, depolarising, relaxation
 
 # Steps of the circuit whose gates are counted: the longer, the less its start and end weigh.
 _STEPS = 4
@@ -93,8 +85,7 @@ def effective_noise(target: Target, circuit: Circuit) -> Noise:
     compiled = transpile(
         neuron, target=typical, optimization_level=1, scheduling_method="alap", seed_transpiler=0
     )
-    placed = [(rotation.qubit,) for rotation in circuit.encoding if rotation.is_gate]
-    placed += [gate.qubits for gate in circuit.gates]
+    placed = circuit.placed_qubits
     pairs = sum(len(qubits) == 2 for qubits in placed)
     on_one = _shared(compiled, typical, 1, _STEPS * sum(map(len, placed)))
     on_two = _shared(compiled, typical, 2, _STEPS * pairs)

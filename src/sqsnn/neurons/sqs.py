@@ -21,7 +21,7 @@ from sqsnn.neurons import surrogates
 from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
-from sqsnn.quantum import circuits, noisy_instrument, noisy_trajectory, trajectory
+from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit
 from sqsnn.quantum.noise import Noise
@@ -155,7 +155,7 @@ class SQSNeurons(Population):
         """`(H,)`; `(H, numbers)` for noise trajectories, which also draw noise and readout."""
         if self.noise is None or self.noise_simulation == "density_matrix":
             return (self.size,)
-        return self.size, noisy_trajectory.uniforms_per_step(self.circuit, self.noise)
+        return self.size, sampled_noise.uniforms_per_step(self.circuit, self.noise)
 
     def evolve(
         self,
@@ -225,8 +225,8 @@ class SQSNeurons(Population):
             return quantum.sequence_probabilities(
                 quantum.prepare(self.circuit, self.angles), angles
             )
-        noisy = noisy_instrument.prepare(self.circuit, self.angles, self.noise)
-        return noisy_instrument.sequence_probabilities(noisy, angles, self.driven(currents))
+        noisy = density.prepare(self.circuit, self.angles, self.noise)
+        return density.sequence_probabilities(noisy, angles, self.driven(currents))
 
     def extra_repr(self) -> str:
         """Give what `print(network)` shows."""
@@ -279,8 +279,8 @@ class SQSNeurons(Population):
         keep_memory: bool,
     ) -> Trajectory:
         """Run T noisy steps on density matrices, or on pure states with sampled noise."""
-        density = self.noise_simulation == "density_matrix"
-        shape = (2**self.memory_qubits,) * (2 if density else 1)
+        by_density = self.noise_simulation == "density_matrix"
+        shape = (2**self.memory_qubits,) * (2 if by_density else 1)
         if state is None:
             dtype, batch = currents.dtype.to_complex(), currents.shape[1]
             memory = torch.zeros(batch, self.size, *shape, dtype=dtype, device=currents.device)
@@ -289,9 +289,9 @@ class SQSNeurons(Population):
             self._check_state(state, currents, shape)
             memory = state.memory
         angles, driven = self.encoding_angles(currents), self.driven(currents)
-        if density:
-            return noisy_trajectory.run_density(
-                noisy_instrument.prepare(self.circuit, self.angles, noise),
+        if by_density:
+            return density.run(
+                density.prepare(self.circuit, self.angles, noise),
                 memory,
                 angles,
                 driven,
@@ -305,8 +305,9 @@ class SQSNeurons(Population):
                 "likelihood given one sample of the noise is not the likelihood; use "
                 "noise_simulation='density_matrix'"
             )
-        return noisy_trajectory.run_sampled(
-            self.circuit, self.angles, noise, memory, angles, driven, uniforms, keep_memory
+        sampled = sampled_noise.prepare(self.circuit, self.angles, noise)
+        return sampled_noise.run(
+            sampled, memory, angles, driven, uniforms=uniforms, keep_history=keep_memory
         )
 
     def _freeze_memory_gates(self) -> None:
@@ -337,4 +338,4 @@ class SQSNeurons(Population):
             if value:
                 raise ValueError(f"{name} is True, which works without noise only")
         if self.noise_simulation == "density_matrix":
-            noisy_instrument.check_density_qubits(self.circuit)
+            density.check_density_qubits(self.circuit)

@@ -1,6 +1,6 @@
 """What a circuit is: a list of gate placements, from which all else about a neuron follows.
 
-A circuit says which qubits the input current rotates (its *encoding*) and which parametrised gates
+A circuit says which qubits the currents rotate (its *encoding*) and which parametrised gates
 V(theta) follow. Qubits 0..N-1 are the channels, N..N+M-1 the memory; qubit 0 is the most
 significant. The named circuits stand in `circuits.py`.
 """
@@ -22,7 +22,13 @@ MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
 
 
 class Normal(NamedTuple):
-    """Initial values: `mean` (with a random sign, if asked for) plus `deviation` * N(0, 1)."""
+    """Initial values, mean + deviation * N(0, 1).
+
+    Attributes:
+        mean: In radians.
+        deviation: In radians.
+        random_sign: Whether the mean gets a random sign per neuron.
+    """
 
     mean: float = 0.0
     deviation: float = 0.0
@@ -30,7 +36,13 @@ class Normal(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """One placed gate: its name, its qubits (control first), and which parameter is its angle."""
+    """One placed gate.
+
+    Attributes:
+        name: A key of `gates.GATES`.
+        qubits: The qubits that it acts on, the control first.
+        parameter: Which of the circuit's parameters is its angle; None for a gate without one.
+    """
 
     name: str
     qubits: tuple[int, ...]
@@ -38,7 +50,14 @@ class Gate(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """One rotation RX(gain * phi[channel]) of the encoding; the gain is fixed or trainable."""
+    """One rotation RX(gain * phi[channel]) of the encoding.
+
+    Attributes:
+        qubit: The qubit that turns.
+        channel: The channel whose current turns it.
+        gain: Factor of the angle; the initial value of a trainable one.
+        trainable: Whether every neuron learns a gain of its own.
+    """
 
     qubit: int
     channel: int
@@ -53,7 +72,16 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A neuron's circuit: encoding rotations, then V(theta); build one with `Circuit.build`."""
+    """A neuron's circuit, encoding rotations and then V(theta); build one with `Circuit.build`.
+
+    Attributes:
+        channels: N.
+        memory_qubits: M.
+        encoding: Rotations by the currents, in order of the qubits.
+        gates: V(theta), in the order in which the gates act.
+        initial: The initial values of each parameter.
+        name: The name that it is registered under, if any.
+    """
 
     channels: int
     memory_qubits: int
@@ -70,7 +98,7 @@ class Circuit:
         placements: Iterable[tuple[str, tuple[int, ...], Normal | None]],
         encoding: Sequence[Encoded] | None = None,
     ) -> "Circuit":
-        """A circuit in which every gate with an angle has a parameter of its own.
+        """Build a circuit in which every gate with an angle has a parameter of its own.
 
         Args:
             channels: N, 1..4.
@@ -80,7 +108,12 @@ class Circuit:
                 that is not named is not rotated.
 
         Raises:
-            ValueError: A gate, qubit, channel or initial value does not fit.
+            ValueError: If a gate, qubit, channel or initial value does not fit.
+
+        Example:
+            >>> circuit = Circuit.build(1, 1, [("CRX", (0, 1), Normal(1.0)), ("H", (0,), None)])
+            >>> circuit.parameters, circuit.is_real
+            (1, False)
         """
         check_qubits(channels, memory_qubits)
         placed: list[Gate] = []
@@ -113,6 +146,12 @@ class Circuit:
         """Whether V(theta) is real in the real frame, which makes simulation 2-4 times cheaper."""
         return all(gates.GATES[gate.name].is_real for gate in self.gates)
 
+    @property
+    def placed_qubits(self) -> list[tuple[int, ...]]:
+        """The qubits of every gate of one step in their order, those of the encoding first."""
+        rotated = [(rotation.qubit,) for rotation in self.encoding if rotation.is_gate]
+        return [*rotated, *(gate.qubits for gate in self.gates)]
+
     def gate_counts(self) -> dict[str, int]:
         """How often each gate is placed in one step, the encoding's RX included."""
         counts = Counter(gate.name for gate in self.gates)
@@ -120,7 +159,7 @@ class Circuit:
         return dict(counts)
 
     def initial_parameters(self, neurons: int, generator: torch.Generator) -> Tensor:
-        """Initial gate angles, `(neurons, parameters)`, drawn in float64 on the generator."""
+        """Draw initial gate angles in float64, `(neurons, parameters)`."""
         shape = (neurons, self.parameters)
         device = generator.device
         signs = 2.0 * torch.randint(0, 2, shape, generator=generator, device=device) - 1.0
@@ -137,8 +176,10 @@ class Circuit:
         return torch.where(random_sign > 0, signs, 1.0) * mean + deviation * noise
 
     def split_memory_tail(self) -> tuple[tuple[Gate, ...], tuple[Gate, ...]]:
-        """V = (1 (x) W) V': the gates of V', and those of W, which act on the memory alone at the
-        end and therefore commute with the measurement; W counts its qubits from the memory's first.
+        """Split V = (1 (x) W) V' into the gates of V' and those of W.
+
+        W acts on the memory alone at the end and therefore commutes with the measurement; its
+        gates count their qubits from the first of the memory.
         """
         blocked = set(range(self.channels))
         body: list[Gate] = []
@@ -153,6 +194,14 @@ class Circuit:
         return tuple(reversed(body)), tuple(reversed(tail))
 
 
+def placed_matrix(
+    gate: Gate, angles: Float[Tensor, "neurons parameters"], *, real_frame: bool
+) -> Tensor:
+    """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` without an angle."""
+    angle = None if gate.parameter is None else angles[:, gate.parameter]
+    return gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
+
+
 def unitary(
     placed: Sequence[Gate],
     angles: Float[Tensor, "neurons parameters"],
@@ -160,13 +209,12 @@ def unitary(
     *,
     real_frame: bool,
 ) -> Tensor:
-    """The product of the placed gates, `(neurons, 2**qubits, 2**qubits)`, differentiable."""
+    """The product of placed gates, `(neurons, 2**qubits, 2**qubits)`, differentiable."""
     dtype = angles.dtype if real_frame else angles.dtype.to_complex()
     identity = torch.eye(2**qubits, dtype=dtype, device=angles.device)
     product = identity.expand(len(angles), -1, -1)
     for gate in placed:
-        angle = None if gate.parameter is None else angles[:, gate.parameter]
-        small = gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
+        small = placed_matrix(gate, angles, real_frame=real_frame)
         product = gates.apply(small, gate.qubits, product, qubits)
     return product
 
@@ -194,7 +242,7 @@ def unitary_derivatives(
 
 
 def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
-    """Which elements of the product of the gates can differ from zero, boolean (2**n, 2**n)."""
+    """Which elements of the product of placed gates can differ from zero, `(2**n, 2**n)`."""
     product = torch.eye(2**qubits, dtype=torch.float64)
     for gate in placed:
         small = torch.as_tensor(gates.GATES[gate.name].pattern, dtype=torch.float64)

@@ -1,14 +1,4 @@
-"""Named circuits: the four of the package, and those that users register.
-
-A circuit of your own takes ten lines and is then known by its name:
-
-    @circuits.register("kick")
-    def kick(channels: int, memory_qubits: int) -> Circuit:
-        memory = range(channels, channels + memory_qubits)
-        gates = [("CRX", (n, m), Normal(1.0, 0.3)) for m in memory for n in range(channels)]
-        gates += [("CRX", (m, n), Normal(1.0, 0.3)) for m in memory for n in range(channels)]
-        return Circuit.build(channels, memory_qubits, gates)
-"""
+"""Named circuits: the four of the package, and those that users register."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +26,22 @@ _REGISTRY: dict[str, CircuitFactory] = {}
 
 
 def register(name: str) -> Callable[[CircuitFactory], CircuitFactory]:
-    """Decorator that makes `factory(channels, memory_qubits, **options)` known under a name."""
+    """Make `factory(channels, memory_qubits, **options)` known under a name (a decorator).
+
+    Raises:
+        ValueError: If the name is taken.
+
+    Example:
+        >>> @register("kick_and_read")
+        ... def kick_and_read(channels: int, memory_qubits: int) -> Circuit:
+        ...     memory = range(channels, channels + memory_qubits)
+        ...     pairs = [(n, m) for m in memory for n in range(channels)]
+        ...     kicks = [("CRX", (n, m), Normal(1.0, 0.3)) for n, m in pairs]
+        ...     reads = [("CRX", (m, n), Normal(1.0, 0.3)) for n, m in pairs]
+        ...     return Circuit.build(channels, memory_qubits, kicks + reads)
+        >>> get("kick_and_read", 1, 2).gate_counts()
+        {'CRX': 4, 'RX': 1}
+    """
 
     def remember(factory: CircuitFactory) -> CircuitFactory:
         if name in _REGISTRY:
@@ -59,12 +64,16 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
         circuit: A registered name, or a `Circuit` made for these numbers of qubits.
         channels: N.
         memory_qubits: M.
-        **options: What the named circuit takes besides (e.g. `layers` of `hardware_efficient`).
+        **options: Further options of the named circuit (e.g. `layers` of `hardware_efficient`).
 
     Raises:
-        ValueError: Unknown name, a circuit made for other numbers of qubits, or options for one
-            that is built already.
-        TypeError: The named circuit does not take these options.
+        ValueError: If the name is unknown, or a `Circuit` has other numbers of qubits or comes
+            with options.
+        TypeError: If the named circuit does not take these options.
+
+    Example:
+        >>> get("bidirectional", 1, 2).parameters
+        8
     """
     if isinstance(circuit, Circuit):
         if options:
@@ -75,7 +84,7 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
         if (circuit.channels, circuit.memory_qubits) != (channels, memory_qubits):
             raise ValueError(
                 f"circuit {circuit.name!r} has channels={circuit.channels}, memory_qubits="
-                f"{circuit.memory_qubits}; asked for were {channels} and {memory_qubits}"
+                f"{circuit.memory_qubits}, but the neurons have {channels} and {memory_qubits}"
             )
         return circuit
     if circuit not in _REGISTRY:

@@ -49,7 +49,7 @@ class GateForm:
         return bool(self.even.any())
 
     def in_real_frame(self) -> "GateForm":
-        """The same gate after the change of basis diag(1, -i) on each of its qubits."""
+        """Change the basis by diag(1, -i) on each of the gate's qubits."""
         frame = frame_phases(self.qubits)
         change = np.outer(frame.conj(), frame)
         return GateForm(*(change * part for part in self._parts()))
@@ -104,7 +104,7 @@ GATES = MappingProxyType(
 
 
 def frame_phases(qubits: int) -> np.ndarray:
-    """Diagonal of diag(1, -i) on every qubit, (-i)^(ones in the index); shape (2**qubits,)."""
+    """Diagonal of diag(1, -i) on every qubit, (-i)^(ones in the index), `(2**qubits,)`."""
     powers = np.array([1, -1j, -1, 1j])
     return np.array([powers[index.bit_count() % 4] for index in range(2**qubits)])
 
@@ -120,9 +120,12 @@ def matrix(
         real_frame: Return D^+ G D as a real tensor (the gate must be real there) instead of the
             complex matrix of the laboratory frame.
         like: A real tensor that gives device and precision.
+
+    Raises:
+        ValueError: If the gate is not real in the real frame, or an angle is missing.
     """
     if real_frame and not GATES[name].is_real:
-        raise ValueError(f"gate {name} is not real in the real frame")
+        raise ValueError(f"gate {name} is not real in the real frame; use the laboratory frame")
     form = GATES[name].in_real_frame() if real_frame else GATES[name]
     dtype = like.dtype if real_frame else like.dtype.to_complex()
 
@@ -133,7 +136,7 @@ def matrix(
     if not form.parametrised:
         return constant(form.fixed)
     if angle is None:
-        raise ValueError(f"gate {name} needs an angle")
+        raise ValueError(f"gate {name} needs an angle, but angle is None")
     half = angle[..., None, None] / 2
     return constant(form.fixed) + half.cos() * constant(form.even) + half.sin() * constant(form.odd)
 

@@ -13,6 +13,8 @@ the laboratory frame by `to_laboratory`, without the global phase i^|s| of each 
 probability depends on it.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -26,10 +28,13 @@ MAX_SEQUENCE_BITS = 20
 
 
 class Instrument(NamedTuple):
-    """A population's circuit with its numbers: what stays the same at every step and sample.
+    """A population's circuit with its numbers, the same at every step and for every sample.
 
-    body: V' of V = (1 (x) W) V', `(neurons, D, D)` in the working frame.
-    tail: W, the gates that act on the memory alone at the end, `(neurons, 2**M, 2**M)`; or None.
+    Attributes:
+        circuit: The circuit.
+        body: V' of V = (1 (x) W) V', `(neurons, D, D)` in the working frame.
+        tail: W, the gates that act on the memory alone at the end, `(neurons, 2**M, 2**M)`; or
+            None.
     """
 
     circuit: Circuit
@@ -61,6 +66,9 @@ def ground_state(instrument: Instrument, batch: int) -> Tensor:
     return memory
 
 
+# --- encode and evolve ----------------------------------------------------------------------------
+
+
 def branches(instrument: Instrument, memory: Tensor, angles: Float[Tensor, "*rest"]) -> Tensor:
     """The unnormalised memory K_s m after each possible outcome.
 
@@ -86,22 +94,88 @@ def encode(instrument: Instrument, memory: Tensor, angles: Tensor) -> Tensor:
     circuit = instrument.circuit
     half = angles / 2
     cosine, sine = half.cos(), half.sin()
-    unit = 1 if instrument.real else -1j
     register = memory
     for position, rotation in enumerate(circuit.encoding):
-        if rotation.qubit < circuit.channels:
-            continue
-        axis = 2 ** (circuit.qubits - 1 - rotation.qubit)  # amplitudes to a block of this qubit
-        blocks = register.unflatten(-1, (-1, 2, axis))
-        zero, one = blocks.unbind(-2)
-        c, s = cosine[..., position, None, None], unit * sine[..., position, None, None]
-        # RX = [[c, -is], [-is, c]]; in the real frame [[c, -s], [s, c]].
-        turned = torch.stack([c * zero + (-s if instrument.real else s) * one, s * zero + c * one])
-        register = turned.movedim(0, -2).flatten(-3)
+        if rotation.qubit >= circuit.channels:
+            stride = 2 ** (circuit.qubits - 1 - rotation.qubit)
+            turn = cosine[..., position], sine[..., position]
+            register = rotate(register, stride, *turn, real=instrument.real)
+    unit = 1 if instrument.real else -1j
     for channel in reversed(range(circuit.channels)):  # channel 0 is the most significant
         c, s = cosine[..., channel, None], unit * sine[..., channel, None]
         register = torch.cat([c * register, s * register], dim=-1)
     return register
+
+
+def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real: bool) -> Tensor:
+    """Rotate one qubit by RX(a), which is RY(a) in the real frame.
+
+    Args:
+        register: Amplitudes, `(*batch, 2**n)`.
+        stride: How far apart the amplitudes of the qubit's |0> and |1> lie.
+        cosine: cos(a/2), `(*batch,)`.
+        sine: sin(a/2), `(*batch,)`.
+        real: Whether the frame is the real one.
+    """
+    zero, one = register.unflatten(-1, (-1, 2, stride)).unbind(-2)
+    c, s = cosine[..., None, None], sine[..., None, None]
+    if not real:
+        s = -1j * s
+    # RX = [[c, -is], [-is, c]]; in the real frame [[c, -s], [s, c]].
+    turned = [c * zero + (-s if real else s) * one, s * zero + c * one]
+    return torch.stack(turned, dim=-2).flatten(-3)
+
+
+# --- measure and collapse -------------------------------------------------------------------------
+
+
+class Outcomes(NamedTuple):
+    """The outcomes of one measurement per neuron and sample.
+
+    Attributes:
+        index: Outcome indices, `(B, H)`.
+        bits: The spikes, `(B, H, N)`.
+        likelihood: The probability of the outcome, `(B, H)`.
+        log_likelihood: Its logarithm; -inf, never NaN, for an event of probability 0.
+    """
+
+    outcomes: Tensor
+    bits: Tensor
+    likelihood: Tensor
+    log_likelihood: Tensor
+
+
+def measure(
+    weights: Float[Tensor, "B H outcomes"],
+    table: Int[Tensor, "outcomes channels"],
+    uniforms: Float[Tensor, "B H"] | None,
+    outcomes: Int[Tensor, "B H"] | None,
+) -> Outcomes:
+    """Draw one outcome per neuron with a uniform number in [0, 1), or take the observed one.
+
+    Args:
+        weights: The probability of each outcome.
+        table: From `outcome_bits`.
+        uniforms: In [0, 1), where outcomes are drawn.
+        outcomes: The observed outcomes, where nothing is drawn.
+
+    Raises:
+        ValueError: If both `uniforms` and `outcomes` are None.
+    """
+    if uniforms is not None:
+        outcomes = choose(weights.detach(), uniforms)
+    elif outcomes is None:
+        raise ValueError("uniforms and outcomes are None; give uniforms to draw, or outcomes")
+    likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
+    possible = likelihood > 0
+    logarithm = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
+    return Outcomes(outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm)
+
+
+def pick(states: Tensor, outcomes: Int[Tensor, "*batch"]) -> Tensor:
+    """The states after the given outcomes, `(*batch, d)` of `(*batch, 2**N, d)`."""
+    index = outcomes[..., None, None].expand(*outcomes.shape, 1, states.shape[-1])
+    return states.gather(-2, index).squeeze(-2)
 
 
 def squared_norm(amplitudes: Tensor) -> Tensor:
@@ -111,21 +185,21 @@ def squared_norm(amplitudes: Tensor) -> Tensor:
     return (amplitudes * amplitudes).sum(-1)
 
 
-def cumulative(weights: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch outcomes"]:
-    """c_s = sum of the probabilities of all outcomes >= s, so that c_0 = 1 exactly.
-
-    Dividing by the total keeps outcomes of probability 0 from ever being drawn, whatever the
-    rounding of the norm.
-    """
-    totals = weights.flip(-1).cumsum(-1).flip(-1)
-    return totals / totals[..., :1]
+def normalised(psi: Tensor, weight: Tensor) -> Tensor:
+    """Divide psi by sqrt(weight); an event of probability 0 gives 0 with gradient 0."""
+    possible = weight > 0
+    scale = torch.where(possible, weight, 1.0).rsqrt() * possible
+    return psi * scale[..., None]
 
 
 def choose(
     weights: Float[Tensor, "*batch outcomes"], uniforms: Float[Tensor, "*batch"]
 ) -> Int[Tensor, "*batch"]:
     """Draw outcomes by inverse cumulative sum from the highest downward (N=1: 1 iff u < p(1))."""
-    reached = (uniforms[..., None] < cumulative(weights)).sum(-1)
+    # Dividing by the total keeps outcomes of probability 0 from ever being drawn, whatever the
+    # rounding of the norm.
+    totals = weights.flip(-1).cumsum(-1).flip(-1)
+    reached = (uniforms[..., None] < totals / totals[..., :1]).sum(-1)
     return reached.clamp_min(1) - 1  # 0 where nothing is possible, after an impossible event
 
 
@@ -142,27 +216,93 @@ def outcome_index(spikes: Float[Tensor, "*batch channels"]) -> Int[Tensor, "*bat
     return (spikes.long() * weights).sum(-1)
 
 
-def normalised(psi: Tensor, weight: Tensor) -> Tensor:
-    """psi / sqrt(weight), and 0 with gradient 0 for an event of probability 0."""
-    possible = weight > 0
-    scale = torch.where(possible, weight, 1.0).rsqrt() * possible
-    return psi * scale[..., None]
+# --- operators and laws ---------------------------------------------------------------------------
+
+
+def working_kraus(
+    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
+) -> Tensor:
+    """K_s(phi) per neuron and sample in the working frame, `(*batch, H, 2**N, 2**M, 2**M)`."""
+    dim = 2**instrument.circuit.memory_qubits
+    basis = torch.eye(dim, dtype=instrument.body.dtype, device=instrument.body.device)
+    lead = (1,) * (angles.dim() - 1)
+    basis = basis.reshape(dim, *lead, dim).expand(dim, *angles.shape[:-1], dim)
+    return branches(instrument, basis, angles.expand(dim, *angles.shape)).movedim(0, -1)
+
+
+def kraus_operators(
+    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
+) -> Complex[Tensor, "*batch neurons outcomes dim dim"]:
+    """K_s(phi) per neuron and sample in the laboratory frame."""
+    kraus = working_kraus(instrument, angles)
+    if not instrument.real:
+        return kraus
+    memory = _phases(instrument.circuit.memory_qubits, angles)
+    outcome = _phases(instrument.circuit.channels, angles)
+    return outcome[:, None, None] * memory[:, None] * kraus * memory.conj()
+
+
+def sequence_probabilities(
+    instrument: Instrument, angles: Float[Tensor, "steps batch neurons rotations"]
+) -> Float[Tensor, "batch neurons sequences"]:
+    """The exact joint law P(s_1..s_T) = ||K_{s_T} ... K_{s_1} |0>||^2 of every sequence.
+
+    The sequence index has step 1 as its most significant digit, each digit an outcome index.
+
+    Raises:
+        ValueError: If there are more than 2**20 sequences.
+    """
+    ground = ground_state(instrument, angles.shape[1])
+    leaves = branch_tree(instrument.circuit, ground, partial(branches, instrument), angles)
+    return squared_norm(leaves).movedim(0, -1)
+
+
+def branch_tree(
+    circuit: Circuit, memory: Tensor, branch: Callable[..., Tensor], *inputs: Tensor
+) -> Tensor:
+    """The unnormalised memory after every sequence of outcomes, `(sequences, B, H, d)`.
+
+    Args:
+        circuit: The circuit.
+        memory: Before the first step, `(B, H, d)`.
+        branch: From the memory and the inputs of a step to the memory after each outcome,
+            `(*batch, H, 2**N, d)`.
+        *inputs: What drives the steps, `(T, B, H, E)` each.
+
+    Raises:
+        ValueError: If there are more than 2**20 sequences.
+    """
+    steps = len(inputs[0])
+    bits = circuit.channels * steps
+    if bits > MAX_SEQUENCE_BITS:
+        raise ValueError(
+            f"currents have {steps} steps of {circuit.channels} channels, 2**{bits} spike "
+            f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
+        )
+    memory = memory[None]
+    for step in zip(*inputs, strict=True):
+        each = (part.expand(len(memory), *part.shape) for part in step)
+        memory = branch(memory, *each).movedim(-2, 1).flatten(0, 1)
+    return memory
+
+
+# --- frames ---------------------------------------------------------------------------------------
 
 
 def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*shape"]:
-    """Memory states of the working frame, `(..., 2**M)`, as the complex ones of the laboratory."""
+    """Bring memory states of the working frame, `(..., 2**M)`, to the laboratory frame."""
     return _ToLaboratory.apply(memory) if instrument.real else memory
 
 
 def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -> Tensor:
-    """Memory states of the laboratory in the working frame.
+    """Bring memory states of the laboratory frame to the working frame.
 
     Raises:
-        ValueError: The circuit is real, but the state has imaginary parts in the real frame.
+        ValueError: If the circuit is real, but the state has imaginary parts in the real frame.
     """
     if not instrument.real:
         return memory
-    turned = memory * _memory_phases(instrument, memory).conj()
+    turned = memory * _phases(instrument.circuit.memory_qubits, memory).conj()
     if bool((turned.imag != 0).any()):
         raise ValueError(
             f"state.memory is not real in the real frame of circuit {instrument.circuit.name!r}; "
@@ -198,62 +338,6 @@ def _place(index: int) -> tuple[int, int]:
     return ((0, 1), (1, -1), (0, -1), (1, 1))[index.bit_count() % 4]
 
 
-def working_kraus(
-    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
-) -> Tensor:
-    """K_s(phi) of every neuron and sample in the working frame, `(*batch, H, 2**N, 2**M, 2**M)`."""
-    dim = 2**instrument.circuit.memory_qubits
-    basis = torch.eye(dim, dtype=instrument.body.dtype, device=instrument.body.device)
-    lead = (1,) * (angles.dim() - 1)
-    basis = basis.reshape(dim, *lead, dim).expand(dim, *angles.shape[:-1], dim)
-    return branches(instrument, basis, angles.expand(dim, *angles.shape)).movedim(0, -1)
-
-
-def kraus_operators(
-    instrument: Instrument, angles: Float[Tensor, "*batch neurons rotations"]
-) -> Complex[Tensor, "*batch neurons outcomes dim dim"]:
-    """K_s(phi) of every neuron and sample in the laboratory frame."""
-    kraus = working_kraus(instrument, angles)
-    if not instrument.real:
-        return kraus
-    memory = _memory_phases(instrument, angles)
-    outcome = _phases(instrument.circuit.channels, angles)
-    return outcome[:, None, None] * memory[:, None] * kraus * memory.conj()
-
-
-def sequence_probabilities(
-    instrument: Instrument, angles: Float[Tensor, "steps batch neurons rotations"]
-) -> Float[Tensor, "batch neurons sequences"]:
-    """The exact joint law P(s_1..s_T) = ||K_{s_T} ... K_{s_1} |0>||^2 of every sequence.
-
-    The sequence index has step 1 as its most significant digit, each digit an outcome index.
-
-    Raises:
-        ValueError: More than 2**20 sequences.
-    """
-    circuit = instrument.circuit
-    check_sequences(circuit, len(angles))
-    memory = ground_state(instrument, angles.shape[1])[None]  # (sequences, B, H, d)
-    for step in angles:
-        psi = branches(instrument, memory, step.expand(len(memory), *step.shape))
-        memory = psi.movedim(-2, 1).flatten(0, 1)
-    return squared_norm(memory).movedim(0, -1)
-
-
-def check_sequences(circuit: Circuit, steps: int) -> None:
-    """Refuse to build the exact law of more than 2**20 spike sequences."""
-    bits = circuit.channels * steps
-    if bits > MAX_SEQUENCE_BITS:
-        raise ValueError(
-            f"currents have {steps} steps of {circuit.channels} channels, 2**{bits} spike "
-            f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
-        )
-
-
 def _phases(qubits: int, like: Tensor) -> Tensor:
     phases = torch.as_tensor(gates.frame_phases(qubits), device=like.device)
     return phases.to(like.dtype if like.is_complex() else like.dtype.to_complex())
-
-
-def _memory_phases(instrument: Instrument, like: Tensor) -> Tensor:
-    return _phases(instrument.circuit.memory_qubits, like)

@@ -1,26 +1,32 @@
 """Noise: imperfect gates, an idle memory, wrong readout; the model and its channels.
 
 A channel acts after every placed gate, then on the memory while the channel qubits are measured and
-reset. The true outcome s collapses the memory; what is recorded, emitted, fed onward and scored is
-r, with probability q(r|s). The reset is unconditional:
+reset. The true outcome s collapses the memory; the recorded r, with probability q(r|s), is emitted,
+fed onward and scored. The reset is unconditional:
 
     rho'_r = sum_s q(r|s) K_s rho K_s^+ / P(r)              (the sum also runs over the gate noise)
 
-`noisy_instrument.py` computes this law by density matrices, `noisy_trajectory.py` samples it too.
+`density.py` computes this law by density matrices, `sampled_noise.py` samples it.
 """
 
 import itertools
-from dataclasses import dataclass, fields
+import math
+from dataclasses import KW_ONLY, asdict
 from functools import reduce
-from numbers import Real
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
+
+from sqsnn.options import options
 
 _PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
+# Strict: True is no rate.
+Rate = Annotated[float, Field(ge=0, le=1, strict=True)]
 
-@dataclass(frozen=True, kw_only=True)
+
+@options
 class Noise:
     """The rates of a noise model, each a probability in [0, 1]; all are 0 unless given.
 
@@ -28,50 +34,43 @@ class Noise:
     each of them amplitude damping (|1> decays to |0> with probability gamma) and phase damping
     (coherence shrinks by sqrt(1 - lambda)). A rotation of the encoding counts as a gate where its
     current is positive, whatever its gain; a fixed gain of 0 is no gate. The same three act in this
-    order on every memory qubit once a step while it idles.
-
-    Args:
-        depolarising_1q: p after gates on one qubit.
-        depolarising_2q: p after gates on two qubits.
-        amplitude_damping_1q: gamma after gates on one qubit.
-        amplitude_damping_2q: gamma after gates on two qubits.
-        phase_damping_1q: lambda after gates on one qubit.
-        phase_damping_2q: lambda after gates on two qubits.
-        idle_depolarising: p of each memory qubit while the channels are measured and reset.
-        idle_amplitude_damping: gamma of each memory qubit meanwhile.
-        idle_phase_damping: lambda of each memory qubit meanwhile.
-        false_spike: q(1|0), the probability that a measured 0 is recorded as a spike.
-        missed_spike: q(0|1), the probability that a measured 1 is not recorded.
+    order on every memory qubit once per step while it idles.
 
     Raises:
-        TypeError: A rate is not a number.
-        ValueError: A rate lies outside [0, 1].
+        ValueError: If a rate is not a number in [0, 1].
+
+    Example:
+        >>> Noise(depolarising_2q=0.01, missed_spike=0.02).scaled(2).depolarising_2q
+        0.02
     """
 
-    depolarising_1q: float | int = 0.0
-    depolarising_2q: float | int = 0.0
-    amplitude_damping_1q: float | int = 0.0
-    amplitude_damping_2q: float | int = 0.0
-    phase_damping_1q: float | int = 0.0
-    phase_damping_2q: float | int = 0.0
-    idle_depolarising: float | int = 0.0
-    idle_amplitude_damping: float | int = 0.0
-    idle_phase_damping: float | int = 0.0
-    false_spike: float | int = 0.0
-    missed_spike: float | int = 0.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            rate = getattr(self, field.name)
-            if isinstance(rate, bool) or not isinstance(rate, Real):
-                raise TypeError(f"{field.name} must be a number in [0, 1], but is {rate!r}")
-            if not 0 <= float(rate) <= 1:
-                raise ValueError(f"{field.name} must be a number in [0, 1], but is {rate}")
+    _: KW_ONLY
+    depolarising_1q: Rate = 0.0
+    """Depolarising after gates on one qubit: rho -> (1 - p) rho + p 1/d."""
+    depolarising_2q: Rate = 0.0
+    """Depolarising after gates on two qubits."""
+    amplitude_damping_1q: Rate = 0.0
+    """Decay after gates on one qubit."""
+    amplitude_damping_2q: Rate = 0.0
+    """Decay of each qubit after gates on two."""
+    phase_damping_1q: Rate = 0.0
+    """Dephasing after gates on one qubit: coherence shrinks by sqrt(1 - rate)."""
+    phase_damping_2q: Rate = 0.0
+    """Dephasing of each qubit after gates on two."""
+    idle_depolarising: Rate = 0.0
+    """Depolarising of each memory qubit, once per step, while channels are measured and reset."""
+    idle_amplitude_damping: Rate = 0.0
+    """Decay of each memory qubit meanwhile."""
+    idle_phase_damping: Rate = 0.0
+    """Dephasing of each memory qubit meanwhile."""
+    false_spike: Rate = 0.0
+    """Probability that a measured 0 is recorded as a spike."""
+    missed_spike: Rate = 0.0
+    """Probability that a measured 1 is not recorded."""
 
     def scaled(self, strength: float) -> "Noise":
-        """The same noise with every rate multiplied by a strength >= 0, and at most 1."""
-        rates = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Noise(**{name: min(strength * rate, 1.0) for name, rate in rates.items()})
+        """Multiply every rate by a strength >= 0, up to 1."""
+        return Noise(**{name: min(strength * rate, 1.0) for name, rate in asdict(self).items()})
 
     def after_gate(self, qubits: tuple[int, ...]) -> tuple["Site", ...]:
         """The channels after a gate on these one or two qubits, in order."""
@@ -88,14 +87,17 @@ class Noise:
 
     def readout(self) -> np.ndarray:
         """q[r, s] of one channel, `(2, 2)`."""
-        false, missed = float(self.false_spike), float(self.missed_spike)
+        false, missed = self.false_spike, self.missed_spike
         return np.array([[1 - false, missed], [false, 1 - missed]])
 
 
 class Site(NamedTuple):
-    """A place where noise acts: the qubits, and Kraus operators `(count, d, d)` on them.
+    """A place where noise acts.
 
-    No row of an operator has more than one element, which makes sampling cheap.
+    Attributes:
+        qubits: The qubits.
+        kraus: Kraus operators on them, `(count, d, d)`. No row of an operator has more than one
+            element, which makes sampling cheap.
     """
 
     qubits: tuple[int, ...]
@@ -122,6 +124,39 @@ def phase_damping(rate: float) -> np.ndarray:
     """
     flip = (1 - np.sqrt(1 - rate)) / 2
     return np.array([np.sqrt(1 - flip) * _PAULIS[0], np.sqrt(flip) * _PAULIS[3]])
+
+
+def damping_rates(time: float, t1: float, t2: float) -> tuple[float, float]:
+    """The rates gamma and lambda of amplitude and phase damping after a time of relaxation.
+
+    Args:
+        time: At least 0, in the unit of T1 and T2.
+        t1: T1 > 0, or infinity.
+        t2: T2 > 0, or infinity; above 2 T1, which no qubit can have, it counts as 2 T1.
+
+    Raises:
+        ValueError: If a time is out of range.
+    """
+    if not (time >= 0 and t1 > 0 and t2 > 0):
+        raise ValueError(
+            f"time, t1 and t2 are {time}, {t1} and {t2}; the first must be at least 0, the others "
+            "positive"
+        )
+    t2 = min(t2, 2 * t1)
+    # Rounding makes the second -1e-17 at T2 = 2 T1.
+    return -math.expm1(-time / t1), max(0.0, -math.expm1(time / t1 - 2 * time / t2))
+
+
+def relaxation(qubit: int, time: float, t1: float, t2: float) -> tuple[Site, ...]:
+    """The channels of a waiting qubit: decay with T1, all coherence lost as exp(-time / T2).
+
+    Args:
+        qubit: The qubit.
+        time: As for `damping_rates`.
+        t1: As for `damping_rates`.
+        t2: As for `damping_rates`.
+    """
+    return _sites((qubit,), 0.0, *damping_rates(time, t1, t2))
 
 
 def pauli_products(qubits: int) -> np.ndarray:

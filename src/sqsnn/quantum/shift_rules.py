@@ -14,7 +14,7 @@ Source: Schuld et al., arXiv:1811.11184 (two terms); Anselmetti et al., arXiv:21
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -39,11 +39,12 @@ FOUR_TERMS = (
 class Shift(NamedTuple):
     """One gate of one step, turned by an additional angle.
 
-    step: The step, from 0.
-    place: "gate" for one of `circuit.gates`, "encoding" for one of `circuit.encoding`; a rotation
-        of the encoding is placed even where its current is 0 or below.
-    index: Which one.
-    angle: In radians; a tensor `(H,)` for an angle a neuron.
+    Attributes:
+        step: The step, from 0.
+        place: "gate" for one of `circuit.gates`, "encoding" for one of `circuit.encoding`; a
+            rotation of the encoding is placed even where its current is 0 or below.
+        index: Which one.
+        angle: In radians; a tensor `(H,)` for one angle per neuron.
     """
 
     step: int
@@ -52,7 +53,7 @@ class Shift(NamedTuple):
     angle: float | Tensor
 
 
-# What is turned in one circuit; () is the circuit as it is.
+# All shifts of one circuit; () leaves the circuit unchanged.
 Setting = tuple[Shift, ...]
 
 
@@ -71,9 +72,10 @@ class Occurrence(NamedTuple):
 class Combination(NamedTuple):
     """How derivatives come from probabilities f_j: df/d(occurrence o) = sum_j c[o, j] f_j.
 
-    occurrences: O of them.
-    settings: J circuits.
-    coefficients: `(O, J, H)`, or `(O, J, 1)` where they are the same for every neuron.
+    Attributes:
+        occurrences: O places.
+        settings: J circuits.
+        coefficients: `(O, J, H)`, or `(O, J, 1)` where they are the same for every neuron.
     """
 
     occurrences: tuple[Occurrence, ...]
@@ -85,7 +87,7 @@ def terms(gate: str) -> tuple[tuple[float, float], ...]:
     """The (coefficient, shift in radians) pairs of a gate's rule.
 
     Raises:
-        ValueError: The gate has no angle, so no derivative.
+        ValueError: If the gate has no angle, so no derivative.
     """
     form = gates.GATES[gate]
     if not form.parametrised:
@@ -96,7 +98,9 @@ def terms(gate: str) -> tuple[tuple[float, float], ...]:
 
 def occurrences(circuit: Circuit, steps: int) -> tuple[Occurrence, ...]:
     """Every place at which an angle, a gain or a current acts in `steps` steps of a circuit."""
-    return tuple(_occurrences(circuit, steps))
+    encoding = [("encoding", e) for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
+    turnable = [("gate", g) for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
+    return tuple(Occurrence(t, *place) for t in range(steps) for place in encoding + turnable)
 
 
 def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
@@ -104,7 +108,7 @@ def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
 
     Args:
         circuit: The circuit of one step.
-        steps: How many of them follow one another.
+        steps: The number of steps.
         like: Gives dtype and device of the coefficients.
     """
     places = occurrences(circuit, steps)
@@ -118,11 +122,10 @@ def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
         for _, angle in rule
     )
     coefficients = like.new_zeros(len(places), len(settings), 1)
-    column = 0
+    columns = iter(range(len(settings)))
     for row, rule in enumerate(rules):
         for coefficient, _ in rule:
-            coefficients[row, column] = coefficient
-            column += 1
+            coefficients[row, next(columns)] = coefficient
     return Combination(places, settings, coefficients)
 
 
@@ -134,7 +137,7 @@ def simultaneous_perturbation(
     generator: torch.Generator,
     like: Tensor,
 ) -> Combination:
-    """SPSA over the angles of one step: all turned at once by +-size along random signs D,
+    """SPSA over the angles of one step: all turned at once by +-size along random signs D.
 
         df/d(angle o) ~ [f(+size D) - f(-size D)] / (2 size) * D_o,
 
@@ -144,7 +147,7 @@ def simultaneous_perturbation(
     Args:
         circuit: The circuit.
         neurons: H; every neuron has signs of its own.
-        directions: How many random directions.
+        directions: The number of random directions.
         size: In radians.
         generator: Draws the signs.
         like: Gives dtype and device.
@@ -167,7 +170,7 @@ def simultaneous_perturbation(
 def sum_by_parameter(
     circuit: Circuit, places: Sequence[Occurrence], values: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Sum values of occurrences: for each gate angle, and for each step and encoding rotation.
+    """Sum values of occurrences per gate angle, and per step and rotation of the encoding.
 
     Args:
         circuit: The circuit.
@@ -187,13 +190,3 @@ def sum_by_parameter(
         else:
             by_rotation[place.step, place.index] += value
     return by_angle.movedim(0, -1), by_rotation.movedim(1, -1)
-
-
-def _occurrences(circuit: Circuit, steps: int) -> Iterator[Occurrence]:
-    for step in range(steps):
-        for index, rotation in enumerate(circuit.encoding):
-            if rotation.is_gate:
-                yield Occurrence(step, "encoding", index)
-        for index, gate in enumerate(circuit.gates):
-            if gate.parameter is not None:
-                yield Occurrence(step, "gate", index)

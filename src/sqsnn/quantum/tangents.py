@@ -26,8 +26,9 @@ from sqsnn.quantum.instrument import Instrument
 class TangentInstrument(NamedTuple):
     """A population's circuit with its derivatives.
 
-    instrument: With V(theta) in one piece.
-    by_angle: dV/dtheta_k, `(K, neurons, D, D)`.
+    Attributes:
+        instrument: With V(theta) in one piece.
+        by_angle: dV/dtheta_k, `(K, neurons, D, D)`.
     """
 
     instrument: Instrument
@@ -35,14 +36,15 @@ class TangentInstrument(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one step did, and its derivatives with the memory before it held fixed.
+    """One step, and its derivatives with the memory before it held fixed.
 
-    chosen: 1 for the measured outcome, else 0, `(B, H, 2**N)`.
-    weights: q_s, `(B, H, 2**N)`.
-    kraus: K_s, `(B, H, 2**N, 2**M, 2**M)`.
-    psi: K_s m, `(B, H, 2**N, 2**M)`.
-    by_angle: (dK_s) m of each gate angle, `(B, H, K, 2**N, 2**M)`.
-    by_rotation: (dK_s) m of the angle of each encoding rotation, `(B, H, E, 2**N, 2**M)`.
+    Attributes:
+        chosen: 1 for the measured outcome, else 0, `(B, H, 2**N)`.
+        weights: q_s, `(B, H, 2**N)`.
+        kraus: K_s, `(B, H, 2**N, 2**M, 2**M)`.
+        psi: K_s m, `(B, H, 2**N, 2**M)`.
+        by_angle: (dK_s) m of each gate angle, `(B, H, K, 2**N, 2**M)`.
+        by_rotation: (dK_s) m of the angle of each encoding rotation, `(B, H, E, 2**N, 2**M)`.
     """
 
     chosen: Tensor
@@ -54,7 +56,7 @@ class Step(NamedTuple):
 
     @property
     def likelihood(self) -> Float[Tensor, "B H"]:
-        """q of the measured outcome."""
+        """The probability q_s of the measured outcome."""
         return (self.chosen * self.weights).sum(-1)
 
     @property
@@ -67,9 +69,10 @@ class Step(NamedTuple):
 class Slope(NamedTuple):
     """The derivative of sum_s c_s q_s, linear in what q depends on.
 
-    memory: u with which Re <u, dm> is the part by way of the memory, `(B, H, 2**M)`.
-    by_angle: Directly by each gate angle, `(B, H, K)`.
-    by_rotation: Directly by the angle of each encoding rotation, `(B, H, E)`.
+    Attributes:
+        memory: u with which Re <u, dm> is the part by way of the memory, `(B, H, 2**M)`.
+        by_angle: Directly by each gate angle, `(B, H, K)`.
+        by_rotation: Directly by the angle of each encoding rotation, `(B, H, E)`.
     """
 
     memory: Tensor
@@ -136,7 +139,7 @@ def slope(step: Step, coefficients: Float[Tensor, "B H outcomes"]) -> Slope:
 
 
 def transport(step: Step) -> tuple[Inexact[Tensor, "B H dim dim"], Inexact[Tensor, "B H dim dim"]]:
-    """The matrices A and S with which traces go on: d' = A d + S (dK_s) m, s the measured outcome.
+    """The matrices A and S of the next traces, d' = A d + S (dK_s) m with s the measured outcome.
 
     S = (1 - m' m'^+) / sqrt(q_s), A = S K_s. Beside the change of the norm this also takes out that
     of the global phase, on which nothing depends.

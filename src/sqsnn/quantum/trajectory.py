@@ -30,14 +30,15 @@ Surrogate = Callable[[Tensor, Tensor], Tensor]
 
 
 class Trajectory(NamedTuple):
-    """What T steps leave.
+    """The results of T steps.
 
-    bits: Measured (with noise: recorded) spikes, `(T, B, H, N)`, no gradient.
-    marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
-    log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
-    memory: The final memory, `(B, H, 2**M)` in the frame of whoever made it, or density matrices
-        `(B, H, 2**M, 2**M)`.
-    history: The memory after every step, time first; None unless asked for.
+    Attributes:
+        bits: Measured (with noise: recorded) spikes, `(T, B, H, N)`, no gradient.
+        marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
+        log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
+        memory: The final memory, `(B, H, 2**M)` in the frame of the initial one, or density
+            matrices `(B, H, 2**M, 2**M)`.
+        history: The memory after every step, time first; None unless kept.
     """
 
     bits: Tensor
@@ -45,6 +46,34 @@ class Trajectory(NamedTuple):
     log_likelihood: Tensor
     memory: Tensor
     history: Tensor | None
+
+
+def repeat(
+    step: Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]],
+    memory: Tensor,
+    steps: int,
+    keep_history: bool,
+) -> Trajectory:
+    """Run a step T times and stack its results, for every way of computing it.
+
+    Args:
+        step: From the time and the memory to bits, marginals, log-likelihood and memory.
+        memory: Before the first step.
+        steps: T.
+        keep_history: Also return the memory after every step.
+    """
+    rows = []
+    for t in range(steps):
+        row = step(t, memory)
+        memory = row[-1]
+        rows.append(row if keep_history else row[:-1])
+    bits, marginals, log_likelihood, *history = (torch.stack(x) for x in zip(*rows, strict=True))
+    return Trajectory(bits, marginals, log_likelihood, memory, *(history or [None]))
+
+
+def at(source: Tensor | None, t: int) -> Tensor | None:
+    """One step of uniforms or of observed spikes, of which one is None."""
+    return None if source is None else source[t]
 
 
 def run(
@@ -58,7 +87,7 @@ def run(
     keep_history: bool = False,
     compile: bool = False,
 ) -> Trajectory:
-    """Run T steps, drawing outcomes from `uniforms` or taking the `observed` ones as data.
+    """Run T steps; `uniforms` draw the outcomes, or the `observed` ones are data.
 
     Args:
         instrument: From `instrument.prepare`.
@@ -71,8 +100,9 @@ def run(
         compile: Run the steps through torch.compile.
 
     Raises:
-        ValueError: `compile` for a complex circuit, or not exactly one of `uniforms`, `observed`.
-        CompilerMissingError: `compile` on a machine without a C++ compiler.
+        ValueError: If `compile` meets a complex circuit, or not exactly one of `uniforms` and
+            `observed` is given.
+        CompilerMissingError: If `compile` finds no C++ compiler.
     """
     if (uniforms is None) == (observed is None):
         raise ValueError("give exactly one of uniforms and observed")
@@ -88,7 +118,6 @@ def run(
         return _run_dense(
             instrument, memory, angles, uniforms, observed, through_collapse, keep_history, compile
         )
-    source = {"uniforms": uniforms} if observed is None else {"observed": observed}
     plan = _Plan(
         layout,
         keep_history,
@@ -96,7 +125,7 @@ def run(
         _compiled(unrolled.backward, instrument.circuit) if compile else unrolled.backward,
     )
     tail = () if instrument.tail is None else (instrument.tail,)
-    results = _Unrolled.apply(plan, source, memory, instrument.body, *angles, *tail)
+    results = _Unrolled.apply(plan, (uniforms, observed), memory, instrument.body, *angles, *tail)
     bits, marginals, log_likelihood, final, *history = results
     return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
 
@@ -113,8 +142,7 @@ class _Plan(NamedTuple):
 
 @cache
 def _compiled(function: Callable, circuit: Circuit) -> Callable:
-    """A compiled function a circuit; more shapes than the limit are an error, never a silent return
-    to the plain one."""
+    """A compiled function per circuit; too many shapes raise, they never run uncompiled."""
     options: dict[str, Any] = {"isolate_recompiles": True, "recompile_limit": 64}
     return torch.compile(function, fullgraph=True, dynamic=False, **options)
 
@@ -124,7 +152,7 @@ class _Unrolled(torch.autograd.Function):
     def forward(
         ctx: Any,
         plan: _Plan,
-        source: dict[str, Tensor],
+        source: tuple[Tensor | None, Tensor | None],
         memory: Tensor,
         body: Tensor,
         *rest: Tensor,
@@ -146,8 +174,7 @@ class _Unrolled(torch.autograd.Function):
                 *matrices,
                 state,
                 [angle[t] for angle in angles],
-                source["uniforms"][t] if "uniforms" in source else None,
-                source["observed"][t] if "observed" in source else None,
+                *(at(numbers, t) for numbers in source),
                 unrolled.Measured(*(result[t] for result in measured)),
             )
             state = step.after
@@ -240,23 +267,15 @@ def _run_dense(
     keep_history: bool,
     compile: bool,
 ) -> Trajectory:
-    step = _compiled(dense_step, instrument.circuit) if compile else dense_step
+    one_step = _compiled(dense_step, instrument.circuit) if compile else dense_step
     stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
     outcomes = None if observed is None else quantum.outcome_index(observed)
-    steps = []
-    for t in range(len(stacked)):
-        result = step(
-            instrument,
-            memory,
-            stacked[t],
-            None if uniforms is None else uniforms[t],
-            None if outcomes is None else outcomes[t],
-            through_collapse,
-        )
-        memory = result[-1]
-        steps.append(result if keep_history else result[:-1])
-    bits, marginals, scores, *history = (torch.stack(s) for s in zip(*steps, strict=True))
-    return Trajectory(bits, marginals, scores, memory, *(history or [None]))
+
+    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        drawn = at(uniforms, t), at(outcomes, t)
+        return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
+
+    return repeat(step, memory, len(stacked), keep_history)
 
 
 def dense_step(
@@ -270,27 +289,19 @@ def dense_step(
     """One step: branches, probabilities, one outcome, collapse.
 
     Returns:
-        bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, 2**M)`.
+        Bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, 2**M)`.
     """
     psi = quantum.branches(instrument, memory, angles)  # (B, H, 2**N, 2**M)
     weights = quantum.squared_norm(psi)
-    if uniforms is not None:
-        outcomes = quantum.choose(weights.detach(), uniforms)
-    elif outcomes is None:
-        raise ValueError("give uniforms, to draw outcomes, or the observed ones")
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
-    bits = table[outcomes].to(weights.dtype)
     firing, silent = weights @ table.to(weights.dtype), weights @ (1 - table).to(weights.dtype)
     # p = ||K_s m||^2 has no denominator: dividing only takes the rounding of the norm away.
     total = (firing + silent).detach().clamp_min(torch.finfo(weights.dtype).tiny)
     marginals = firing / total
-    likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
-    # An observed event of probability 0: log-likelihood -inf, memory 0 from there on, never NaN.
-    possible = likelihood > 0
-    log_likelihood = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
+    index, bits, likelihood, log_likelihood = quantum.measure(weights, table, uniforms, outcomes)
     if through_collapse is None:
-        chosen = psi.gather(-2, outcomes[..., None, None].expand(*outcomes.shape, 1, psi.shape[-1]))
-        return bits, marginals, log_likelihood, quantum.normalised(chosen.squeeze(-2), likelihood)
+        collapsed = quantum.normalised(quantum.pick(psi, index), likelihood)
+        return bits, marginals, log_likelihood, collapsed
     # m' = sum_s' prod_n [s_n if s'_n = 1 else 1 - s_n] psi_s' / sqrt(p_s') over branches with
     # p > 0: the value is the measured branch, the gradient also runs through the own spikes s.
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)

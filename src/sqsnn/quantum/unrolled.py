@@ -17,7 +17,7 @@ summed, over the planes (i, j), i < j, that V turns in: less than half as many a
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,13 +34,16 @@ Matrix = Sequence[Sequence[Tensor]]
 
 
 class Layout(NamedTuple):
-    """What is known of a circuit before any number is.
+    """The structure of a circuit, the same for all its angles.
 
-    channels: N.
-    dim: 2**M.
-    body, tail: Which elements of V' and W can be non-zero; tail is empty without W.
-    body_planes, tail_planes: The pairs (i, j), i < j, in whose planes V' and W can turn.
-    turned: The memory qubits that the encoding rotates, as strides in the memory index.
+    Attributes:
+        channels: N.
+        dim: 2**M.
+        body: Which elements of V' can be non-zero.
+        tail: Which elements of W can be non-zero; empty without W.
+        body_planes: The pairs (i, j), i < j, in whose planes V' can turn.
+        tail_planes: The same of W.
+        turned: The memory qubits that the encoding rotates, as strides in the memory index.
     """
 
     channels: int
@@ -53,7 +56,7 @@ class Layout(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one step yields, written into tensors of the caller."""
+    """The results of one step, written into tensors of the caller."""
 
     bits: Tensor  # (batch, neurons, channels)
     marginals: Tensor  # (batch, neurons, channels)
@@ -61,7 +64,7 @@ class Measured(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What one step leaves for its adjoint, which computes the rest again."""
+    """All that the adjoint of a step needs; it computes the rest again."""
 
     cosines: list[Tensor]  # cos(angle / 2) of each encoding rotation
     sines: list[Tensor]
@@ -71,14 +74,14 @@ class Saved(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients with respect to what one step measured, None where there is none."""
+    """Gradients with respect to the results of one step; None for a gradient of 0."""
 
     marginals: Tensor | None
     log_likelihood: Tensor | None
 
 
 class Adjoints(NamedTuple):
-    """Gradients with respect to what went into a step, written into tensors of the caller.
+    """Gradients with respect to the inputs of a step, written into tensors of the caller.
 
     The planes, `(batch, neurons)` each, gather 2 A~_ij over the steps: to sum over the batch at
     every step would cost more than all the rest.
@@ -132,7 +135,7 @@ def forward(
         body: Elements of V', each `(neurons,)`.
         tail: Elements of W, or None.
         memory: 2**M amplitudes in the real frame, each `(batch, neurons)`.
-        angles: One tensor `(batch, neurons)` a rotation: channels first, then memory qubits.
+        angles: One tensor `(batch, neurons)` per rotation: channels first, then memory qubits.
         uniforms: `(batch, neurons)`, or None where `observed` is given.
         observed: Spikes, `(batch, neurons, channels)`, or None.
         out: Where the results go.
@@ -190,9 +193,9 @@ def backward(
         body: Elements of V'.
         tail: Elements of W, or None.
         saved: From `forward`.
-        bits: What was measured, `(batch, neurons, channels)`.
+        bits: The measured spikes, `(batch, neurons, channels)`.
         memory: Gradient with respect to the memory after the step.
-        gradients: With respect to what was measured.
+        gradients: With respect to the marginals and the log-likelihood.
         out: Where the gradients with respect to angles and matrices go.
 
     Returns:
@@ -218,8 +221,9 @@ def backward(
         picked = _indicator(outcome, bits.unbind(-1))
         branch = [picked * gradient for gradient in chosen]
         if gradients.marginals is not None and outcome > 0:
-            spiking = [n for n in range(channels) if _bit(outcome, n, channels)]
-            firing = _sum([gradients.marginals[..., n] for n in spiking])
+            firing = _sum(
+                [gradients.marginals[..., n] for n in range(channels) if _bit(outcome, n, channels)]
+            )
             for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
                 gradient.addcmul_(firing, amplitude, value=2)
         psi += branch
@@ -242,8 +246,10 @@ def backward(
 def _registers(
     shape: Layout, memory: Amplitudes, cosines: list[Tensor], sines: list[Tensor]
 ) -> list[Amplitudes]:
-    """The register before the encoding and after each of its rotations, memory qubits first, then
-    the channels from the least significant to the most."""
+    """The register before the encoding and after each rotation: memory qubits, then channels.
+
+    The channels come from the least significant to the most.
+    """
     registers = [memory]
     for rotation, stride in enumerate(shape.turned, start=shape.channels):
         registers.append(_rotate(registers[-1], stride, cosines[rotation], sines[rotation]))
@@ -307,10 +313,7 @@ def _turning(gradient: Amplitudes, x: Amplitudes, stride: int) -> Tensor:
 def _indicator(outcome: int, bits: Sequence[Tensor]) -> Tensor:
     """1 where the bits are those of the outcome, else 0."""
     factors = [bit if _bit(outcome, n, len(bits)) else 1 - bit for n, bit in enumerate(bits)]
-    product = factors[0]
-    for factor in factors[1:]:
-        product = product * factor
-    return product
+    return reduce(torch.mul, factors)
 
 
 def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> Tensor:
@@ -340,10 +343,7 @@ def _bit(outcome: int, channel: int, channels: int) -> int:
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total + tensor
-    return total
+    return reduce(torch.add, tensors)
 
 
 def _nested(elements: np.ndarray) -> tuple[tuple[bool, ...], ...]:

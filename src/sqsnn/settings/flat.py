@@ -5,7 +5,7 @@ name of the last field alone. A *choice* is a field that takes one of several ob
 their `kind`; its flag names the kind, and the flags of an object count only where it is chosen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sqsnn.errors import ConfigError
+from sqsnn.settings.section import Section
 
 Table = dict[str, Any]
 
@@ -77,8 +78,12 @@ def _leaves(cls: type, above: tuple[str, ...], kinds: Mapping[str, str]) -> Iter
         elif len(found) == 1:
             for leaf in _leaves(found[0], path, kinds):
                 # An object that may be absent goes by the field of the same name.
-                absent = default is None and leaf.name == name
-                yield leaf._replace(field=field, default=None) if absent else leaf
+                if default is None and leaf.name == name:
+                    named = FieldInfo(
+                        annotation=leaf.field.annotation, description=field.description
+                    )
+                    leaf = leaf._replace(field=named, default=None)
+                yield leaf
         else:
             names = tuple(kind_of(member) for member in found)
             choice = FieldInfo(annotation=Literal[names], description=field.description)  # pyright: ignore[reportArgumentType]
@@ -105,8 +110,13 @@ def nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any]) -> Table:
     """
     used: set[str] = set()
     table = _nest(cls, given, base, used)
-    for name in given.keys() - used:
+    for name in [name for name in given if name not in used]:
         places = [leaf for leaf in leaves(cls) if leaf.name == name]
+        for above in (part for leaf in places for part in leaf.path[:-1]):
+            if not isinstance(given.get(above, ""), str):
+                raise ConfigError(
+                    f"{name} is {given[name]!r}, but {above} is given as an object: set it there"
+                )
         if places:
             where = ", or with ".join(leaf.goes_with for leaf in places)
             raise ConfigError(f"{name} is {given[name]!r}, but goes with {where} only")
@@ -123,15 +133,17 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
             continue
         found = members(field.annotation)
         value, below = given.get(name), base.get(name) or {}
-        if name in given:
+        is_object = not isinstance(value, str) and not _is_section(found)
+        if name in given and (not found or is_object):
             used.add(name)
-        if not found or (name in given and not isinstance(value, str)):
-            if name in given:
-                table[name] = value
+            table[name] = value
+            continue
+        if not found:
             continue
         if len(found) == 1:
             inner = _nest(found[0], given, below, used)
         else:
+            used.add(name)
             kind = value or below.get("kind") or _default(field).kind
             chosen = [member for member in found if kind_of(member) == kind]
             if not chosen:
@@ -143,6 +155,11 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
         if inner:
             table[name] = inner
     return table
+
+
+def _is_section(found: Sequence[type]) -> bool:
+    """Whether members are a group of settings, which no object stands for."""
+    return len(found) == 1 and issubclass(found[0], Section)
 
 
 def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table:

@@ -21,6 +21,7 @@ from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
+from sqsnn.quantum.noise import Noise
 from sqsnn.settings.section import Section, Words
 
 # What the network decides, or what no training can use.
@@ -37,6 +38,8 @@ class NeuronSettings(Section):
         arguments = {
             name: getattr(self, name) for name in type(self).model_fields if name != "kind"
         }
+        if arguments.get("noise") == Noise():  # no rates: a perfect device, which is faster
+            arguments["noise"] = None
         return partial(POPULATIONS[self.kind], **arguments)
 
     @model_validator(mode="after")

@@ -134,13 +134,12 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
         ConfigError: If there is no such dataset, or settings do not fit it or each other.
     """
     spec = require_spec(dataset)
-    noise = given.get("neurons", {}).get("noise")
-    if noise is not None and given.get("device_noise", {}).get("noise_from") is not None:
+    has_rates = _chosen(given, "neurons", "noise") is not None
+    if has_rates and _chosen(given, "device_noise", "noise_from") is not None:
         raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
     table = flat.merge(RunSettings, spec.preset, given)
-    channels = given.get("neurons", {}).get("channels", 1)
-    data = fill(spec, given.get("data", {}), channels)
-    if spec.delay is not None and "steps" not in given.get("encoding", {}):
+    data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
+    if spec.delay is not None and _chosen(given, "encoding", "steps") is None:
         table["encoding"] = {**table["encoding"], "steps": spec.steps(data["delay"])}
     table["data"] = {**table.get("data", {}), **data, "dataset": dataset}
     settings = validated(table)
@@ -161,6 +160,12 @@ def validated(table: Mapping[str, Any]) -> RunSettings:
         return RunSettings.model_validate(table)
     except ValidationError as error:
         raise ConfigError(explain(error)) from error
+
+
+def _chosen(given: Mapping[str, Any], part: str, name: str) -> Any:
+    """A setting of a part that was given as a table or as an object; None where it is left open."""
+    value = given.get(part, {})
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def _refuse_other_samples(settings: RunSettings) -> None:

@@ -106,8 +106,8 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         classes: Classes, one output neuron each.
 
     Raises:
-        ConfigError: If the neurons and the learning rule do not go together, or the noise is not
-            known yet.
+        ConfigError: If the neurons cannot be trained like this, they and the learning rule do not
+            go together, or the noise is not known yet.
     """
     if recipe.needs_rates:
         raise ConfigError(
@@ -121,9 +121,9 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         generator=seeded(training.seed, Purpose.WEIGHTS),
         dtype=getattr(torch, training.dtype),
     )
-    _refuse_large_noise(network)
+    _refuse_untrainable(network)
     try:
-        getattr(recipe.rule, "check", lambda network: None)(network)
+        recipe.rule.check(network)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"rule {recipe.rule.kind!r}: {error}") from error
     return network.to(training.device)
@@ -156,12 +156,18 @@ def require_circuit(recipe: Recipe) -> Circuit:
     return population.circuit
 
 
-def _refuse_large_noise(network: SpikingNetwork) -> None:
+def _refuse_untrainable(network: SpikingNetwork) -> None:
+    """Refuse circuits that cannot be compiled, or are too large with noise."""
     for population in network.populations:
-        if isinstance(population, SQSNeurons) and population.noise is not None:
-            qubits = population.circuit.qubits
-            if qubits > MAX_TRAINED_QUBITS:
-                raise ConfigError(
-                    f"channels + memory_qubits is {qubits}, but networks with noise are trained "
-                    f"with at most {MAX_TRAINED_QUBITS}: their density matrices grow as 4**qubits"
-                )
+        if not isinstance(population, SQSNeurons):
+            continue
+        circuit = population.circuit
+        if population.compile_steps and not circuit.is_real:
+            raise ConfigError(
+                f"compile needs a circuit of RX, CRX and CZ alone, but {circuit.name!r} has others"
+            )
+        if population.noise is not None and circuit.qubits > MAX_TRAINED_QUBITS:
+            raise ConfigError(
+                f"channels + memory_qubits is {circuit.qubits}, but networks with noise are trained "
+                f"with at most {MAX_TRAINED_QUBITS}: their density matrices grow as 4**qubits"
+            )

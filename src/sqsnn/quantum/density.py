@@ -1,0 +1,250 @@
+"""Noisy steps on density matrices: encode, evolve, record, collapse; with exact probabilities.
+
+A density matrix is written as its *Pauli vector* r_P = tr(P rho) over all products P of 1, X, Y, Z:
+4**n real numbers, in which every gate and channel is a real matrix, for complex circuits too. The
+parametrised circuit with its noise, the measurement, the idle memory and the readout are together
+one such matrix per neuron, built once per pass; only the encoding and its noise act per sample.
+"""
+
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from sqsnn.quantum import gates
+from sqsnn.quantum import instrument as quantum
+from sqsnn.quantum.circuit import Circuit, placed_matrix
+from sqsnn.quantum.noise import Noise, Site, pauli_products
+from sqsnn.quantum.trajectory import Trajectory, at, repeat
+
+MAX_DENSITY_QUBITS = 4
+
+
+class DensityInstrument(NamedTuple):
+    """A population's noisy circuit with its numbers, the same at every step and for every sample.
+
+    Attributes:
+        circuit: The circuit.
+        evolution: From the encoded register to the memory after each recorded outcome, both as
+            Pauli vectors, `(neurons, 2**N * 4**M, 4**(N+M))`.
+        rotation_noise: The channel after a rotation of the encoding, `(4, 4)`.
+        pauli: From a density matrix's real and imaginary parts to its Pauli vector,
+            `(2 * 4**M, 4**M)`.
+        density: The way back, `(4**M, 2 * 4**M)`.
+    """
+
+    circuit: Circuit
+    evolution: Tensor
+    rotation_noise: Tensor
+    pauli: Tensor
+    density: Tensor
+
+
+def prepare(
+    circuit: Circuit, angles: Float[Tensor, "neurons parameters"], noise: Noise
+) -> DensityInstrument:
+    """Build the noisy circuit once for a whole pass; differentiable in the angles.
+
+    Raises:
+        ValueError: If there are more than 4 qubits.
+    """
+    check_density_qubits(circuit)
+    like = angles
+    after = {k: _transfer(noise.after_gate(tuple(range(k))), k) for k in (1, 2)}
+    # From the measurement back to the first gate: 2**N times fewer columns than the way forward.
+    last = _measurement(circuit, noise).T
+    register = _constant(last, like).expand(len(angles), *last.shape)
+    for gate in reversed(circuit.gates):
+        small = placed_matrix(gate, angles, real_frame=False)
+        step = _constant(after[len(gate.qubits)], like) @ transfer_matrix(small.unsqueeze(-3))
+        register = gates.apply(step.mT, _digits(gate.qubits), register, 2 * circuit.qubits)
+    products = pauli_products(circuit.memory_qubits)  # (P, i, j)
+    # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
+    parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
+    return DensityInstrument(
+        circuit,
+        register.mT.contiguous(),
+        _constant(after[1], like),
+        _constant(parts.T, like),
+        _constant(parts / 2**circuit.memory_qubits, like),
+    )
+
+
+def check_density_qubits(circuit: Circuit) -> None:
+    """Refuse a circuit that is too large for density matrices."""
+    if circuit.qubits > MAX_DENSITY_QUBITS:
+        raise ValueError(
+            f"channels + memory_qubits is {circuit.qubits}; density matrices take up to "
+            f"{MAX_DENSITY_QUBITS} qubits (noise_simulation='trajectories' takes any number, but "
+            "gives samples only: no likelihoods, exact laws or gradients)"
+        )
+
+
+def ground_state(instrument: DensityInstrument, batch: int) -> Tensor:
+    """The memory in |0...0>, `(batch, neurons, 2**M, 2**M)`."""
+    dim, like = 2**instrument.circuit.memory_qubits, instrument.evolution
+    shape = (batch, len(like), dim, dim)
+    memory = torch.zeros(shape, dtype=like.dtype.to_complex(), device=like.device)
+    memory[..., 0, 0] = 1
+    return memory
+
+
+def run(
+    instrument: DensityInstrument,
+    memory: Complex[Tensor, "batch neurons dim dim"],
+    angles: Sequence[Float[Tensor, "steps batch neurons"]],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
+    *,
+    uniforms: Float[Tensor, "steps batch neurons"] | None = None,
+    observed: Float[Tensor, "steps batch neurons channels"] | None = None,
+    keep_history: bool = False,
+) -> Trajectory:
+    """Run T steps; `uniforms` draw the recorded outcomes, or the `observed` ones are data.
+
+    Args:
+        instrument: From `prepare`.
+        memory: Density matrices in the laboratory frame.
+        angles: The angle in radians of each rotation of the encoding.
+        driven: Whether each rotation of the encoding is a gate, its current being positive.
+        uniforms: In [0, 1).
+        observed: Recorded spikes in {0, 1}.
+        keep_history: Also return the memory after every step.
+    """
+    stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
+    outcomes = None if observed is None else quantum.outcome_index(observed)
+
+    table = quantum.outcome_bits(instrument.circuit.channels, stacked.device)
+
+    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        after = _branches(instrument, to_pauli(instrument, memory), stacked[t], driven[t])
+        # A difference of numbers of order 1: an impossible outcome may come out as -1e-17.
+        weights = after[..., 0].clamp_min(0.0)  # (B, H, 2**N)
+        total = weights.sum(-1, keepdim=True)
+        marginals = (weights @ table.to(weights.dtype)) / torch.where(total > 0, total, 1.0)
+        index, bits, likelihood, log_likelihood = quantum.measure(
+            weights, table, at(uniforms, t), at(outcomes, t)
+        )
+        possible = likelihood > 0
+        scale = possible / torch.where(possible, likelihood, 1.0)
+        collapsed = _physical(quantum.pick(after, index) * scale[..., None])
+        return bits, marginals, log_likelihood, to_density(instrument, collapsed)
+
+    return repeat(step, memory, len(stacked), keep_history)
+
+
+def sequence_probabilities(
+    instrument: DensityInstrument,
+    angles: Float[Tensor, "steps batch neurons rotations"],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
+) -> Float[Tensor, "batch neurons sequences"]:
+    """The exact joint law of every recorded sequence, step 1 its most significant digit.
+
+    Raises:
+        ValueError: If there are more than 2**20 sequences.
+    """
+    ground = to_pauli(instrument, ground_state(instrument, angles.shape[1]))
+    branch = partial(_branches, instrument)
+    leaves = quantum.branch_tree(instrument.circuit, ground, branch, angles, driven)
+    return leaves[..., 0].clamp_min(0.0).movedim(0, -1)
+
+
+def to_pauli(
+    instrument: DensityInstrument, memory: Complex[Tensor, "*batch dim dim"]
+) -> Float[Tensor, "*batch products"]:
+    """The Pauli vectors r_P = tr(P rho) of memory states."""
+    return torch.view_as_real(memory.resolve_conj()).flatten(-3) @ instrument.pauli
+
+
+def to_density(
+    instrument: DensityInstrument, pauli: Float[Tensor, "*batch products"]
+) -> Complex[Tensor, "*batch dim dim"]:
+    """The density matrices of Pauli vectors."""
+    dim = 2**instrument.circuit.memory_qubits
+    return torch.view_as_complex((pauli @ instrument.density).unflatten(-1, (dim, dim, 2)))
+
+
+def transfer_matrix(
+    kraus: Complex[Tensor, "*batch count dim dim"],
+) -> Float[Tensor, "*batch products products"]:
+    """The channel with these Kraus operators on Pauli vectors: R_PQ = tr(P E(Q)) / d."""
+    dim = kraus.shape[-1]
+    products = torch.as_tensor(pauli_products(dim.bit_length() - 1)).to(kraus)
+    images = torch.einsum("...kab,qbc,...kdc->...qad", kraus, products, kraus.conj())
+    return torch.einsum("pda,...qad->...pq", products, images).real / dim
+
+
+def _branches(
+    instrument: DensityInstrument, memory: Tensor, angles: Tensor, driven: Tensor
+) -> Float[Tensor, "*batch neurons outcomes products"]:
+    """Unnormalised Pauli vectors of the memory per recorded outcome, its probability first."""
+    circuit = instrument.circuit
+    register = memory
+    for position, rotation in reversed(list(enumerate(circuit.encoding))):
+        if rotation.qubit < circuit.channels:
+            ground = memory.new_tensor([1.0, 0.0, 0.0, 1.0])  # |0><0| = (1 + Z) / 2
+            blocks = ground.expand(*memory.shape[:-1], 4)[..., None, :, None]
+        else:
+            blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
+        if rotation.is_gate:
+            placed = driven[..., position]
+            blocks = _rotated(instrument, blocks, angles[..., position], placed)
+        if rotation.qubit < circuit.channels:  # the last channel comes first, next to the memory
+            register = (blocks.squeeze(-3) * register[..., None, :]).flatten(-2)
+        else:
+            register = blocks.flatten(-3)
+    evolved = torch.einsum("hij,...hj->...hi", instrument.evolution, register)
+    return evolved.unflatten(-1, (2**circuit.channels, 4**circuit.memory_qubits))
+
+
+def _rotated(
+    instrument: DensityInstrument, blocks: Tensor, angle: Tensor, placed: Tensor
+) -> Tensor:
+    """RX(angle) on a qubit whose 1, X, Y, Z stand in the second-last dimension, then its noise."""
+    one, x, y, z = blocks.unbind(-2)
+    c, s = angle.cos()[..., None, None], angle.sin()[..., None, None]
+    turned = torch.stack([one, x, c * y - s * z, s * y + c * z], dim=-2)
+    # Where there is no gate there is no noise, yet the angle 0 keeps its surrogate gradient.
+    return torch.where(placed[..., None, None, None], instrument.rotation_noise @ turned, turned)
+
+
+def _physical(pauli: Tensor) -> Tensor:
+    """Bring tr(rho^2) back to 1 where rounding has carried it beyond.
+
+    Rare outcomes amplify rounding, and a memory that is never mixed would not forget it: over
+    100,000 steps in float32 the purity would drift to 1.09. The factor is 1 up to rounding, so it
+    takes no part in the gradient.
+    """
+    dim = pauli.shape[-1]
+    length = pauli.detach()[..., 1:].square().sum(-1, keepdim=True)  # of a pure state: d - 1
+    factor = (length / max(dim**0.5 - 1, 1)).clamp_min(1.0).rsqrt()
+    return torch.cat([pauli[..., :1], pauli[..., 1:] * factor], dim=-1)
+
+
+def _transfer(sites: tuple[Site, ...], qubits: int) -> np.ndarray:
+    """The product of channels on qubits 0.. as one matrix on Pauli vectors, `(4**n, 4**n)`."""
+    product = torch.eye(4**qubits, dtype=torch.float64)
+    for site in sites:
+        small = transfer_matrix(torch.as_tensor(site.kraus))
+        product = gates.apply(small, _digits(site.qubits), product, 2 * qubits)
+    return product.numpy()
+
+
+def _measurement(circuit: Circuit, noise: Noise) -> np.ndarray:
+    """Readout, reset and idle memory: register to recorded outcomes and memory."""
+    # <s| . |s> of 1, X, Y, Z is (1, 0, 0, +-1); with rho = sum_P r_P P / d, half of that.
+    true = np.array([[0.5, 0, 0, 0.5], [0.5, 0, 0, -0.5]])
+    idle = _transfer(noise.while_idle(circuit.memory_qubits), circuit.memory_qubits)
+    return reduce(np.kron, [*[noise.readout() @ true] * circuit.channels, idle])
+
+
+def _digits(qubits: tuple[int, ...]) -> tuple[int, ...]:
+    """A Pauli vector has the address of a register with two bits per qubit."""
+    return tuple(bit for qubit in qubits for bit in (2 * qubit, 2 * qubit + 1))
+
+
+def _constant(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.as_tensor(values.copy()).to(like)

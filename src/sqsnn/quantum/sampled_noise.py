@@ -1,0 +1,210 @@
+"""Noisy steps on pure states with the noise sampled, whatever the number of qubits.
+
+The law is that of `noise.py`: at every noise site one Kraus operator is drawn, and at last the
+recorded bit. All random numbers come from outside. This gives spikes only: the probability of a
+spike given one sample of the noise is not that given the past spikes, and a drawn Kraus operator
+has no derivative; `density.py` has both.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from sqsnn.quantum import gates
+from sqsnn.quantum import instrument as quantum
+from sqsnn.quantum.circuit import Circuit, placed_matrix
+from sqsnn.quantum.noise import Noise, Site
+from sqsnn.quantum.trajectory import Trajectory, repeat
+
+
+class _Channel(NamedTuple):
+    """A site on the whole register, whose Kraus operators have at most one element per row.
+
+    Attributes:
+        source: The column of each row's element, `(count, 2**n)`.
+        factor: Its value; for operators that are unitary up to a factor, without that factor.
+        edges: In this case the operators' cumulative probabilities, from the last on, `(count,)`.
+        effects: Otherwise the probability of each operator for each basis state, `(2**n, count)`.
+    """
+
+    source: Tensor
+    factor: Tensor
+    edges: Tensor | None
+    effects: Tensor
+
+
+class SampledInstrument(NamedTuple):
+    """A population's noisy circuit with its numbers, the same at every step and for every sample.
+
+    Attributes:
+        circuit: The circuit.
+        noise: The noise model.
+        parameters: The circuit's angles, `(neurons, parameters)`.
+        rotated: The noise after each rotation of the encoding.
+        placed: The qubits, the matrix and the noise of each gate.
+        idle: The noise on the memory while it idles.
+    """
+
+    circuit: Circuit
+    noise: Noise
+    parameters: Tensor
+    rotated: list[list[_Channel]]
+    placed: list[tuple[tuple[int, ...], Tensor, list[_Channel]]]
+    idle: list[_Channel]
+
+
+def prepare(
+    circuit: Circuit, parameters: Float[Tensor, "neurons parameters"], noise: Noise
+) -> SampledInstrument:
+    """Build gates and noise once for a whole pass."""
+
+    def after(qubits: tuple[int, ...]) -> list[_Channel]:
+        return [_channel(site, circuit.qubits, parameters) for site in noise.after_gate(qubits)]
+
+    memory_qubits = circuit.memory_qubits
+    return SampledInstrument(
+        circuit,
+        noise,
+        parameters,
+        [after((rotation.qubit,)) for rotation in circuit.encoding],
+        [
+            (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
+            for gate in circuit.gates
+        ],
+        [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)],
+    )
+
+
+def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
+    """How many random numbers a step takes: outcome, readout of each channel, each noise site."""
+    sites = sum(len(noise.after_gate(qubits)) for qubits in circuit.placed_qubits)
+    return 1 + circuit.channels + sites + len(noise.while_idle(circuit.memory_qubits))
+
+
+def run(
+    instrument: SampledInstrument,
+    memory: Complex[Tensor, "batch neurons dim"],
+    angles: Sequence[Float[Tensor, "steps batch neurons"]],
+    driven: Bool[Tensor, "steps batch neurons rotations"],
+    *,
+    uniforms: Float[Tensor, "steps batch neurons numbers"],
+    keep_history: bool = False,
+) -> Trajectory:
+    """Run T steps on pure states, one sampled Kraus operator per noise site.
+
+    The trajectory's bits are the recorded ones, its marginals their probabilities given all earlier
+    samples of this trajectory, and its log-likelihood is NaN: this simulation does not know it.
+
+    Args:
+        instrument: From `prepare`.
+        memory: Pure states in the laboratory frame.
+        angles: The angle in radians of each rotation of the encoding.
+        driven: Whether each rotation of the encoding is a gate, its current being positive.
+        uniforms: In [0, 1), `uniforms_per_step` numbers: for the outcome, for the readout of each
+            channel, then for each noise site in the order in which they act.
+        keep_history: Also return the memory after every step.
+
+    Raises:
+        ValueError: If a gradient would be needed.
+    """
+    circuit, noise = instrument.circuit, instrument.noise
+    leaves = (instrument.parameters, memory, *angles)
+    if torch.is_grad_enabled() and any(leaf.requires_grad for leaf in leaves):
+        raise ValueError(
+            "noise_simulation is 'trajectories', through which no gradient is defined: run under "
+            "torch.no_grad(), or differentiate with noise_simulation='density_matrix'"
+        )
+    table = quantum.outcome_bits(circuit.channels, memory.device).to(instrument.parameters.dtype)
+
+    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        outcome_number, *numbers = uniforms[t].movedim(-1, 0).contiguous()
+        readout_numbers = torch.stack(numbers[: circuit.channels], dim=-1)
+        site_numbers = iter(numbers[circuit.channels :])
+
+        # The channels in |0>, which makes them the first 2**M amplitudes, beside the memory.
+        rest = memory.new_zeros(*memory.shape[:-1], 2**circuit.qubits - memory.shape[-1])
+        register = torch.cat([memory, rest], dim=-1)
+        for position, rotation in enumerate(circuit.encoding):
+            if rotation.is_gate:
+                stride = 2 ** (circuit.qubits - 1 - rotation.qubit)
+                half = angles[position][t] / 2
+                register = quantum.rotate(register, stride, half.cos(), half.sin(), real=False)
+                after = _sample(instrument.rotated[position], register, site_numbers)
+                register = torch.where(driven[t, ..., position, None], after, register)
+        for qubits, matrix, sites in instrument.placed:
+            # Neuron first and batch last, each gate is one matrix product per neuron.
+            by_neuron = gates.apply(matrix, qubits, register.permute(1, 2, 0), circuit.qubits)
+            register = _sample(sites, by_neuron.permute(2, 0, 1), site_numbers)
+
+        psi = register.unflatten(-1, (2**circuit.channels, -1))
+        weights = quantum.squared_norm(psi)
+        outcomes = quantum.choose(weights, outcome_number)
+        memory = _sample(instrument.idle, _unit(quantum.pick(psi, outcomes)), site_numbers)
+
+        spiking = (weights @ table) / weights.sum(-1, keepdim=True)
+        bits = (readout_numbers < _recorded(noise, table[outcomes])).to(weights.dtype)
+        unknown = torch.full_like(outcome_number, torch.nan)
+        return bits, _recorded(noise, spiking), unknown, memory
+
+    return repeat(step, memory, len(driven), keep_history)
+
+
+def _recorded(noise: Noise, spiking: Tensor) -> Tensor:
+    """The probability that a spike is recorded, given that of measuring 1."""
+    return noise.false_spike * (1 - spiking) + (1 - noise.missed_spike) * spiking
+
+
+def _channel(site: Site, count: int, like: Tensor) -> _Channel:
+    """Spread a site's Kraus operators over a register of `count` qubits."""
+    index = np.arange(2**count)
+    shifts = [count - 1 - qubit for qubit in site.qubits]
+    places = reversed(range(len(shifts)))  # the site's first qubit is its most significant
+    bits = list(zip(shifts, places, strict=True))
+    row = np.sum([(index >> s & 1) << p for s, p in bits], axis=0)
+    column = np.abs(site.kraus).argmax(-1)  # (count, d)
+    factor = np.take_along_axis(site.kraus, column[..., None], axis=-1)[..., 0][:, row]
+    moved = np.sum([(column >> p & 1) << s for s, p in bits], axis=0)[:, row]
+    source = index & ~sum(1 << s for s in shifts) | moved
+    effects = (np.abs(site.kraus) ** 2).sum(-2)[:, row]  # diagonals of K^+ K
+    probabilities = effects[:, :1]
+    rising = np.cumsum(probabilities[::-1, 0])
+    if unitary := np.allclose(effects, probabilities, rtol=0, atol=1e-14):
+        factor = factor / np.sqrt(np.where(probabilities > 0, probabilities, 1.0))
+
+    def tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(values)).to(like.device, dtype)
+
+    return _Channel(
+        tensor(source, torch.int64),
+        tensor(factor, like.dtype.to_complex()),
+        tensor(rising / rising[-1], like.dtype) if unitary else None,
+        tensor(effects.T, like.dtype),
+    )
+
+
+def _sample(sites: list[_Channel], states: Tensor, numbers: Iterator[Tensor]) -> Tensor:
+    """At each site one Kraus operator on normalised states, with its branch's probability."""
+    for source, factor, edges, effects in sites:
+        number = next(numbers)
+        if edges is None:
+            populations = states.real.square() + states.imag.square()
+            drawn = quantum.choose(populations @ effects, number)
+        else:
+            drawn = len(edges) - 1 - torch.searchsorted(edges, number, right=True)
+        states = states.gather(-1, _rows(source, drawn)) * _rows(factor, drawn)
+        if edges is None:
+            states = _unit(states)
+    return states
+
+
+def _rows(table: Tensor, drawn: Tensor) -> Tensor:
+    """`table[drawn]`, with the faster of torch's two kernels."""
+    return table.index_select(0, drawn.flatten()).unflatten(0, drawn.shape)
+
+
+def _unit(states: Tensor) -> Tensor:
+    return quantum.normalised(states, quantum.squared_norm(states))
