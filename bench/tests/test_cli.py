@@ -1,5 +1,6 @@
 """`sqsnn-bench` from the call to the tables."""
 
+import json
 import os
 import shlex
 import signal
@@ -110,6 +111,17 @@ def test_gradients_of_a_run_are_diagnosed(bench, here, capsys):
     assert (too_many.code, too_many.out) == (2, "")
     assert "batch is 9999, but the run has 10 validation samples" in too_many.err
     assert "--draws: " in bench("gradients", "run", "--draws", "1").err
+
+
+def test_gradients_of_frozen_gates_are_measured_too(bench, here, capsys):
+    line = "train digits --hidden 4 --epochs 1 --steps 3 --train-samples 100 --out run"
+    sqsnn_main([*line.split(), "--memory-gates", "frozen"])
+    capsys.readouterr()
+    options = "--windows 3 --repeats 1 --shots 5 --draws 2 --batch 4".split()
+    assert bench("gradients", "run", *options).code == 0
+    found = json.loads((here / "run" / "gradients.json").read_text("utf-8"))
+    assert found["norm"]["memory gates"] > 0
+    assert found["limits"][0]["bias"]["memory gates"] < 1e-4
 
 
 def test_gradients_of_neurons_without_circuits_are_refused(bench, here, capsys):
