@@ -1,13 +1,16 @@
 """Helpers that the tests of several rooms share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.shift_rules import Setting
+from sqsnn.settings.run import RunSettings, from_flat
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -41,3 +44,79 @@ def replayed_law(
     leaves = instrument.branch_tree(circuit, ground, branch, turned.encoding)
     law = instrument.squared_norm(leaves).movedim(0, -1)  # (B, J * H, sequences)
     return law.unflatten(1, (len(settings), -1)).movedim(1, 0)
+
+
+# settings and training
+
+SMALL = {"classes": (0, 1, 2), "train_samples": 80, "test_samples": 40}
+SMALL |= {"hidden": (12,), "steps": 4, "epochs": 3, "batch_size": 40}
+
+
+def small_run(**chosen: Any) -> RunSettings:
+    """Make the settings of a small run on digits, changed by settings under their flat names."""
+    return from_flat("digits", {**SMALL, **chosen})
+
+
+def chosen_settings() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw settings of a run on digits under their flat names, with kinds that go together."""
+    count, share = st.integers(1, 10**6), st.floats(0, 1)
+
+    def some(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+        return st.fixed_dictionaries({}, optional=optional)
+
+    def kind(choice: str, name: str, **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+        return st.fixed_dictionaries({choice: st.just(name)}, optional=optional)
+
+    feedback = {"feedback": st.sampled_from(["random", "symmetric"])}
+    reward = {"samples": st.integers(2, 9), "baseline": st.sampled_from(["running", "none"])}
+    signals = st.one_of(
+        kind("signal", "feedback", **feedback),
+        kind("signal", "reinforce", **reward),
+        kind("signal", "both", reward_weight=st.floats(1e-3, 10), **feedback, **reward),
+        kind("signal", "none"),
+    )
+    estimators = st.one_of(
+        kind("estimator", "geometric", repeats=count, max_trials=count),
+        kind("estimator", "laplace", shots=count),
+    )
+    scores = st.one_of(
+        kind("score", "exact"),
+        kind("score", "online", update_every_step=st.booleans()),
+        st.tuples(kind("score", "measured", window=count, backend=st.just("aer")), estimators),
+    )
+    rules = st.one_of(
+        some(rate_penalty=st.floats(0, 1e6), rate_bounds=st.just((0.1, 0.2))),
+        kind("rule", "backprop", loss_on=st.just("count")),
+        st.tuples(kind("rule", "local"), signals, scores),
+    )
+    neurons = st.one_of(
+        some(memory_qubits=st.integers(0, 6), saturate=st.booleans()),
+        some(false_spike=share, idle_depolarising=share),
+        kind("circuit", "hardware_efficient", circuit_options=some(layers=st.integers(1, 3))),
+        kind("neurons", "lif", beta=share, channels=st.integers(1, 4)),
+        kind("neurons", "qlif", learn=st.booleans(), encoding_slope=st.just("exact")),
+        kind("neurons", "published_sqs", surrogate=st.just("sigmoid")),
+    )
+    encodings = st.one_of(
+        some(steps=count, max_rate=st.floats(1e-6, 1)),
+        kind("encoding", "latency", steps=count),
+        kind("encoding", "direct"),
+    )
+    others = some(
+        hidden=st.lists(count, max_size=3).map(tuple),
+        report_steps=st.just(1),
+        learning_rate=st.floats(1e-3, 1),
+        final_learning_rate=st.floats(1e-12, 1e-3),
+        patience=count,
+        seed=st.integers(0, 2**62),
+        classes=st.lists(st.integers(0, 9), min_size=2, max_size=4).map(tuple),
+        train_samples=count,
+    )
+    return st.tuples(others, neurons, encodings, rules).map(_joined)
+
+
+def _joined(parts: Any) -> dict[str, Any]:
+    """Join nested tuples of dictionaries."""
+    if isinstance(parts, dict):
+        return parts
+    return {name: value for part in parts for name, value in _joined(part).items()}

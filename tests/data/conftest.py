@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sqsnn.data import event_sets, images
-from sqsnn.data.files import DataFile
+from sqsnn.data.dataset_spec import DataFile, DatasetSpec, Part, Source
+from sqsnn.data.specs import SPECS
 
 SHAPE = (3, 4)
 COUNTS = {"train": (60, 40, 30, 20), "test": (12, 8, 6, 4)}
@@ -31,13 +31,13 @@ class Site:
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
 
-def labels_of(part: images.Part) -> np.ndarray:
+def labels_of(part: Part) -> np.ndarray:
     """The labels of a small dataset, mixed as in a real file."""
     labels = np.repeat(np.arange(4), COUNTS[part])
     return np.random.default_rng(0).permutation(labels)
 
 
-def pixels_of(part: images.Part) -> np.ndarray:
+def pixels_of(part: Part) -> np.ndarray:
     """Images that all differ: the first pixel counts the samples, the second is always white."""
     count = sum(COUNTS[part])
     pixels = np.random.default_rng(1).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
@@ -53,12 +53,12 @@ def idx(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture(name="labels_of")
-def _labels_of() -> Callable[[images.Part], np.ndarray]:
+def _labels_of() -> Callable[[Part], np.ndarray]:
     return labels_of
 
 
 @pytest.fixture(name="pixels_of")
-def _pixels_of() -> Callable[[images.Part], np.ndarray]:
+def _pixels_of() -> Callable[[Part], np.ndarray]:
     return pixels_of
 
 
@@ -75,23 +75,9 @@ def no_data_folder_and_no_network(
     monkeypatch.delenv("SQSNN_DATA", raising=False)
     monkeypatch.setenv("SQSNN_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(
-        images,
-        "IMAGE_SETS",
-        {name: _offline(image_set) for name, image_set in images.IMAGE_SETS.items()},
-    )
-    monkeypatch.setattr(
-        event_sets,
-        "EVENT_SETS",
-        {
-            name: replace(
-                event_set,
-                train=_nowhere(event_set.train),
-                test=_nowhere(event_set.test),
-            )
-            for name, event_set in event_sets.EVENT_SETS.items()
-        },
-    )
+    for name, spec in SPECS.items():
+        sources = tuple(map(_offline, spec.sources))
+        monkeypatch.setitem(SPECS, name, replace(spec, sources=sources))
 
 
 @pytest.fixture
@@ -124,28 +110,20 @@ def site() -> Iterator[Site]:
     server.server_close()
 
 
-def _offline(image_set: images.ImageSet) -> images.ImageSet:
-    """The same set with its mirrors on a port where nobody answers."""
-    return replace(
-        image_set,
-        sources=tuple(
-            replace(
-                source,
-                files=tuple(map(_nowhere, source.files)),
-            )
-            for source in image_set.sources
-        ),
-    )
+def _offline(source: Source) -> Source:
+    """The same source with its mirrors on a port without a server."""
 
+    def nowhere(file: DataFile) -> DataFile:
+        return replace(file, mirrors=file.mirrors and ("http://127.0.0.1:9/",))
 
-def _nowhere(file: DataFile) -> DataFile:
-    return replace(file, mirrors=file.mirrors and ("http://127.0.0.1:9/",))
+    return replace(source, files=tuple(map(nowhere, source.files)))
 
 
 @pytest.fixture
-def tiny() -> images.ImageSet:
-    """What stays of a dataset when its size is made small."""
-    return images.ImageSet(
+def tiny() -> DatasetSpec:
+    """What remains of a dataset of images when it is made small."""
+    return replace(
+        SPECS["usps"],
         class_names=("ant", "bee", "cat", "dog"),
         image_shape=SHAPE,
         train_size=sum(COUNTS["train"]),
@@ -155,11 +133,11 @@ def tiny() -> images.ImageSet:
 
 
 @pytest.fixture
-def mnist(tmp_path: Path, tiny: images.ImageSet, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mnist(tmp_path: Path, tiny: DatasetSpec, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a small MNIST, known to the catalog as `mnist`."""
     folder = tmp_path / "MNIST"
     folder.mkdir()
-    original = images.IMAGE_SETS["mnist"].sources[0]
+    original = SPECS["mnist"].sources[0]
     contents = [make(part) for part in ("train", "test") for make in (pixels_of, labels_of)]
     files = []
     for file, content in zip(original.files, contents, strict=True):
@@ -167,12 +145,12 @@ def mnist(tmp_path: Path, tiny: images.ImageSet, monkeypatch: pytest.MonkeyPatch
         md5 = hashlib.md5((folder / file.name).read_bytes()).hexdigest()
         files.append(replace(file, md5=md5))
     source = replace(original, files=tuple(files))
-    monkeypatch.setitem(images.IMAGE_SETS, "mnist", replace(tiny, sources=(source,)))
+    monkeypatch.setitem(SPECS, "mnist", replace(tiny, name="mnist", sources=(source,)))
     return tmp_path
 
 
 @pytest.fixture
-def usps_h5(tmp_path: Path, tiny: images.ImageSet) -> Callable[[], Path]:
+def usps_h5(tmp_path: Path, tiny: DatasetSpec) -> Callable[[], Path]:
     """Writes a small usps.h5 and returns its path."""
 
     def write() -> Path:
@@ -210,16 +188,16 @@ def usps_libsvm(tmp_path: Path) -> Callable[[], tuple[Path, Path]]:
 @pytest.fixture
 def usps(
     tmp_path: Path,
-    tiny: images.ImageSet,
+    tiny: DatasetSpec,
     usps_libsvm: Callable[[], tuple[Path, Path]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """An empty data folder for a small USPS, known to the catalog as `usps`."""
-    h5, libsvm = images.IMAGE_SETS["usps"].sources
+    h5, libsvm = SPECS["usps"].sources
     files = []
     for file, path in zip(libsvm.files, usps_libsvm(), strict=True):
         files.append(replace(file, md5=hashlib.md5(path.read_bytes()).hexdigest()))
         path.unlink()
     sources = (h5, replace(libsvm, files=tuple(files)))
-    monkeypatch.setitem(images.IMAGE_SETS, "usps", replace(tiny, sources=sources))
+    monkeypatch.setitem(SPECS, "usps", replace(tiny, sources=sources))
     return tmp_path

@@ -1,7 +1,6 @@
 """Loading by name: splits, subsets, classes, and when the test data are read."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,11 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from sqsnn.data import catalog, images, temporal
+from sqsnn.data.specs import SPECS
 from sqsnn.errors import DataError
+
+IMAGES = [name for name, spec in SPECS.items() if spec.image_shape]
+TASKS = [name for name, spec in SPECS.items() if spec.task]
 
 REAL_DATA = os.environ.get("SQSNN_DATA")
 
@@ -84,16 +87,15 @@ def test_test_data_are_read_by_load_test_only(name, mnist, usps, usps_h5, monkey
     usps_h5()
     read = []
 
-    def watched(source):
-        def reader(image_set, paths, part):
+    def watch(function):
+        def reader(spec, paths, part):
             read.append(part)
-            return source.read(image_set, paths, part)
+            return function(spec, paths, part)
 
-        return replace(source, read=reader)
+        return reader
 
-    image_set = images.IMAGE_SETS[name]
-    sources = tuple(watched(source) for source in image_set.sources)
-    monkeypatch.setitem(images.IMAGE_SETS, name, replace(image_set, sources=sources))
+    for function in (images.read_idx, images.read_usps_h5):
+        monkeypatch.setattr(images, function.__name__, watch(function))
     data = catalog.load(name, data_dir=mnist, train_samples=60, test_samples=9)
     assert read == ["train"]
     data.load_test()
@@ -162,11 +164,15 @@ def test_a_subset_of_all_samples_is_the_whole(mnist):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"train_samples": 151}, ValueError, "train_samples is 151, but there are only 150"),
-        ({"test_samples": 31}, ValueError, "test_samples is 31, but there are only 30"),
+        (
+            {"train_samples": 151},
+            ValueError,
+            "train_samples is 151, but these classes have only 150",
+        ),
+        ({"test_samples": 31}, ValueError, "test_samples is 31, but these classes have only 30"),
         ({"classes": (2, 3), "train_samples": 51}, ValueError, "only 50"),
         ({"classes": (2, 3), "test_samples": 11}, ValueError, "only 10"),
-        ({"train_samples": 30}, ValueError, "train_samples is 30, but must be at least 31"),
+        ({"train_samples": 30}, ValueError, "30 training samples .* must be at least 31"),
         ({"train_samples": 0}, ValueError, "train_samples"),
         ({"test_samples": -1}, ValueError, "test_samples"),
         ({"test_samples": True}, TypeError, "test_samples"),
@@ -221,7 +227,7 @@ def test_recall_is_loaded_as_spike_trains():
         assert set(values.unique().tolist()) == {0, 1}
         assert labels.bincount().tolist() == [sizes[name] / 2] * 2
     together = torch.cat([data.train.values, data.validation.values])
-    expected = temporal.generate(temporal.TEMPORAL_TASKS["recall"], "train", 5).values
+    expected = temporal.generate(SPECS["recall"], 5, "train").values
     sums = torch.from_numpy(expected).float().sum(dim=0)
     assert torch.equal(together.sum(dim=0), sums)
 
@@ -243,15 +249,16 @@ def test_classes_and_subsets_of_recall_are_those_of_images():
     assert torch.equal(one.values, other.values)
     assert torch.equal(one.labels, 1 - other.labels)
     assert one.labels.bincount().tolist() == [25, 25]
-    with pytest.raises(ValueError, match="train_samples is 4001, but there are only 4000"):
+    with pytest.raises(ValueError, match="train_samples is 4001, but these classes have only 4000"):
         catalog.load("recall", train_samples=4001)
 
 
 def test_a_delay_is_refused_where_there_is_none():
     with pytest.raises(ValueError, match="delay is 5, but digits has none; it goes with recall, "):
         catalog.load("digits", delay=5)
-    with pytest.raises(ValueError, match="delay must be an integer of at least 1, but is 0"):
-        catalog.load("recall", delay=0)
+    for wrong, error in ((0, ValueError), (True, TypeError)):
+        with pytest.raises(error, match=f"delay must be an integer of at least 1, but is {wrong}"):
+            catalog.load("xor", delay=wrong)
     digits = catalog.load("digits", train_samples=100)
     assert (digits.steps, digits.report_steps) == (None, None)
 
@@ -273,12 +280,12 @@ def test_every_dataset_can_be_described(name, tmp_path):
     found = catalog.describe(name, data_dir=tmp_path)
     assert found.name == name
     assert found.text and found.source
-    assert found.present == (name in ("digits", *temporal.TEMPORAL_TASKS)) == (found.folder is None)
+    assert found.present == (name in ("digits", *TASKS)) == (found.folder is None)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not REAL_DATA, reason="SQSNN_DATA names no folder with the real data")
-@pytest.mark.parametrize("name", images.IMAGE_SETS)
+@pytest.mark.parametrize("name", IMAGES)
 def test_the_published_facts_hold_for_the_real_files(name, monkeypatch):
     folder = Path(REAL_DATA)
     if not catalog.describe(name, data_dir=folder).present:
@@ -287,7 +294,7 @@ def test_the_published_facts_hold_for_the_real_files(name, monkeypatch):
     test = data.load_test()
     found = catalog.describe(name, data_dir=folder)
     assert len(data.train.labels) + len(data.validation.labels) == found.train_samples
-    assert tuple(test.labels.bincount().tolist()) == images.IMAGE_SETS[name].test_counts
+    assert tuple(test.labels.bincount().tolist()) == SPECS[name].test_counts
     for samples in (data.train, data.validation, test):
         assert samples.values.shape == (len(samples.labels), found.features)
         assert samples.values.min() == 0

@@ -5,22 +5,26 @@ say other events; whatever is said is then within the sensor. The zips have a ch
 that the same events come out of them, or an error that names the file.
 """
 
+from dataclasses import replace
+
 import event_files
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sqsnn.data.events import Sensor
+from sqsnn.data.dataset_spec import EventSpec, Sensor
 from sqsnn.data.hdf5_recordings import open_hdf5
-from sqsnn.data.recordings import NMNIST_SENSOR, open_nmnist
+from sqsnn.data.nmnist import open_nmnist
+from sqsnn.data.specs import SPECS
 from sqsnn.errors import DataError
 
 BUDGET = settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
+NMNIST = SPECS["nmnist"]
 SENSOR = Sensor(24)
-DIGITS = tuple("0123456789")
+THREE = replace(SPECS["braille"], class_names=("a", "b", "c"), events=EventSpec(SENSOR, None, 1))
 
 places = st.floats(0, 1, exclude_max=True)
 few_bytes = st.binary(min_size=1, max_size=9)
@@ -91,7 +95,7 @@ def test_valid_zips_are_read_as_they_were_written(tmp_path, events):
     raw = {name: event_files.nmnist_member(rows) for name, rows in events.items()}
     path.write_bytes(event_files.nmnist_zip(raw))
     expected = [(int(name.split("/")[1]), rows) for name, rows in sorted(events.items())]
-    assert rows_of(open_nmnist(path, DIGITS).read()) == expected
+    assert rows_of(open_nmnist(NMNIST, path, "train").read()) == expected
 
 
 @given(members(), damages)
@@ -101,7 +105,7 @@ def test_a_damaged_zip_gives_the_same_events_or_an_error(tmp_path, events, accid
     raw = {name: event_files.nmnist_member(rows) for name, rows in events.items()}
     path.write_bytes(damage(event_files.nmnist_zip(raw), *accident))
     try:
-        found = rows_of(open_nmnist(path, DIGITS).read())
+        found = rows_of(open_nmnist(NMNIST, path, "train").read())
     except DataError as error:
         assert "Train.zip is broken, at " in str(error)
     else:
@@ -117,13 +121,13 @@ def test_a_damaged_member_gives_events_within_the_sensor_or_an_error(tmp_path, e
     raw = damage(b"".join(events), *accident)
     path.write_bytes(event_files.nmnist_zip({"Train/3/1.bin": raw}))
     try:
-        (recording,) = open_nmnist(path, DIGITS).read()
+        (recording,) = open_nmnist(NMNIST, path, "train").read()
     except DataError as error:
         assert "Train.zip is broken, at Train/3/1.bin, byte " in str(error)
     else:
         times, x, y, _ = recording.events
         assert len(times) and (np.diff(times, prepend=0) >= 0).all()
-        assert x.max() < NMNIST_SENSOR.columns and y.max() < NMNIST_SENSOR.rows
+        assert x.max() < NMNIST.events.sensor.columns and y.max() < NMNIST.events.sensor.rows
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +137,7 @@ def hdf5(tmp_path_factory):
     times = [[0.25 * event for event in range(number + 1)] for number in range(6)]
     units = [[(5 * event) % 24 for event in range(number + 1)] for number in range(6)]
     event_files.write_hdf5(path, times, units, [0, 1, 2, 0, 1, 2], ["a", "b", "c"])
-    return path.read_bytes(), rows_of(open_hdf5(path, SENSOR, 3, in_order=True).read())
+    return path.read_bytes(), rows_of(open_hdf5(THREE, path, "train").read())
 
 
 @given(damages)
@@ -143,7 +147,7 @@ def test_a_damaged_hdf5_file_gives_events_within_the_sensor_or_an_error(tmp_path
     raw, written = hdf5
     path.write_bytes(damage(raw, *accident))
     try:
-        found = list(open_hdf5(path, SENSOR, 3, in_order=True).read())
+        found = list(open_hdf5(THREE, path, "train").read())
     except DataError as error:
         assert "train.h5 is broken, at " in str(error)
     else:
@@ -166,7 +170,7 @@ def test_damage_among_the_lists_of_an_hdf5_file_ends(tmp_path, hdf5, byte, chang
     raw[heap + byte % (len(raw) - heap)] ^= change
     path.write_bytes(raw)
     try:
-        list(open_hdf5(path, SENSOR, 3, in_order=True).read())
+        list(open_hdf5(THREE, path, "train").read())
     except DataError as error:
         assert "train.h5 is broken, at " in str(error)
 
@@ -178,4 +182,4 @@ def test_an_object_of_size_0_is_refused_before_hdf5_sees_it(tmp_path, hdf5):
     raw[first : first + 16] = bytes(16)
     path.write_bytes(raw)
     with pytest.raises(DataError, match=f"byte {first}: expected a list .* found one of 0 in"):
-        open_hdf5(path, SENSOR, 3, in_order=True)
+        open_hdf5(THREE, path, "train")

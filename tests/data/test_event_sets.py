@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from sqsnn.data import Binning, catalog, event_sets
+from sqsnn.data import Binning, catalog
+from sqsnn.data.opening import describe_events
+from sqsnn.data.specs import SPECS
 from sqsnn.data.stored import StoredSpikes, cache_folder
 from sqsnn.errors import DataError
 
 REAL_DATA = os.environ.get("SQSNN_DATA")
+EVENTS = [name for name, spec in SPECS.items() if spec.events]
 
 
 def as_tensors(samples):
@@ -85,9 +88,9 @@ def test_a_subset_is_quoted_as_one(folder):
     assert known.source == data.source
     assert (known.train_samples, known.test_samples, known.features) == (120, 20, 289)
     assert known.present and known.obtainable and known.folder == folder / "NMNIST"
-    nmnist = event_sets.EVENT_SETS["nmnist"]
-    assert event_sets.source(nmnist, 60_000, 10_000) == "N-MNIST"
-    assert event_sets.source(nmnist, 60_000, 100) == "N-MNIST, 100-recording test subset"
+    nmnist = SPECS["nmnist"]
+    assert describe_events(nmnist, 60_000, 10_000) == "N-MNIST"
+    assert describe_events(nmnist, 60_000, 100) == "N-MNIST, 100-recording test subset"
 
 
 def test_a_broken_test_file_is_found_before_training(folder):
@@ -126,7 +129,7 @@ def test_absent_files_without_a_download_are_asked_for(tmp_path):
 
 @pytest.mark.parametrize("name", ["nmnist", "shd"])
 def test_absent_files_and_no_network_are_an_error_that_names_them(name, tmp_path):
-    file = event_sets.EVENT_SETS[name].train
+    file = SPECS[name].sources[0].files[0]
     with pytest.raises(DataError, match=f"(?s){file.name} is not in .*MD5 {file.md5}") as caught:
         catalog.load(name, data_dir=tmp_path)
     assert file.packed in str(caught.value)
@@ -134,8 +137,9 @@ def test_absent_files_and_no_network_are_an_error_that_names_them(name, tmp_path
 
 def test_spoken_digits_are_downloaded_unpacked_and_read(tmp_path, site, monkeypatch):
     names = [f"digit {number}" for number in range(20)]
-    files = {}
-    for part, count in (("train", 10), ("test", 2)):
+    files = []
+    (source,) = SPECS["shd"].sources
+    for file, part, count in zip(source.files, ("train", "test"), (10, 2), strict=True):
         path = tmp_path / "made" / f"shd_{part}.h5"
         labels = list(range(20)) * count
         # Times in no order: nobody promises one.
@@ -143,12 +147,10 @@ def test_spoken_digits_are_downloaded_unpacked_and_read(tmp_path, site, monkeypa
         event_files.write_hdf5(path, times, units, labels, names)
         packed = gzip.compress(path.read_bytes())
         site.bodies[f"/{path.name}.gz"] = packed
-        file = getattr(event_sets.EVENT_SETS["shd"], part)
         md5 = hashlib.md5(packed).hexdigest()
-        files[part] = replace(file, md5=md5, mirrors=(site.address,))
-    monkeypatch.setitem(
-        event_sets.EVENT_SETS, "shd", replace(event_sets.EVENT_SETS["shd"], **files)
-    )
+        files.append(replace(file, md5=md5, mirrors=(site.address,)))
+    sources = (replace(source, files=tuple(files)),)
+    monkeypatch.setitem(SPECS, "shd", replace(SPECS["shd"], sources=sources))
     data = catalog.load("shd", data_dir=tmp_path / "new")
     folder = tmp_path / "new" / "SHD"
     assert sorted(path.name for path in folder.iterdir()) == ["shd_test.h5", "shd_train.h5"]
@@ -173,7 +175,7 @@ def test_a_subset_that_is_too_small_to_be_split_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"class 0 \(0\) has 1 training samples, but must have at"):
         catalog.load("nmnist", data_dir=tmp_path)
     event_files.write_nmnist(tmp_path, train=2, test=1)
-    with pytest.raises(ValueError, match=r"there are 20 training samples .* at least 91"):
+    with pytest.raises(ValueError, match=r"20 training samples .* at least 91"):
         catalog.load("nmnist", data_dir=tmp_path)
 
 
@@ -188,7 +190,7 @@ def test_two_data_folders_have_two_caches(folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="SQSNN_DATA names no folder with the real data")
-@pytest.mark.parametrize("name", event_sets.EVENT_SETS)
+@pytest.mark.parametrize("name", EVENTS)
 def test_the_facts_hold_for_the_real_files(name):
     known = catalog.describe(name, data_dir=REAL_DATA)
     if not known.present:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqsnn.data.events import Binning, Events, Sensor, bin_events
+from sqsnn.data.dataset_spec import Sensor
+from sqsnn.data.events import Binning, Events, bin_events
 
 
 def events_of(*rows):

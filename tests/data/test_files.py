@@ -10,7 +10,8 @@ import pooch
 import pytest
 
 from sqsnn.data import files
-from sqsnn.data.files import DataFile, data_folder, fetch, find
+from sqsnn.data.dataset_spec import DataFile
+from sqsnn.data.files import data_folder, fetch, find
 from sqsnn.errors import DataError, SqsnnError
 
 CONTENT = bytes(range(256)) * 1000

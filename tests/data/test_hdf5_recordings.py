@@ -1,16 +1,25 @@
 """Files of the HDF5 layout: read as they were written, and refused, with the place, if damaged."""
 
+from dataclasses import replace
+
 import event_files
 import h5py
 import numpy as np
 import pytest
 
-from sqsnn.data.events import Sensor
+from sqsnn.data.dataset_spec import EventSpec, Sensor
 from sqsnn.data.hdf5_recordings import open_hdf5
+from sqsnn.data.specs import SPECS
 from sqsnn.errors import DataError
 
 TIMES = [[0.0, 0.25, 0.5], [0.125]]
 UNITS = [[0, 4, 1], [2]]
+
+
+def spec(in_order=True):
+    """A dataset of two classes, felt by five units."""
+    events = EventSpec(Sensor(5), None, 1, in_order)
+    return replace(SPECS["braille"], class_names=("a", "b"), events=events)
 
 
 def as_rows(events):
@@ -26,7 +35,7 @@ def hdf5(tmp_path):
         event_files.write_hdf5(path, TIMES, UNITS, [1, 0], ["a", "b"])
         with h5py.File(path, "r+") as file:
             change(file)
-        return list(open_hdf5(path, Sensor(5), 2, in_order=in_order).read())
+        return list(open_hdf5(spec(in_order), path, "train").read())
 
     return read
 
@@ -45,7 +54,7 @@ def test_recordings_of_the_hdf5_layout_are_read_as_written(hdf5):
 def test_the_index_of_an_hdf5_file_names_its_classes(tmp_path):
     path = tmp_path / "train.h5"
     event_files.write_hdf5(path, TIMES, UNITS, [1, 0], ["eins", "fünf"])
-    found = open_hdf5(path, Sensor(5), 2, in_order=True)
+    found = open_hdf5(spec(), path, "train")
     assert (found.count, found.class_names, found.files) == (2, ("eins", "fünf"), (path,))
 
 
@@ -53,7 +62,7 @@ def test_times_out_of_order_are_refused_only_where_order_is_promised(hdf5):
     def swap(file):
         file["spikes/times"][0] = np.array([0.25, 0.0, 0.5], np.float32)
 
-    with pytest.raises(DataError, match="recording 0, event 1: expected a time of at least the"):
+    with pytest.raises(DataError, match="recording 0, event 1: expected a time not below the"):
         hdf5(swap)
     assert hdf5(swap, in_order=False)[0].events.times.tolist() == [250_000, 0, 500_000]
 
@@ -116,4 +125,4 @@ def test_what_is_no_hdf5_file_is_refused(tmp_path, raw):
     path = tmp_path / "train.h5"
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"train\.h5 is broken.* a whole HDF5 file"):
-        open_hdf5(path, Sensor(5), 2, in_order=True)
+        open_hdf5(spec(), path, "train")

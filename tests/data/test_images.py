@@ -3,27 +3,27 @@
 import bz2
 import gzip
 import re
-from urllib.parse import urlsplit
 
 import h5py
 import numpy as np
 import pytest
 
-from sqsnn.data import images
+from sqsnn.data import files, images
+from sqsnn.data.specs import SPECS
 from sqsnn.errors import DataError
 
 PARTS = ("train", "test")
 
 
 def paths_of(data_folder, name):
-    return images.fetch_all(images.IMAGE_SETS[name].sources[0], data_folder)
+    return files.fetch_all(SPECS[name].sources[0], data_folder)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_idx_files_give_the_bytes_that_were_written(mnist, pixels_of, labels_of, part):
-    image_set = images.IMAGE_SETS["mnist"]
-    read = images.read_mnist(image_set, paths_of(mnist, "mnist"), part)
-    np.testing.assert_array_equal(read.values, pixels_of(part).reshape(-1, image_set.features))
+    spec = SPECS["mnist"]
+    read = images.read_idx(spec, paths_of(mnist, "mnist"), part)
+    np.testing.assert_array_equal(read.values, pixels_of(part).reshape(-1, spec.features))
     np.testing.assert_array_equal(read.labels, labels_of(part))
     assert read.labels.dtype == np.int64
     assert read.white == 255
@@ -47,7 +47,7 @@ def test_a_broken_idx_file_is_named_with_what_is_wrong(mnist, pixels_of, idx, ca
     paths = paths_of(mnist, "mnist")
     paths[0].write_bytes(content)
     with pytest.raises(DataError, match=re.escape(expected)) as caught:
-        images.read_mnist(images.IMAGE_SETS["mnist"], paths, "train")
+        images.read_idx(SPECS["mnist"], paths, "train")
     assert str(paths[0]) in str(caught.value)
     assert "Delete it" in str(caught.value)
 
@@ -56,7 +56,7 @@ def test_labels_beyond_the_classes_are_refused(mnist, labels_of, idx):
     paths = paths_of(mnist, "mnist")
     paths[1].write_bytes(idx(labels_of("train") + 1))
     with pytest.raises(DataError, match="labels of 4 classes, found labels from 1 to 4"):
-        images.read_mnist(images.IMAGE_SETS["mnist"], paths, "train")
+        images.read_idx(SPECS["mnist"], paths, "train")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -152,50 +152,25 @@ def test_a_broken_h5_file_is_named_with_what_is_wrong(tiny, usps_h5, case, expec
 
 
 def test_usps_is_read_from_one_source_only(usps, usps_h5, usps_libsvm):
-    image_set = images.IMAGE_SETS["usps"]
-    h5, libsvm = image_set.sources
-    assert images.choose_source(image_set, usps) is libsvm
+    spec = SPECS["usps"]
+    h5, libsvm = spec.sources
+    assert files.choose_source(spec, usps) is libsvm
     train, test = usps_libsvm()
-    assert images.choose_source(image_set, usps) is libsvm
+    assert files.choose_source(spec, usps) is libsvm
     whole = usps_h5()
     test.unlink()
-    assert images.choose_source(image_set, usps) is h5
+    assert files.choose_source(spec, usps) is h5
     whole.unlink()
     # One libsvm file alone: the other one is to be downloaded, never another form of it read.
     assert train.exists()
-    assert images.choose_source(image_set, usps) is libsvm
-    assert not images.is_present(libsvm, usps)
+    assert files.choose_source(spec, usps) is libsvm
+    assert not files.is_present(libsvm, usps)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_published_counts_of_the_digits_are_those_of_the_split(part):
-    digits = images.IMAGE_SETS["digits"]
+    digits = SPECS["digits"]
     read = images.read_digits(digits, (), part)
     assert read.values.shape == (digits.size(part), digits.features)
     if part == "test":
         assert tuple(np.bincount(read.labels)) == digits.test_counts
-
-
-def test_every_file_that_can_be_downloaded_has_a_checksum_of_its_own(monkeypatch):
-    monkeypatch.undo()  # the table as it is published
-    files = [
-        file
-        for image_set in images.IMAGE_SETS.values()
-        for source in image_set.sources
-        for file in source.files
-        if file.mirrors
-    ]
-    assert len(files) == 3 * 4 + 2  # three sets of IDX files, and USPS in two
-    for file in files:
-        assert re.fullmatch("[0-9a-f]{32}", file.md5)
-        for address in file.addresses:
-            assert urlsplit(address).scheme in ("http", "https")
-            assert address.endswith("/" + file.name)
-    assert len({file.md5 for file in files}) == len(files)
-
-
-def test_the_facts_of_every_set_agree_with_each_other():
-    for image_set in images.IMAGE_SETS.values():
-        assert len(image_set.test_counts) == len(image_set.class_names) == 10
-        # What is chosen when nothing is there must be downloadable, or need no files.
-        assert all(file.mirrors for file in image_set.sources[-1].files)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqsnn.data import stored
-from sqsnn.data.events import Binning, Events, Recording, Sensor, bin_events
-from sqsnn.data.recordings import Recordings
+from sqsnn.data.dataset_spec import Sensor
+from sqsnn.data.events import Binning, Events, Recording, Recordings, bin_events
 from sqsnn.errors import DataError
 
 SENSOR = Sensor(6, 2, 2)
@@ -56,14 +56,14 @@ def expected():
 
 def test_what_is_stored_is_what_was_binned(recordings, expected):
     part = stored.store("tiny-train", recordings, BINNING)
-    assert torch.equal(part.spikes[:], expected)
+    assert torch.equal(part.values[:], expected)
     assert part.labels.tolist() == [number % 3 for number in range(10)]
-    assert part.spikes.path.parent == stored.cache_folder()
+    assert part.values.path.parent == stored.cache_folder()
     assert [file.suffix for file in stored.cache_folder().iterdir()] == [".h5"]
 
 
 def test_stored_spikes_stand_where_a_tensor_would(recordings, expected):
-    spikes = stored.store("tiny-train", recordings, BINNING).spikes
+    spikes = stored.store("tiny-train", recordings, BINNING).values
     which = torch.tensor([7, 0, 7, 3])
     assert len(spikes) == 10
     assert spikes.shape == expected.shape
@@ -82,7 +82,7 @@ def test_stored_spikes_stand_where_a_tensor_would(recordings, expected):
 @pytest.mark.parametrize("which", [torch.tensor([10]), torch.tensor([-11])])
 def test_a_sample_that_is_not_there_is_no_sample(recordings, which):
     with pytest.raises(IndexError):
-        stored.store("tiny-train", recordings, BINNING).spikes[which]
+        stored.store("tiny-train", recordings, BINNING).values[which]
 
 
 def test_recordings_are_read_once_for_all_runs(recordings, read):
@@ -104,8 +104,8 @@ def test_another_binning_is_another_file(recordings, read, other):
     first = stored.store("tiny-train", recordings, BINNING)
     second = stored.store("tiny-train", recordings, other)
     assert len(read) == 2
-    assert first.spikes.path != second.spikes.path
-    assert second.spikes.shape[1:] == other.shape(SENSOR)
+    assert first.values.path != second.values.path
+    assert second.values.shape[1:] == other.shape(SENSOR)
 
 
 def test_other_sources_are_another_file(recordings, read):
@@ -122,10 +122,10 @@ def test_other_sources_are_another_file(recordings, read):
 
 
 def test_a_file_of_other_things_under_the_same_name_is_made_again(recordings, read, expected):
-    path = stored.store("tiny-train", recordings, BINNING).spikes.path
-    other = stored.store("tiny-test", recordings, BINNING).spikes.path
+    path = stored.store("tiny-train", recordings, BINNING).values.path
+    other = stored.store("tiny-test", recordings, BINNING).values.path
     path.write_bytes(other.read_bytes())
-    assert torch.equal(stored.store("tiny-train", recordings, BINNING).spikes[:], expected)
+    assert torch.equal(stored.store("tiny-train", recordings, BINNING).values[:], expected)
     assert len(read) == 3
 
 
@@ -145,31 +145,31 @@ def _flip(file):
     ],
 )
 def test_a_changed_file_is_made_again(recordings, read, expected, change):
-    with h5py.File(stored.store("tiny-train", recordings, BINNING).spikes.path, "r+") as file:
+    with h5py.File(stored.store("tiny-train", recordings, BINNING).values.path, "r+") as file:
         change(file)
     part = stored.store("tiny-train", recordings, BINNING)
-    assert torch.equal(part.spikes[:], expected)
+    assert torch.equal(part.values[:], expected)
     assert part.labels.tolist() == [number % 3 for number in range(10)]
     assert len(read) == 2
 
 
 @pytest.mark.parametrize("raw", [b"", b"no HDF5"])
 def test_a_file_of_another_kind_is_made_again(recordings, read, expected, raw):
-    stored.store("tiny-train", recordings, BINNING).spikes.path.write_bytes(raw)
-    assert torch.equal(stored.store("tiny-train", recordings, BINNING).spikes[:], expected)
+    stored.store("tiny-train", recordings, BINNING).values.path.write_bytes(raw)
+    assert torch.equal(stored.store("tiny-train", recordings, BINNING).values[:], expected)
     assert len(read) == 2
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_to_the_file_the_spikes_are_right(recordings, expected, place, bit, cut):
-    path = stored.store("tiny-train", recordings, BINNING).spikes.path
+    path = stored.store("tiny-train", recordings, BINNING).values.path
     raw = bytearray(path.read_bytes())
     byte = int(place * len(raw))
     raw[byte] ^= 1 << bit
     path.write_bytes(raw[:byte] if cut else raw)
     part = stored.store("tiny-train", recordings, BINNING)
-    assert torch.equal(part.spikes[:], expected)
+    assert torch.equal(part.values[:], expected)
     assert part.labels.tolist() == [number % 3 for number in range(10)]
 
 
@@ -201,7 +201,7 @@ def test_a_cache_that_cannot_be_written_is_named(recordings, tmp_path, monkeypat
 
 
 def test_a_file_that_breaks_while_it_is_read_is_an_error(recordings):
-    spikes = stored.store("tiny-train", recordings, BINNING).spikes
+    spikes = stored.store("tiny-train", recordings, BINNING).values
     with pytest.raises(DataError, match=r"tiny-train-.*\.h5.* can no longer be read"):
         spikes.path.unlink()
         spikes.select(np.array([1]))
@@ -231,7 +231,7 @@ def test_memory_stays_flat(tmp_path):
     limit = size // 12
     tracemalloc.start()
     try:
-        spikes = stored.store("large-train", large, binning).spikes
+        spikes = stored.store("large-train", large, binning).values
         seen = sum(batch.sum().item() for batch in spikes.split(4))
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -10,7 +10,8 @@ import tonic
 import torch
 
 from sqsnn.data import Binning, catalog
-from sqsnn.data.tonic_sets import open_parts
+from sqsnn.data.specs import find_spec
+from sqsnn.data.tonic_sets import open_part
 from sqsnn.errors import ConfigError, DataError
 
 DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("p", bool), ("t", np.int64)])
@@ -94,14 +95,14 @@ def test_labels_may_be_names_and_names_may_be_missing(use, tmp_path):
 def test_without_tonic_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tonic", None)
     with pytest.raises(ConfigError, match=r"pip install 'sqsnn\[events\]'"):
-        open_parts("DVSGesture", tmp_path)
+        open_part(find_spec("tonic:DVSGesture"), tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("Nothing", "is none of tonic's"),
-        ("nmnist", "is none of tonic's"),  # a module
+        ("Nothing", "is not in tonic"),
+        ("nmnist", "is not in tonic"),  # a module
         ("CIFAR10DVS", "has no training and test part"),
         ("SSC", "has no training and test part"),
         ("MVSEC", "has no training and test part"),
@@ -109,14 +110,14 @@ def test_without_tonic_the_extra_is_named(monkeypatch, tmp_path):
 )
 def test_other_kinds_of_datasets_are_refused_by_name(name, reason, tmp_path):
     with pytest.raises(ConfigError, match=rf"tonic:{name} {reason}; .* DVSGesture, .*NMNIST"):
-        open_parts(name, tmp_path)
+        open_part(find_spec(f"tonic:{name}"), tmp_path, "train")
 
 
 @pytest.mark.parametrize("size", [None, (3, 4), 5])
 def test_a_dataset_without_a_sensor_is_refused(use, tmp_path, size):
     use(sensor_size=size)
     with pytest.raises(ConfigError, match="tonic:Tiny cannot be trained on: its sensor_size"):
-        open_parts("Tiny", tmp_path)
+        open_part(find_spec("tonic:Tiny"), tmp_path, "train")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no network"), SystemExit(), OSError("gone")])
@@ -126,7 +127,7 @@ def test_what_tonic_cannot_open_is_an_error_of_the_data(use, tmp_path, error):
 
     use(__init__=fail)
     with pytest.raises(DataError, match=f"tonic cannot open Tiny in .*: {type(error).__name__}"):
-        open_parts("Tiny", tmp_path)
+        open_part(find_spec("tonic:Tiny"), tmp_path, "train")
 
 
 def _event(**changes):

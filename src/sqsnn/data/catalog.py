@@ -1,4 +1,4 @@
-"""Datasets by name: training, validation and test samples as tensors, split the same way always."""
+"""Datasets by name: training, validation and test samples as tensors, always split alike."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.data import event_sets, images, origins, temporal
-from sqsnn.data.event_sets import EventSet
+from sqsnn.data.dataset_spec import DatasetSpec
 from sqsnn.data.events import Binning
-from sqsnn.data.files import data_folder
-from sqsnn.data.origins import Raw
-from sqsnn.data.presets import DESCRIPTIONS
-from sqsnn.data.stored import StoredSpikes
+from sqsnn.data.files import choose_source, data_folder, is_present
+from sqsnn.data.opening import describe_events, open_dataset, open_parts
+from sqsnn.data.specs import SPECS, TONIC, find_spec, names
+from sqsnn.data.stored import RawSamples, StoredSpikes
 
 _VALIDATION = 0.1
 _RANDOM_STATE = 42  # of every split and subset: a name and its options always mean the same samples
-
 
 Values = (
     Float[Tensor, "n features"]
@@ -34,7 +32,7 @@ Values = (
 class Samples(NamedTuple):
     """Values and labels of some samples.
 
-    Args:
+    Attributes:
         values: (n, features), float32 in [0, 1], or spike trains of 0 and 1, (n, T, features) or
             (n, T, features, channels); those of events are read from disk when they are indexed.
         labels: (n,), int64, 0..classes-1.
@@ -48,21 +46,21 @@ class Samples(NamedTuple):
 class Dataset:
     """A dataset that is split and ready to encode.
 
-    Args:
-        name: its name in the catalog.
-        class_names: one name a class, in the order of the labels.
-        features: values of a sample, of spike trains at each step.
-        channels: of a spike train; 1 for values.
-        image_shape: (rows, columns) of a sample, None where it is no image.
-        steps: steps of the spike trains; None where samples are static values.
-        report_steps: how many of the last steps are the network's answer; None for all.
-        source: the files it came from, or how it was made. What was trained on one source of a
-            dataset must not be tested on another, since their values differ.
-        train: the training samples, validation taken out.
-        validation: a stratified tenth of the training data.
-        test_samples: how many samples `load_test` gives.
-        load_test: gives the test samples; until it is called nothing looks at their values, except
-            that events are binned and cached before.
+    Attributes:
+        name: Name in the catalog.
+        class_names: One name per class, in the order of the labels.
+        features: Values per sample, or per step of a spike train.
+        channels: Channels of a spike train; 1 for values.
+        image_shape: (rows, columns) of an image; None for other samples.
+        steps: Steps of the spike trains; None for values.
+        report_steps: Number of last steps that are the network's answer; None for all.
+        source: The files, or how the samples were generated. A network that was trained on one
+            source of a dataset must not be tested on another, since their values differ.
+        train: Training samples, without the validation samples.
+        validation: A stratified tenth of the training data.
+        test_samples: Number of samples that `load_test` returns.
+        load_test: Returns the test samples; before the call their values are not read, except that
+            events are already binned and cached.
     """
 
     name: str
@@ -80,20 +78,20 @@ class Dataset:
 
 
 class Description(NamedTuple):
-    """What is known about a dataset without reading it.
+    """What is known about a dataset without loading it.
 
-    Args:
-        name: its name in the catalog.
-        text: one line: what it is, whose, and under which licence.
-        train_samples: samples for training, validation included.
-        test_samples: samples for testing.
-        features: values of a sample, of spike trains at each step.
-        class_names: one name a class.
-        source: the files that `load` would read, the library that brings the data, or how they are
-            made.
-        folder: where these files lie or would be downloaded to; None where there are no files.
-        present: whether they all lie there.
-        obtainable: whether those that do not are downloaded.
+    Attributes:
+        name: Name in the catalog.
+        text: One line: what it is, by whom, under which licence.
+        train_samples: Samples for training, validation included.
+        test_samples: Samples for testing.
+        features: Values per sample, or per step of a spike train.
+        class_names: One name per class.
+        source: The files that `load` would read, the library that brings the data, or how they are
+            generated.
+        folder: Folder of the files, present or to be downloaded; None where there are no files.
+        present: Whether all files lie there.
+        obtainable: Whether missing files are downloaded.
     """
 
     name: str
@@ -108,61 +106,45 @@ class Description(NamedTuple):
     obtainable: bool
 
 
-def names() -> tuple[str, ...]:
-    """The names that `load` knows, beside those of tonic's datasets."""
-    return (*images.IMAGE_SETS, *temporal.TEMPORAL_TASKS, *event_sets.EVENT_SETS)
-
-
 def describe(name: str, *, data_dir: Path | str | None = None) -> Description:
-    """Say what a dataset is and whether its files are there.
+    """Describe a dataset, and say whether its files are present.
 
-    Files of events are looked into, since subsets of them are in use; other files are not opened.
+    Files of events are opened, since they may be subsets; other files are not.
 
     Args:
-        name: one of `names()`.
-        data_dir: the folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
+        name: One of `names()`.
+        data_dir: Folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
 
     Raises:
-        ValueError: if there is no dataset of that name.
-        DataError: if a file of events is there and broken.
+        ValueError: If there is no dataset of that name.
+        DataError: If a file of events is present and broken.
     """
-    if name in event_sets.EVENT_SETS:
-        return _describe_events(name, event_sets.EVENT_SETS[name], data_folder(data_dir))
-    if name not in names():
+    spec = SPECS.get(name)
+    if spec is None:
         raise ValueError(f"there is no dataset {name!r}; there are {', '.join(names())}")
-    origin = origins.find(name, data_dir)
+    folder = data_folder(data_dir)
+    source = choose_source(spec, folder)
+    present = is_present(source, folder)
+    train, test, class_names = spec.size("train"), spec.size("test"), spec.class_names
+    if spec.events is None:
+        label = open_dataset(spec, folder, delay=spec.delay, binning=None).source
+    else:
+        if present:
+            parts = open_parts(spec, folder)
+            train, test = (part.count for part in parts)
+            class_names = parts[0].class_names or class_names
+        label = describe_events(spec, train, test)
     return Description(
         name=name,
-        text=DESCRIPTIONS[name],
-        train_samples=origin.train_size,
-        test_samples=sum(origin.test_counts),
-        features=origin.features,
-        class_names=origin.class_names,
-        source=origin.source,
-        folder=origin.folder,
-        present=origin.present,
-        obtainable=True,
-    )
-
-
-def _describe_events(name: str, event_set: EventSet, folder: Path) -> Description:
-    present = event_sets.is_present(event_set, folder)
-    train, test, class_names = event_set.train_size, event_set.test_size, event_set.class_names
-    if present:
-        parts = event_sets.open_parts(event_set, folder)
-        train, test = parts["train"].count, parts["test"].count
-        class_names = parts["train"].class_names or class_names
-    return Description(
-        name=name,
-        text=DESCRIPTIONS[name],
+        text=spec.text,
         train_samples=train,
         test_samples=test,
-        features=origins.preset_binning(name).units(event_set.sensor),
+        features=spec.features or 0,
         class_names=class_names,
-        source=event_sets.source(event_set, train, test),
-        folder=folder / event_set.folder,
+        source=label,
+        folder=folder / source.folder if source.files else None,
         present=present,
-        obtainable=event_set.is_obtainable,
+        obtainable=all(file.mirrors for file in spec.sources[-1].files),
     )
 
 
@@ -176,64 +158,74 @@ def load(
     delay: int | None = None,
     binning: Binning | None = None,
 ) -> Dataset:
-    """Load a dataset, downloading its files where they are missing.
+    """Load a dataset, downloading missing files.
 
-    All files are fetched and their checksums verified now, so that nothing is found missing after
-    training; the values of the test part are given by `load_test()` only. Events of both parts are
-    binned now, or found in the cache; batches of them are read from disk.
+    All files are fetched and verified now, so that a fault shows before training. Events of both
+    parts are binned now, or found in the cache; batches of them are read from disk.
 
     Args:
-        name: one of `names()`, or "tonic:" and the name of a dataset of the library tonic.
-        data_dir: the folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
-        classes: the labels to keep, which become 0, 1, ... in this order; None keeps all.
-        train_samples: size of a stratified subset of the training data, from which the
+        name: One of `names()`, or "tonic:" and the name of a dataset of the library tonic.
+        data_dir: Folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
+        classes: Labels to keep, which become 0, 1, ... in this order; None keeps all.
+        train_samples: Size of a stratified subset of the training data, from which the
             validation samples are then taken; None takes all.
-        test_samples: size of a stratified subset of the test data; None takes all.
-        delay: blank steps between cue and report, at least 1; None for the preset's. Only for
+        test_samples: Size of a stratified subset of the test data; None takes all.
+        delay: Blank steps between cue and report, at least 1; None for the preset's. Only for
             generated tasks in time, such as recall.
-        binning: how events become spike trains; None for the preset's. Only for datasets of events;
-            needed for those of tonic.
+        binning: How events become spike trains; None for the preset's. Only for datasets of events;
+            required for those of tonic.
 
     Raises:
-        ValueError: if there is no such dataset or class, a class is named twice, more samples
-            are asked for than there are, or too few to split, or the delay is below 1, or delay
-            or binning is given for a dataset without one.
-        TypeError: if a class, a number of samples or the delay is not an integer.
-        DataError: if a file is broken, or missing and not to be had.
-        ConfigError: if a dataset of tonic is asked for, and tonic is not there or has none.
+        ValueError: If there is no such dataset or class, a class is named twice, there are fewer
+            samples than required, or too few to split, the delay is below 1, or delay or binning
+            does not go with the dataset.
+        TypeError: If a class, a number of samples or the delay is not an integer.
+        DataError: If a file is broken, or missing and cannot be downloaded.
+        ConfigError: If tonic is required and not installed, or has no such dataset.
+
+    Example:
+        >>> digits = load("digits", classes=(1, 7))
+        >>> digits.train.values.shape, digits.class_names
+        (torch.Size([260, 64]), ('1', '7'))
     """
     from sklearn.model_selection import train_test_split
 
-    origin = origins.find(name, data_dir, delay=delay, binning=binning)
-    kept = _kept_classes(origin.class_names, classes)
-    available = sum(origin.test_counts[label] for label in kept)
-    _check_samples("test_samples", test_samples, 1, available)
+    spec = find_spec(name)
+    if spec is None:
+        raise ValueError(
+            f"there is no dataset {name!r}; there are {', '.join(names())}, and {TONIC}NAME for "
+            "those of the library tonic"
+        )
+    delay, binning = _choose_delay(spec, delay), _choose_binning(spec, binning)
+    opened = open_dataset(spec, data_folder(data_dir), delay=delay, binning=binning)
+    kept = _kept_classes(opened.class_names, classes)
+    available = sum(opened.test_counts[label] for label in kept)
+    _check_samples("test_samples", test_samples, available)
     if available == 0:
         raise ValueError(f"{name} has no test samples of the classes {kept}; they cannot be tested")
-    read = origin.prepare()
-
-    def load_test() -> Samples:
-        raw = read("test")
-        return _samples(raw, kept, _subset(raw.labels, kept, test_samples))
-
-    raw = read("train")
-    # The smallest number of which a tenth, rounded up, is one sample a class.
-    fewest = round((len(kept) - 1) / _VALIDATION) + 1
-    _check_samples("train_samples", train_samples, fewest, int(np.isin(raw.labels, kept).sum()))
-    _check_classes(raw.labels, kept, origin.class_names, fewest)
+    raw = opened.read("train")
+    counts = np.bincount(raw.labels, minlength=len(opened.class_names))[[*kept]]
+    _check_split(
+        counts, [f"{label} ({opened.class_names[label]})" for label in kept], train_samples
+    )
     chosen = _subset(raw.labels, kept, train_samples)
     train, validation = train_test_split(
         chosen, test_size=_VALIDATION, stratify=raw.labels[chosen], random_state=_RANDOM_STATE
     )
+
+    def load_test() -> Samples:
+        raw = opened.read("test")
+        return _samples(raw, kept, _subset(raw.labels, kept, test_samples))
+
     return Dataset(
         name=name,
-        class_names=tuple(origin.class_names[label] for label in kept),
-        features=origin.features,
-        channels=origin.channels,
-        image_shape=origin.image_shape,
-        steps=origin.steps,
-        report_steps=origin.report_steps,
-        source=origin.source,
+        class_names=tuple(opened.class_names[label] for label in kept),
+        features=opened.features,
+        channels=opened.channels,
+        image_shape=spec.image_shape,
+        steps=opened.steps,
+        report_steps=spec.report_steps,
+        source=opened.source,
         train=_samples(raw, kept, np.asarray(train)),
         validation=_samples(raw, kept, np.asarray(validation)),
         test_samples=available if test_samples is None else test_samples,
@@ -241,8 +233,34 @@ def load(
     )
 
 
+def _choose_delay(spec: DatasetSpec, delay: int | None) -> int | None:
+    if delay is None:
+        return spec.delay
+    if spec.delay is None:
+        known = ", ".join(name for name, other in SPECS.items() if other.delay is not None)
+        raise ValueError(f"delay is {delay}, but {spec.name} has none; it goes with {known}")
+    check_positive_int("delay", delay)
+    return delay
+
+
+def _choose_binning(spec: DatasetSpec, binning: Binning | None) -> Binning | None:
+    if spec.events is None:
+        if binning is None:
+            return None
+        known = ", ".join(name for name, other in SPECS.items() if other.events is not None)
+        raise ValueError(
+            f"binning is given, but {spec.name} has no events; it goes with {known} and {TONIC}NAME"
+        )
+    if binning is None and spec.events.duration is None:
+        raise ValueError(
+            f"binning must be given for {spec.name}, because the length of its recordings is "
+            "unknown"
+        )
+    return binning or Binning(spec.steps(), spec.events.duration or 0.0, spec.events.pool)
+
+
 def _kept_classes(class_names: tuple[str, ...], classes: Sequence[int] | None) -> tuple[int, ...]:
-    """The labels to keep, checked."""
+    """Check the labels to keep."""
     if classes is None:
         return tuple(range(len(class_names)))
     for label in classes:
@@ -258,42 +276,34 @@ def _kept_classes(class_names: tuple[str, ...], classes: Sequence[int] | None) -
     return kept
 
 
-def _check_samples(argument: str, samples: int | None, fewest: int, available: int) -> None:
+def _check_samples(argument: str, samples: int | None, available: int) -> None:
     if samples is None:
         return
     check_positive_int(argument, samples)
     if samples > available:
-        raise ValueError(
-            f"{argument} is {samples}, but there are only {available} of these classes"
-        )
-    if samples < fewest:
-        raise ValueError(
-            f"{argument} is {samples}, but must be at least {fewest}: a tenth of them is for "
-            "validation, and that must be at least as many samples as there are classes"
-        )
+        raise ValueError(f"{argument} is {samples}, but these classes have only {available}")
 
 
-def _check_classes(
-    labels: np.ndarray, kept: tuple[int, ...], class_names: tuple[str, ...], fewest: int
-) -> None:
-    """Refuse a subset of a dataset that is too small to be split."""
-    counts = np.bincount(labels, minlength=len(class_names))[list(kept)]
+def _check_split(counts: np.ndarray, kept_names: list[str], samples: int | None) -> None:
+    """Refuse training samples that are too few to be split."""
+    _check_samples("train_samples", samples, int(counts.sum()))
+    # The smallest number of which a tenth, rounded up, is one sample per class.
+    fewest = round((len(counts) - 1) / _VALIDATION) + 1
+    given = counts.sum() if samples is None else samples
     if counts.min() < 2:
-        label = kept[int(counts.argmin())]
         raise ValueError(
-            f"class {label} ({class_names[label]}) has {counts.min()} training samples, but must "
+            f"class {kept_names[counts.argmin()]} has {counts.min()} training samples, but must "
             "have at least 2, to train and to validate; leave it out by classes"
         )
-    if counts.sum() < fewest:
+    if given < fewest:
         raise ValueError(
-            f"there are {counts.sum()} training samples of these classes, but there must be at "
-            f"least {fewest}: a tenth of them is for validation, and that must be at least as many "
-            "samples as there are classes"
+            f"{given} training samples (train_samples) are too few, must be at least {fewest}: a "
+            "tenth of them is for validation, and that must be at least one sample per class"
         )
 
 
 def _subset(labels: np.ndarray, kept: tuple[int, ...], samples: int | None) -> np.ndarray:
-    """Indices of a stratified subset of the samples of the kept classes, in the files' order."""
+    """Draw a stratified subset of the samples of the kept classes; indices in the files' order."""
     from sklearn.utils import resample
 
     chosen = np.flatnonzero(np.isin(labels, kept))
@@ -309,13 +319,13 @@ def _subset(labels: np.ndarray, kept: tuple[int, ...], samples: int | None) -> n
     return np.sort(np.asarray(drawn))
 
 
-def _samples(raw: Raw, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
-    """The chosen samples as tensors, labelled by the position of their class in `kept`."""
+def _samples(raw: RawSamples, kept: tuple[int, ...], chosen: np.ndarray) -> Samples:
+    """Make tensors of the chosen samples, labelled by the place of their class in `kept`."""
     relabelled = np.empty(max(kept) + 1, np.int64)
     relabelled[list(kept)] = np.arange(len(kept))
     labels = torch.from_numpy(relabelled[raw.labels[chosen]])
     if isinstance(raw.values, StoredSpikes):
         return Samples(raw.values.select(chosen), labels)
-    # Chosen while still bytes and scaled in place: only the result takes four bytes a pixel.
+    # Chosen while still bytes and scaled in place: only the result takes four bytes per pixel.
     values = torch.from_numpy(raw.values[chosen]).to(torch.float32).div_(raw.white)
     return Samples(values, labels)

@@ -1,42 +1,31 @@
 """Events of neuromorphic sensors -> spike trains: what a recording is, and how it is binned."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from sqsnn.checks import check_choice, check_positive_int
+from sqsnn.data.dataset_spec import Sensor
 
 Polarity = Literal["channels", "sum"]
 
-MICROSECONDS = 1_000_000  # a second
+MICROSECONDS = 1_000_000  # per second
 # Eleven days: longer than any recording, and short enough for exact arithmetic in 64 bits.
 LONGEST = 1_000_000  # seconds
-
-
-class Sensor(NamedTuple):
-    """What records events.
-
-    Args:
-        columns: x lies in 0..columns-1.
-        rows: y lies in 0..rows-1; 1 where units lie in a line.
-        polarities: 2 where events are ON or OFF, else 1.
-    """
-
-    columns: int
-    rows: int = 1
-    polarities: int = 1
 
 
 class Events(NamedTuple):
     """The events of one recording, in any order.
 
-    Args:
+    Attributes:
         times: (events,) int64, microseconds, at least 0.
         x: (events,) integers, columns of the sensor.
         y: (events,) integers, rows of the sensor.
-        on: (events,) bool, the polarity; True where the sensor has one alone.
+        on: (events,) bool, the polarity; True where the sensor has only one.
     """
 
     times: np.ndarray
@@ -48,10 +37,10 @@ class Events(NamedTuple):
 class Recording(NamedTuple):
     """One sample of an event dataset.
 
-    Args:
-        where: what to call it in an error, e.g. a member of an archive.
-        label: its class, from 0.
-        events: its events.
+    Attributes:
+        where: Its name in errors, e.g. the member of an archive.
+        label: Its class, from 0.
+        events: Its events.
     """
 
     where: str
@@ -60,21 +49,41 @@ class Recording(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Recordings:
+    """One part of an event dataset whose events are not read yet.
+
+    Attributes:
+        path: The file, or the folder of the files.
+        files: All files that hold the events.
+        sensor: Sensor that recorded them.
+        class_names: One name per class; None where only the labels tell how many there are.
+        count: Number of recordings.
+        read: Reads the recordings one after another, from the first.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    sensor: Sensor
+    class_names: tuple[str, ...] | None
+    count: int
+    read: Callable[[], Iterator[Recording]]
+
+
+@dataclass(frozen=True)
 class Binning:
     """How events become spike trains.
 
     Args:
-        steps: time steps, bins of equal length.
-        duration: seconds that the bins span, from the start of a recording; later events are
+        steps: Time steps: bins of equal length.
+        duration: Seconds that the bins span, from the start of a recording; later events are
             not used.
-        pool: so many neighbouring rows and columns are merged into one unit; the last of them may
-            be fewer.
+        pool: Neighbouring rows and columns that become one unit; the last ones may be fewer.
         polarity: "channels" keeps ON and OFF events apart, as the two channels of a neuron; "sum"
             merges them.
 
     Raises:
-        ValueError: if one is out of range.
-        TypeError: if `steps` or `pool` is not an integer.
+        ValueError: If an argument is out of range.
+        TypeError: If `steps` or `pool` is not an integer.
     """
 
     steps: int
@@ -86,7 +95,7 @@ class Binning:
         check_positive_int("steps", self.steps, high=MICROSECONDS)
         check_positive_int("pool", self.pool)
         check_choice("polarity", self.polarity, Polarity)
-        # Asked this way round so that NaN is refused too.
+        # Written this way round so that NaN is refused too.
         if not 1 / MICROSECONDS <= self.duration <= LONGEST:
             raise ValueError(
                 f"duration must be from 1e-6 to {LONGEST:g} seconds, but is {self.duration}"
@@ -94,7 +103,7 @@ class Binning:
 
     @property
     def microseconds(self) -> int:
-        """The duration in whole microseconds, the unit in which events are timed."""
+        """Duration in whole microseconds, the unit of the events' times."""
         return round(self.duration * MICROSECONDS)
 
     @property
@@ -103,18 +112,19 @@ class Binning:
         return 2 if self.polarity == "channels" else 1
 
     def units(self, sensor: Sensor) -> int:
-        """Units of a spike train: groups of the sensor's rows and columns.
+        """Count the units of a spike train: groups of the sensor's rows and columns.
 
         Args:
-            sensor: what the events come from.
+            sensor: Sensor that records the events.
         """
-        return _groups(sensor.rows, self.pool) * _groups(sensor.columns, self.pool)
+        rows, columns = sensor.pooled(self.pool)
+        return rows * columns
 
     def shape(self, sensor: Sensor) -> tuple[int, ...]:
-        """The shape of a spike train: (T, units), or (T, units, 2) where polarities are channels.
+        """Return the shape of a spike train: (T, units), or (T, units, 2) with polarity channels.
 
         Args:
-            sensor: what the events come from.
+            sensor: Sensor that records the events.
         """
         return (self.steps, self.units(sensor), 2)[: 1 + self.channels]
 
@@ -128,15 +138,15 @@ def bin_events(
     t + 1 times duration / steps, the start included and the end not, in exact whole numbers.
 
     Args:
-        events: the events, within the sensor.
-        sensor: what they come from.
-        binning: how they are binned.
+        events: Events within the sensor.
+        sensor: Sensor that recorded them.
+        binning: How they are binned.
 
     Returns:
         1 for a spike, else 0; units row by row; ON is channel 0 and OFF channel 1.
 
     Raises:
-        ValueError: if polarities are to be channels and the sensor has none.
+        ValueError: If polarities should become channels and the sensor has only one.
     """
     if binning.channels > sensor.polarities:
         raise ValueError(
@@ -145,11 +155,7 @@ def bin_events(
     used = events.times < binning.microseconds
     bins = events.times[used] * binning.steps // binning.microseconds
     rows, columns = events.y[used] // binning.pool, events.x[used] // binning.pool
-    units = rows * _groups(sensor.columns, binning.pool) + columns
+    units = rows * sensor.pooled(binning.pool)[1] + columns
     trains = np.zeros((binning.steps, binning.units(sensor), binning.channels), np.uint8)
     trains[bins, units, np.where(events.on[used], 0, binning.channels - 1)] = 1
     return trains.reshape(binning.shape(sensor))
-
-
-def _groups(size: int, pool: int) -> int:
-    return -(-size // pool)

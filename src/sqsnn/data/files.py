@@ -1,122 +1,136 @@
-"""Where data files lie: the data folder, checksums, and the download of what is missing."""
+"""Files of datasets: where they lie, their checksums, and the download of missing ones."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import pooch
 from rich import progress as bars
 from rich.console import Console
 
+from sqsnn.data.dataset_spec import DataFile, DatasetSpec, Source
 from sqsnn.errors import DataError
 
 FOLDER_VARIABLE = "SQSNN_DATA"
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """One file of a dataset as its authors distribute it.
-
-    Args:
-        name: the file's name, the same on disk and on the mirrors.
-        md5: the published MD5 sum, or None where there is none (the content is checked then).
-        mirrors: addresses of folders that hold the file, each ending in "/", or of the file
-            itself, best first; none where no download is known.
-        packing: ".gz" where the mirrors hold it packed, the MD5 sum being that of the packed file.
-    """
-
-    name: str
-    md5: str | None = None
-    mirrors: tuple[str, ...] = ()
-    packing: Literal["", ".gz"] = ""
-
-    @property
-    def packed(self) -> str:
-        """The name of the file as the mirrors hold it."""
-        return self.name + self.packing
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The full address of the file on each mirror."""
-        return tuple(
-            mirror + self.packed if mirror.endswith("/") else mirror for mirror in self.mirrors
-        )
-
-
 def data_folder(data_dir: Path | str | None = None) -> Path:
-    """The folder that holds all datasets: `data_dir`, else $SQSNN_DATA, else the user's cache.
+    """Find the folder of all datasets: `data_dir`, else $SQSNN_DATA, else the user's cache folder.
 
     Args:
-        data_dir: the folder asked for, or None.
+        data_dir: The folder that the user chose, if any.
     """
     chosen = data_dir or os.environ.get(FOLDER_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(pooch.os_cache("sqsnn"))
+    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sqsnn"))
 
 
 def find(file: DataFile, folder: Path) -> Path | None:
-    """The path at which a file lies, or None; `folder`/raw is torchvision's place for it.
+    """Find a file in the folder of its dataset, or in raw/ below, where torchvision puts it.
 
     Args:
-        file: the file looked for.
-        folder: the dataset's own folder.
+        file: The file.
+        folder: Folder of the dataset.
     """
     places = (folder / file.name, folder / "raw" / file.name)
     return next((place for place in places if place.is_file()), None)
 
 
-def fetch(file: DataFile, folder: Path) -> Path:
-    """The path of a file whose checksum is right, downloaded first if it is not there.
+def is_present(source: Source, data_folder: Path) -> bool:
+    """Whether all files of a source lie in the data folder, whole or not.
 
     Args:
-        file: the file wanted.
-        folder: the dataset's own folder; only written to when the file is missing.
+        source: A source of a dataset.
+        data_folder: Folder of all datasets.
+    """
+    return all(find(file, data_folder / source.folder) for file in source.files)
+
+
+def choose_source(spec: DatasetSpec, data_folder: Path) -> Source:
+    """Choose the first source whose files are all present, else the one that can be downloaded.
+
+    Both parts come from one source, since sources may differ in their values.
+
+    Args:
+        spec: The dataset.
+        data_folder: Folder of all datasets.
+    """
+    present = (source for source in spec.sources if is_present(source, data_folder))
+    return next(present, spec.sources[-1])
+
+
+def fetch_all(source: Source, data_folder: Path, *, verify: bool = True) -> tuple[Path, ...]:
+    """Return the paths of a source's files, downloading the missing ones.
+
+    Args:
+        source: A source of a dataset.
+        data_folder: Folder of all datasets.
+        verify: Compare the checksums of files that are present with the published ones.
 
     Raises:
-        DataError: if the file is broken, or missing and not to be had from any mirror.
+        DataError: If a file is broken, or missing and cannot be downloaded.
+    """
+    folder = data_folder / source.folder
+    return tuple(fetch(file, folder, verify=verify) for file in source.files)
+
+
+def fetch(file: DataFile, folder: Path, *, verify: bool = True) -> Path:
+    """Return the path of a file, downloading it if it is missing.
+
+    Args:
+        file: The file.
+        folder: Folder of the dataset; written to only when the file is missing.
+        verify: Compare the checksum of a file that is present with the published one. A file that
+            was distributed packed has none to compare with.
+
+    Raises:
+        DataError: If the checksum is wrong, or the file is missing and cannot be downloaded.
     """
     path = find(file, folder)
     if path is None:
         return _download(file, folder)
-    if file.md5 is not None and not file.packing:
+    if verify and file.md5 is not None and not file.packing:
         try:
             found = pooch.file_hash(str(path), alg="md5")
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error}") from error
         if found != file.md5:
-            raise broken(path, f"MD5 {file.md5}", f"MD5 {found}", file.addresses)
+            raise broken(path, f"MD5 {file.md5}", f"MD5 {found}", addresses=file.addresses)
     return path
 
 
-def broken(path: Path, expected: str, found: str, addresses: tuple[str, ...] = ()) -> DataError:
-    """The error that says what is wrong with a file and what to do about it.
+def broken(
+    path: Path, expected: str, found: str, *, where: str = "", addresses: tuple[str, ...] = ()
+) -> DataError:
+    """Describe what is wrong with a file, and what to do about it.
 
     Args:
-        path: the broken file.
-        expected: what a whole file has.
-        found: what this one has.
-        addresses: where a whole file is to be had, if anywhere.
+        path: The broken file.
+        expected: What a whole file has.
+        found: What this file has.
+        where: The place in the file, if known.
+        addresses: Addresses of a whole file, if known.
     """
+    place = f", at {where}" if where else ""
     source = f" (from {' or '.join(addresses)})" if addresses else ""
     return DataError(
-        f"{path} is broken: expected {expected}, found {found}. Delete it, and the data are "
-        f"downloaded again by the next run, or put a whole copy in its place{source}."
+        f"{path} is broken{place}: expected {expected}, found {found}. Delete it, and the next run "
+        f"downloads it again if it can, or put a whole copy in its place{source}."
     )
 
 
 def _download(file: DataFile, folder: Path) -> Path:
     """Fetch a file from the first mirror that has it whole.
 
-    pooch writes to a temporary name and renames only once the checksum is right, so a download
-    that is cut short never stands under the file's own name.
+    pooch renames its temporary file only after the checksum has been verified, so a download that
+    breaks off never leaves a file under the real name.
     """
+    elsewhere = (
+        f"name the folder that holds {folder.name}/ by data_dir (--data-dir) or ${FOLDER_VARIABLE}"
+    )
     if not file.mirrors:
         raise DataError(
             f"{file.name} is not in {folder}, and no download of it is known. Put it at "
-            f"{folder / file.name}, or name the folder that holds {folder.name}/ by data_dir "
-            f"(--data-dir) or ${FOLDER_VARIABLE}."
+            f"{folder / file.name}, or {elsewhere}."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,9 +139,9 @@ def _download(file: DataFile, folder: Path) -> Path:
         writable = False
     if not writable:
         raise DataError(
-            f"{file.name} is not in {folder}, and nothing can be downloaded there, because the "
-            f"folder cannot be written. Name another folder by data_dir (--data-dir) or "
-            f"${FOLDER_VARIABLE}; the file is at {' or '.join(file.addresses)}."
+            f"{file.name} is not in {folder}, and that folder cannot be written, so it cannot be "
+            f"downloaded. Name another folder by data_dir (--data-dir) or ${FOLDER_VARIABLE}; the "
+            f"file is at {' or '.join(file.addresses)}."
         )
     unpacked = folder / f"{file.name}.part"
     if file.packing:
@@ -146,32 +160,26 @@ def _download(file: DataFile, folder: Path) -> Path:
             )
         except (OSError, ValueError) as error:  # no answer, no such file; the wrong checksum
             reasons.append(f"  {address}: {error}")
-        else:
-            return _place(file, folder, Path(path))
+            continue
+        if not file.packing:
+            return Path(path)
+        (folder / file.packed).unlink()
+        return Path(path).replace(folder / file.name)
     tried = "\n".join(reasons)
     raise DataError(
         f"{file.name} is not in {folder} and could not be downloaded. Tried:\n{tried}\n"
-        f"Get it on another machine and put it at {folder / file.packed} (MD5 {file.md5}), or name "
-        f"the folder that holds {folder.name}/ by data_dir (--data-dir) or ${FOLDER_VARIABLE}."
+        f"Get it on another machine and put it at {folder / file.packed} (MD5 {file.md5}), or "
+        f"{elsewhere}."
     )
 
 
-def _place(file: DataFile, folder: Path, path: Path) -> Path:
-    """Give a download that was packed its own name, now that it is whole."""
-    if file.packing:
-        path = path.replace(folder / file.name)
-        (folder / file.packed).unlink()
-    return path
-
-
 class _Bar:
-    """What pooch asks of a progress bar, drawn by rich (pooch's own needs tqdm)."""
+    """The progress bar that pooch calls, drawn by rich (pooch's own needs tqdm)."""
 
     total = 0
 
     def __init__(self, progress: bars.Progress, task: bars.TaskID) -> None:
-        self._progress = progress
-        self._task = task
+        self._progress, self._task = progress, task
 
     def update(self, amount: int) -> None:
         self._progress.update(self._task, total=self.total or None, advance=amount, visible=True)
@@ -185,14 +193,14 @@ class _Bar:
 
 def _download_with_bar(url: str, output_file: IO[bytes] | str, caller: Any) -> None:
     """A pooch downloader: HTTP with a progress bar on the error stream."""
-    with bars.Progress(
+    columns = (
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.DownloadColumn(),
         bars.TransferSpeedColumn(),
         bars.TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
+    )
+    with bars.Progress(*columns, console=Console(stderr=True)) as progress:
         # Invisible until the first bytes come: a mirror that does not answer leaves no empty bar.
         task = progress.add_task(url.rpartition("/")[2], total=None, visible=False)
         pooch.HTTPDownloader(

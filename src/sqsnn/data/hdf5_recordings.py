@@ -1,7 +1,8 @@
-"""Event recordings in the HDF5 layout of the Spiking Heidelberg Digits, read one at a time.
+"""Reader of event recordings in the HDF5 layout of the Spiking Heidelberg Digits.
 
-The HDF5 library never comes back from some damaged files: it walks its heaps of lists of variable
-length from object to object, and does not notice one of size 0. So they are walked here first.
+HDF5 keeps lists of variable length as objects in heaps, and its library walks a heap from object to
+object. In some damaged files an object has size 0, and the library walks for ever. So this reader
+walks the heaps first.
 """
 
 import mmap
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Sensor
-from sqsnn.data.recordings import Recordings, damaged
+from sqsnn.data.dataset_spec import DatasetSpec, EventSpec, Part
+from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Recordings
+from sqsnn.data.files import broken
 
 # What h5py raises on damaged files, from many thousands of damaged ones.
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
-_DATASETS = ("spikes/times", "spikes/units", "labels", "extra/keys")
-_KINDS = ("lists of fractional numbers", "lists of whole numbers", "whole numbers")
+_KINDS = {
+    "spikes/times": "lists of fractional numbers",
+    "spikes/units": "lists of whole numbers",
+    "labels": "whole numbers",
+}
 # A global heap: signature, version 1, reserved, size. HDF5 File Format Specification, III.E.
 _HEAP = struct.Struct("<4sB3xQ")
 _HEAP_START = b"GCOL\x01"
@@ -26,24 +31,20 @@ _HEAP_START = b"GCOL\x01"
 _OBJECT = struct.Struct("<HH4xQ")
 
 
-def open_hdf5(path: Path, sensor: Sensor, classes: int, *, in_order: bool) -> Recordings:
-    """Look into a file of the Spiking Heidelberg Digits' layout.
+def open_hdf5(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
+    """Open a file of recordings, each a list of times and a list of units.
 
     It holds spikes/times (seconds) and spikes/units, of variable length, labels, and extra/keys
     with the names of the classes.
 
-    Args:
-        path: the file.
-        sensor: what the events come from, one row of units.
-        classes: how many there are.
-        in_order: refuse times that fall within a recording.
-
     Raises:
-        DataError: if the file is no whole HDF5 file, or has another layout, or labels that fit no
+        DataError: If the file is not a whole HDF5 file, has another layout, or labels without a
             class.
     """
+    events = spec.events
+    assert events is not None and events.sensor is not None
     _check_heaps(path)
-    labels, class_names = _read_labels(path, classes)
+    labels, class_names = _read_labels(path, len(spec.class_names))
 
     def read() -> Iterator[Recording]:
         import h5py
@@ -52,40 +53,43 @@ def open_hdf5(path: Path, sensor: Sensor, classes: int, *, in_order: bool) -> Re
             spikes = file["spikes"]
             for number, label in enumerate(labels):
                 where = f"recording {number}"
-                yield Recording(where, int(label), _row(path, spikes, number, sensor, in_order))
+                yield Recording(where, int(label), _read_events(path, spikes, number, events))
 
-    return Recordings(path, (path,), sensor, class_names, len(labels), read)
+    return Recordings(path, (path,), events.sensor, class_names, len(labels), read)
 
 
 def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The labels and the names of the classes, once the layout is known to be right."""
+    """Read the labels and the names of the classes, and check the layout."""
     import h5py
 
     index = "the list of its datasets"
     try:
         with h5py.File(path, "r") as file:
-            datasets: list[Any] = [file[name] for name in _DATASETS]
+            datasets: list[Any] = [file[name] for name in _KINDS]
             shapes = [dataset.shape for dataset in datasets]
-            kinds = [_kind(dataset.dtype) for dataset in datasets[:3]]
+            kinds = [_kind(dataset.dtype) for dataset in datasets]
             labels = np.asarray(datasets[2])
-            names = tuple(str(key, "utf-8") for key in datasets[3][()])
-    # No shape, where a dataset is a group.
+            keys: Any = file["extra/keys"]
+            names = tuple(str(key, "utf-8") for key in keys[()])
+    # A group has no shape: AttributeError.
     except (*_FAULTS, AttributeError) as error:
-        expected = f"a whole HDF5 file with {', '.join(_DATASETS)}"
-        raise damaged(path, index, expected, f"{error}") from error
+        expected = f"a whole HDF5 file with {', '.join(_KINDS)}, extra/keys"
+        raise broken(path, expected, f"{error}", where=index) from error
     count = len(labels) if labels.ndim == 1 else 0
     if not count or shapes[:2] != [(count,)] * 2:
-        found = f"shapes {', '.join(map(str, shapes[:3]))}"
-        raise damaged(path, index, "as many times and units as labels, at least 1", found)
-    for name, kind, expected in zip(_DATASETS, kinds, _KINDS, strict=False):
+        found = f"shapes {', '.join(map(str, shapes))}"
+        raise broken(path, "as many times and units as labels, at least 1", found, where=index)
+    for (name, expected), kind in zip(_KINDS.items(), kinds, strict=True):
         if kind != expected:
-            raise damaged(path, name, expected, kind)
+            raise broken(path, expected, kind, where=name)
     if len(names) != classes:
-        raise damaged(path, "extra/keys", f"the names of {classes} classes", f"{len(names)}")
+        expected = f"the names of {classes} classes"
+        raise broken(path, expected, f"{len(names)}", where="extra/keys")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         where = f"labels, recording {wrong[0]}"
-        raise damaged(path, where, f"a label from 0 to {classes - 1}", f"{labels[wrong[0]]}")
+        expected = f"a label from 0 to {classes - 1}"
+        raise broken(path, expected, f"{labels[wrong[0]]}", where=where)
     return labels.astype(np.int64), names
 
 
@@ -99,28 +103,29 @@ def _kind(dtype: np.dtype) -> str:
     return ("" if ragged is None else "lists of ") + numbers.get(kind, "no numbers")
 
 
-def _row(path: Path, spikes: Any, number: int, sensor: Sensor, in_order: bool) -> Events:
-    """One recording, its times in whole microseconds."""
-    where = f"recording {number}"
+def _read_events(path: Path, spikes: Any, number: int, spec: EventSpec) -> Events:
+    """Read one recording, its times in whole microseconds."""
+    assert spec.sensor is not None
+    where, last = f"recording {number}", spec.sensor.columns - 1
     try:
         seconds = np.asarray(spikes["times"][number]).astype(np.float64)
         units = np.asarray(spikes["units"][number]).astype(np.int64)
     except _FAULTS as error:
-        raise damaged(path, where, "times and units", f"{error}") from error
+        raise broken(path, "times and units", f"{error}", where=where) from error
     if len(seconds) != len(units) or not len(units):
         found = f"{len(seconds)} times and {len(units)} units"
-        raise damaged(path, where, "as many times as units, at least 1", found)
+        raise broken(path, "as many times as units, at least 1", found, where=where)
     checks = [
         (seconds, ~((seconds >= 0) & (seconds <= LONGEST)), f"a time from 0 to {LONGEST} s"),
-        (units, (units < 0) | (units >= sensor.columns), f"a unit from 0 to {sensor.columns - 1}"),
+        (units, (units < 0) | (units > last), f"a unit from 0 to {last}"),
     ]
-    if in_order:
+    if spec.in_order:
         falls = np.diff(seconds, prepend=0.0) < 0
-        checks.append((seconds, falls, "a time of at least the one before"))
+        checks.append((seconds, falls, "a time not below the previous one"))
     for values, wrong, expected in checks:
         if wrong.any():
             first = int(wrong.argmax())
-            raise damaged(path, f"{where}, event {first}", expected, f"{values[first]}")
+            raise broken(path, expected, f"{values[first]}", where=f"{where}, event {first}")
     times = np.rint(seconds * MICROSECONDS).astype(np.int64)
     return Events(times, units, np.zeros_like(units), np.ones(len(units), bool))
 
@@ -131,7 +136,7 @@ def _check_heaps(path: Path) -> None:
         with path.open("rb") as file:
             raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        raise damaged(path, "byte 0", "a whole HDF5 file", f"{error}") from error
+        raise broken(path, "a whole HDF5 file", f"{error}", where="byte 0") from error
     with raw:
         heap = raw.find(_HEAP_START)
         while heap >= 0:
@@ -144,7 +149,7 @@ def _walk(path: Path, raw: mmap.mmap, heap: int) -> None:
     end = heap + size
     if size < _HEAP.size or end > len(raw):
         found = f"{size} of the {len(raw) - heap} bytes up to the end of the file"
-        raise damaged(path, f"byte {heap}", "a whole heap of lists", found)
+        raise broken(path, "a whole heap of lists", found, where=f"byte {heap}")
     place = heap + _HEAP.size
     while place + _OBJECT.size <= end:
         index, _, length = _OBJECT.unpack_from(raw, place)
@@ -152,5 +157,5 @@ def _walk(path: Path, raw: mmap.mmap, heap: int) -> None:
         used = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
         if used == 0 or place + used > end:
             found = f"one of {used} in a heap with {end - place} left"
-            raise damaged(path, f"byte {place}", "a list of at least 1 byte", found)
+            raise broken(path, "a list of at least 1 byte", found, where=f"byte {place}")
         place += used

@@ -1,8 +1,8 @@
 """Spike trains on disk: a cache of binned events that is read batch by batch.
 
-The cache is an HDF5 file of the user's cache folder, never of the data folder, which may be
-read-only. It says what it was made of and carries a checksum, so that a file that is damaged, or
-was made of something else, is made again.
+The cache is an HDF5 file in the user's cache folder, never in the data folder, which may be
+read-only. It records what it was made from and a checksum, so that a file that is damaged, or was
+made from something else, is made again.
 """
 
 import json
@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from sqsnn.data.events import MICROSECONDS, Binning, Recording, bin_events
-from sqsnn.data.recordings import Recordings
+from sqsnn.data.events import MICROSECONDS, Binning, Recordings, bin_events
 from sqsnn.errors import DataError
 
 CACHE_VARIABLE = "SQSNN_CACHE"
@@ -35,16 +34,16 @@ _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeErro
 class StoredSpikes:
     """Spike trains in a cache file, which stand where a tensor of all samples would.
 
-    Only the samples that are asked for are read, whenever they are asked for.
+    Samples are read from disk whenever they are indexed.
 
     Args:
-        path: the cache file.
-        chosen: (n,), which samples of the file these are.
-        device: where the samples are put.
-        dtype: what they become.
+        path: The cache file.
+        chosen: (n,), places in the file of these samples.
+        device: Device of the samples that are read.
+        dtype: Precision of the samples that are read.
 
     Raises:
-        DataError: if the file cannot be read.
+        DataError: If the file cannot be read.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class StoredSpikes:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the tensor that this stands for: (n, T, units), or (n, T, units, 2)."""
+        """Shape of the tensor that this stands for: (n, T, units), or (n, T, units, 2)."""
         return (len(self), *self._spikes.shape[1:])
 
     def __getitem__(
@@ -80,10 +79,9 @@ class StoredSpikes:
         """Read some samples.
 
         Args:
-            which: their places among these samples.
+            which: Their places among these samples.
         """
-        places = which if isinstance(which, slice) else which.cpu().numpy()
-        chosen = self._chosen[places]
+        chosen = self._chosen[which if isinstance(which, slice) else which.cpu().numpy()]
         read = np.empty((len(chosen), *self._spikes.shape[1:]), np.uint8)
         try:
             # One at a time: h5py is thirty times slower with a list of samples.
@@ -94,54 +92,61 @@ class StoredSpikes:
         return torch.from_numpy(read).to(self.device, self.dtype)
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """Read all samples, so many at a time.
+        """Read all samples in batches.
 
         Args:
-            size: samples of a batch, at least 1; the last may have fewer.
+            size: Samples per batch, at least 1; the last batch may have fewer.
         """
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "StoredSpikes":
-        """The same samples, to be put elsewhere or in another precision when they are read.
+        """Return the same samples, to be read on another device or in another precision.
 
         Args:
-            device: where the samples are put.
-            dtype: what they become.
+            device: Device of the samples that are read.
+            dtype: Precision of the samples that are read.
         """
         return StoredSpikes(self.path, self._chosen, device=device, dtype=dtype)
 
     def select(self, which: Int[np.ndarray, " m"]) -> "StoredSpikes":
-        """Some of the samples, still on disk.
+        """Return some of the samples, still on disk.
 
         Args:
-            which: their places among these samples.
+            which: Their places among these samples.
         """
         return StoredSpikes(self.path, self._chosen[which], device=self.device, dtype=self.dtype)
 
 
-class StoredPart(NamedTuple):
-    """One part of an event dataset, binned and cached."""
+class RawSamples(NamedTuple):
+    """Values and labels of one part of a dataset, as they are stored.
 
-    spikes: StoredSpikes
-    labels: Int[np.ndarray, " n"]
+    Attributes:
+        values: (n, features) numbers from 0 to `white`, or spike trains (n, T, features[, 2]).
+        labels: (n,) int64, 0..classes-1.
+        white: The value that stands for 1.
+    """
+
+    values: np.ndarray | StoredSpikes
+    labels: np.ndarray
+    white: float = 1.0
 
 
 def cache_folder() -> Path:
-    """The folder of cached spike trains: $SQSNN_CACHE, else below the user's cache folder."""
+    """Find the folder of cached spike trains: $SQSNN_CACHE, else below the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return (Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sqsnn"))) / "events"
 
 
-def store(name: str, recordings: Recordings, binning: Binning) -> StoredPart:
+def store(name: str, recordings: Recordings, binning: Binning) -> RawSamples:
     """Bin a part of an event dataset, or find it in the cache.
 
     Args:
-        name: of dataset and part, for the name of the cache file.
-        recordings: the part.
-        binning: how its events become spike trains.
+        name: Name of dataset and part, for the name of the cache file.
+        recordings: The part.
+        binning: How its events become spike trains.
 
     Raises:
-        DataError: if a recording is damaged or has no event within the duration, or the cache
+        DataError: If a recording is damaged or has no event within the duration, or the cache
             cannot be written.
     """
     key = _key(name, recordings, binning)
@@ -150,24 +155,21 @@ def store(name: str, recordings: Recordings, binning: Binning) -> StoredPart:
     if labels is None:
         _write(path, key, recordings, binning)
         labels = _read_labels(path, key)
-        if labels is None:
-            raise DataError(
-                f"{path} was written just now and is damaged already: the disk that it lies on is "
-                f"not to be trusted; name another folder by ${CACHE_VARIABLE}"
-            )
-    return StoredPart(StoredSpikes(path, np.arange(len(labels))), labels)
+    if labels is None:
+        raise DataError(
+            f"{path} has just been written and is damaged already: the disk that holds it is not "
+            f"reliable; name another folder by ${CACHE_VARIABLE}"
+        )
+    return RawSamples(StoredSpikes(path, np.arange(len(labels))), labels)
 
 
 def _key(name: str, recordings: Recordings, binning: Binning) -> str:
-    """A digest of all that the cached spike trains depend on."""
-    files = []
-    for file in recordings.files:
-        facts = file.stat()
-        files.append([file.name, facts.st_size, facts.st_mtime_ns])
+    """Digest everything that the cached spike trains depend on."""
+    stats = [(file.name, file.stat()) for file in recordings.files]
     made_from = {
         "layout": _LAYOUT,
         "name": name,
-        "files": files,
+        "files": [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats],
         "sensor": recordings.sensor,
         "steps": binning.steps,
         "microseconds": binning.microseconds,
@@ -178,7 +180,7 @@ def _key(name: str, recordings: Recordings, binning: Binning) -> str:
 
 
 def _read_labels(path: Path, key: str) -> np.ndarray | None:
-    """The labels in a cache file; None where there is no whole one that was made of the same."""
+    """Read the labels of a cache file; None unless it is whole and was made from the same."""
     import h5py
 
     try:
@@ -192,28 +194,25 @@ def _read_labels(path: Path, key: str) -> np.ndarray | None:
                 checksum = zlib.crc32(spikes[start : start + block].data, checksum)
             whole = file.attrs["checksum"] == zlib.crc32(labels.data, checksum)
             return labels if whole and len(labels) == len(spikes) else None
-    except _FAULTS:  # none there, or a damaged one: it is made again
+    except _FAULTS:  # missing or damaged: it is made again
         return None
 
 
 def _write(path: Path, key: str, recordings: Recordings, binning: Binning) -> None:
-    """Make a cache file under a temporary name, and give it its own only once it is whole."""
+    """Make a cache file elsewhere, and move it to its place once it is whole."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    os.close(handle)
-    part = Path(name)
-    try:
-        _fill(part, key, recordings, binning)
-        part.replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            _fill(part, key, recordings, binning)
+            part.replace(path)
     except DataError:  # of a recording; it is an OSError too
         raise
     except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise DataError(
+            f"the spike trains of events cannot be kept in {path.parent} ({error}); name another "
+            f"folder by ${CACHE_VARIABLE}"
+        ) from error
 
 
 def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> None:
@@ -222,22 +221,25 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
     shape = binning.shape(recordings.sensor)
     labels = np.empty(recordings.count, np.int64)
     checksum = 0
+    watched = track(
+        recordings.read(),
+        f"Binning {recordings.path.name}",
+        recordings.count,
+        console=Console(stderr=True),
+        transient=True,
+    )
     # The latest layout has checksums on what HDF5 adds to the data.
     with h5py.File(part, "w", libver="latest") as file:
         spikes = file.create_dataset(
-            "spikes",
-            (recordings.count, *shape),
-            np.uint8,
-            chunks=(1, *shape),
-            compression="lzf",
+            "spikes", (recordings.count, *shape), np.uint8, chunks=(1, *shape), compression="lzf"
         )
-        for number, recording in enumerate(_watched(recordings)):
+        for number, recording in enumerate(watched):
             train = bin_events(recording.events, recordings.sensor, binning)
             if not train.any():
                 first = recording.events.times.min() / MICROSECONDS
                 raise DataError(
-                    f"{recordings.path}, {recording.where}: the first event is at {first:g} s, and "
-                    f"only those before the duration, {binning.duration:g} s, are used; give a "
+                    f"{recordings.path}, {recording.where}: the first event is at {first:g} s, but "
+                    f"only events before the duration, {binning.duration:g} s, are used; give a "
                     "longer duration"
                 )
             spikes[number] = train
@@ -246,26 +248,6 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
         file["labels"] = labels
         file.attrs["key"] = key
         file.attrs["checksum"] = zlib.crc32(labels.data, checksum)
-
-
-def _watched(recordings: Recordings) -> Iterator[Recording]:
-    """The recordings, with a progress bar on the error stream that goes when all are read."""
-    return iter(
-        track(
-            recordings.read(),
-            f"Binning {recordings.path.name}",
-            recordings.count,
-            console=Console(stderr=True),
-            transient=True,
-        )
-    )
-
-
-def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"the spike trains of events cannot be kept in {path.parent} ({error}); name another "
-        f"folder by ${CACHE_VARIABLE}"
-    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -1,69 +1,36 @@
-"""Event datasets that the library tonic reads (extra `events`): any whose parts are train and test
-and whose recordings have one label each.
+"""Event datasets that the library tonic reads (extra `events`).
+
+Any dataset of tonic with a training and a test part, whose recordings have one label each.
 """
 
 import inspect
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sqsnn.data.events import Events, Recording, Sensor
-from sqsnn.data.images import Part
-from sqsnn.data.presets import TONIC
-from sqsnn.data.recordings import Recordings
+from sqsnn.data.dataset_spec import DatasetSpec, Part, Sensor
+from sqsnn.data.events import Events, Recording, Recordings
 from sqsnn.errors import ConfigError, DataError
 
 
-def open_parts(name: str, folder: Path) -> dict[Part, Recordings]:
-    """Look into both parts of one of tonic's datasets, which tonic downloads where it can.
+def open_part(spec: DatasetSpec, folder: Path, part: Part) -> Recordings:
+    """Open a part of one of tonic's datasets, which tonic downloads where it can.
 
-    Recordings are timed from their first event, since some of tonic's datasets have other clocks.
-
-    Args:
-        name: the name of a class of tonic.datasets.
-        folder: where tonic's datasets lie, each in a folder of its own.
+    The times of a recording count from its first event, since tonic's datasets start their clocks
+    differently.
 
     Raises:
-        ConfigError: if tonic is not installed, has no such dataset, or one of another kind.
-        DataError: if tonic cannot read it.
+        ConfigError: If tonic is not installed, or has no such dataset of this kind.
+        DataError: If tonic cannot read it.
     """
-    reader = _find_reader(name)
-    return {part: _open(reader, name, folder, part) for part in ("train", "test")}
-
-
-def _find_reader(name: str) -> Any:
-    """The class of a dataset, if it takes `train`."""
-    try:
-        from tonic import datasets
-    except ImportError as error:
-        raise ConfigError(
-            f"{TONIC}{name} is read by the library tonic, which is not installed; install it by: "
-            "pip install 'sqsnn[events]'"
-        ) from error
-    reader = getattr(datasets, name, None)
-    if not inspect.isclass(reader) or not _has_parts(reader):
-        usable = [known for known in datasets.__all__ if _has_parts(getattr(datasets, known))]
-        reason = (
-            "has no training and test part" if inspect.isclass(reader) else "is none of tonic's"
-        )
-        raise ConfigError(
-            f"{TONIC}{name} {reason}; datasets of tonic that have both are {', '.join(usable)}"
-        )
-    return reader
-
-
-def _has_parts(reader: Any) -> bool:
-    return "train" in inspect.signature(reader).parameters
-
-
-def _open(reader: Any, name: str, folder: Path, part: Part) -> Recordings:
+    name = spec.name.partition(":")[2]
+    reader = _find_reader(spec.name, name)
     try:
         dataset = reader(str(folder), train=part == "train")
         count = len(dataset)
-    # Whatever a reader of tonic's or the network raises; some readers leave the program.
+    # Readers of tonic raise anything, and some leave the program.
     except (Exception, SystemExit) as error:
         raise DataError(
             f"tonic cannot open {name} in {folder}: {type(error).__name__}: {error}"
@@ -71,17 +38,49 @@ def _open(reader: Any, name: str, folder: Path, part: Part) -> Recordings:
     size = getattr(dataset, "sensor_size", None)
     if not isinstance(size, tuple) or len(size) != 3:
         raise ConfigError(
-            f"{TONIC}{name} cannot be trained on: its sensor_size must be (columns, rows, "
+            f"{spec.name} cannot be trained on: its sensor_size must be (columns, rows, "
             f"polarities), but is {size}"
         )
     if not count:
         raise DataError(f"tonic finds no recordings of {name} ({part}) in {folder}")
-    sensor = Sensor(*map(int, size))
-    place = folder / name
+    place, sensor, class_names = folder / name, Sensor(*map(int, size)), _class_names(dataset)
     files = tuple(sorted(path for path in place.rglob("*") if path.is_file()))
-    class_names = _class_names(dataset)
-    read = partial(_read, dataset, f"{place} ({part})", sensor, class_names)
+
+    def read() -> Iterator[Recording]:
+        for number in range(count):
+            where = f"recording {number}"
+            full = f"{place} ({part}), {where}"
+            try:
+                events, label = dataset[number]
+            except Exception as error:  # readers of tonic raise anything on damaged files
+                found = f"{type(error).__name__}: {error}"
+                raise _unfit(full, "events and a label", found) from error
+            yield Recording(where, _label(full, label, class_names), _events(full, events, sensor))
+
     return Recordings(place, files, sensor, class_names, count, read)
+
+
+def _find_reader(full_name: str, name: str) -> Any:
+    """Find the class of a dataset, which must take `train`."""
+    try:
+        from tonic import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f"{full_name} is read by the library tonic, which is not installed; install it by: "
+            "pip install 'sqsnn[events]'"
+        ) from error
+    reader = getattr(datasets, name, None)
+    if inspect.isclass(reader) and _has_parts(reader):
+        return reader
+    usable = [known for known in datasets.__all__ if _has_parts(getattr(datasets, known))]
+    reason = "has no training and test part" if inspect.isclass(reader) else "is not in tonic"
+    raise ConfigError(
+        f"{full_name} {reason}; datasets of tonic that have both are {', '.join(usable)}"
+    )
+
+
+def _has_parts(reader: Any) -> bool:
+    return "train" in inspect.signature(reader).parameters
 
 
 def _class_names(dataset: Any) -> tuple[str, ...] | None:
@@ -91,26 +90,8 @@ def _class_names(dataset: Any) -> tuple[str, ...] | None:
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in found)
 
 
-def _read(
-    dataset: Any, place: str, sensor: Sensor, class_names: tuple[str, ...] | None
-) -> Iterator[Recording]:
-    for number in range(len(dataset)):
-        where = f"recording {number}"
-        try:
-            events, label = dataset[number]
-        except Exception as error:  # whatever a reader of tonic's raises on damaged files
-            raise _unfit(
-                f"{place}, {where}", "events and a label", f"{type(error).__name__}: {error}"
-            ) from error
-        yield Recording(
-            where,
-            _label(f"{place}, {where}", label, class_names),
-            _events(f"{place}, {where}", events, sensor),
-        )
-
-
 def _label(where: str, label: object, class_names: tuple[str, ...] | None) -> int:
-    names = () if class_names is None else class_names
+    names = class_names or ()
     if isinstance(label, str) and label in names:
         return names.index(label)
     classes = len(names) or np.iinfo(np.int64).max
@@ -133,15 +114,13 @@ def _events(where: str, events: object, sensor: Sensor) -> Events:
     for field, values, size in limits:
         wrong = np.flatnonzero((values < 0) | (values >= size))
         if len(wrong):
-            first = wrong[0]
-            raise _unfit(
-                f"{where}, event {first}", f"{field} from 0 to {size - 1}", f"{values[first]}"
-            )
+            event = f"{where}, event {wrong[0]}"
+            raise _unfit(event, f"{field} from 0 to {size - 1}", f"{values[wrong[0]]}")
     return Events(times - times.min(), x, y, on.astype(bool))
 
 
 def _unfit(where: str, expected: str, found: str) -> DataError:
     return DataError(
         f"{where}: expected {expected}, found {found}. If files are damaged, delete that folder, "
-        "and tonic gets them again; other kinds of datasets cannot be trained on."
+        "and tonic downloads them again; other kinds of datasets cannot be trained on."
     )

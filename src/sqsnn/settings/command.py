@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from sqsnn.settings import flat
 from sqsnn.settings.data import require_spec
@@ -68,7 +68,7 @@ def train_command(settings: RunSettings) -> str | None:
             continue
         if setting.value is None:
             return None
-        words += _flags(setting)
+        words += _flags(setting, separately=setting.name in _pairs())
     return shlex.join(words)
 
 
@@ -87,7 +87,14 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     return {**flat_base, "delay": spec.delay, "duration": duration, "channels": 1}
 
 
-def _flags(setting: Setting) -> list[str]:
+def _pairs() -> set[str]:
+    """The settings of a fixed number of values, which the command line takes one by one."""
+    annotations = {leaf.name: leaf.field.annotation for leaf in flat.leaves(RunSettings)}
+    tuples = {name: get_args(it) for name, it in annotations.items() if get_origin(it) is tuple}
+    return {name for name, values in tuples.items() if Ellipsis not in values}
+
+
+def _flags(setting: Setting, *, separately: bool) -> list[str]:
     flag, value = "--" + setting.name.replace("_", "-"), setting.value
     if isinstance(value, dict):
         return [word for name, one in value.items() for word in (f"{flag}.{name}", _word(one))]
@@ -96,7 +103,8 @@ def _flags(setting: Setting) -> list[str]:
     if value is False:
         return [f"{flag}=false"]
     if isinstance(value, tuple | list):
-        return [flag, ",".join(map(str, value))]
+        texts = list(map(str, value))
+        return [flag, *texts] if separately else [flag, ",".join(texts)]
     return [flag, str(value)]
 
 

@@ -78,8 +78,12 @@ def _leaves(cls: type, above: tuple[str, ...], kinds: Mapping[str, str]) -> Iter
         elif len(found) == 1:
             for leaf in _leaves(found[0], path, kinds):
                 # An object that may be absent goes by the field of the same name.
-                absent = default is None and leaf.name == name
-                yield leaf._replace(field=field, default=None) if absent else leaf
+                if default is None and leaf.name == name:
+                    named = FieldInfo(
+                        annotation=leaf.field.annotation, description=field.description
+                    )
+                    leaf = leaf._replace(field=named, default=None)
+                yield leaf
         else:
             names = tuple(kind_of(member) for member in found)
             choice = FieldInfo(annotation=Literal[names], description=field.description)  # pyright: ignore[reportArgumentType]

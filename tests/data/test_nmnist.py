@@ -7,10 +7,10 @@ import zipfile
 import event_files
 import pytest
 
-from sqsnn.data.recordings import open_nmnist
+from sqsnn.data.nmnist import open_nmnist
+from sqsnn.data.specs import SPECS
 from sqsnn.errors import DataError
 
-DIGITS = tuple("0123456789")
 EVENTS = [(10, 3, 4, True), (10, 0, 33, False), (5000, 33, 0, True)]
 
 
@@ -26,7 +26,7 @@ def nmnist(tmp_path):
         path = tmp_path / "Train.zip"
         raw = members if isinstance(members, bytes) else event_files.nmnist_zip(members)
         path.write_bytes(raw)
-        return list(open_nmnist(path, DIGITS).read())
+        return list(open_nmnist(SPECS["nmnist"], path, "train").read())
 
     return read
 
@@ -80,7 +80,7 @@ def test_what_a_mac_adds_to_a_zip_is_no_recording(nmnist):
             17,
             "a time of at least 5000 us, found 4999 us",
         ),
-        (event_files.nmnist_member([(0, 0, 240, True)]), 0, "overflows of the clock alone"),
+        (event_files.nmnist_member([(0, 0, 240, True)]), 0, "only overflows of the clock"),
     ],
 )
 def test_damaged_members_are_refused_with_the_byte(nmnist, raw, place, message):
@@ -97,9 +97,9 @@ def test_damaged_members_are_refused_with_the_byte(nmnist, raw, place, message):
         (b"no zip at all", "the list of its members: expected a whole zip file"),
         (event_files.nmnist_zip({"Train/3/1.bin": b"12345"})[:-5], "expected a whole zip file"),
         ({}, "expected recordings <digit>/<number>.bin, found 0 members"),
-        ({"Train/x/1.bin": b"12345"}, "Train/x/1.bin: expected recordings"),
-        ({"Train/12/1.bin": b"12345"}, "Train/12/1.bin: expected recordings"),
-        ({"Train/3/1.txt": b"12345"}, "Train/3/1.txt: expected recordings"),
+        ({"Train/x/1.bin": b"12345"}, "Train/x/1.bin: expected only recordings"),
+        ({"Train/12/1.bin": b"12345"}, "Train/12/1.bin: expected only recordings"),
+        ({"Train/3/1.txt": b"12345"}, "Train/3/1.txt: expected only recordings"),
     ],
 )
 def test_what_is_no_zip_of_digits_is_refused(nmnist, members, message):

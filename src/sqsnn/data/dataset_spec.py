@@ -1,0 +1,243 @@
+"""What is known about a dataset before a file is opened; needs neither torch nor NumPy."""
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Part = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a dataset as its authors distribute it.
+
+    Attributes:
+        name: Name of the file, on disk and on the mirrors.
+        md5: Published MD5 sum; None where there is no download.
+        mirrors: Addresses of the file, or of folders (ending in "/") that hold it, best first.
+        packing: ".gz" where the mirrors hold the file packed; the MD5 sum is then the packed one.
+    """
+
+    name: str
+    md5: str | None = None
+    mirrors: tuple[str, ...] = ()
+    packing: Literal["", ".gz"] = ""
+
+    @property
+    def packed(self) -> str:
+        """Name of the file as the mirrors hold it."""
+        return self.name + self.packing
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Full address of the file on each mirror."""
+        return tuple(
+            mirror + self.packed if mirror.endswith("/") else mirror for mirror in self.mirrors
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of files, or a library, from which both parts of a dataset are read.
+
+    Attributes:
+        label: Name of the source in results and run folders.
+        reader: Function that reads a part, "module:function" in this package, imported when used.
+            Values: (spec, paths of all files, part) -> RawSamples. Tasks: (spec, delay, part) ->
+            RawSamples. Events: (spec, path of the part, part) -> Recordings; if there are no
+            files, the path is that of the folder.
+        folder: Folder of the dataset below the data folder.
+        files: All files; of events first the training part, then the test part.
+    """
+
+    label: str
+    reader: str
+    folder: str = ""
+    files: tuple[DataFile, ...] = ()
+
+    def load_reader(self) -> Callable[..., Any]:
+        """Import the function that reads the source."""
+        return pkgutil.resolve_name(f"sqsnn.data.{self.reader}")
+
+
+class Sensor(NamedTuple):
+    """A sensor that records events.
+
+    Attributes:
+        columns: Columns; x is 0..columns-1.
+        rows: Rows; y is 0..rows-1. 1 where the units form a line.
+        polarities: 2 where events are ON or OFF, else 1.
+    """
+
+    columns: int
+    rows: int = 1
+    polarities: int = 1
+
+    def pooled(self, pool: int) -> tuple[int, int]:
+        """Rows and columns that remain when neighbours are merged; the last ones may be smaller.
+
+        Args:
+            pool: Rows, and columns, that become one.
+        """
+        return -(-self.rows // pool), -(-self.columns // pool)
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """Events of a dataset, and how they become spike trains by default.
+
+    Attributes:
+        sensor: Sensor that recorded them; None where only the files tell.
+        duration: Seconds that the time steps span; None where the user must give them.
+        pool: Neighbouring rows and columns that become one input.
+        in_order: Whether the times of a recording must not fall.
+    """
+
+    sensor: Sensor | None
+    duration: float | None
+    pool: int
+    in_order: bool = True
+
+    @property
+    def polarities(self) -> int | None:
+        """2 where events are ON or OFF, else 1; None where only the files tell."""
+        return None if self.sensor is None else self.sensor.polarities
+
+
+@dataclass(frozen=True)
+class Task:
+    """A generated task in time: a window of cues, blank steps, and a step for the answer.
+
+    Attributes:
+        stream: Number of its random streams; unique, and never changed: it fixes the samples.
+        windows: Equally likely windows of each class, without noise, separated by spaces. One
+            character per step: the number of the cue line that fires, or "." for none.
+        delay: Blank steps between cue and report by default.
+    """
+
+    stream: int
+    windows: tuple[str, ...]
+    delay: int
+
+    @property
+    def lines(self) -> int:
+        """Input lines: the cue lines and, as the last, "go"."""
+        return 2 + max(int(step) for window in self.windows for step in window if step.isdigit())
+
+    def steps(self, delay: int) -> int:
+        """Count the time steps of a sample: window, delay and report.
+
+        Args:
+            delay: Blank steps between cue and report, at least 1.
+        """
+        return len(self.windows[0].split()[0]) + delay + 1
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Everything known about one dataset: what it is, its files, how it is read and trained.
+
+    Attributes:
+        name: Name in `sqsnn train NAME`.
+        text: One line: what it is, by whom, under which licence.
+        class_names: Names of the classes in the order of the labels; empty until the data are read
+            where only they tell.
+        sources: Where the data may come from, the preferred first, the one to download last.
+        train_size: Samples of the training part, validation included, as published.
+        test_counts: Test samples per class as published; one total where the classes are not.
+        hidden: Neurons of each hidden layer.
+        epochs: Passes over the training data.
+        sample_steps: Time steps of a sample by default; of a task, its delay decides.
+        batch_size: Samples per training step.
+        learning_rate: Highest learning rate of the one-cycle schedule.
+        image_shape: Rows and columns of an image; None for spike trains.
+        task: The generated task in time, if it is one.
+        events: The events and their default binning, if it has events.
+    """
+
+    name: str
+    text: str
+    class_names: tuple[str, ...]
+    sources: tuple[Source, ...]
+    train_size: int
+    test_counts: tuple[int, ...]
+    hidden: tuple[int, ...]
+    epochs: int = 30
+    sample_steps: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    image_shape: tuple[int, int] | None = None
+    task: Task | None = None
+    events: EventSpec | None = None
+
+    @property
+    def is_spike_trains(self) -> bool:
+        """Whether the samples are spike trains, else values that an encoding turns into spikes."""
+        return self.task is not None or self.events is not None
+
+    @property
+    def delay(self) -> int | None:
+        """Blank steps between cue and report by default; None where there is no delay."""
+        return None if self.task is None else self.task.delay
+
+    @property
+    def report_steps(self) -> int | None:
+        """Last steps that are the network's answer; None for all steps."""
+        return None if self.task is None else 1
+
+    @property
+    def features(self) -> int | None:
+        """Values per sample, or per step of a spike train; None where only the files tell."""
+        if self.task is not None:
+            return self.task.lines
+        if self.events is None:
+            rows, columns = self.image_shape or (0, 0)
+        elif self.events.sensor is None:
+            return None
+        else:
+            rows, columns = self.events.sensor.pooled(self.events.pool)
+        return rows * columns
+
+    @property
+    def preset(self) -> dict[str, Any]:
+        """Settings of `sqsnn train` with which the dataset trains well in minutes.
+
+        The polarity of events is not among them: it follows from the channels of the neurons.
+        """
+        settings: dict[str, Any] = {
+            "hidden": [*self.hidden],
+            "encoding": {
+                "kind": "spikes" if self.is_spike_trains else "rate",
+                "steps": self.steps(),
+            },
+            "training": {
+                "epochs": self.epochs,
+                "batch_size": self.batch_size,
+                "learning_rate": self.learning_rate,
+            },
+        }
+        if self.task is not None:
+            settings |= {"report_steps": self.report_steps, "data": {"delay": self.delay}}
+        elif self.events is not None:
+            data = {"duration": self.events.duration, "pool": self.events.pool}
+            settings["data"] = {name: value for name, value in data.items() if value is not None}
+        return settings
+
+    def steps(self, delay: int | None = None) -> int:
+        """Count the time steps of a sample.
+
+        Args:
+            delay: Blank steps of a task in time; None for its default. Of no effect elsewhere.
+        """
+        if self.task is None:
+            return self.sample_steps
+        return self.task.steps(self.task.delay if delay is None else delay)
+
+    def size(self, part: Part) -> int:
+        """Count the samples of a part as published.
+
+        Args:
+            part: Training or test part.
+        """
+        return self.train_size if part == "train" else sum(self.test_counts)

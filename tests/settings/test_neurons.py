@@ -1,0 +1,140 @@
+"""The settings of neurons are the arguments of their populations, declared there and only there."""
+
+import inspect
+
+import pytest
+import torch
+from tools import small_run
+
+from sqsnn import neurons as public
+from sqsnn.errors import ConfigError
+from sqsnn.neurons.lif import LIF
+from sqsnn.neurons.population import Population
+from sqsnn.neurons.published_sqs import PublishedSQS
+from sqsnn.neurons.qlif import QLIF
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.neurons.stochastic_lif import StochasticLIF
+from sqsnn.quantum.noise import Noise
+from sqsnn.settings import flat
+from sqsnn.settings.neurons import POPULATIONS, NeuronSettings, Neurons
+from sqsnn.settings.run import from_flat
+
+SETTINGS = {flat.kind_of(cls): cls for cls in flat.members(Neurons)}
+# What the network decides, or what no training can use.
+DECIDED = {"size", "generator", "dtype", "device", "noise_simulation"}
+KINDS = list(POPULATIONS)
+
+
+def built(settings: NeuronSettings) -> Population:
+    """A population of two neurons."""
+    return settings.factory()(2, generator=torch.Generator().manual_seed(0))
+
+
+def test_every_population_has_a_kind():
+    assert POPULATIONS == {
+        "sqs": SQSNeurons,
+        "lif": LIF,
+        "stochastic_lif": StochasticLIF,
+        "qlif": QLIF,
+        "published_sqs": PublishedSQS,
+    }
+    assert SETTINGS.keys() == POPULATIONS.keys()
+    concrete = (getattr(public, name) for name in public.__all__)
+    assert set(POPULATIONS.values()) == {
+        it for it in concrete if isinstance(it, type) and issubclass(it, Population)
+    } - {Population, public.SteppedPopulation}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_are_the_arguments_of_the_population(kind):
+    parameters = inspect.signature(POPULATIONS[kind]).parameters
+    fields = SETTINGS[kind].model_fields
+    assert fields.keys() - {"kind"} == parameters.keys() - DECIDED
+    for name in fields.keys() - {"kind"}:
+        default = fields[name].get_default(call_default_factory=True)
+        # In a file a table without entries stands for None.
+        assert (None if default == {} else default) == parameters[name].default
+        assert (fields[name].description or "").endswith(".")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_default_settings_build_the_default_population(kind):
+    population = built(SETTINGS[kind]())
+    assert type(population) is POPULATIONS[kind]
+    default = POPULATIONS[kind](2, generator=torch.Generator().manual_seed(0))
+    assert all(map(torch.equal, population.parameters(), default.parameters()))
+
+
+@pytest.mark.parametrize("name", ["circuit", "surrogate", "encoding_slope"])
+def test_what_no_file_can_hold_is_no_setting(name):
+    with pytest.raises(ConfigError, match=name):
+        small_run(**{name: abs})
+
+
+def test_settings_reach_the_neurons():
+    quantum = built(
+        small_run(
+            channels=2,
+            memory_qubits=3,
+            circuit="hardware_efficient",
+            circuit_options={"layers": 2},
+            surrogate="sigmoid",
+            encoding_slope="exact",
+            saturate=True,
+            through_collapse=True,
+        ).neurons
+    )
+    assert (quantum.channels, quantum.memory_qubits) == (2, 3)
+    assert (quantum.surrogate, quantum.encoding_slope) == ("sigmoid", "exact")
+    assert (quantum.saturate, quantum.through_collapse) == (True, True)
+    direct = SQSNeurons(
+        2,
+        channels=2,
+        memory_qubits=3,
+        circuit="hardware_efficient",
+        circuit_options={"layers": 2},
+        generator=torch.Generator(),
+    )
+    assert quantum.circuit == direct.circuit
+    options = {"beta": 0.5, "threshold": 0.75, "tau": 0.125, "channels": 2}
+    noisy = built(small_run(neurons="stochastic_lif", surrogate="sigmoid", **options).neurons)
+    assert (noisy.channels, noisy.surrogate, noisy.tau) == (2, "sigmoid", 0.125)
+    assert (noisy.beta.unique().item(), noisy.threshold.unique().item()) == (0.5, 0.75)
+    qubit = built(small_run(neurons="qlif", decay=0.25, encoding_slope="exact").neurons)
+    assert (qubit.encoding_slope, qubit.decay.unique().item()) == ("exact", 0.25)
+    published = built(small_run(neurons="published_sqs", surrogate="sigmoid").neurons)
+    assert (published.surrogate, published.encoding_slope) == ("sigmoid", "exponential")
+
+
+def test_a_noise_without_rates_is_none():
+    assert built(small_run(missed_spike=0.0).neurons).noise is None
+    assert built(small_run(missed_spike=0.1).neurons).noise == Noise(missed_spike=0.1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"memory_qubits": -1}, r"memory_qubits must be an integer in 0\.\.6, but is -1"),
+        ({"channels": 5}, r"channels must be an integer in 1\.\.4, but is 5"),
+        ({"circuit": "transmon"}, "circuit is 'transmon'; it may be one of crx, bidirectional"),
+        ({"circuit_options": {"layers": 2}}, "neurons 'sqs' cannot be built.*'layers'"),
+        ({"circuit": "integrate_and_fire", "memory_qubits": 0}, "'integrate_and_fire' integrates"),
+        ({"memory_gates": "frozen", "memory_qubits": 0}, "memory_gates is 'frozen', which needs"),
+        ({"surrogate": "tanh"}, "surrogate: .*'straight_through' or 'sigmoid', but is 'tanh'"),
+        ({"missed_spike": 1.5}, "missed_spike: .*less than or equal to 1, but is 1.5"),
+        ({"missed_spike": True}, "missed_spike: .*number, but is True"),
+        ({"idle_depolarising": -0.1}, "idle_depolarising: .*greater than or equal to 0"),
+        ({"missed_spike": 0.1, "compile": True}, "compile is True, which works without noise"),
+        ({"missed_spike": 0.1, "through_collapse": True}, "through_collapse is True, which works"),
+        ({"neurons": "lif", "beta": 1.5}, r"beta is 1.5; it must be in \[0, 1\]"),
+        ({"neurons": "lif", "beta": "half"}, "beta: .*valid number.*, but is 'half'"),
+        ({"neurons": "stochastic_lif", "tau": 0.0}, "tau is 0.0; it must be above 0"),
+        ({"neurons": "qlif", "threshold": 1.0}, r"threshold is 1.0; it must be in \(0, 1\)"),
+        ({"neurons": "qlif", "learn": 7}, "learn: .*boolean"),
+    ],
+    ids=str,
+)
+def test_the_population_refuses_what_it_cannot_be(chosen, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        from_flat("digits", chosen)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,106 @@
+"""Settings are saved as TOML and read back exactly; other files are refused by name."""
+
+import tomllib
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tools import chosen_settings, small_run
+
+from sqsnn.errors import ConfigError
+from sqsnn.quantum import circuits
+from sqsnn.quantum.noise import Noise
+from sqsnn.settings.run import RunSettings, from_flat
+from sqsnn.settings.toml import FORMAT, from_toml, to_toml
+
+HEAD = f"format = {FORMAT}\n"
+DATA = '[data]\ndataset = "digits"\n'
+WORDS = st.dictionaries(
+    st.text("abc", min_size=1),
+    st.one_of(
+        st.booleans(),
+        st.integers(-100, 100),
+        st.floats(allow_nan=False, allow_infinity=False, width=64),
+        st.text("abcxyz_", min_size=1),
+    ),
+    max_size=3,
+)
+
+
+@given(chosen=chosen_settings())
+def test_toml_gives_back_exactly_what_was_saved(chosen):
+    settings = from_flat("digits", chosen)
+    assert from_toml(to_toml(settings), "here") == settings
+
+
+@given(options=WORDS)
+def test_words_keep_their_types(options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(circuits._REGISTRY, "any", lambda n, m, **options: circuits.crx(n, m))
+        settings = small_run(circuit="any", circuit_options=options)
+        read = from_toml(to_toml(settings), "here").neurons.circuit_options
+    # 1 == 1.0 == True, so equality alone would miss a changed type.
+    assert {name: (type(value), value) for name, value in read.items()} == {
+        name: (type(value), value) for name, value in options.items()
+    }
+
+
+def test_every_rate_of_a_noise_comes_back():
+    noise = Noise(**{name: 1 / (9 + place) for place, name in enumerate(asdict(Noise()))})
+    settings = small_run(**asdict(noise))
+    assert settings.neurons.noise == noise
+    assert from_toml(to_toml(settings), "here") == settings
+
+
+def test_the_file_has_the_tables_of_the_objects_with_their_kinds_first():
+    text = to_toml(small_run(rule="local", score="measured", window=4, estimator="laplace"))
+    content = tomllib.loads(text)
+    assert content["format"] == FORMAT
+    score = {"kind": "measured", "window": 4, "derivative": "shift"}
+    score["estimator"] = {"kind": "laplace", "shots": 100}
+    assert content["rule"]["score"] == score
+    assert content["encoding"] == {"kind": "rate", "steps": 4, "max_rate": 1.0}
+    for table in text.split("\n["):
+        assert all("kind" not in line for line in table.splitlines()[2:])
+
+
+def test_the_numbers_of_the_preset_are_saved():
+    text = to_toml(from_flat("mnist", {}))
+    assert "epochs = 10" in text
+    assert "steps = 5" in text
+
+
+def test_a_file_may_leave_out_what_has_a_default():
+    settings = from_toml(HEAD + DATA + '[rule]\nkind = "local"', "here")
+    assert isinstance(settings, RunSettings)
+    assert settings.rule.kind == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[data", "is not valid TOML"),
+        (HEAD, "data: Field required"),
+        (HEAD + DATA + 'from = "x"', "from: Extra inputs are not permitted"),
+        (HEAD + DATA + "[training]\nseed = -1", "seed: .*but is -1"),
+        (HEAD + DATA + '[rule]\nkind = "magic"', "rule: kind may be one of 'backprop', 'local'"),
+        (HEAD + DATA + "[rule]\nwindow = 3", "rule: kind is missing"),
+        (HEAD + DATA + '[neurons]\nkind = "lif"\nmemory_qubits = 1', "memory_qubits: Extra inputs"),
+        (HEAD + DATA + '[encoding]\nkind = "rate"\nsteps = "many"', "steps: .*integer.*'many'"),
+    ],
+)
+def test_a_broken_file_is_named(text, message):
+    with pytest.raises(ConfigError, match=f"^config.toml:? {message}") as refused:
+        from_toml(text, "config.toml")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [(DATA, "1 or 2"), ("format = 4\n", "4"), ("format = 'x'\n", "x")]
+)
+def test_another_format_is_refused_with_what_to_do(text, found):
+    with pytest.raises(ConfigError, match=f"^config.toml has format {found}, but .* reads format 3") as refused:
+        from_toml(text, "config.toml")
+    assert "train the network again" in str(refused.value)
+    assert "\n" not in str(refused.value)
