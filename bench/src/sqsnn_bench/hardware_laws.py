@@ -27,7 +27,12 @@ def neuron_of(
     """A random neuron, its angles as a row of the executor's table, and its exact law."""
     rng = np.random.default_rng([seed, NAMES.index(name), channels, memory])
     neuron = SQSNeurons(
-        1, channels=channels, memory_qubits=memory, circuit=name, dtype=torch.float64
+        1,
+        channels=channels,
+        memory_qubits=memory,
+        circuit=name,
+        generator=seeded(),
+        dtype=torch.float64,
     )
     with torch.no_grad():
         for values, spread in ((neuron.angles, 1.5), (neuron.gains, 1.0)):
