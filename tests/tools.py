@@ -5,6 +5,6 @@
 import torch
 
 
-def seeded(seed: int) -> torch.Generator:
+def seeded(seed: int = 0) -> torch.Generator:
     """Make a generator with a seed."""
     return torch.Generator().manual_seed(seed)
