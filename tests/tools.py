@@ -18,7 +18,7 @@ from sqsnn.quantum.shift_rules import Setting
 from sqsnn.settings.run import RunSettings, from_flat
 
 
-def seeded(seed: int) -> torch.Generator:
+def seeded(seed: int = 0) -> torch.Generator:
     """Make a generator with a seed."""
     return torch.Generator().manual_seed(seed)
 
