@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 _T = TypeVar("_T")
+_TYPES = {"int", "float", "str", "bool", "none", "list", "tuple", "dict"}
 _CONFIG = ConfigDict(
     extra="forbid",
     use_attribute_docstrings=True,
@@ -51,7 +52,7 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         flags: Write the names as flags of the command line.
         names: The names of positional arguments.
     """
-    faults = []
+    reasons: dict[tuple[str, str], list[str]] = {}
     for fault in error.errors(include_url=False):
         place = [
             names[part] if number == 0 and isinstance(part, int) and part < len(names) else part
@@ -62,13 +63,22 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
             reason = "kind is missing"
         elif fault["type"] == "union_tag_invalid":
             reason = f"kind may be one of {fault['ctx']['expected_tags']}"
-        words = [number for number, part in enumerate(place) if isinstance(part, str)]
+        fields = [number for number, part in enumerate(place) if _is_field(part)]
         # A check of several fields names them itself; above a field stand its section and kinds.
-        if not words or fault["type"] == "value_error":
-            faults.append(reason)
-            continue
-        name = ".".join(map(str, place[words[-1] :]))
-        name = "--" + name.replace("_", "-") if flags else name
-        shown = "" if fault["type"] == "missing" else f", but is {fault['input']!r}"
-        faults.append(f"{name}: {reason}{shown}")
-    return "; ".join(faults)
+        name = ""
+        if fields and fault["type"] != "value_error":
+            kept = [part for part in place[fields[-1] :] if _is_field(part) or isinstance(part, int)]
+            name = ".".join(map(str, kept))
+        shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
+        reasons.setdefault((name, shown), []).append(reason)
+    return "; ".join(
+        (f"{'--' + name.replace('_', '-') if flags else name}: " if name else "")
+        + " or ".join(dict.fromkeys(found))
+        + shown
+        for (name, shown), found in reasons.items()
+    )
+
+
+def _is_field(part: object) -> bool:
+    """Whether a part of a place names a field, and not the type that a union tried."""
+    return isinstance(part, str) and part.isidentifier() and part not in _TYPES

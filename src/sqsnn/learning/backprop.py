@@ -7,7 +7,7 @@ whether own spikes pass a gradient to the memory. The options here choose the lo
 
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -36,11 +36,16 @@ class Backprop:
     """Lowest and highest mean number of spikes per step that the penalty leaves alone."""
     kind: Literal["backprop"] = field(default="backprop", kw_only=True, repr=False)
 
+    updates_every_step: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if not 0 <= self.rate_bounds[0] <= self.rate_bounds[1] <= 1:
             raise ValueError(
                 f"rate_bounds is {self.rate_bounds}, but must be 0 <= lower <= upper <= 1"
             )
+
+    def check(self, network: SpikingNetwork) -> None:
+        """Accept every network."""
 
     def step(
         self,

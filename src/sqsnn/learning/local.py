@@ -89,6 +89,16 @@ class Local(_Remembering):
         """Whether `step` needs `update`, to change the weights after every time step."""
         return isinstance(self.score, Online) and self.score.update_every_step
 
+    def check(self, network: SpikingNetwork) -> None:
+        """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
+        for population in cast(Sequence[Population], network.populations):
+            if self.signal.by_score and not population.is_stochastic:
+                raise ValueError(
+                    f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
+                    f"{type(population).__name__} draws none; use signal 'feedback'"
+                )
+            self.score.check(population)
+
     def step(
         self,
         network: SpikingNetwork,
@@ -118,7 +128,7 @@ class Local(_Remembering):
                 stands behind `backend`, or if `update` does not fit the options.
         """
         network.check_spikes(spikes)
-        self._check_likelihoods(network)
+        self.check(network)
         readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
         if (update is not None) != self.updates_every_step:
             raise ValueError(
@@ -147,14 +157,6 @@ class Local(_Remembering):
     def fresh(self) -> "Local":
         """Return a rule with the same options that remembers nothing."""
         return replace(self)
-
-    def _check_likelihoods(self, network: SpikingNetwork) -> None:
-        for population in cast(Sequence[Population], network.populations):
-            if self.signal.by_score and not population.is_stochastic:
-                raise ValueError(
-                    f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
-                    f"{type(population).__name__} draws none; use signal 'feedback'"
-                )
 
     def _step(
         self,
@@ -224,7 +226,7 @@ class Local(_Remembering):
             layer = layers[index]
             if deltas:
                 received = Signals(
-                    _fed_back(layer, weights[index], feedback.delta_above(deltas), score)
+                    _fed_back(layer, weights[index], feedback.delta_above(deltas))
                     if feedback
                     else None,
                     _of_every_neuron(to_hidden, layer.record),
@@ -238,14 +240,9 @@ class Local(_Remembering):
         return cost, likelihoods
 
 
-def _fed_back(layer: Layer, weights: Tensor, delta: Tensor, score: Exact | Measured) -> Tensor:
+def _fed_back(layer: Layer, weights: Tensor, delta: Tensor) -> Tensor:
     """Compute L of a hidden layer, `(T, B, H, N)`: F delta times the slope of the surrogate."""
     population = layer.population
-    if score.measured and population.surrogate != "straight_through":
-        raise ValueError(
-            f"surrogate is {population.surrogate!r}, which needs probabilities; measured bits work "
-            "with 'straight_through' only"
-        )
     received = signals.fed_back(delta, weights, population.channels)
     return received * surrogates.spike_slope(layer.record.probability, population.surrogate)
 

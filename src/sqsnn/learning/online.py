@@ -22,7 +22,7 @@ from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.rule import Figures, add_gradient
 from sqsnn.learning.signals import Memory, Reinforce, Signal
-from sqsnn.learning.traces import Gradient, Observed, Traced
+from sqsnn.learning.traces import Gradient, Observed, Traced, require_traceable
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
@@ -39,6 +39,16 @@ class Online:
     kind: Literal["online"] = field(default="online", kw_only=True, repr=False)
 
     measured: ClassVar[bool] = False
+
+    def check(self, population: Population) -> None:
+        """Refuse a population whose derivatives cannot be carried forward.
+
+        Raises:
+            TypeError: If its neurons are no circuits.
+            ValueError: If they have noise, or are compiled.
+        """
+        if require_traceable(population).compile_steps:
+            raise ValueError("compile goes with score 'exact', but score is 'online'")
 
 
 @torch.no_grad()

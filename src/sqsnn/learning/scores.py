@@ -65,6 +65,15 @@ class Score(Protocol):
         """Whether spikes are all that is known, so that the signals must not use probabilities."""
         ...
 
+    def check(self, population: Population) -> None:
+        """Refuse a population that the score cannot train.
+
+        Raises:
+            TypeError: If it needs other neurons.
+            ValueError: If an option of the neurons does not go with the score.
+        """
+        ...
+
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
         """Pull signals back through one population.
 
@@ -83,6 +92,9 @@ class Exact:
     kind: Literal["exact"] = field(default="exact", kw_only=True, repr=False)
 
     measured: ClassVar[bool] = False
+
+    def check(self, population: Population) -> None:
+        """Accept every population."""
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
         """Pull signals back by autograd, for any population that scores `observed` spikes."""
@@ -120,7 +132,8 @@ class Measured:
     estimator: Annotated[Geometric | Laplace, Field(discriminator="kind")] = Geometric()
     """What is made of the shots."""
     backend: Backend | None = None
-    """Device that measures all spikes, also those of validation and test; None: the simulator."""
+    """Device that measures all spikes, also those of validation and test: aer, a snapshot such as
+    fake_brisbane, or ibm:NAME [default: the simulator]."""
     source: Annotated[BitSource | None, Field(exclude=True)] = field(default=None, repr=False)
     """A running source of bits, which measures all spikes of the network; None: the simulator."""
     kind: Literal["measured"] = field(default="measured", kw_only=True, repr=False)
@@ -132,6 +145,26 @@ class Measured:
             raise ValueError(
                 f"window is {self.window}, but derivative 'spsa' works with window 1 only, 'shift' "
                 "with any"
+            )
+
+    def check(self, population: Population) -> None:
+        """Refuse neurons that are no circuits, or of which more is needed than bits.
+
+        Raises:
+            TypeError: If they are no circuits.
+            ValueError: If they need probabilities, are compiled, or have noise beside a device's.
+        """
+        neurons = require_circuits(population)
+        if neurons.surrogate != "straight_through":
+            raise ValueError(
+                f"surrogate is {neurons.surrogate!r}, which needs probabilities, but score "
+                "'measured' sees bits alone; use 'straight_through'"
+            )
+        if neurons.compile_steps:
+            raise ValueError("compile goes with score 'exact', but score is 'measured'")
+        if self.backend is not None and neurons.noise is not None:
+            raise ValueError(
+                f"backend is {self.backend.backend!r}, which has its own noise: leave the rates out"
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:

@@ -66,6 +66,23 @@ class Gradient(NamedTuple):
     synaptic: Tensor
 
 
+def require_traceable(population: Population) -> SQSNeurons:
+    """Refuse neurons whose derivatives are not known step by step.
+
+    Raises:
+        TypeError: If they are no circuits.
+        ValueError: If they have noise, which would need traces of density matrices.
+    """
+    if not isinstance(population, SQSNeurons):
+        raise TypeError(
+            f"score 'online' carries the derivatives of SQSNeurons, but the population is a "
+            f"{type(population).__name__}; score 'exact' works for every population"
+        )
+    if population.noise is not None:
+        raise ValueError("score 'online' works without noise only; use score 'exact'")
+    return population
+
+
 class Traced:
     """A population of quantum neurons with memory and traces; every batch needs a new one.
 
@@ -80,14 +97,7 @@ class Traced:
     """
 
     def __init__(self, neurons: Population, presynaptic: int, batch: int) -> None:
-        if not isinstance(neurons, SQSNeurons):
-            raise TypeError(
-                f"score 'online' carries the derivatives of SQSNeurons, but the population is a "
-                f"{type(neurons).__name__}; score 'exact' works for every population"
-            )
-        if neurons.noise is not None:
-            raise ValueError("score 'online' works without noise only; use score 'exact'")
-        self.neurons = neurons
+        self.neurons = neurons = require_traceable(neurons)
         self.tangent = self._prepare()
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         circuit = neurons.circuit

@@ -123,7 +123,7 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     )
     _refuse_untrainable(network)
     try:
-        getattr(recipe.rule, "check", lambda network: None)(network)
+        recipe.rule.check(network)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"rule {recipe.rule.kind!r}: {error}") from error
     return network.to(training.device)

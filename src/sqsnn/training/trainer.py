@@ -252,7 +252,7 @@ def _step(
         progress.optimizer.zero_grad()
 
     progress.optimizer.zero_grad()
-    if getattr(progress.rule, "updates_every_step", False):
+    if progress.rule.updates_every_step:
         figures = dict(progress.rule.step(*given, update=update))
     else:
         figures = dict(progress.rule.step(*given))
@@ -260,7 +260,7 @@ def _step(
         raise TrainingError(
             f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"
         )
-    if not getattr(progress.rule, "updates_every_step", False):
+    if not progress.rule.updates_every_step:
         update()
     return figures
 

@@ -1,0 +1,194 @@
+"""The command `sqsnn-bench`: studies, their tables and pages, and the diagnosis of gradients."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from sqsnn.errors import SqsnnError
+from sqsnn.options import explain
+from sqsnn_bench import __version__
+from sqsnn_bench.gradients.options import GradientOptions
+
+if TYPE_CHECKING:
+    from sqsnn_bench.study.run import Progress
+
+WRONG_USE = 2
+INTERRUPTED = 130
+
+app = App(
+    name="sqsnn-bench",
+    help="Compare stochastic quantum spiking neural networks with others, fairly.",
+    version=__version__,
+    default_parameter=Parameter(negative=()),
+    help_epilogue="Start with: sqsnn-bench compare examples/study.toml",
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+
+@app.command
+def compare(
+    study: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
+    jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+) -> None:
+    """Compare models fairly, and write results.json, results.md and pictures.
+
+    All have the same number of parameters, data, training and search, and each seed is tested once.
+    Trials that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        study: File of the study, e.g. study.toml.
+        out: Folder of the results [default: runs/<name of the study>].
+        jobs: Trials at a time, each in a process of its own.
+    """
+    # Here and not above: `sqsnn-bench --help` waits for neither.
+    from sqsnn_bench.study.config import read_study
+
+    read = read_study(study)
+    folder = out or Path("runs") / read.name
+    from sqsnn_bench.study.run import compare as run_study
+
+    console = Console()
+
+    def watch(progress: "Progress") -> None:
+        console.print(Text(_line(progress, read.label(progress.key.model))), soft_wrap=True)
+
+    try:
+        run_study(read, study, folder, jobs, watch)
+    except KeyboardInterrupt:
+        command = f"sqsnn-bench compare {shlex.quote(str(study))}"
+        command += f" --out {shlex.quote(str(folder))}" if out else ""
+        command += f" --jobs {jobs}" if jobs > 1 else ""
+        raise KeyboardInterrupt(
+            f"Interrupted: trials that are done are kept. To go on:\n  {command}"
+        ) from None
+    for name in ("results.md", "results.json"):
+        console.print(Text(str(folder / name)), soft_wrap=True)
+
+
+@app.command
+def tables(folder: Path, /) -> None:
+    """Write the tables and pictures of a study again, from its records alone.
+
+    Args:
+        folder: Folder of a study, with its study.toml and trials.jsonl.gz.
+    """
+    from sqsnn_bench.study import records
+    from sqsnn_bench.study import tables as writing
+    from sqsnn_bench.study.config import read_study
+
+    writing.write(read_study(folder / "study.toml"), folder, records.read(folder))
+    for name in ("results.md", "results.json"):
+        Console().print(Text(str(folder / name)), soft_wrap=True)
+
+
+@app.command
+def report(
+    folder: Path, /, *, out: Annotated[Path | None, Parameter(show_default=False)] = None
+) -> None:
+    """Write a study as one HTML page that holds its figures and pictures and loads nothing.
+
+    Args:
+        folder: Folder of a study.
+        out: The file [default: report.html in the folder].
+    """
+    from sqsnn.storage import write_atomically
+    from sqsnn_bench.study.page import study_page
+
+    target, text = out or folder / "report.html", study_page(folder)
+    write_atomically(target, lambda path: path.write_text(text, "utf-8"))
+    Console().print(Text(str(target)), soft_wrap=True)
+
+
+@app.command
+def gradients(
+    run: Path,
+    /,
+    *,
+    options: Annotated[GradientOptions | None, Parameter(name="*")] = None,
+    data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Measure bias and noise of gradients from measured bits.
+
+    They are compared with the exact gradient of the same spikes, on validation samples. Writes
+    gradients.json and gradients.png into the folder of the run.
+
+    Args:
+        run: Folder of the run.
+        options: Which estimators, and how thoroughly.
+        data_dir: Folder of the datasets [default: that of the training].
+    """
+    from sqsnn.runs import folder as folders
+    from sqsnn_bench.gradients import text
+    from sqsnn_bench.gradients.run import diagnose_run
+
+    console = Console()
+
+    def watch(estimator: str, number: int, of: int) -> None:
+        console.print(Text(f"{number} of {of}: {estimator}"), soft_wrap=True)
+
+    options = options or GradientOptions()
+    folder = folders.find(run)
+    found = diagnose_run(folder, options, data_dir, watch)
+    console.print()
+    for table in text.tables(found):
+        console.print(table)
+    console.print(Text(text.READING))
+    if options.signal == "likelihood":
+        console.print(Text(text.LIKELIHOOD))
+    for name in ("gradients.json", "gradients.png"):
+        console.print(Text(str(folder.path / name)), soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code.
+
+    Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
+
+    Args:
+        arguments: The words after `sqsnn-bench`; None for the arguments of this process.
+    """
+    # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except KeyboardInterrupt as interrupt:
+        _say(str(interrupt) or "Interrupted.", "yellow")
+        sys.exit(INTERRUPTED)
+    except CycloptsError as error:
+        cause = error.__cause__
+        wrong = isinstance(cause, ValidationError)
+        _say(explain(cause, flags=True) if wrong else str(error), "red")
+        sys.exit(WRONG_USE)
+    except (SqsnnError, ValueError, OSError) as error:
+        _say(str(error), "red")
+        sys.exit(WRONG_USE)
+
+
+def _say(message: str, colour: str) -> None:
+    # Not folded to the terminal's width: a command or a path in it is there to be copied.
+    Console(stderr=True).print(Text(message, style=colour), soft_wrap=True)
+
+
+def _line(progress: "Progress", label: str) -> str:
+    key, record = progress.key, progress.record
+    searched = ", ".join(f"{name} {value}" for name, value in record["found"].items())
+    is_search = key.kind == "search"
+    what = f"search {searched}" if is_search else f"seed {key.number}"
+    done = f"{progress.done} of {progress.total}: {key.dataset}, {label}, {what}: "
+    if "error" in record:
+        return f"{done}{record['error']}"
+    part = "validation" if is_search else "test"
+    return f"{done}{part} {record[f'{part}_accuracy']:.2%}, {record['seconds']:.0f} s"

@@ -1,0 +1,1 @@
+"""How good gradients from measured bits are, in a trained network."""

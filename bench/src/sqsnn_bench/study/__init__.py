@@ -1,0 +1,1 @@
+"""A study: models compared at equal size, data, training and search."""

@@ -1,0 +1,129 @@
+"""The pictures of a study: accuracy of every model, and accuracy against size."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, save, styled
+from sqsnn_bench.study.config import Study
+from sqsnn_bench.study.tables import Row
+
+_READOUT = "test_accuracy"
+_COLOURS = (BLUE, VERMILION, GREEN, INK, MUTED)
+_MARKERS = "osD^v"
+
+
+def save_all(study: Study, out: Path, rows: Sequence[Row]) -> None:
+    """Draw the pictures of all groups that have a result, and remove the others.
+
+    Args:
+        study: The study.
+        out: The folder of the results.
+        rows: The rows of its table.
+    """
+    for kind in ("accuracy", "size"):
+        for path in out.glob(f"{kind}-*.png"):
+            path.unlink()
+    done = [row for row in rows if row["seeds"]]
+    for dataset in study.datasets:
+        chosen = [row for row in done if row["dataset"] == dataset]
+        if chosen:
+            save(accuracies(chosen, dataset), out / f"accuracy-{dataset}.png")
+    for groups in _sizes(study):
+        chosen = [row for row in done if row["dataset"] in groups]
+        if len({row["dataset"] for row in chosen}) > 1:
+            save(accuracy_against_size(chosen, groups[0]), out / f"size-{groups[0]}.png")
+
+
+@styled
+def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
+    """Draw one line per model: every seed, their mean, and its 95 % interval.
+
+    Args:
+        rows: The rows of a group, each with at least one seed; the first is on top.
+        dataset: Name of the group.
+    """
+    figure = Figure(figsize=(7.2, 1.3 + 0.36 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        reached = row[_READOUT]
+        values = [100 * value for value in reached["values"]]
+        axes.plot(values, [place] * len(values), "|", color=MUTED, markersize=11, zorder=3)
+        axes.errorbar(
+            100 * reached["mean"],
+            place,
+            xerr=None if reached["interval"] is None else 100 * reached["interval"],
+            color=BLUE,
+            marker="o",
+            markersize=6,
+            capsize=3,
+        )
+    axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x")
+    sizes = sorted({row["parameters"] for row in rows})
+    between = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    axes.set(
+        title=f"{dataset}, {between} parameters",
+        xlabel="test accuracy (%): seeds, mean, 95 % interval",
+    )
+    axes.set_xlim(right=min(axes.get_xlim()[1], 100.5))
+    return figure
+
+
+@styled
+def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
+    """Draw the accuracy of every model against its number of parameters.
+
+    Args:
+        rows: Rows of groups that differ in size, each with at least one seed.
+        dataset: What the picture is called after.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(rows, key=lambda row: row["model"])
+    labels = list(dict.fromkeys(row["model"] for row in rows))
+    for model, group in groupby(ordered, key=lambda row: row["model"]):
+        number = labels.index(model)
+        points = sorted(group, key=lambda row: row["parameters"])
+        # Side by side: intervals on one another would look like one.
+        aside = 1 + 0.012 * (number - (len(labels) - 1) / 2)
+        reached = [point[_READOUT] for point in points]
+        axes.errorbar(
+            [aside * point["parameters"] for point in points],
+            [100 * one["mean"] for one in reached],
+            [100 * (one["interval"] or 0.0) for one in reached],
+            label=points[0]["label"],
+            color=_COLOURS[number % len(_COLOURS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            linestyle=("-", "--", ":")[number // len(_COLOURS) % 3],
+            markersize=5,
+            capsize=3,
+        )
+    axes.set_xscale("log")
+    groups = {row["dataset"]: row["parameters"] for row in rows}
+    axes.set_xticks(list(groups.values()), [f"{size:,}" for size in groups.values()])
+    axes.set_xticks([], minor=True)
+    axes.grid(axis="y")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(
+        title=f"{dataset}: mean and 95 % interval over seeds",
+        xlabel="parameters",
+        ylabel="test accuracy (%)",
+    )
+    return figure
+
+
+def _sizes(study: Study) -> list[list[str]]:
+    """Groups that differ in size alone, together."""
+    together: dict[Any, list[str]] = {}
+    for name, dataset in study.datasets.items():
+        rest = dataset.model_dump_json(
+            exclude={"dataset", "parameters", "models", "search_from"}, exclude_defaults=True
+        )
+        together.setdefault((dataset.dataset or name, rest), []).append(name)
+    return [groups for groups in together.values() if len(groups) > 1]

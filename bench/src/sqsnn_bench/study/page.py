@@ -1,0 +1,220 @@
+"""The page of a study: for every dataset its models side by side, and how to repeat it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from sqsnn.errors import ConfigError
+from sqsnn.reports.page import (
+    MISSING,
+    PNG,
+    code,
+    count,
+    escape,
+    percent,
+    render,
+    seconds,
+    table,
+)
+
+Row = Mapping[str, Any]
+
+RESULTS = "results.json"
+SETTINGS = "study.toml"
+# The headline first: spikes alone, the same question to every neuron.
+ACCURACIES: Mapping[str, str] = MappingProxyType(
+    {
+        "test_accuracy": "test accuracy",
+        "test_accuracy_ties_by_probability": "ties by probability",
+        "test_accuracy_probability": "by probability",
+    }
+)
+READING = """\
+Accuracies are in per cent of the test samples, read once per seed: mean and half width of the 95 %
+Student-t interval over seeds, which are trainings on one split after one search; what other samples
+would add is not in it. Test accuracy, and validation: the class with most spikes, ties shared
+evenly. Secondary: ties broken by firing probability (where nothing is random, by class number), and
+summed probabilities alone. "Above": the difference of mean test accuracies, with Welch's 95 %
+interval. Spikes, synaptic operations, gates and measurements are per inference, means over test
+samples and seeds, layers and steps summed; the seconds are those of one training by this code on a
+shared machine.
+"""
+
+
+def study_page(folder: Path) -> str:
+    """Write the page of a study as HTML.
+
+    Args:
+        folder: The folder that `sqsnn-bench compare` wrote.
+
+    Raises:
+        ConfigError: If its results cannot be read.
+    """
+    path = folder / RESULTS
+    try:
+        results = json.loads(path.read_text("utf-8"))
+        return _rendered(folder, results)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} must hold the results of a study, but cannot be read ({error!r}): "
+            f"`sqsnn-bench tables {folder}` writes it anew"
+        ) from error
+
+
+def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
+    rows: list[Row] = results["rows"]
+    groups = list(dict.fromkeys(row["dataset"] for row in rows))
+    models = len({row["model"] for row in rows})
+    lead = (
+        f"{_counted(models, 'model')} compared on {', '.join(groups) or 'no dataset'}, with "
+        "equally many parameters (within 1 %), the same data and the same budget of search."
+    )
+    parts = [escape(lead) + "\n"]
+    if not results["complete"]:
+        parts.append(
+            "> This study is not complete: trials are missing. The tables hold what is done.\n"
+        )
+    if groups:
+        parts.append(f"## How to read it\n\n{READING}")
+    pictures = _pictures(folder)
+    folded = []
+    for group in groups:
+        chosen = [row for row in rows if row["dataset"] == group]
+        parts += _dataset(group, chosen, results.get("reference"), pictures)
+        folded += [_every_seed(group), _settings_found(group)]
+    sizes = [name for name in pictures if name.startswith("size-")]
+    if sizes:
+        parts.append("## Accuracy against size\n")
+        parts += [_shown(name, "Test accuracy against parameters") for name in sizes]
+    parts += _repeat(folder)
+    return render(f"Study: {results['name']}", "\n".join(parts), pictures, folded)
+
+
+def _dataset(
+    group: str, rows: Sequence[Row], reference: str | None, pictures: Mapping[str, bytes]
+) -> Iterator[str]:
+    yield f"## {escape(group)}\n"
+    yield _accuracies(rows, reference)
+    picture = f"accuracy-{group}.png"
+    if picture in pictures:
+        yield _shown(picture, "Test accuracy of all models")
+    if any(row["seeds"] for row in rows):
+        yield _costs(rows)
+        yield f"## {escape(_every_seed(group))}\n"
+        yield _seeds(rows)
+    if any(row.get("found") for row in rows):
+        yield f"## {escape(_settings_found(group))}\n"
+        yield _found(rows)
+
+
+def _every_seed(group: str) -> str:
+    return f"{group}: every seed"
+
+
+def _settings_found(group: str) -> str:
+    return f"{group}: settings found"
+
+
+def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
+    above = [] if reference is None else [f"above {reference}"]
+    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above]
+    return table(
+        heads,
+        [
+            [
+                row["label"],
+                count(row.get("parameters")),
+                MISSING if row.get("hidden") is None else "-".join(map(str, row["hidden"])),
+                _trained(row),
+                accuracy(row.get("validation_accuracy")),
+                *(accuracy(row.get(name)) for name in ACCURACIES),
+                *(accuracy(row.get("difference"), "+.2f") for _ in above),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _costs(rows: Sequence[Row]) -> str:
+    return table(
+        ["model", "spikes", "synaptic operations", "gates", "measurements", "training time"],
+        [
+            [
+                row["label"],
+                count(row.get("spikes_per_inference")),
+                count(row.get("synaptic_operations")),
+                count(row.get("gates")),
+                count(row.get("measurements")),
+                seconds(row.get("seconds")),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    """Test accuracy, one column per seed; a dash for a seed that is missing."""
+    seeds = sorted({seed for row in rows for seed in row["seeds"]})
+    lines = []
+    for row in rows:
+        values = (row.get("test_accuracy") or {}).get("values", [])
+        known = dict(zip(row["seeds"], values, strict=False))
+        lines.append([row["label"], *(percent(known.get(seed)) for seed in seeds)])
+    return table(["test accuracy", *(f"seed {seed}" for seed in seeds)], lines)
+
+
+def _found(rows: Sequence[Row]) -> str:
+    """What the search chose for each model."""
+    lines = []
+    for row in rows:
+        settings = (row.get("found") or {}).items()
+        text = ", ".join(f"{name} = {value}" for name, value in settings) or MISSING
+        lines.append([row["label"], text])
+    return table(["model", "settings"], lines, numbers=False)
+
+
+def _repeat(folder: Path) -> Iterator[str]:
+    yield "## To repeat it\n"
+    yield "In this folder, this goes on with the study; what is done is not repeated.\n"
+    yield code(f"sqsnn-bench compare {SETTINGS} --out .")
+    path = folder / SETTINGS
+    if path.is_file():
+        yield f"{SETTINGS}:\n"
+        yield code(path.read_text("utf-8"))
+    else:
+        yield f"The folder has no {SETTINGS}: the settings are not known here.\n"
+
+
+def _pictures(folder: Path) -> dict[str, bytes]:
+    """Read the pictures of a study by their names; a broken file counts as missing."""
+    paths = [*sorted(folder.glob("accuracy-*.png")), *sorted(folder.glob("size-*.png"))]
+    found = {path.name: path.read_bytes() for path in paths}
+    return {name: content for name, content in found.items() if content.startswith(PNG)}
+
+
+def _shown(name: str, alt: str) -> str:
+    return f"![{alt}](<{name}>)\n"
+
+
+def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
+    """Write a mean in per cent, with its interval where it is known.
+
+    Args:
+        found: "mean" and "interval".
+        form: How the mean is written.
+    """
+    if found is None or found.get("mean") is None:
+        return MISSING
+    mean, interval = format(100 * found["mean"], form), found.get("interval")
+    return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
+
+
+def _trained(row: Row) -> str:
+    failed = row.get("failed")
+    return f"{len(row['seeds'])}{f', {failed} failed' if failed else ''}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"

@@ -1,0 +1,139 @@
+"""The records of a study: what each trial reached, and the only state that a study has.
+
+OUT/trials/<dataset>/<model>/<trial>.json    one file per trial, while a study is at work
+OUT/trials.jsonl.gz                          all trials, sorted, once `compare` ends
+
+A trial is called search-<number> or seed-<seed>. In the packed file the first line holds what all
+records have in common, settings above all, and each further line the rest of one record.
+"""
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqsnn.errors import ConfigError
+from sqsnn.storage import write_atomically, write_json
+
+Record = dict[str, Any]
+
+PACKED, LOOSE = "trials.jsonl.gz", "trials"
+
+
+class Key(NamedTuple):
+    """What a trial is called.
+
+    Attributes:
+        dataset: Name of the group of rows.
+        model: Name of the model.
+        kind: "search" or "seed".
+        number: The number of the trial in its search, or the seed.
+    """
+
+    dataset: str
+    model: str
+    kind: str
+    number: int
+
+    @property
+    def trial(self) -> str:
+        """The name of its file without suffix, search-3 or seed-0."""
+        return f"{self.kind}-{self.number}"
+
+
+Records = Mapping[Key, Record]
+
+
+def key_of(record: Record) -> Key:
+    """Name the trial of a record."""
+    kind, _, number = record["trial"].partition("-")
+    return Key(record["dataset"], record["model"], kind, int(number))
+
+
+def path_of(out: Path, key: Key) -> Path:
+    """Where a worker writes the record of a trial."""
+    return out / LOOSE / key.dataset / key.model / f"{key.trial}.json"
+
+
+def write(out: Path, record: Record) -> None:
+    """Write the record of a trial as a file of its own."""
+    path = path_of(out, key_of(record))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+
+
+def read(out: Path) -> dict[Key, Record]:
+    """Read all records of a study, packed and loose.
+
+    Args:
+        out: The folder of the results.
+
+    Raises:
+        ConfigError: If a file cannot be read.
+    """
+    found: dict[Key, Record] = {}
+    path = out / PACKED
+    try:
+        if path.is_file():
+            found = {key_of(record): record for record in unpacked(path.read_bytes())}
+        for path in sorted((out / LOOSE).glob("*/*/*.json")):
+            record = json.loads(path.read_text("utf-8"))
+            found[key_of(record)] = record
+    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+        raise ConfigError(
+            f"{path} must hold records of a study, but cannot be read ({error!r}): remove it, and "
+            "its trials are run again"
+        ) from error
+    return found
+
+
+def pack(out: Path, records: Records) -> None:
+    """Write all records into the packed file, and remove the files of single trials.
+
+    Args:
+        out: The folder of the results.
+        records: All records of the study.
+    """
+    if records:
+        content = packed(records[key] for key in sorted(records))
+        write_atomically(out / PACKED, lambda path: path.write_bytes(content))
+    shutil.rmtree(out / LOOSE, ignore_errors=True)
+
+
+def packed(records: Iterable[Record]) -> bytes:
+    """Write records as compressed lines; the same records always give the same bytes."""
+    parts = [(record, record.get("settings", {})) for record in records]
+    common = _common([record for record, _ in parts])
+    common.pop("settings", None)
+    settings = _common([settings for _, settings in parts])
+    lines: list[Record] = [{**common, "settings": settings}]
+    for record, own in parts:
+        rest = {name: value for name, value in record.items() if name not in common}
+        rest["settings"] = {name: value for name, value in own.items() if name not in settings}
+        lines.append(rest)
+    text = "".join(
+        json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+        for line in lines
+    )
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def unpacked(content: bytes) -> list[Record]:
+    """Read the records of a packed file."""
+    common, *rest = map(json.loads, gzip.decompress(content).decode().splitlines())
+    return [
+        {**common, **record, "settings": {**common["settings"], **record["settings"]}}
+        for record in rest
+    ]
+
+
+def _common(tables: list[Record]) -> Record:
+    """The entries that all tables have."""
+    first, *others = tables
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in others)
+    }

@@ -1,0 +1,184 @@
+"""The tables: means and intervals worked out by hand, and what is missing."""
+
+import json
+import math
+
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import ttest_ind
+
+from sqsnn_bench.study.page import accuracy
+from sqsnn_bench.study.records import Key
+from sqsnn_bench.study.tables import difference, summarise, write
+
+DASH = "\N{EN DASH}"
+
+
+def without_search(content):
+    content.pop("search")
+    content["models"]["lif"].pop("search")
+    content["seeds"] = [0, 1, 2]
+
+
+@pytest.fixture
+def written(study, tmp_path):
+    """Write the tables of the tiny study without a search, changed, from records."""
+    return lambda records, change=without_search: write(study(change), tmp_path, records)
+
+
+def put(records, model, seed, **figures):
+    """Add the record of a training, as far as tables need it."""
+    records[Key("digits", model, "seed", seed)] = {
+        "seed": seed,
+        "parameters": 834,
+        "hidden": [12],
+        "test_accuracy": 0.8,
+        "test_accuracy_ties_by_probability": 0.9,
+        "test_accuracy_probability": None,
+        "validation_accuracy": 0.85,
+        "test_samples": 20,
+        "spikes_per_sample": [10.0, 2.5],
+        "seconds": 3.0,
+        "costs": {"total": {"synaptic_operations": 100.0, "gates": 7, "measurements": 28}},
+        **figures,
+    }
+
+
+def test_the_interval_is_that_of_student():
+    # Deviation 0.02, error 0.02 / sqrt(3), and t is 4.30265 for 2 degrees of freedom.
+    summary = summarise([0.90, 0.92, 0.94])
+    assert_allclose(summary["mean"], 0.92)
+    assert_allclose(summary["interval"], 4.30265 * 0.02 / math.sqrt(3), rtol=1e-5)
+    assert summary["values"] == [0.90, 0.92, 0.94]
+    # t is 12.7062 for 1, and the deviation of two is their distance by sqrt(2).
+    assert_allclose(summarise([0.5, 0.6])["interval"], 12.7062 * 0.1 / 2, rtol=1e-5)
+
+
+def test_one_seed_has_no_interval_and_none_no_mean():
+    assert summarise([0.5]) == {"mean": 0.5, "interval": None, "values": [0.5]}
+    assert summarise([]) == {"mean": None, "interval": None, "values": []}
+
+
+def test_accuracies_are_shown_in_per_cent():
+    assert accuracy({"mean": 0.93312, "interval": 0.00119}) == "93.31 ± 0.12"
+    assert accuracy({"mean": 0.5, "interval": None}) == "50.00"
+    assert accuracy({"mean": None, "interval": None}) == "\N{EN DASH}"
+
+
+def test_rows_are_means_over_seeds(written, tmp_path):
+    records = {}
+    for seed, reached in enumerate((0.90, 0.92, 0.94)):
+        spikes = [10.0, seed]
+        put(
+            records,
+            "crx",
+            seed,
+            test_accuracy=reached,
+            seconds=seed + 1.0,
+            spikes_per_sample=spikes,
+        )
+        put(records, "lif", seed, costs=None)
+    crx, lif = written(records)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content == {"name": "tiny", "reference": None, "complete": True, "rows": [crx, lif]}
+    assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
+    assert lif["label"] == "lif"
+    assert (crx["parameters"], crx["hidden"], crx["seeds"]) == (834, [12], [0, 1, 2])
+    assert_allclose(crx["test_accuracy"]["mean"], 0.92)
+    assert crx["test_accuracy_probability"] == summarise([])
+    assert (crx["seconds"], crx["spikes_per_inference"]) == (2.0, 11.0)
+    assert (crx["synaptic_operations"], crx["gates"], crx["measurements"]) == (100.0, 7, 28)
+    assert (lif["synaptic_operations"], lif["gates"], lif["measurements"]) == (None, None, None)
+    table = (tmp_path / "results.md").read_text()
+    cells = f"12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | {DASH} | "
+    cells += "11.0 | 100 | 7 | 28 | 2 |"
+    assert f"| SQS crx | {cells}" in table
+    assert "| validation | test accuracy | ties by probability | by probability |" in table
+    assert table.index("SQS crx") < table.index("| lif |")
+    assert not (tmp_path / "search.md").exists()
+
+
+def test_what_is_missing_or_failed_is_shown(written, tmp_path):
+    records = {}
+    put(records, "crx", 0)
+    put(records, "crx", 1, error="the loss is nan")
+    crx, lif = written(records)
+    assert (crx["seeds"], lif["seeds"]) == ([0], [])
+    assert lif["test_accuracy"] == summarise([])
+    assert not json.loads((tmp_path / "results.json").read_text())["complete"]
+    table = (tmp_path / "results.md").read_text()
+    assert (crx["failed"], lif["failed"]) == (1, 0)
+    assert "| SQS crx | 12 | 834 | 1 of 3, 1 failed | 85.00 | 80.00 |" in table
+    assert f"| lif | {DASH} | {DASH} | 0 of 3 | {DASH} |" in table
+
+
+def test_every_trial_of_the_search_is_shown_in_its_order(written, tmp_path):
+    found = {"training.learning_rate": 0.01}
+    records = {
+        Key("digits", "crx", "search", 0): {
+            "found": found,
+            "validation_accuracy": 0.6,
+            "validation_loss": 2.0,
+            "parameters": 834,
+        },
+        Key("digits", "crx", "search", 1): {
+            "found": {"training.learning_rate": 0.03},
+            "error": "the loss is nan",
+        },
+    }
+    crx, _ = written(records, lambda content: None)
+    assert crx["found"] == found
+    heads, _, *lines = (tmp_path / "search.md").read_text().split("## digits\n\n")[1].splitlines()
+    assert heads.startswith("| model | settings | parameters | validation accuracy | ties by")
+    assert lines == [
+        f"| SQS crx | training.learning_rate 0.01 | 834 | 60.00% | {DASH} | 2.000 | {DASH} |",
+        f"| SQS crx | training.learning_rate 0.03 | {' | '.join([DASH] * 5)} |",
+    ]
+
+
+def test_a_study_whose_last_trials_failed_is_complete(written, tmp_path):
+    records = {}
+    for seed in (0, 1, 2):
+        put(records, "crx", seed)
+        put(records, "lif", seed, **({"error": "the loss is nan"} if seed else {}))
+    written(records)
+    assert json.loads((tmp_path / "results.json").read_text())["complete"]
+
+
+def test_a_difference_has_the_interval_of_welch():
+    found = difference([0.90, 0.91, 0.92], [0.80, 0.82, 0.84])
+    assert_allclose(found["mean"], 0.09)
+    welch = ttest_ind([0.90, 0.91, 0.92], [0.80, 0.82, 0.84], equal_var=False)
+    low, high = welch.confidence_interval(0.95)
+    assert_allclose(
+        [found["mean"] - found["interval"], found["mean"] + found["interval"]], [low, high]
+    )
+    assert difference([0.9], [0.8, 0.7])["interval"] is None
+    assert difference([0.9, 0.9], [0.8, 0.8])["interval"] is None
+    assert difference([], [0.8]) == {"mean": None, "interval": None}
+
+
+def test_rows_are_compared_with_the_reference(written, tmp_path):
+    def referred(content):
+        without_search(content)
+        content["reference"] = "lif"
+
+    records = {}
+    for seed in (0, 1, 2):
+        put(records, "crx", seed, test_accuracy=0.90 + seed / 100)
+        put(records, "lif", seed, test_accuracy=0.80 + seed / 50)
+    crx, lif = written(records, referred)
+    assert_allclose(crx["difference"]["mean"], 0.09)
+    assert lif["difference"]["mean"] is None
+    table = (tmp_path / "results.md").read_text()
+    assert "| above lif |" in table
+    assert "| +9.00 ± " in table
+
+
+def test_records_of_models_that_the_study_lost_are_left_out(written):
+    records = {}
+    for model in ("crx", "gone"):
+        put(records, model, 0)
+    put(records, "crx", 7)
+    crx, _ = written(records)
+    assert crx["seeds"] == [0]

@@ -1,0 +1,56 @@
+"""The stored results: the tables come from the trials, and no figure has two names."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sqsnn_bench.study import figures, records, tables
+from sqsnn_bench.study.config import read_study
+
+BENCH = Path(__file__).parents[1]
+STUDIES = sorted(path.parent for path in (BENCH / "results").glob("*/study.toml"))
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+def test_the_stored_trials_give_the_stored_tables(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "save_all", lambda study, out, rows: None)
+    for name in ("study.toml", records.PACKED):
+        shutil.copy(folder / name, tmp_path)
+    tables.write(read_study(tmp_path / "study.toml"), tmp_path, records.read(tmp_path))
+    written = {path.name for path in tmp_path.iterdir()} - {"study.toml", records.PACKED}
+    assert written == {"results.json", "results.md"} | ({"search.md"} & set(_names(folder)))
+    for name in written:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
+    known = records.read(folder)
+    packed = records.packed(known[key] for key in sorted(known))
+    assert packed == (folder / records.PACKED).read_bytes()
+
+
+def test_all_stored_trials_are_there():
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 1059
+
+
+@pytest.mark.parametrize("path", sorted((BENCH / "studies").glob("*.toml")), ids=lambda p: p.stem)
+def test_the_results_are_those_of_the_studies(path):
+    assert path.read_bytes() == (BENCH / "results" / path.stem / "study.toml").read_bytes()
+
+
+def test_no_result_holds_the_name_of_an_earlier_metric():
+    for path in (BENCH / "results").rglob("*.json"):
+        assert "_accuracy_spikes" not in path.read_text("utf-8"), path
+
+
+def test_the_loose_results_are_readable():
+    accuracies = json.loads((BENCH / "results" / "accuracy.json").read_text("utf-8"))
+    assert len(accuracies) == 32
+    assert all(one["command"].startswith("sqsnn train ") for one in accuracies.values())
+
+
+def _names(folder):
+    return [path.name for path in folder.iterdir()]

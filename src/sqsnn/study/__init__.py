@@ -1,1 +1,0 @@
-"""Fair comparisons: the same size, data, training and search for every model."""
