@@ -6,14 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 from torch import Tensor
 from torch.testing import assert_close
 
 from sqsnn.synapses import Synapses
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_spikes(*shape: int, seed: int = 1, dtype=torch.float64) -> Tensor:

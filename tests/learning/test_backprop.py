@@ -67,13 +67,13 @@ def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
 
 
 def test_a_window_of_no_steps_is_refused(network, spikes):
-    with pytest.raises(ValueError, match="steps must be an integer in 1..5, but is 0"):
+    with pytest.raises(ValueError, match=r"steps must be an integer in 1\.\.5, but is 0"):
         Backprop().step(network, spikes, LABELS, seeded(0), report_steps=0)
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.5)])
 def test_bounds_that_are_no_rates_are_refused(bounds):
-    with pytest.raises(ValueError, match="rate_bounds is .* must be 0 <= lower <= upper <= 1"):
+    with pytest.raises(ValueError, match=r"rate_bounds is .* must be 0 <= lower <= upper <= 1"):
         Backprop(rate_bounds=bounds)
 
 

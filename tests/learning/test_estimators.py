@@ -225,8 +225,9 @@ def test_an_impossible_event_is_given_up_and_counted():
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((1, 7, 1, 1), -1.0, dtype=torch.float64)
+    estimator, ones = Geometric(repeats=3, max_trials=4), torch.ones_like(currents)
     found = measure(
-        "shift", Geometric(repeats=3, max_trials=4), SimulatedBits(), neurons, currents, torch.ones_like(currents), seeded(0),
+        "shift", estimator, SimulatedBits(), neurons, currents, ones, seeded(0),
         probability=True, score=True,
     )  # fmt: skip
     assert found.cost.events == found.cost.truncations == 21

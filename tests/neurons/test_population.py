@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tools import seeded
 from torch import Tensor, nn
 
 from sqsnn.neurons.population import Population, Record
@@ -28,14 +29,10 @@ class Coins(Population):
         return Record(drawn, probability, score), (state or 0) + len(currents)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(params=["coins", "quantum"])
 def neurons(request) -> Population:
     """Populations of 3 neurons and 1 channel, one of them not ours."""
-    return Coins(3) if request.param == "coins" else SQSNeurons(3)
+    return Coins(3) if request.param == "coins" else SQSNeurons(3, generator=seeded(0))
 
 
 CURRENTS = torch.zeros(4, 2, 3, 1)

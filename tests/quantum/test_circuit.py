@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import frame_change, random_angles
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits, gates
@@ -16,17 +16,8 @@ from sqsnn.quantum.circuit import Circuit, Encoded, Normal, pattern, unitary
 TURN = Normal(0.0)
 
 
-def random_angles(circuit: Circuit, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 2 * torch.randn((1, circuit.parameters), generator=generator, dtype=torch.float64)
-
-
 def full_unitary(circuit: Circuit, angles: torch.Tensor, real_frame: bool = False) -> torch.Tensor:
     return unitary(circuit.gates, angles, circuit.qubits, real_frame=real_frame)[0]
-
-
-def frame(qubits: int) -> torch.Tensor:
-    return torch.as_tensor(reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits))
 
 
 @st.composite
@@ -46,7 +37,7 @@ def gate_lists(draw) -> tuple[int, int, list]:
 @given(gate_lists(), st.integers(0, 100))
 def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
     circuit = Circuit.build(*gate_list)
-    angles = random_angles(circuit, seed)
+    angles = random_angles(circuit, seed=seed)
     placed = [
         reference.Gate(name, qubits, 0.0 if p is None else float(angles[0, p]))
         for name, qubits, p in circuit.gates
@@ -55,7 +46,7 @@ def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
     made = full_unitary(circuit, angles)
     assert_close(made, expected, rtol=0, atol=1e-12)
     if circuit.is_real:
-        D = frame(circuit.qubits)
+        D = frame_change(circuit.qubits)
         real = full_unitary(circuit, angles, real_frame=True)
         assert_close(real.to(made.dtype), D.conj().T @ expected @ D, rtol=0, atol=1e-12)
     nonzero = made.abs().numpy() > 1e-12
@@ -66,7 +57,7 @@ def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
 @given(gate_lists(), st.integers(0, 100))
 def test_the_memory_tail_is_split_off_without_changing_the_unitary(gate_list, seed):
     circuit = Circuit.build(*gate_list)
-    angles = random_angles(circuit, seed)
+    angles = random_angles(circuit, seed=seed)
     body, tail = circuit.split_memory_tail()
     assert len(body) + len(tail) == len(circuit.gates)
     V = unitary(body, angles, circuit.qubits, real_frame=False)[0]

@@ -7,32 +7,18 @@ import numpy as np
 import pytest
 import reference
 import torch
+from tools import CIRCUITS, circuit_cases, frame_change, random_angles
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import unitary
 from sqsnn.quantum.circuits import Circuit, Normal
 
-NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-CASES = [
-    (name, channels, memory_qubits)
-    for name, channels, memory_qubits in itertools.product(NAMED, (1, 2, 3), (0, 1, 2, 3))
-    if name != "integrate_and_fire" or memory_qubits > 0
-]
-
-
-def random_angles(circuit: Circuit, neurons: int = 1, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    shape = (neurons, circuit.parameters)
-    return 2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+CASES = circuit_cases()
 
 
 def full_unitary(circuit: Circuit, angles: torch.Tensor, real_frame: bool = False) -> torch.Tensor:
     return unitary(circuit.gates, angles, circuit.qubits, real_frame=real_frame)
-
-
-def frame(qubits: int) -> torch.Tensor:
-    return torch.as_tensor(reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits))
 
 
 @pytest.fixture
@@ -77,7 +63,7 @@ def test_in_the_real_frame_the_unitary_is_real_and_the_same(name, channels, memo
     angles = random_angles(circuit)
     real = full_unitary(circuit, angles, real_frame=True)
     assert not real.is_complex()
-    D = frame(circuit.qubits)
+    D = frame_change(circuit.qubits)
     turned = D.conj().T @ full_unitary(circuit, angles) @ D
     assert_close(real.to(turned.dtype), turned, rtol=0, atol=1e-12)
 
@@ -139,7 +125,7 @@ def table(name: str, channels: int, memory_qubits: int) -> list[tuple[float, flo
     return [(0.0, 0.5, False)] * (2 * (channels + memory_qubits) + channels)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 @pytest.mark.parametrize(("channels", "memory_qubits"), [(1, 1), (2, 3)])
 def test_initial_values_have_the_moments_of_the_specification(name, channels, memory_qubits):
     # 20,000 neurons, moments 1, 2 and 4; 6 standard errors of a moment are a false alarm once in
@@ -211,10 +197,10 @@ def test_a_circuit_can_be_given_instead_of_a_name():
 def test_an_unknown_circuit_is_refused_and_the_known_ones_are_named():
     with pytest.raises(ValueError, match="'unknown'") as error:
         circuits.get("unknown", 1, 1)
-    assert all(name in str(error.value) for name in NAMED)
+    assert all(name in str(error.value) for name in CIRCUITS)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 @pytest.mark.parametrize(
     ("channels", "memory_qubits", "argument"),
     [(0, 1, "channels"), (5, 1, "channels"), (1, -1, "memory_qubits"), (1, 7, "memory_qubits")],

@@ -1,6 +1,5 @@
 """One step as a quantum instrument: Kraus operators, the draw of outcomes, the law of sequences."""
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import CIRCUITS, circuit_cases, frame_change
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -18,18 +18,8 @@ from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal, unitary
 from sqsnn.quantum.instrument import Instrument
 
-NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-REAL = NAMED[:3]
+REAL = CIRCUITS[:3]
 HIGHEST_UNIFORM = {torch.float32: 1 - 2.0**-24, torch.float64: 1 - 2.0**-53}
-
-
-def cases(names=NAMED, channels=(1, 2, 3), memory_qubits=(0, 1, 2, 3)):
-    """Every circuit at every size that it can have."""
-    return [
-        (name, N, M)
-        for name, N, M in itertools.product(names, channels, memory_qubits)
-        if name != "integrate_and_fire" or M > 0
-    ]
 
 
 class Example(NamedTuple):
@@ -86,7 +76,7 @@ def in_the_laboratory(example: Example) -> Instrument:
 # Kraus operators
 
 
-@pytest.mark.parametrize(("name", "channels", "memory_qubits"), cases())
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), circuit_cases())
 def test_kraus_operators_are_the_references_and_complete(name, channels, memory_qubits):
     it = example(name, channels, memory_qubits)
     kraus = quantum.kraus_operators(it.instrument, it.encoding[0])
@@ -99,7 +89,7 @@ def test_kraus_operators_are_the_references_and_complete(name, channels, memory_
     assert_close(total, identity, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "channels", "memory_qubits"), cases(REAL))
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), circuit_cases(REAL))
 def test_the_real_frame_gives_what_complex_numbers_give(name, channels, memory_qubits):
     it = example(name, channels, memory_qubits, steps=2)
     complex_instrument = in_the_laboratory(it)
@@ -112,10 +102,10 @@ def test_the_real_frame_gives_what_complex_numbers_give(name, channels, memory_q
         assert_close(real, other, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "channels", "memory_qubits"), cases(REAL, (1, 2), (1, 2)))
+@pytest.mark.parametrize(("name", "channels", "memory_qubits"), circuit_cases(REAL, (1, 2), (1, 2)))
 def test_the_working_frame_is_the_local_change_of_basis(name, channels, memory_qubits):
     it = example(name, channels, memory_qubits)
-    D = reference.on({m: np.diag([1, -1j]) for m in range(memory_qubits)}, memory_qubits)
+    D = frame_change(memory_qubits).numpy()
     basis = torch.eye(2**memory_qubits, dtype=torch.float64)
     for h, neuron in enumerate(it.neurons):
         current = it.currents[0, 0, h].tolist()
@@ -166,8 +156,8 @@ def test_a_channel_at_a_fixed_gain_and_a_rotated_memory():
 
 @pytest.mark.parametrize(
     ("name", "channels", "memory_qubits", "steps"),
-    [(*case, 4) for case in cases(channels=(1,))]
-    + [(*case, 2) for case in cases(channels=(2,), memory_qubits=(0, 1, 2))],
+    [(*case, 4) for case in circuit_cases(channels=(1,))]
+    + [(*case, 2) for case in circuit_cases(channels=(2,), memory_qubits=(0, 1, 2))],
 )
 def test_the_joint_law_is_the_references(name, channels, memory_qubits, steps):
     it = example(name, channels, memory_qubits, steps)
@@ -203,7 +193,7 @@ def test_step_1_and_channel_0_are_most_significant(train, index):
 
 
 @settings(max_examples=25)
-@given(st.sampled_from(cases(memory_qubits=(0, 1, 2))), st.integers(0, 10_000))
+@given(st.sampled_from(circuit_cases(memory_qubits=(0, 1, 2))), st.integers(0, 10_000))
 def test_a_shorter_law_is_the_sum_of_the_longer_one(case, seed):
     it = example(*case, steps=3, seed=seed)
     longer = quantum.sequence_probabilities(it.instrument, it.encoding)
@@ -279,9 +269,8 @@ def test_to_the_laboratory_and_back_gives_the_same_bits(memory_qubits, dtype):
     generator = torch.Generator().manual_seed(1)
     memory = torch.randn(3, 2, 2**memory_qubits, generator=generator, dtype=dtype)
     outside = quantum.to_laboratory(instrument, memory)
-    D = reference.on({m: np.diag([1, -1j]) for m in range(memory_qubits)}, memory_qubits)
     assert outside.dtype == dtype.to_complex()
-    phases = torch.tensor(np.diag(D), dtype=outside.dtype)
+    phases = frame_change(memory_qubits).diagonal().to(outside.dtype)
     assert_close(outside, memory * phases, rtol=0, atol=0)
     assert torch.equal(quantum.from_laboratory(instrument, outside), memory)
 

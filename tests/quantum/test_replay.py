@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from tools import replayed_law
+from tools import (
+    CIRCUITS,
+    circuit_cases,
+    currents_of_both_signs,
+    encoded,
+    quantum_neurons,
+    replayed_law,
+    seeded,
+)
 from torch import Tensor
 
 from sqsnn.neurons.sqs import SQSNeurons
@@ -17,12 +25,7 @@ from sqsnn.quantum.circuit import Circuit, Normal
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Setting, Shift
 
-NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-CASES = [
-    (name, channels, memory_qubits)
-    for name, channels, memory_qubits in itertools.product(NAMED, (1, 2), (0, 1, 2, 3))
-    if name != "integrate_and_fire" or memory_qubits > 0
-]
+CASES = circuit_cases(channels=(1, 2))
 NOISE = Noise(
     depolarising_1q=0.1,
     depolarising_2q=0.05,
@@ -32,44 +35,6 @@ NOISE = Noise(
     false_spike=0.05,
     missed_spike=0.1,
 )
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def made(
-    circuit: str | Circuit,
-    channels: int = 1,
-    memory_qubits: int = 1,
-    size: int = 2,
-    noise: Noise | None = None,
-) -> SQSNeurons:
-    """Neurons in double precision, angles and gains far from any special value."""
-    neurons = SQSNeurons(
-        size,
-        circuit=circuit,
-        channels=channels,
-        memory_qubits=memory_qubits,
-        noise=noise,
-        dtype=torch.float64,
-        encoding_slope="exact",
-    )
-    with torch.no_grad():
-        neurons.angles.normal_(0, 1.5, generator=seeded(0))
-        neurons.gains.normal_(0, 1, generator=seeded(1))
-    return neurons
-
-
-def currents_for(neurons: SQSNeurons, steps: int, batch: int = 2) -> Tensor:
-    """Of both signs, (T, B, H, N)."""
-    shape = (steps, batch, neurons.size, neurons.channels)
-    z = torch.randn(shape, generator=seeded(2), dtype=torch.float64)
-    return z + 0.1 * z.sign()
-
-
-def encoded(neurons: SQSNeurons, currents: Tensor) -> Tensor:
-    return torch.stack(neurons.encoding_angles(currents), dim=-1).detach()
 
 
 def law_of(neurons: SQSNeurons, currents: Tensor, settings: list[Setting]) -> Tensor:
@@ -105,8 +70,8 @@ def sequences(steps: int, channels: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
 def test_the_law_without_shifts_is_the_neurons(name, channels, memory_qubits):
-    neurons = made(name, channels, memory_qubits)
-    currents = currents_for(neurons, 3)
+    neurons = quantum_neurons(name, channels, memory_qubits)
+    currents = currents_of_both_signs(neurons, 3)
     law = law_of(neurons, currents, [(), ()])
     assert law.shape == (2, 2, 2, 2 ** (3 * channels))
     expected = neurons.sequence_probabilities(currents).detach()
@@ -119,8 +84,8 @@ def test_the_law_without_shifts_is_the_neurons(name, channels, memory_qubits):
 )
 def test_the_law_with_shifts_is_the_references(name, channels, memory_qubits):
     steps = 2
-    neurons = made(name, channels, memory_qubits)
-    currents = currents_for(neurons, steps)
+    neurons = quantum_neurons(name, channels, memory_qubits)
+    currents = currents_of_both_signs(neurons, steps)
     settings = some_settings(neurons.circuit, steps)
     law = law_of(neurons, currents, settings)
     for j, h in itertools.product(range(len(settings)), (0, 1)):
@@ -141,8 +106,8 @@ def test_the_law_with_shifts_is_the_references(name, channels, memory_qubits):
 
 @pytest.mark.parametrize("place", ["gate", "encoding"])
 def test_every_neuron_can_have_a_shift_of_its_own(place):
-    neurons = made("integrate_and_fire", size=3)
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons("integrate_and_fire", size=3)
+    currents = currents_of_both_signs(neurons, 2)
     angles = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
     together = law_of(neurons, currents, [(Shift(1, place, 1, angles),)])[0]
     for h, angle in enumerate(angles.tolist()):
@@ -151,8 +116,8 @@ def test_every_neuron_can_have_a_shift_of_its_own(place):
 
 
 def test_a_shift_of_the_encoding_acts_where_no_current_flows():
-    neurons = made("crx")
-    currents = currents_for(neurons, 2).abs().neg()
+    neurons = quantum_neurons("crx")
+    currents = currents_of_both_signs(neurons, 2).abs().neg()
     shift = Shift(0, "encoding", 0, 0.9)
     law = law_of(neurons, currents, [(), (shift,)])
     driven = currents.clone()
@@ -170,8 +135,8 @@ def test_a_fixed_gate_before_a_turned_one_does_not_move_the_index():
         ("H", (1,), None),
     ]
     placements += [("CRY", (1, 0), Normal())]
-    neurons = made(Circuit.build(1, 1, placements))
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons(Circuit.build(1, 1, placements))
+    currents = currents_of_both_signs(neurons, 2)
     for index, parameter in ((2, 0), (4, 1)):
         every = (Shift(0, "gate", index, 0.7), Shift(1, "gate", index, 0.7))
         found = law_of(neurons, currents, [every])[0]
@@ -246,11 +211,11 @@ def assert_follows(found: Tensor, law: Tensor) -> None:
 
 @pytest.mark.parametrize(
     ("name", "channels", "memory_qubits"),
-    [(name, 1, 1) for name in NAMED] + [("bidirectional", 2, 1), ("crx", 1, 3), ("crx", 2, 0)],
+    [(name, 1, 1) for name in CIRCUITS] + [("bidirectional", 2, 1), ("crx", 1, 3), ("crx", 2, 0)],
 )
 def test_samples_follow_the_law(name, channels, memory_qubits):
-    neurons = made(name, channels, memory_qubits)
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons(name, channels, memory_qubits)
+    currents = currents_of_both_signs(neurons, 2)
     settings = some_settings(neurons.circuit, 2)
     bits = drawn(neurons, currents, settings)
     assert bits.shape == (4, SHOTS, 2, 2, 2, channels)
@@ -258,10 +223,10 @@ def test_samples_follow_the_law(name, channels, memory_qubits):
     assert_follows(counts(bits), law_of(neurons, currents, settings))
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_noisy_samples_follow_the_noisy_neurons_law(name):
-    neurons = made(name, noise=NOISE)
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons(name, noise=NOISE)
+    currents = currents_of_both_signs(neurons, 2)
     law = neurons.sequence_probabilities(currents).detach()[None]
     assert_follows(counts(drawn(neurons, currents, [()])), law)
 
@@ -269,8 +234,8 @@ def test_noisy_samples_follow_the_noisy_neurons_law(name):
 def test_a_shifted_rotation_brings_its_noise_where_no_current_flows():
     # A rotation by a shift and one by a current are the same gate, with the same noise after it.
     noise = Noise(depolarising_1q=0.6)
-    neurons = made("crx", noise=noise)
-    silent = currents_for(neurons, 2).abs().neg()
+    neurons = quantum_neurons("crx", noise=noise)
+    silent = currents_of_both_signs(neurons, 2).abs().neg()
     turn = 1.3
     driven = silent.clone()
     driven[1] = turn / math.pi
@@ -290,14 +255,14 @@ def test_a_shifted_rotation_brings_its_noise_where_no_current_flows():
 
 def test_noisy_shifted_samples_follow_the_law_of_other_angles():
     # Shifted at every step, a gate has another angle: the noisy law of other neurons.
-    neurons = made("integrate_and_fire", noise=NOISE)
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons("integrate_and_fire", noise=NOISE)
+    currents = currents_of_both_signs(neurons, 2)
     settings: list[Setting] = [
         tuple(Shift(step, "gate", index, 1.9) for step in (0, 1)) for index in (0, 3)
     ]
     found = counts(drawn(neurons, currents, settings))
     for j, parameter in enumerate((0, 3)):
-        moved = made("integrate_and_fire", noise=NOISE)
+        moved = quantum_neurons("integrate_and_fire", noise=NOISE)
         with torch.no_grad():
             moved.angles[:, parameter] += 1.9
             law = moved.sequence_probabilities(currents)[None]
@@ -306,8 +271,8 @@ def test_noisy_shifted_samples_follow_the_law_of_other_angles():
 
 @pytest.mark.parametrize("noise", [None, NOISE])
 def test_neurons_sample_with_shifts_of_their_own(noise):
-    neurons = made("bidirectional", size=2, noise=noise)
-    currents = currents_for(neurons, 2)
+    neurons = quantum_neurons("bidirectional", size=2, noise=noise)
+    currents = currents_of_both_signs(neurons, 2)
     angles = torch.tensor([0.0, 2.2], dtype=torch.float64)
     place = (1, "gate", len(neurons.circuit.gates) - 1)
     plain, own, same = (
@@ -322,8 +287,8 @@ def test_neurons_sample_with_shifts_of_their_own(noise):
 
 @pytest.mark.parametrize("noise", [None, NOISE])
 def test_the_same_uniforms_give_the_same_spikes(noise):
-    neurons = made("hardware_efficient", noise=noise)
-    currents = currents_for(neurons, 3)
+    neurons = quantum_neurons("hardware_efficient", noise=noise)
+    currents = currents_of_both_signs(neurons, 3)
     settings = some_settings(neurons.circuit, 3)
     one, same, other = (
         drawn(neurons, currents, settings, shots=50, seed=seed) for seed in (3, 3, 4)
@@ -333,8 +298,8 @@ def test_the_same_uniforms_give_the_same_spikes(noise):
 
 
 def test_unshifted_shots_are_runs_of_the_neurons_bit_for_bit():
-    neurons = made("bidirectional", channels=2)
-    currents, shots = currents_for(neurons, 4, batch=3), 7
+    neurons = quantum_neurons("bidirectional", channels=2)
+    currents, shots = currents_of_both_signs(neurons, 4, batch=3), 7
     uniforms = torch.rand((4, shots, 3, 2), generator=seeded(3), dtype=torch.float64)
     bits = replay.sample(
         neurons.circuit,

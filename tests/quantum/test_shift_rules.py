@@ -7,7 +7,14 @@ import learning_reference
 import numpy as np
 import pytest
 import torch
-from tools import replayed_law
+from tools import (
+    CIRCUITS,
+    currents_of_both_signs,
+    encoded,
+    quantum_neurons,
+    replayed_law,
+    seeded,
+)
 from torch import Tensor
 
 from sqsnn.neurons.sqs import SQSNeurons
@@ -15,45 +22,14 @@ from sqsnn.quantum import gates, shift_rules
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
 from sqsnn.quantum.shift_rules import Combination, Occurrence
 
-NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 # name, N, M, T: at most 2**6 sequences
 CASES = [
-    *((name, 1, memory, steps) for name in NAMED for memory, steps in ((1, 1), (1, 3), (2, 2))),
-    *((name, 2, 1, 2) for name in NAMED),
+    *((name, 1, memory, steps) for name in CIRCUITS for memory, steps in ((1, 1), (1, 3), (2, 2))),
+    *((name, 2, 1, 2) for name in CIRCUITS),
     *((name, 2, 1, 3) for name in ("bidirectional", "integrate_and_fire")),
-    *((name, 1, 3, 1) for name in NAMED),
+    *((name, 1, 3, 1) for name in CIRCUITS),
     *((name, 1, 0, 2) for name in ("crx", "bidirectional", "hardware_efficient")),
 ]
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def made(circuit: str | Circuit, channels: int = 1, memory_qubits: int = 1, size: int = 2):
-    """Neurons in double precision, angles and gains far from any special value."""
-    neurons = SQSNeurons(
-        size,
-        circuit=circuit,
-        channels=channels,
-        memory_qubits=memory_qubits,
-        dtype=torch.float64,
-        encoding_slope="exact",
-    )
-    with torch.no_grad():
-        neurons.angles.normal_(0, 1.5, generator=seeded(0))
-        neurons.gains.normal_(0, 1, generator=seeded(1))
-    return neurons
-
-
-def currents_for(neurons: SQSNeurons, steps: int, batch: int = 2) -> Tensor:
-    shape = (steps, batch, neurons.size, neurons.channels)
-    z = torch.randn(shape, generator=seeded(2), dtype=torch.float64)
-    return z + 0.1 * z.sign()  # of both signs, away from the kink
-
-
-def encoded(neurons: SQSNeurons, currents: Tensor) -> Tensor:
-    return torch.stack(neurons.encoding_angles(currents), dim=-1).detach()
 
 
 def by_rule(neurons: SQSNeurons, currents: Tensor, rule: Combination) -> Tensor:
@@ -98,9 +74,9 @@ def test_an_unknown_gate_is_refused():
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_occurrences_are_all_rotations_of_all_steps(name, steps):
-    circuit = made(name, 2, 2).circuit
+    circuit = quantum_neurons(name, 2, 2).circuit
     found = shift_rules.occurrences(circuit, steps)
     expected = {
         Occurrence(step, place, index)
@@ -125,8 +101,8 @@ def test_a_rotation_at_a_fixed_gain_of_0_is_no_occurrence():
 
 @pytest.mark.parametrize(("name", "channels", "memory_qubits", "steps"), CASES)
 def test_shifts_of_the_exact_law_are_its_derivatives(name, channels, memory_qubits, steps):
-    neurons = made(name, channels, memory_qubits)
-    currents = currents_for(neurons, steps)
+    neurons = quantum_neurons(name, channels, memory_qubits)
+    currents = currents_of_both_signs(neurons, steps)
     circuit = neurons.circuit
     rule = shift_rules.parameter_shift(circuit, steps, neurons.angles)
     found = by_rule(neurons, currents, rule)
@@ -145,11 +121,12 @@ def test_shifts_of_the_exact_law_are_its_derivatives(name, channels, memory_qubi
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "steps"), [*((name, 1, 2) for name in NAMED), ("bidirectional", 2, 2)]
+    ("name", "channels", "steps"),
+    [*((name, 1, 2) for name in CIRCUITS), ("bidirectional", 2, 2)],
 )
 def test_each_occurrence_alone_is_the_references_derivative(name, channels, steps):
-    neurons = made(name, channels, 1, size=1)
-    currents = currents_for(neurons, steps, batch=1)
+    neurons = quantum_neurons(name, channels, 1, size=1)
+    currents = currents_of_both_signs(neurons, steps, batch=1)
     rule = shift_rules.parameter_shift(neurons.circuit, steps, neurons.angles)
     found = by_rule(neurons, currents, rule)[:, 0, 0]
     which = (name, channels, 1, neurons.angles[0].tolist(), neurons.gains[0].tolist())
@@ -178,8 +155,8 @@ def test_a_parameter_of_two_gates_is_the_sum_of_its_occurrences():
         Gate("RZ", (1,), 2),
     )
     circuit = Circuit(1, 1, (Encoded(0, 0), Encoded(1, 0, 0.7)), placed, (Normal(),) * 3, "shared")
-    neurons = made(circuit)
-    steps, currents = 3, currents_for(neurons, 3)
+    neurons = quantum_neurons(circuit)
+    steps, currents = 3, currents_of_both_signs(neurons, 3)
     rule = shift_rules.parameter_shift(circuit, steps, neurons.angles)
     found = by_rule(neurons, currents, rule)
     by_angle, _ = shift_rules.sum_by_parameter(circuit, rule.occurrences, found)
@@ -201,8 +178,8 @@ def test_a_parameter_of_two_gates_is_the_sum_of_its_occurrences():
 @pytest.mark.parametrize("name", ["crx", "bidirectional", "integrate_and_fire"])
 def test_two_terms_on_a_controlled_rotation_are_wrong(name, monkeypatch):
     # In `crx` its frequency 1/2 shows only two steps later, the memory being what controls.
-    neurons = made(name)
-    currents = currents_for(neurons, 3)
+    neurons = quantum_neurons(name)
+    currents = currents_of_both_signs(neurons, 3)
     right = shift_rules.parameter_shift(neurons.circuit, 3, neurons.angles)
     four = by_rule(neurons, currents, right)
     monkeypatch.setattr(shift_rules, "FOUR_TERMS", shift_rules.TWO_TERMS)
@@ -217,7 +194,7 @@ def test_two_terms_on_a_controlled_rotation_are_wrong(name, monkeypatch):
 
 
 def test_the_number_of_circuits_is_two_or_four_an_occurrence():
-    circuit = made("bidirectional", 2, 2).circuit
+    circuit = quantum_neurons("bidirectional", 2, 2).circuit
     rule = shift_rules.parameter_shift(circuit, 2, torch.zeros(1, dtype=torch.float32))
     # A step: 2 encoding rotations, 4 + 1 + 4 CRX, 2 + 2 RX.
     assert len(rule.occurrences) == 2 * (2 + 9 + 4)
@@ -243,10 +220,10 @@ def all_signs(places: int, monkeypatch: pytest.MonkeyPatch) -> int:
     return len(every)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_spsa_over_all_signs_is_the_derivative_up_to_the_square_of_its_size(name, monkeypatch):
-    neurons = made(name)
-    currents = currents_for(neurons, 1).abs()
+    neurons = quantum_neurons(name)
+    currents = currents_of_both_signs(neurons, 1).abs()
     circuit, like = neurons.circuit, neurons.angles.detach()
     places = shift_rules.occurrences(circuit, 1)
     assert any(place.place == "encoding" for place in places)  # gains and weights included
@@ -264,7 +241,7 @@ def test_spsa_over_all_signs_is_the_derivative_up_to_the_square_of_its_size(name
 
 
 def test_spsa_takes_two_circuits_a_direction_and_signs_of_every_neuron():
-    neurons = made("bidirectional", size=40)
+    neurons = quantum_neurons("bidirectional", size=40)
     circuit, directions, size = neurons.circuit, 3, 0.2
     places = shift_rules.occurrences(circuit, 1)
     draws = [
@@ -315,8 +292,8 @@ def test_values_are_summed_over_the_gates_of_an_angle_and_kept_by_rotation_and_s
 
 def test_a_controlled_rotation_has_period_4_pi():
     # At 2 pi CRX is Z on the control, which the next step's RX makes visible.
-    neurons = made("crx", size=1)
-    currents = currents_for(neurons, 3, batch=1)
+    neurons = quantum_neurons("crx", size=1)
+    currents = currents_of_both_signs(neurons, 3, batch=1)
     place = Occurrence(1, "gate", 0)
     assert neurons.circuit.gates[0].name == "CRX"
     settings = [(), (place.shifted(4 * math.pi),), (place.shifted(2 * math.pi),)]

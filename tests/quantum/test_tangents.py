@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tools import circuit_cases
 from torch import Tensor
 
 from sqsnn.learning.traces import Traced
@@ -19,13 +20,7 @@ SHARED = Circuit(
     (Normal(1.0, 0.3), Normal(0.5, 0.3)),
     "shared",
 )
-CASES = [
-    (name, channels, memory)
-    for name in ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-    for channels in (1, 2)
-    for memory in range(4)
-    if memory or name != "integrate_and_fire"
-] + [(SHARED, 1, 1)]
+CASES = [*circuit_cases(channels=(1, 2)), (SHARED, 1, 1)]
 
 
 def made(circuit, channels, memory) -> SQSNeurons:

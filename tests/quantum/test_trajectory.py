@@ -13,6 +13,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import CIRCUITS, circuit_cases
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -22,12 +23,7 @@ from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Gate, Normal
 from sqsnn.quantum.trajectory import Trajectory
 
-NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-CASES = [
-    (name, channels, memory_qubits)
-    for name, channels, memory_qubits in itertools.product(NAMED, (1, 2, 3), (0, 1, 2, 3))
-    if name != "integrate_and_fire" or memory_qubits > 0
-]
+CASES = circuit_cases()
 UNROLLED = [case for case in CASES if unrolled.layout(circuits.get(*case)) is not None]
 
 
@@ -120,9 +116,9 @@ def projector(states: Tensor) -> Tensor:
 
 
 def test_small_real_circuits_are_unrolled_and_others_are_not():
-    sizes = {name: [case[1:] for case in UNROLLED if case[0] == name] for name in NAMED}
+    sizes = {name: [case[1:] for case in UNROLLED if case[0] == name] for name in CIRCUITS}
     assert sizes["hardware_efficient"] == []
-    assert all((1, 1) in sizes[name] for name in NAMED[:3])
+    assert all((1, 1) in sizes[name] for name in CIRCUITS[:3])
     assert len(UNROLLED) < len(CASES)  # so that the other tests of this file meet both
 
 
@@ -158,7 +154,7 @@ def test_unrolled_and_dense_agree_on_observed_spikes(name, channels, memory_qubi
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "memory_qubits"), [case for case in CASES if case[0] in NAMED[:3]]
+    ("name", "channels", "memory_qubits"), [case for case in CASES if case[0] in CIRCUITS[:3]]
 )
 def test_the_real_frame_gives_what_complex_numbers_give(name, channels, memory_qubits):
     circuit = circuits.get(name, channels, memory_qubits)
@@ -210,7 +206,7 @@ def check_edge_of_a_spike(circuit: Circuit, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_one_channel_spikes_iff_the_uniform_is_below_its_probability_to_the_last_bit(
     name, dtype, monkeypatch
 ):

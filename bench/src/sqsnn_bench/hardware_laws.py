@@ -30,7 +30,7 @@ def neuron_of(
         channels=channels,
         memory_qubits=memory,
         circuit=name,
-        generator=torch.Generator().manual_seed(seed),
+        generator=seeded(),
         dtype=torch.float64,
     )
     with torch.no_grad():

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, create_model
+from pydantic import Field, Strict, create_model
 
 from sqsnn.data.specs import find_spec, names
 from sqsnn.settings.flat import Leaf, leaves
@@ -47,7 +47,9 @@ def given(*flags: Section | None) -> dict[str, Any]:
 def _annotation(leaf: Leaf) -> Any:
     annotation: Any = leaf.field.annotation
     for part in leaf.field.metadata:
-        annotation = Annotated[annotation, part]
+        # What is typed is text, of whatever type the setting must be.
+        if not isinstance(part, Strict):
+            annotation = Annotated[annotation, part]
     return annotation | None
 
 

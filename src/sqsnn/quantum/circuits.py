@@ -7,19 +7,7 @@ from dataclasses import replace
 from sqsnn.checks import check_positive_int
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, check_qubits
 
-__all__ = [
-    "Circuit",
-    "Encoded",
-    "Gate",
-    "Normal",
-    "bidirectional",
-    "crx",
-    "get",
-    "hardware_efficient",
-    "integrate_and_fire",
-    "names",
-    "register",
-]
+__all__ = ["Circuit", "Encoded", "Gate", "Normal", "get", "names", "register"]
 
 CircuitFactory = Callable[..., Circuit]
 _REGISTRY: dict[str, CircuitFactory] = {}

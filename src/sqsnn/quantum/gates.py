@@ -15,8 +15,8 @@ Controlled gates act on (control, target); the first qubit of a gate is the most
 """
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,7 @@ _Z = np.diag([1.0, -1.0]).astype(complex)
 _ZERO, _ONE = np.diag([1.0, 0.0]), np.diag([0.0, 1.0])
 
 
-@dataclass(frozen=True)
-class GateForm:
+class GateForm(NamedTuple):
     """The three constant matrices of a gate, G(a) = fixed + cos(a/2) even + sin(a/2) odd."""
 
     fixed: np.ndarray
@@ -52,21 +51,17 @@ class GateForm:
         """Change the basis by diag(1, -i) on each of the gate's qubits."""
         frame = frame_phases(self.qubits)
         change = np.outer(frame.conj(), frame)
-        return GateForm(*(change * part for part in self._parts()))
+        return GateForm(*(change * part for part in self))
 
     @property
     def is_real(self) -> bool:
         """Whether the gate is a real matrix in the real frame at every angle."""
-        parts = self.in_real_frame()._parts()
-        return all(np.allclose(np.imag(part), 0) for part in parts)
+        return all(np.allclose(np.imag(part), 0) for part in self.in_real_frame())
 
     @property
     def pattern(self) -> np.ndarray:
         """Which matrix elements can differ from zero; boolean, the same in both frames."""
-        return np.any([np.abs(part) > 0 for part in self._parts()], axis=0)
-
-    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.fixed, self.even, self.odd
+        return np.any([np.abs(part) > 0 for part in self], axis=0)
 
 
 def _fixed(matrix: np.ndarray) -> GateForm:

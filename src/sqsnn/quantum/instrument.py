@@ -66,9 +66,6 @@ def ground_state(instrument: Instrument, batch: int) -> Tensor:
     return memory
 
 
-# --- encode and evolve ----------------------------------------------------------------------------
-
-
 def branches(instrument: Instrument, memory: Tensor, angles: Float[Tensor, "*rest"]) -> Tensor:
     """The unnormalised memory K_s m after each possible outcome.
 
@@ -108,14 +105,14 @@ def encode(instrument: Instrument, memory: Tensor, angles: Tensor) -> Tensor:
 
 
 def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real: bool) -> Tensor:
-    """Rotate one qubit by RX(a), which is RY(a) in the real frame.
+    """RX(a), in the real frame RY(a), on the qubit whose |0> and |1> lie `stride` places apart.
 
     Args:
         register: Amplitudes, `(*batch, 2**n)`.
-        stride: How far apart the amplitudes of the qubit's |0> and |1> lie.
+        stride: 2**(n - 1 - qubit).
         cosine: cos(a/2), `(*batch,)`.
         sine: sin(a/2), `(*batch,)`.
-        real: Whether the frame is the real one.
+        real: Whether the amplitudes are those of the real frame.
     """
     zero, one = register.unflatten(-1, (-1, 2, stride)).unbind(-2)
     c, s = cosine[..., None, None], sine[..., None, None]
@@ -124,9 +121,6 @@ def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real:
     # RX = [[c, -is], [-is, c]]; in the real frame [[c, -s], [s, c]].
     turned = [c * zero + (-s if real else s) * one, s * zero + c * one]
     return torch.stack(turned, dim=-2).flatten(-3)
-
-
-# --- measure and collapse -------------------------------------------------------------------------
 
 
 class Outcomes(NamedTuple):
@@ -139,7 +133,7 @@ class Outcomes(NamedTuple):
         log_likelihood: Its logarithm; -inf, never NaN, for an event of probability 0.
     """
 
-    outcomes: Tensor
+    index: Tensor
     bits: Tensor
     likelihood: Tensor
     log_likelihood: Tensor
@@ -155,17 +149,14 @@ def measure(
 
     Args:
         weights: The probability of each outcome.
-        table: From `outcome_bits`.
-        uniforms: In [0, 1), where outcomes are drawn.
-        outcomes: The observed outcomes, where nothing is drawn.
-
-    Raises:
-        ValueError: If both `uniforms` and `outcomes` are None.
+        table: The bits of each outcome.
+        uniforms: In [0, 1); None where outcomes are observed.
+        outcomes: The observed outcomes; None where they are drawn.
     """
     if uniforms is not None:
         outcomes = choose(weights.detach(), uniforms)
     elif outcomes is None:
-        raise ValueError("uniforms and outcomes are None; give uniforms to draw, or outcomes")
+        raise ValueError("give uniforms, to draw outcomes, or the observed ones")
     likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
     possible = likelihood > 0
     logarithm = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
@@ -214,9 +205,6 @@ def outcome_index(spikes: Float[Tensor, "*batch channels"]) -> Int[Tensor, "*bat
     channels = spikes.shape[-1]
     weights = 2 ** torch.arange(channels - 1, -1, -1, device=spikes.device)
     return (spikes.long() * weights).sum(-1)
-
-
-# --- operators and laws ---------------------------------------------------------------------------
 
 
 def working_kraus(
@@ -284,9 +272,6 @@ def branch_tree(
         each = (part.expand(len(memory), *part.shape) for part in step)
         memory = branch(memory, *each).movedim(-2, 1).flatten(0, 1)
     return memory
-
-
-# --- frames ---------------------------------------------------------------------------------------
 
 
 def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*shape"]:

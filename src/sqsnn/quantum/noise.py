@@ -148,13 +148,9 @@ def damping_rates(time: float, t1: float, t2: float) -> tuple[float, float]:
 
 
 def relaxation(qubit: int, time: float, t1: float, t2: float) -> tuple[Site, ...]:
-    """The channels of a waiting qubit: decay with T1, all coherence lost as exp(-time / T2).
+    """The channels of a waiting qubit, from the times that `damping_rates` takes.
 
-    Args:
-        qubit: The qubit.
-        time: As for `damping_rates`.
-        t1: As for `damping_rates`.
-        t2: As for `damping_rates`.
+    It decays with T1, and loses coherence as exp(-time / T2) in all.
     """
     return _sites((qubit,), 0.0, *damping_rates(time, t1, t2))
 

@@ -7,7 +7,6 @@ same code simulates them as simulates a network.
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,22 +17,6 @@ from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Setting
-
-
-class Turned(NamedTuple):
-    """The settings of a circuit as one population of J*H neurons, setting by setting.
-
-    Attributes:
-        circuit: With an angle of its own for every gate, so that one gate can be turned alone.
-        angles: The angles of its gates at each step, `(W, J * H, gates)`.
-        encoding: The angles of the rotations of the encoding, `(W, B, J * H, E)`.
-        driven: Whether each of them is placed, `(W, B, J * H, E)`.
-    """
-
-    circuit: Circuit
-    angles: Tensor
-    encoding: Tensor
-    driven: Tensor
 
 
 def sample(
@@ -62,23 +45,23 @@ def sample(
     """
     shots = uniforms.shape[1]
     numbers = uniforms.flatten(1, 2)  # (W, shots * B, J * H)
-    turned = turn(circuit, angles, encoding, driven, settings)
+    turned, by_gate, by_rotation, placed = turn(circuit, angles, encoding, driven, settings)
     bits, memory = [], None
     for step in range(len(numbers)):
         now = slice(step, step + 1)
-        each_shot = turned.encoding[step].expand(shots, -1, -1, -1).flatten(0, 1)
+        each_shot = by_rotation[step].expand(shots, -1, -1, -1).flatten(0, 1)
         rotations = [angle.contiguous()[None] for angle in each_shot.unbind(-1)]
         if noise is None:
-            instrument = quantum.prepare(turned.circuit, turned.angles[step])
+            instrument = quantum.prepare(turned, by_gate[step])
             if memory is None:
                 memory = quantum.ground_state(instrument, numbers.shape[1])
             result = trajectory.run(instrument, memory, rotations, uniforms=numbers[now])
         else:
-            noisy = density.prepare(turned.circuit, turned.angles[step], noise)
+            noisy = density.prepare(turned, by_gate[step], noise)
             if memory is None:
                 memory = density.ground_state(noisy, numbers.shape[1])
-            placed = turned.driven[now].repeat(1, shots, 1, 1)
-            result = density.run(noisy, memory, rotations, placed, uniforms=numbers[now])
+            each_placed = placed[now].repeat(1, shots, 1, 1)
+            result = density.run(noisy, memory, rotations, each_placed, uniforms=numbers[now])
         memory = result.memory
         bits.append(result.bits[0] > 0)
     spikes = torch.stack(bits)  # (W, shots * B, J * H, N)
@@ -93,8 +76,14 @@ def turn(
     encoding: Float[Tensor, "W B H rotations"],
     driven: Bool[Tensor, "W B H rotations"],
     settings: Sequence[Setting],
-) -> Turned:
-    """Turn the gates of each setting; a turned rotation of the encoding is placed by that."""
+) -> tuple[Circuit, Tensor, Tensor, Tensor]:
+    """Turn the gates of each setting, as one population of J*H neurons, setting by setting.
+
+    Returns:
+        The circuit with an angle of its own for every gate, so that one gate can turn alone; these
+        angles at each step, `(W, J * H, gates)`; the angles of the encoding's rotations, and
+        whether each is placed (a turned one always is), `(W, B, J * H, E)`.
+    """
     number = count()
     gates = tuple(
         gate if gate.parameter is None else gate._replace(parameter=next(number))
@@ -113,9 +102,5 @@ def turn(
             else:
                 by_rotation[step, :, j, :, index] += angle
                 placed[step, :, j, :, index] = True
-    return Turned(
-        replace(circuit, gates=gates),
-        by_gate.flatten(1, 2),
-        by_rotation.flatten(2, 3),
-        placed.flatten(2, 3),
-    )
+    turned = replace(circuit, gates=gates)
+    return turned, by_gate.flatten(1, 2), by_rotation.flatten(2, 3), placed.flatten(2, 3)

@@ -98,9 +98,13 @@ def terms(gate: str) -> tuple[tuple[float, float], ...]:
 
 def occurrences(circuit: Circuit, steps: int) -> tuple[Occurrence, ...]:
     """Every place at which an angle, a gain or a current acts in `steps` steps of a circuit."""
-    encoding = [("encoding", e) for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
-    turnable = [("gate", g) for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
-    return tuple(Occurrence(t, *place) for t in range(steps) for place in encoding + turnable)
+    once = [Occurrence(0, "encoding", e) for e, turn in enumerate(circuit.encoding) if turn.is_gate]
+    once += [
+        Occurrence(0, "gate", g)
+        for g, gate in enumerate(circuit.gates)
+        if gate.parameter is not None
+    ]
+    return tuple(place._replace(step=step) for step in range(steps) for place in once)
 
 
 def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:

@@ -54,14 +54,7 @@ def repeat(
     steps: int,
     keep_history: bool,
 ) -> Trajectory:
-    """Run a step T times and stack its results, for every way of computing it.
-
-    Args:
-        step: From the time and the memory to bits, marginals, log-likelihood and memory.
-        memory: Before the first step.
-        steps: T.
-        keep_history: Also return the memory after every step.
-    """
+    """Repeat (t, memory) -> (bits, marginals, log-likelihood, memory) and stack the results."""
     rows = []
     for t in range(steps):
         row = step(t, memory)
@@ -72,7 +65,7 @@ def repeat(
 
 
 def at(source: Tensor | None, t: int) -> Tensor | None:
-    """One step of uniforms or of observed spikes, of which one is None."""
+    """One step of a tensor, time first, or None."""
     return None if source is None else source[t]
 
 
@@ -105,7 +98,8 @@ def run(
         CompilerMissingError: If `compile` finds no C++ compiler.
     """
     if (uniforms is None) == (observed is None):
-        raise ValueError("give exactly one of uniforms and observed")
+        given = "neither" if uniforms is None else "both"
+        raise ValueError(f"give exactly one of uniforms and observed, not {given}")
     if compile:
         require_compiler()
         if not instrument.real:
@@ -115,9 +109,15 @@ def run(
             )
     layout = None if through_collapse else unrolled.layout(instrument.circuit)
     if layout is None:
-        return _run_dense(
-            instrument, memory, angles, uniforms, observed, through_collapse, keep_history, compile
-        )
+        one_step = _compiled(dense_step, instrument.circuit) if compile else dense_step
+        stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
+        outcomes = None if observed is None else quantum.outcome_index(observed)
+
+        def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            drawn = at(uniforms, t), at(outcomes, t)
+            return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
+
+        return repeat(step, memory, len(stacked), keep_history)
     plan = _Plan(
         layout,
         keep_history,
@@ -216,10 +216,8 @@ class _Unrolled(torch.autograd.Function):
                 ctx.saved[t],
                 bits[t],
                 state,
-                unrolled.Gradients(
-                    None if marginals is None else marginals[t],
-                    None if log_likelihood is None else log_likelihood[t],
-                ),
+                at(marginals, t),
+                at(log_likelihood, t),
                 adjoints._replace(angles=[angle[t] for angle in adjoints.angles]),
             )
         return (
@@ -255,27 +253,6 @@ def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix:
 
 
 # --- dense ----------------------------------------------------------------------------------------
-
-
-def _run_dense(
-    instrument: Instrument,
-    memory: Tensor,
-    angles: Sequence[Tensor],
-    uniforms: Tensor | None,
-    observed: Tensor | None,
-    through_collapse: Surrogate | None,
-    keep_history: bool,
-    compile: bool,
-) -> Trajectory:
-    one_step = _compiled(dense_step, instrument.circuit) if compile else dense_step
-    stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
-    outcomes = None if observed is None else quantum.outcome_index(observed)
-
-    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        drawn = at(uniforms, t), at(outcomes, t)
-        return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
-
-    return repeat(step, memory, len(stacked), keep_history)
 
 
 def dense_step(

@@ -73,13 +73,6 @@ class Saved(NamedTuple):
     after: Amplitudes  # the memory
 
 
-class Gradients(NamedTuple):
-    """Gradients with respect to the results of one step; None for a gradient of 0."""
-
-    marginals: Tensor | None
-    log_likelihood: Tensor | None
-
-
 class Adjoints(NamedTuple):
     """Gradients with respect to the inputs of a step, written into tensors of the caller.
 
@@ -183,7 +176,8 @@ def backward(
     saved: Saved,
     bits: Tensor,
     memory: Amplitudes,
-    gradients: Gradients,
+    marginals: Tensor | None,
+    log_likelihood: Tensor | None,
     out: Adjoints,
 ) -> Amplitudes:
     """The adjoint of `forward`.
@@ -195,7 +189,8 @@ def backward(
         saved: From `forward`.
         bits: The measured spikes, `(batch, neurons, channels)`.
         memory: Gradient with respect to the memory after the step.
-        gradients: With respect to the marginals and the log-likelihood.
+        marginals: Gradient with respect to the marginals; None for 0.
+        log_likelihood: Gradient with respect to the log-likelihood; None for 0.
         out: Where the gradients with respect to angles and matrices go.
 
     Returns:
@@ -203,8 +198,8 @@ def backward(
     """
     channels, after = shape.channels, saved.after
     radial = _dot(memory, after)
-    if gradients.log_likelihood is not None:
-        radial = radial - 2 * gradients.log_likelihood
+    if log_likelihood is not None:
+        radial = radial - 2 * log_likelihood
     memory = [
         torch.addcmul(gradient, radial, a, value=-1)
         for gradient, a in zip(memory, after, strict=True)
@@ -220,9 +215,9 @@ def backward(
     for outcome in range(2**channels):
         picked = _indicator(outcome, bits.unbind(-1))
         branch = [picked * gradient for gradient in chosen]
-        if gradients.marginals is not None and outcome > 0:
+        if marginals is not None and outcome > 0:
             firing = _sum(
-                [gradients.marginals[..., n] for n in range(channels) if _bit(outcome, n, channels)]
+                [marginals[..., n] for n in range(channels) if _bit(outcome, n, channels)]
             )
             for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
                 gradient.addcmul_(firing, amplitude, value=2)
@@ -324,7 +319,7 @@ def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> T
 
 
 def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
-    """What belongs to the outcomes in which a channel fires."""
+    """The values of the outcomes in which a channel fires."""
     return [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels)]
 
 

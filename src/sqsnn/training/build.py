@@ -168,6 +168,7 @@ def _refuse_untrainable(network: SpikingNetwork) -> None:
             )
         if population.noise is not None and circuit.qubits > MAX_TRAINED_QUBITS:
             raise ConfigError(
-                f"channels + memory_qubits is {circuit.qubits}, but networks with noise are trained "
-                f"with at most {MAX_TRAINED_QUBITS}: their density matrices grow as 4**qubits"
+                f"channels + memory_qubits is {circuit.qubits}, but networks with noise are "
+                f"trained with at most {MAX_TRAINED_QUBITS}: their density matrices grow as "
+                "4**qubits"
             )

@@ -97,13 +97,15 @@ def score(
         source: Measures the spikes; None to simulate them.
 
     Raises:
-        ValueError: If `shots` is below 1.
+        ValueError: If `shots` or `batch_size` is below 1.
     """
     check_positive_int("shots", shots)
+    batch_size = recipe.training.batch_size if batch_size is None else batch_size
+    check_positive_int("batch_size", batch_size)
     start = generator.get_state()
     counts, probabilities, predictions = [], [], []
     spikes = np.zeros(len(network.populations))
-    for batch, kept in batches(values, batch_size or recipe.training.batch_size):
+    for batch, kept in batches(values, batch_size):
         if shared:
             generator.set_state(start)
         outputs = []

@@ -1,0 +1,23 @@
+"""What is written down about the machine beside the seconds of a run."""
+
+import json
+import platform
+
+import torch
+from tools import small_run
+
+import sqsnn
+from sqsnn.training.machine import describe_machine
+
+
+def test_the_machine_is_described_for_the_settings():
+    machine = describe_machine(small_run(threads=3).training)
+    assert (machine["device"], machine["threads"]) == ("cpu", 3)
+    assert machine["python"] == platform.python_version()
+    assert (machine["torch"], machine["sqsnn"]) == (torch.__version__, sqsnn.__version__)
+    assert json.loads(json.dumps(machine)) == machine
+
+
+def test_a_cuda_device_goes_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    assert describe_machine(small_run(device="cuda").training)["device"] == "Some GPU"
