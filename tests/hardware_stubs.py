@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -15,10 +14,6 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.devices import Device
 from sqsnn.quantum.circuit import Circuit, Normal
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def zeros(circuit: Circuit, steps: int, rows: int = 1) -> np.ndarray:

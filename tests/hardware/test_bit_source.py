@@ -12,8 +12,8 @@ import pytest
 import reference
 import torch
 from hardware_reference import parameter_values, sampling_floor, total_variation
-from hardware_stubs import StubSampler, seeded, silence
-from tools import replayed_law
+from hardware_stubs import StubSampler, silence
+from tools import replayed_law, seeded
 from torch import Tensor
 
 from sqsnn.hardware.bit_source import DeviceBits, angle_table
@@ -174,7 +174,10 @@ def test_bits_of_every_setting_sample_and_neuron_follow_their_own_law(
 
 def test_a_current_of_zero_or_below_turns_nothing_but_its_shift_does():
     # Without gates' angles a half turn of the encoding is a spike, and nothing else is.
-    steps, neurons = 3, SQSNeurons(2, circuit="crx", channels=2, dtype=torch.float64)
+    steps, neurons = (
+        3,
+        SQSNeurons(2, circuit="crx", channels=2, dtype=torch.float64, generator=seeded(0)),
+    )
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((steps, 2, 2, 2), -1.0, dtype=torch.float64)

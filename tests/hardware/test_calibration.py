@@ -375,6 +375,7 @@ def test_the_rates_explain_most_of_what_the_noise_of_every_native_gate_does(case
         circuit=circuit,
         noise=effective_noise(own, circuit),
         dtype=torch.float64,
+        generator=torch.Generator().manual_seed(0),
     )
     angles = [neuron.gates[place].angle for place in rotations(neuron)]
     gains = [d.gain for d in sorted(neuron.encoding, key=lambda drive: drive.qubit)]
