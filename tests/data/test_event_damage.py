@@ -183,3 +183,12 @@ def test_an_object_of_size_0_is_refused_before_hdf5_sees_it(tmp_path, hdf5):
     path.write_bytes(raw)
     with pytest.raises(DataError, match=f"byte {first}: expected a list .* found one of 0 in"):
         open_hdf5(THREE, path, "train")
+
+
+def test_lists_of_a_type_that_does_not_exist_are_refused_before_hdf5_sees_them(tmp_path, hdf5):
+    path = tmp_path / "train.h5"
+    raw = bytearray(hdf5[0])
+    raw[raw.index(b"\x19\0\0\0\x10") + 1] ^= 5  # a datatype of lists: class and version, then type
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="expected lists of .*, found lists of an unknown kind"):
+        open_hdf5(THREE, path, "train")
