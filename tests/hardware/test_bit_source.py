@@ -48,6 +48,7 @@ def made(circuit: str | Circuit, channels: int, memory_qubits: int, size: int = 
         channels=channels,
         memory_qubits=memory_qubits,
         encoding_slope="exact",
+        generator=seeded(0),
         dtype=torch.float64,
     )
     with torch.no_grad():
