@@ -94,7 +94,7 @@ def test_neurons_that_cannot_be_trained_are_refused(chosen, message):
 
 
 LIKELIHOOD = "learns from the likelihood of spikes"
-CIRCUITS = "needs neurons that are circuits"
+CIRCUITS = "SQSNeurons.* score 'exact' works for every population"
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,14 @@ CIRCUITS = "needs neurons that are circuits"
             for score in ("online", "measured")
         ),
         ({"score": "online", "false_spike": 0.1}, "'online'.*noise|noise.*'online'"),
-        ({"score": "online", "compile": True}, "compile"),
-        ({"score": "measured", "compile": True}, "compile"),
+        *(
+            ({"score": score, "compile": True}, f"compile goes with score 'exact', .*'{score}'")
+            for score in ("online", "measured")
+        ),
+        (
+            {"score": "measured", "backend": "aer", "false_spike": 0.1},
+            "backend is 'aer', which has its own noise",
+        ),
         ({"score": "measured", "surrogate": "sigmoid"}, "'sigmoid', which needs probabilities"),
     ],
     ids=str,

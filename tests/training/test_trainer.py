@@ -32,6 +32,9 @@ class SpyRule:
         self.gradients = iter(gradients or itertools.repeat(0.0))
         self.spikes, self.labels, self.drawn, self.reports = [], [], [], []
 
+    def check(self, network):
+        """Accept every network."""
+
     def step(self, network, spikes, labels, generator, report_steps=None):
         self.reports.append(report_steps)
         self.spikes.append(spikes)
