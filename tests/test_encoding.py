@@ -174,7 +174,7 @@ def test_latency_puts_the_brighter_never_later(steps, seed):
 def test_delta_of_a_hand_made_series():
     series = torch.tensor([0.0, 0.5, 1.0, 3.0, 3.0, 3.0, 2.5, 1.0, 1.0])[:, None, None]
     on, off = encoding.delta(series, 1.0)[:, 0, 0].T
-    # The jump by two thresholds is told in two steps; falling by half a threshold is not told.
+    # A jump by two thresholds takes two steps; a fall by half a threshold gives no spike.
     assert on.tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0]
     assert off.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1]
 

@@ -189,7 +189,7 @@ def test_spikes_that_do_not_fit_are_refused(spikes, message):
         network_of([4, 3])(spikes, generator=seeded())
 
 
-def test_exactly_one_source_of_randomness_is_asked_for():
+def test_exactly_one_source_of_randomness_is_required():
     network = network_of([4, 3])
     uniforms = network.draw_uniforms(3, 2, seeded())
     for sources in ({}, {"generator": seeded(), "uniforms": uniforms}):

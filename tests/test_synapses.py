@@ -55,7 +55,7 @@ def test_currents_and_gradients_are_those_of_the_definition(
 
 
 @pytest.mark.parametrize("of_spikes", [False, True])
-def test_a_gradient_is_given_only_where_it_is_asked_for(of_spikes):
+def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes):
     synapses = Synapses(3, 2, generator=seeded())
     synapses.weight.requires_grad_(not of_spikes)
     spikes = torch.ones(2, 2, 3, 1, requires_grad=of_spikes)

@@ -344,7 +344,7 @@ def test_a_shift_of_the_last_step_is_not_in_the_past():
 
 @pytest.mark.parametrize("name", ["bidirectional", "integrate_and_fire"])
 def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, monkeypatch):
-    neurons = made(name, size=8000)  # directions are drawn a neuron
+    neurons = made(name, size=8000)  # one direction per neuron
     currents, spikes = given(neurons, 1)
     one = made(name)
     encoding = torch.stack(one.encoding_angles(currents), dim=-1).detach()

@@ -91,7 +91,7 @@ def test_a_batch_of_nothing_gives_a_record_of_nothing(neurons):
         ({"uniforms": UNIFORMS, "observed": CURRENTS}, "given were uniforms and observed"),
     ],
 )
-def test_exactly_one_source_of_randomness_is_asked_for(neurons, sources, message):
+def test_exactly_one_source_of_randomness_is_required(neurons, sources, message):
     if "generator" in sources:
         sources = {**sources, "generator": seeded()}
     with pytest.raises(ValueError, match=message):

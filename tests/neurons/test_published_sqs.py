@@ -161,7 +161,7 @@ def test_the_score_is_the_derivative_and_has_mean_0():
     ("slope", "surrogate"),
     [("exponential", "straight_through"), ("exact", "sigmoid")],
 )
-def test_slopes_are_those_asked_for(slope, surrogate):
+def test_slopes_are_the_chosen_ones(slope, surrogate):
     neurons = neurons_of(encoding_slope=slope, surrogate=surrogate)
     currents = constant(CURRENTS, 1).clone().requires_grad_()
     record, _ = neurons(currents, uniforms=currents.new_full((STEPS, 1, 1), 0.5))

@@ -196,14 +196,14 @@ def test_gradients_are_the_surrogates_slope_times_differences_of_the_excess():
             spikes = record.spikes.detach()[:, sample, neuron, 0].tolist()
             values = values_of(neurons, neuron)
             excesses, _, _ = one_qubit(own, *values, spikes)
-            told = [
+            received = [
                 w * surrogate_slope(excess)
                 for w, excess in zip(weight[:, sample, neuron, 0].tolist(), excesses, strict=True)
             ]
 
-            def pulled(point, told=told, spikes=spikes):
+            def pulled(point, received=received, spikes=spikes):
                 moved, _, _ = one_qubit(point[2:], point[0], point[1], spikes)
-                return sum(map(math.prod, zip(told, moved, strict=True)))
+                return sum(map(math.prod, zip(received, moved, strict=True)))
 
             point = [*values, *own]
             found = []
@@ -261,7 +261,7 @@ def test_an_unknown_slope_is_refused():
         QLIF(1, encoding_slope="other", generator=seeded(0))
 
 
-def test_the_slope_below_zero_is_the_one_asked_for():
+def test_the_slope_below_zero_is_the_chosen_one():
     z = -0.15
     for slope, expected in (("exact", 0.0), ("exponential", math.exp(z / 0.3))):
         neurons = QLIF(1, decay=0.2, dtype=torch.float64, encoding_slope=slope, generator=seeded(0))

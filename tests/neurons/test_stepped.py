@@ -52,7 +52,7 @@ class Kind(NamedTuple):
         return 0.5 * torch.randn(shape, generator=seeded(2), dtype=dtype) + 0.2
 
     def uniforms(self, steps: int = STEPS, dtype: torch.dtype = torch.float64) -> Tensor:
-        """One a neuron, step and channel."""
+        """One number per neuron, step and channel."""
         shape = (SIZE,) if self.channels == 1 else (SIZE, self.channels)
         return torch.rand((steps, BATCH, *shape), generator=seeded(3), dtype=dtype)
 
@@ -100,7 +100,7 @@ def test_records_and_states_have_their_shapes_and_the_precision_of_the_parameter
 
 @named(KINDS)
 def test_single_precision_is_double_precision_rounded(kind):
-    # A handful of operations a step on values of order 1; a spike that rounding decided would show.
+    # Few operations per step on values of order 1; a spike that rounding decided would show.
     double, single = kind.make(), kind.make(dtype=torch.float32)
     uniforms = kind.uniforms(dtype=torch.float32)
     currents = kind.currents(dtype=torch.float32)

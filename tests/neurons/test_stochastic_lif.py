@@ -183,7 +183,7 @@ def test_certain_spikes_have_likelihood_0_and_finite_gradients():
     assert all(parameter.grad.isfinite().all() for parameter in neurons.parameters())
 
 
-def test_the_surrogate_of_the_spike_is_the_one_asked_for():
+def test_the_surrogate_of_the_spike_is_the_chosen_one():
     weight = torch.randn((STEPS, 6, 1, 1), generator=seeded(3), dtype=torch.float64)
     found = {}
     for surrogate in ("straight_through", "sigmoid"):

@@ -15,11 +15,9 @@ from sqsnn.training import trainer
 from sqsnn.training.build import (
     Purpose,
     build_network,
-    check_machine,
     count_trained,
     require_circuit,
     seeded,
-    threads,
 )
 
 COMPARISONS = [kind for kind in POPULATIONS if kind != "sqs"]
@@ -152,23 +150,13 @@ def test_a_rule_that_can_train_the_neurons_is_accepted(chosen):
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no CUDA device"):
-        check_machine(small_run(device="cuda"))
-    check_machine(small_run())
+        build_network(small_run(device="cuda"), 5, 2)
 
 
 def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompilerMissingError, match="'no-such-compiler'"):
-        check_machine(small_run(compile=True))
-    check_machine(small_run())
-
-
-def test_threads_are_put_back_after_an_error_too():
-    before = torch.get_num_threads()
-    with pytest.raises(KeyError), threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        raise KeyError
-    assert torch.get_num_threads() == before
+        build_network(small_run(compile=True), 5, 2)
 
 
 def test_circuits_are_those_of_the_settings():

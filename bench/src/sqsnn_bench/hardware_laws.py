@@ -13,9 +13,8 @@ from qiskit_aer.primitives import SamplerV2
 from sqsnn import SQSNeurons
 from sqsnn.hardware import circuits
 from sqsnn.hardware.bit_source import angle_table
-from sqsnn.hardware.calibration import native_operations
 from sqsnn.hardware.compile import Compiled
-from sqsnn.hardware.recorded_law import recorded_law
+from sqsnn_bench.native_law import native_operations, recorded_law
 
 NAMES = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 SHOTS, STEPS = 20_000, 6

@@ -13,7 +13,6 @@ from sqsnn.cli.spending import asking
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings
-from sqsnn.training.build import compiles
 from sqsnn.training.trainer import Epoch, Step
 
 
@@ -80,7 +79,7 @@ class Screen(Watcher):
             f"{_by_probability(figures['validation_accuracy_probability'])}  "
             f"{timing.seconds:.1f} s{_measured(figures)}"
         )
-        compiled = self._settings is not None and compiles(self._settings)
+        compiled = self._settings is not None and self._settings.compiles
         if compiled and self._done == self._first and timing.later_step is not None:
             self.say(
                 f"compiling: the first step took {timing.first_step:.1f} s, "

@@ -22,13 +22,11 @@ from sqsnn.training import evaluate, trainer
 from sqsnn.training.build import (
     Purpose,
     build_network,
-    check_machine,
     count_trained,
     seeded,
-    threads,
 )
 from sqsnn.training.evaluate import Scores
-from sqsnn.training.machine import describe_machine
+from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.trainer import Epoch, Metrics, Progress, Step
 
 
@@ -120,7 +118,6 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
         ConfigError, DataError, TrainingError, ValueError: As `begin` does.
     """
     settled = run.read_settings()
-    check_machine(settled)
     with threads(settled.training.threads):
         dataset = _load_data(settled)
         progress = _start(settled, dataset)
@@ -133,7 +130,7 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
 
 
 def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
-    """Check the machine, load the data, and write down what only files and devices know.
+    """Load the data, and write down what only files and devices know.
 
     Args:
         settings: The settings.
@@ -145,7 +142,6 @@ def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
     Raises:
         ConfigError, DataError, HardwareError, ValueError: As `begin` does.
     """
-    check_machine(settings)
     dataset = _load_data(settings)
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
     data = settings.data.model_copy(update={"source": dataset.source, "data_dir": data_dir})
@@ -165,7 +161,6 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
         DataError: If the dataset cannot be had.
     """
     settled = run.read_settings()
-    check_machine(settled)
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})

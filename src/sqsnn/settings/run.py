@@ -85,6 +85,11 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
 
     @property
+    def compiles(self) -> bool:
+        """Whether the neurons run through torch.compile."""
+        return getattr(self.neurons, "compile", False)
+
+    @property
     def needs_rates(self) -> bool:
         """Whether the noise has yet to be read from its device."""
         return self.device_noise.noise_from is not None and self.neurons.noise is None

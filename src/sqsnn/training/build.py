@@ -1,11 +1,9 @@
-"""From settings to what they name: the network, its random generators, a machine that fits.
+"""From settings to what they name: the network and its random generators.
 
 The trainer, the evaluation and the scikit-learn classifier all build here, so that the same
 settings mean the same network everywhere.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -55,46 +53,6 @@ def seeded(
     return torch.Generator(device).manual_seed(state)
 
 
-def check_machine(recipe: Recipe) -> None:
-    """Refuse settings that this machine cannot serve.
-
-    Args:
-        recipe: The settings.
-
-    Raises:
-        ConfigError: If `device` is cuda and torch finds no CUDA device.
-        CompilerMissingError: If `compile` is set and there is no C++ compiler.
-    """
-    if recipe.training.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
-    if compiles(recipe):
-        require_compiler()
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let torch use this many threads, and put the former number back.
-
-    Args:
-        number: Threads of this process.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def compiles(recipe: Recipe) -> bool:
-    """Whether the neurons run through torch.compile.
-
-    Args:
-        recipe: The settings.
-    """
-    return getattr(recipe.neurons, "compile", False)
-
-
 def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork:
     """Build the network that settings describe, with its first weights.
 
@@ -106,9 +64,11 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
         classes: Classes, one output neuron each.
 
     Raises:
-        ConfigError: If the neurons cannot be trained like this, they and the learning rule do not
-            go together, or the noise is not known yet.
+        ConfigError: If the machine has no such device, the neurons cannot be trained like this,
+            they and the learning rule do not go together, or the noise is not known yet.
+        CompilerMissingError: If `compile` is set and there is no C++ compiler.
     """
+    _check_machine(recipe)
     if recipe.needs_rates:
         raise ConfigError(
             f"the rates of noise_from {recipe.device_noise.noise_from!r} are not known yet; read "
@@ -154,6 +114,13 @@ def require_circuit(recipe: Recipe) -> Circuit:
             f"{recipe.neurons.kind!r}"
         )
     return population.circuit
+
+
+def _check_machine(recipe: Recipe) -> None:
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
+    if recipe.compiles:
+        require_compiler()
 
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:

@@ -21,7 +21,7 @@ from sqsnn.options import explain
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
 from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose, build_network, check_machine, seeded
+from sqsnn.training.build import Purpose, build_network, seeded
 
 # Samples are predicted in chunks of one size, the last one filled up: matrix products round
 # differently for other shapes, and a prediction must not depend on how many samples came with it.
@@ -137,7 +137,6 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             )
         state = check_random_state(parameters["random_state"])
         self.recipe_ = recipe = _recipe(parameters, int(state.randint(np.iinfo(np.int32).max)))
-        check_machine(recipe)
         self.scaler_ = MinMaxScaler(clip=True).fit(X)
         samples = Samples(self._values(X), torch.from_numpy(labels.astype(np.int64)))
         progress = trainer.start(recipe, X.shape[1], len(self.classes_), len(X))
@@ -175,7 +174,6 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         device, shots = parameters["device"], parameters["shots"]
         training = self.recipe_.training.model_copy(update={"device": device})
         recipe = self.recipe_.model_copy(update={"training": training})
-        check_machine(recipe)
         scores = evaluate.score(
             self._network(recipe),
             recipe,

@@ -1,12 +1,29 @@
-"""The machine that a run is on, written down beside its seconds."""
+"""The machine that a run is on: its threads, and what is written down beside the seconds."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from sqsnn import __version__
 from sqsnn.settings.run import TrainingSettings
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use this many threads, and put the former number back.
+
+    Args:
+        number: Threads of this process.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe_machine(training: TrainingSettings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
 from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate
-from sqsnn.training.build import Purpose, build_network, compiles, seeded
+from sqsnn.training.build import Purpose, build_network, seeded
 
 LARGEST_GRADIENT_NORM = 5.0
 
@@ -302,7 +302,7 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
 
 def _batches(recipe: Recipe, samples: int) -> int:
     batch_size = recipe.training.batch_size
-    if not compiles(recipe):
+    if not recipe.compiles:
         return math.ceil(samples / batch_size)
     whole = samples // batch_size
     if whole == 0:

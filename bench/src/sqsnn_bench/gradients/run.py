@@ -14,7 +14,8 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import load
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
-from sqsnn.training.build import Purpose, threads
+from sqsnn.training.build import Purpose
+from sqsnn.training.machine import threads
 from sqsnn_bench.gradients import diagnosis, plots
 from sqsnn_bench.gradients.diagnosis import Diagnosis, Watch
 from sqsnn_bench.gradients.options import GradientOptions
