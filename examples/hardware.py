@@ -3,13 +3,13 @@
     python examples/hardware.py
 
 Needs the extra `hardware` and takes well under a minute. `hardware.find("ibm:NAME")` in place of
-`hardware.find("fake_brisbane")` runs the same on a real device of your account, and is billed.
+`hardware.find("fake_brisbane")` runs the same on a real device of your account, which is billed.
 """
 
 import torch
 
 import sqsnn
-from sqsnn import hardware
+from sqsnn import hardware, learning
 
 STEPS, SAMPLES = 10, 100
 
@@ -23,14 +23,14 @@ def main() -> None:
 
     test = digits.load_test()
     labels = test.labels[:SAMPLES]
-    # Encoded once: all three see the same input spikes.
+    # Encoded once: all three get the same input spikes.
     spikes = sqsnn.encoding.rate(test.values[:SAMPLES], steps=STEPS, generator=g)
     show("simulator", sqsnn.readout.predict(network(spikes, generator=g).layers[-1]), labels)
     for name in ("aer", "fake_brisbane"):
         executor = hardware.Executor(hardware.find(name))
-        run = hardware.run_network(network, spikes, hardware.DeviceBits(executor), g)
-        # A device gives no probabilities: the generator draws what breaks ties of counts.
-        show(name, sqsnn.readout.predict(run.layers[-1], generator=g), labels)
+        record = learning.run_network(network, spikes, hardware.DeviceBits(executor), g)
+        # A device gives no probabilities: the generator breaks ties of counts at random.
+        show(name, sqsnn.readout.predict(record.layers[-1], generator=g), labels)
         counts = executor.counts
         print(f"  {counts.jobs} jobs, {counts.circuits} circuits of one shot")
 
@@ -39,7 +39,7 @@ def train(
     network: sqsnn.SpikingNetwork, samples: sqsnn.data.Samples, g: torch.Generator, epochs: int = 10
 ) -> None:
     """Train by backpropagation in the simulator."""
-    rule = sqsnn.BackpropRule()
+    rule = sqsnn.Backprop()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     for _ in range(epochs):
         for batch in torch.randperm(len(samples.labels), generator=g).split(64):

@@ -1,4 +1,4 @@
-"""A neuron as an OpenQASM 3 program, read back, run by Qiskit alone, and its bits read.
+"""Write a neuron as an OpenQASM 3 program, read it back, and run it with Qiskit alone.
 
     python examples/openqasm.py
 
@@ -17,12 +17,12 @@ STEPS, SHOTS = 4, 20_000
 
 
 def main() -> None:
-    """Print the program, and how often each spike train came beside its exact probability."""
+    """Print the program, and the frequency of each spike train beside its exact probability."""
     g = torch.Generator().manual_seed(0)
     neuron = sqsnn.SQSNeurons(1, circuit="bidirectional", generator=g, dtype=torch.float64)
     circuit = hardware.neuron_circuit(neuron.circuit, channels=1, memory_qubits=1, steps=STEPS)
 
-    # The neuron's own angles go in; the angles of the encoding stay free, as `input` variables.
+    # The neuron's own angles are bound; those of the encoding stay free, as `input` variables.
     angles = neuron.angles[0].tolist()
     trained = circuit.assign_parameters({f"theta_{k}": angle for k, angle in enumerate(angles)})
     program = hardware.to_qasm3(trained)

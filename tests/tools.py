@@ -2,9 +2,11 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import reference
 import torch
 from hypothesis import strategies as st
@@ -15,10 +17,14 @@ from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Setting
+from sqsnn.runs import folder, run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings, from_flat
+from sqsnn.training.trainer import Epoch, Step
 
 
-def seeded(seed: int) -> torch.Generator:
+def seeded(seed: int = 0) -> torch.Generator:
     """Make a generator with a seed."""
     return torch.Generator().manual_seed(seed)
 
@@ -187,3 +193,42 @@ def _joined(parts: Any) -> dict[str, Any]:
     if isinstance(parts, dict):
         return parts
     return {name: value for part in parts for name, value in _joined(part).items()}
+
+
+# runs and command line
+
+TINY = {"classes": (0, 1), "train_samples": 40, "test_samples": 10, "hidden": (3,)}
+TINY |= {"steps": 2, "epochs": 1, "batch_size": 20}
+
+
+class StopAt(Watcher):
+    """Interrupts a run at a training step, or after an epoch is kept."""
+
+    def __init__(self, epoch: int, batch: int | None = None) -> None:
+        self.place = (epoch, batch)
+
+    def step(self, step: Step) -> None:
+        """Interrupt at the batch."""
+        if (step.epoch, step.batch) == self.place:
+            raise KeyboardInterrupt
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Interrupt after the epoch."""
+        if (epoch.metrics["epoch"], None) == self.place:
+            raise KeyboardInterrupt
+
+
+def stopped(
+    settings: RunSettings, path: Path, epoch: int, batch: int | None = None
+) -> RunFolder:
+    """Begin a run that is interrupted at a training step, or after an epoch."""
+    with pytest.raises(KeyboardInterrupt):
+        run.begin(settings, path, StopAt(epoch, batch), pictures=False)
+    return folder.find(path)
+
+
+def make_old(path: Path) -> None:
+    """Write the settings of a run folder as version 0.1 wrote them first: flat, without a format."""
+    path.mkdir(parents=True, exist_ok=True)
+    old = '[data]\ndataset = "digits"\n\n[model]\nhidden = [64]\nneurons = "sqs"\n'
+    (path / "config.toml").write_text(old, "utf-8")

@@ -197,12 +197,14 @@ def test_the_order_of_the_qubits_is_the_order_given():
 
 @pytest.mark.parametrize("qubits", [(0, 0), (5,), (-1,), (1, 2, 1)])
 def test_impossible_parts_are_refused(qubits):
-    with pytest.raises(HardwareError, match=r"qubits is .*different ones of 0\.\.4 of fake_manila"):
+    with pytest.raises(
+        HardwareError, match=r"qubits is .*different qubits in 0\.\.4 of fake_manila"
+    ):
         restrict(FakeManilaV2(), qubits)
 
 
 def test_a_part_runs_nothing_itself():
-    with pytest.raises(HardwareError, match="runs nothing itself"):
+    with pytest.raises(HardwareError, match="cannot run circuits"):
         restrict(FakeManilaV2(), [0]).run(QuantumCircuit(1))
 
 
@@ -335,16 +337,34 @@ for token in (None, {SECRET!r}):
 
 
 @pytest.mark.parametrize("missing", ["qiskit", "qiskit_aer", "qiskit_ibm_runtime"])
-def test_without_the_extra_the_error_says_what_to_install(missing):
+def test_without_the_extra_names_are_there_and_say_what_to_install_when_used(missing):
     code = f"""
-import sys
+import inspect, pydoc, sys
 sys.modules[{missing!r}] = None  # as if it were not installed
-try:
-    from sqsnn.hardware.devices import find
-except Exception as error:
-    print(type(error).__name__, isinstance(error, ImportError), error)
-else:
-    print("no error")
+import sqsnn
+import sqsnn.hardware
+assert hasattr(sqsnn, "hardware")
+names = {{"Executor", "find", "ibm", "calibrate"}}
+assert names <= set(dir(sqsnn.hardware)), dir(sqsnn.hardware)
+assert names <= {{name for name, _ in inspect.getmembers(sqsnn.hardware)}}
+assert hasattr(sqsnn.hardware, "Executor")
+assert not hasattr(sqsnn.hardware, "Executer")
+assert "Executor" in pydoc.render_doc(sqsnn.hardware)
+from sqsnn.hardware import *
+from sqsnn.hardware import ibm
+assert not hasattr(ibm, "open_mode")
+for use in (lambda: find("aer"), lambda: Executor(None), lambda: ibm.open_mode(None, "job")):
+    try:
+        use()
+    except sqsnn.HardwareError as error:
+        print(error)
+    else:
+        raise AssertionError("no error")
 """
     said = python(code)
-    assert "pip install 'sqsnn[hardware]'" in said
+    assert said.count("pip install 'sqsnn[hardware]'") == 3
+    assert said.count(missing) >= 3
+
+
+def test_importing_the_room_loads_no_qiskit():
+    python("import sys, sqsnn.hardware; assert 'qiskit' not in sys.modules")

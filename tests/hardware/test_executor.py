@@ -17,7 +17,6 @@ from hardware_stubs import (
     programs,
     result_of,
     rows_of,
-    seeded,
     silence,
     zeros,
 )
@@ -25,6 +24,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray
 from qiskit_aer import AerSimulator
 from scipy.stats import chi2_contingency
+from tools import seeded
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import compile as compiling
@@ -59,14 +59,20 @@ def test_a_layer_over_a_batch_is_one_job_and_one_transpilation(monkeypatch):
     assert len(calls) == 1
     # A second layer, of the same circuit and as many steps: another job, nothing to transpile.
     source.sample(
-        SQSNeurons(10), torch.randn((2, 5, 10, 1), generator=seeded(3)), [()], 3, seeded(4)
+        SQSNeurons(10, generator=seeded(0)),
+        torch.randn((2, 5, 10, 1), generator=seeded(3)),
+        [()],
+        3,
+        seeded(4),
     )
     assert executor.counts == (2, 1650, 1750, 1, 0, 0)
     assert len(calls) == 1
     # Other steps, then another circuit.
     source.sample(neurons, currents[:1, :1], [()], 1, seeded(5))
     assert executor.counts.transpilations == len(calls) == 2
-    source.sample(SQSNeurons(2, circuit="crx"), currents[:1, :1, :2], [()], 1, seeded(5))
+    source.sample(
+        SQSNeurons(2, circuit="crx", generator=seeded(0)), currents[:1, :1, :2], [()], 1, seeded(5)
+    )
     assert executor.counts.transpilations == len(calls) == 3
     assert executor.counts.jobs == 4
 
@@ -74,7 +80,7 @@ def test_a_layer_over_a_batch_is_one_job_and_one_transpilation(monkeypatch):
 def test_shifted_circuits_are_rows_of_the_same_job():
     sampler = StubSampler(lambda block, _: silence(block))
     executor = Executor(find("aer"), sampler=sampler)
-    neurons = SQSNeurons(3)
+    neurons = SQSNeurons(3, generator=seeded(0))
     settings: list[Setting] = [(), (Shift(0, "gate", 1, 0.5),), (Shift(1, "encoding", 0, -0.5),)]
     currents = torch.rand((2, 4, 3, 1), generator=seeded(1))
     DeviceBits(executor).sample(neurons, currents, settings, 7, seeded(0))
@@ -152,7 +158,9 @@ def test_shots_keep_their_order():
 def test_settings_shots_steps_samples_neurons_and_channels_are_not_mixed_up():
     # As for the simulator's bits: certain ones, another for every place.
     steps, batch, size, channels, shots = 2, 3, 4, 2, 5
-    neurons = SQSNeurons(size, channels=channels, memory_qubits=0, dtype=torch.float64)
+    neurons = SQSNeurons(
+        size, channels=channels, memory_qubits=0, dtype=torch.float64, generator=seeded(0)
+    )
     with torch.no_grad():
         neurons.angles.zero_()
     fires = torch.rand((steps, batch, size, channels), generator=seeded(4)) < 0.5
@@ -175,7 +183,9 @@ def test_settings_shots_steps_samples_neurons_and_channels_are_not_mixed_up():
 
 def test_shifts_turn_forward_or_backward_and_the_place_they_name():
     # From a quarter turn, a quarter more is a spike and a quarter less is none, for certain.
-    neurons = SQSNeurons(2, circuit="crx", channels=2, memory_qubits=0, dtype=torch.float64)
+    neurons = SQSNeurons(
+        2, circuit="crx", channels=2, memory_qubits=0, dtype=torch.float64, generator=seeded(0)
+    )
     with torch.no_grad():
         neurons.angles.fill_(HALF_TURN / 2)
     currents = torch.zeros((3, 1, 2, 2), dtype=torch.float64)

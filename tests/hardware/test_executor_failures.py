@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hardware_stubs import FridgeError, StubSampler, ibm_device, logic, seeded, silence, zeros
+from hardware_stubs import FridgeError, StubSampler, ibm_device, logic, silence, zeros
 from qiskit.primitives import PrimitiveResult
+from tools import seeded
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.devices import Device, find

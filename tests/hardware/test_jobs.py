@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from requests.exceptions import ConnectionError as RequestsConnectionError
+from tools import seeded
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import ibm
@@ -22,10 +22,6 @@ from sqsnn.quantum import circuits
 
 CIRCUIT, STEPS, ROWS, SHOTS = circuits.get("crx", 1, 1), 3, 6, 4
 SECRET = "SECRET123"
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def table(seed: int = 0) -> np.ndarray:

@@ -14,7 +14,6 @@ from functools import cache
 import numpy as np
 import pytest
 import reference
-import torch
 from hardware_reference import (
     CASES,
     NAMED,
@@ -29,6 +28,7 @@ from hardware_reference import (
 from qiskit import transpile
 from qiskit_aer import AerSimulator
 from scipy.stats import chi2_contingency
+from tools import seeded
 
 from sqsnn.hardware.circuits import from_qasm3, neuron_circuit, to_qasm3
 from sqsnn.hardware.devices import find
@@ -44,10 +44,6 @@ QUICK_TEXT = [("crx", 1, 1), ("bidirectional", 2, 2)]
 THOROUGH_TEXT = [
     pytest.param(*case, marks=() if case in QUICK_TEXT else pytest.mark.slow) for case in CASES
 ]
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def views(spikes: np.ndarray, law: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from hardware_stubs import StubSampler, logic, result_of, rows_of, seeded, silence
+from hardware_stubs import StubSampler, logic, result_of, rows_of, silence
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.primitives import BitArray
+from tools import seeded
 from torch import Tensor
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.bit_source import DeviceBits
 from sqsnn.hardware.devices import Device, find
 from sqsnn.hardware.executor import Executor
-from sqsnn.hardware.mitigation import CALIBRATION_SHOTS, ReadoutErrors, calibrate, without_errors
+from sqsnn.hardware.mitigation import CALIBRATION_SHOTS, ReadoutErrors, calibrate
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
@@ -33,7 +34,7 @@ def constant(places: int, channels: int, false: float, missed: float) -> Readout
 def test_the_expectation_of_what_is_left_is_the_true_outcome(false, missed):
     # Over both recorded outcomes, each with its probability, for either true one.
     recorded = torch.tensor([0.0, 1.0], dtype=torch.float64).reshape(1, 2, 1, 1)
-    left = without_errors(recorded, constant(1, 1, false, missed))[0, :, 0, 0]
+    left = constant(1, 1, false, missed).correct(recorded)[0, :, 0, 0]
     for true, chance in ((0, false), (1, 1 - missed)):
         law = torch.tensor([1 - chance, chance], dtype=torch.float64)
         assert (law * left).sum().item() == pytest.approx(true, abs=1e-12)
@@ -41,7 +42,7 @@ def test_the_expectation_of_what_is_left_is_the_true_outcome(false, missed):
 
 def test_without_errors_spikes_stay_what_they_are():
     spikes = (torch.rand((2, 3, 4, 2), generator=seeded(0)) < 0.5).float()
-    left = without_errors(spikes, constant(5, 2, 0.0, 0.0))
+    left = constant(5, 2, 0.0, 0.0).correct(spikes)
     assert torch.equal(left, spikes)
     assert left.dtype == spikes.dtype
 
@@ -61,7 +62,7 @@ def test_every_place_and_channel_has_its_own_errors():
     ]
     errors = ReadoutErrors(false, missed)
     for spikes, expected in ((ones, at_one), (0 * ones, at_zero)):
-        left = without_errors(spikes, errors)
+        left = errors.correct(spikes)
         torch.testing.assert_close(left[0], torch.tensor(expected, dtype=torch.float64))
 
 
@@ -87,12 +88,12 @@ def test_a_row_stands_where_its_errors_are_looked_up(backend, pack):
     executor = Executor(device, pack=pack, sampler=sampler)
     batch, size = 3, 3  # the last circuit is not full
     spikes = DeviceBits(executor).sample(
-        SQSNeurons(size), torch.zeros((2, batch, size, 1)), [()], 1, seeded(0)
+        SQSNeurons(size, generator=seeded(0)), torch.zeros((2, batch, size, 1)), [()], 1, seeded(0)
     )[0, 0]
     stood = (spikes[0] + 2 * spikes[1])[..., 0].long()  # (B, H)
     assert stood.unique().tolist() == list(range(pack))
     false = np.arange(pack)[:, None] / 10
-    left = without_errors(torch.zeros((1, batch, size, 1)), ReadoutErrors(false, 0 * false))
+    left = ReadoutErrors(false, 0 * false).correct(torch.zeros((1, batch, size, 1)))
     looked_up = -left / (1 - left)
     torch.testing.assert_close(looked_up[0, ..., 0], stood / 10)
 
@@ -191,7 +192,7 @@ def test_errors_that_leave_nothing_to_be_told_are_refused(false, missed, refused
     if not refused:
         errors = calibrate(executor, circuit, STEPS, seeded(0), 100)
         spikes = torch.ones((1, 1, 2, 1), dtype=torch.float64)
-        assert without_errors(spikes, errors)[0, 0, 1, 0].item() == pytest.approx(50)
+        assert errors.correct(spikes)[0, 0, 1, 0].item() == pytest.approx(50)
         return
     total = f"{(false + missed) / 100:.2f}"
     with pytest.raises(HardwareError, match=rf"add up to {total} on fake_manila"):
@@ -202,7 +203,9 @@ def test_taking_errors_out_brings_the_mean_spikes_of_a_noisy_chip_near_the_true_
     # Memoryless neurons that fire, or do not, for certain. After 4000 shots of calibration and 2400
     # spikes a mean is known within 0.005: four of those, and 0.01 for faulty gates, are allowed.
     device, size = find("fake_manila"), 8
-    neurons = SQSNeurons(size, circuit="crx", memory_qubits=0, dtype=torch.float64)
+    neurons = SQSNeurons(
+        size, circuit="crx", memory_qubits=0, dtype=torch.float64, generator=seeded(0)
+    )
     with torch.no_grad():
         neurons.angles.zero_()
     fires: Tensor = (torch.arange(size) % 2).double().reshape(1, 1, size, 1)
@@ -210,7 +213,7 @@ def test_taking_errors_out_brings_the_mean_spikes_of_a_noisy_chip_near_the_true_
     executor = Executor(device)
     errors = calibrate(executor, neurons.circuit, STEPS, seeded(2))
     spikes = DeviceBits(executor).sample(neurons, currents, [()], 1, seeded(3))[0, 0]
-    recorded, left = spikes.double(), without_errors(spikes.double(), errors)
+    recorded, left = spikes.double(), errors.correct(spikes.double())
     for true in (0, 1):
         chosen = currents == true
         assert abs(left[chosen].mean().item() - true) < 0.03

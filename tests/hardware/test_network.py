@@ -4,15 +4,15 @@ from functools import partial
 
 import pytest
 import torch
-from hardware_stubs import logic, seeded
+from hardware_stubs import logic
+from tools import seeded
 from torch import Tensor, nn
 
 from sqsnn.hardware.bit_source import DeviceBits
 from sqsnn.hardware.devices import find
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.mitigation import ReadoutErrors
-from sqsnn.hardware.network import run_network
-from sqsnn.learning.bit_source import SimulatedBits
+from sqsnn.learning.bit_source import SimulatedBits, run_network
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
@@ -85,10 +85,10 @@ def test_certain_spikes_are_the_simulators_layer_by_layer(backend, channels, opt
     with torch.no_grad():
         simulated = network(spikes, generator=seeded(3))
     executor = Executor(find(backend), **options)
-    run = run_network(network, spikes, DeviceBits(executor), seeded(4))
-    assert len(run.layers) == 3
+    record = run_network(network, spikes, DeviceBits(executor), seeded(4))
+    assert len(record.layers) == 3
     by_hand = logical_spikes(network, spikes)
-    for layer, expected, other in zip(run.layers, by_hand, simulated.layers, strict=True):
+    for layer, expected, other in zip(record.layers, by_hand, simulated.layers, strict=True):
         assert torch.equal(layer.spikes, expected)
         assert torch.equal(layer.spikes, other.spikes)
         # Neither silent nor always firing, and another record for every sample.
@@ -102,9 +102,9 @@ def test_certain_spikes_are_the_simulators_layer_by_layer(backend, channels, opt
 def test_a_record_holds_the_spikes_and_nothing_that_a_device_does_not_know():
     network = logical_network(3, 4, 2)
     spikes = input_spikes(2, 5, 3, 1)
-    run = run_network(network, spikes, DeviceBits(Executor(find("aer"))), seeded(0))
-    assert run.state == ()
-    for layer in run.layers:
+    record = run_network(network, spikes, DeviceBits(Executor(find("aer"))), seeded(0))
+    assert record.state == ()
+    for layer in record.layers:
         assert layer.spikes.dtype == spikes.dtype
         assert not layer.spikes.requires_grad
         assert torch.equal(layer.probability, layer.spikes)
@@ -147,7 +147,9 @@ def test_the_generator_decides_what_is_measured():
         run_network(network, spikes, DeviceBits(Executor(find("aer"))), seeded(seed))
         for seed in (0, 0, 1)
     ]
-    first, again, other = (torch.cat([r.spikes.flatten() for r in run.layers]) for run in runs)
+    first, again, other = (
+        torch.cat([r.spikes.flatten() for r in record.layers]) for record in runs
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -177,7 +179,9 @@ def test_readout_errors_leave_the_currents_and_the_outputs_but_not_the_record(me
     tape = Tape(hidden, output)
     # One place: recorded 1 counts (1 - 0.1) / 0.6, recorded 0 counts -0.1 / 0.6.
     errors = ReadoutErrors(*(torch.tensor([[rate]]).double().numpy() for rate in (0.1, 0.3)))
-    run = run_network(network, spikes, tape, seeded(0), errors=errors if mended else None)
+    record = run_network(
+        network, spikes, tape, seeded(0), correct=errors.correct if mended else None
+    )
     assert tape.asked == [(2, [()], 1)] * 2
     first, second = (synapses.weight[0].detach() for synapses in network.synapses)
     torch.testing.assert_close(tape.currents[0][..., 0], spikes[..., 0] @ first.T)
@@ -186,7 +190,7 @@ def test_readout_errors_leave_the_currents_and_the_outputs_but_not_the_record(me
         return torch.where(bits > 0, 1.5, -1 / 6).double() if mended else bits
 
     torch.testing.assert_close(tape.currents[1][..., 0], believed(hidden)[..., 0] @ second.T)
-    for layer, bits in zip(run.layers, (hidden, output), strict=True):
+    for layer, bits in zip(record.layers, (hidden, output), strict=True):
         assert torch.equal(layer.spikes, bits)
         torch.testing.assert_close(layer.probability, believed(bits))
         assert layer.log_likelihood.isnan().all()

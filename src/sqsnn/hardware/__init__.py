@@ -2,31 +2,22 @@
 
 device = hardware.find("fake_brisbane")
 bits = hardware.DeviceBits(hardware.Executor(device, pack=16))
-run = hardware.run_network(network, spikes, bits, generator)
+record = sqsnn.learning.run_network(network, spikes, bits, generator)
+
+Without the extra the room and its names can still be imported; using one raises an error that says
+what to install.
 """
 
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import Any, NoReturn
+
+import lazy_loader
 
 from sqsnn.errors import HardwareError
-from sqsnn.lazy import lazy_names
 
-_MODULES = {
-    "Compiled": "sqsnn.hardware.compile",
-    "Counts": "sqsnn.hardware.executor",
-    "Device": "sqsnn.hardware.devices",
-    "DeviceBits": "sqsnn.hardware.bit_source",
-    "Executor": "sqsnn.hardware.executor",
-    "Journal": "sqsnn.hardware.jobs",
-    "calibrate": "sqsnn.hardware.mitigation",
-    "find": "sqsnn.hardware.devices",
-    "from_qasm3": "sqsnn.hardware.circuits",
-    "neuron_circuit": "sqsnn.hardware.circuits",
-    "run_network": "sqsnn.hardware.network",
-    "to_qasm3": "sqsnn.hardware.circuits",
-}
 _WANTED = ("qiskit", "qiskit_aer", "qiskit_ibm_runtime", "qiskit_qasm3_import")
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def _installed(name: str) -> bool:
@@ -34,25 +25,24 @@ def _installed(name: str) -> bool:
 
 
 _missing = [name for name in _WANTED if not _installed(name)]
-if _missing:
-    raise HardwareError(
-        f"quantum backends need {', '.join(_missing)}, which cannot be imported here: "
-        "pip install 'sqsnn[hardware]'"
-    )
 
-if TYPE_CHECKING:
-    from sqsnn.hardware.bit_source import DeviceBits as DeviceBits
-    from sqsnn.hardware.circuits import from_qasm3 as from_qasm3
-    from sqsnn.hardware.circuits import neuron_circuit as neuron_circuit
-    from sqsnn.hardware.circuits import to_qasm3 as to_qasm3
-    from sqsnn.hardware.compile import Compiled as Compiled
-    from sqsnn.hardware.devices import Device as Device
-    from sqsnn.hardware.devices import find as find
-    from sqsnn.hardware.executor import Counts as Counts
-    from sqsnn.hardware.executor import Executor as Executor
-    from sqsnn.hardware.jobs import Journal as Journal
-    from sqsnn.hardware.mitigation import calibrate as calibrate
-    from sqsnn.hardware.network import run_network as run_network
-else:
-    __all__ = [*_MODULES]
-    __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+
+class _MissingError(HardwareError, AttributeError):
+    """Also an AttributeError, so that `hasattr` and `inspect` find nothing instead of failing."""
+
+
+class _NotInstalled:
+    """Stands for a name of this room where the extra is not installed."""
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        self.__getattr__("")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _MissingError(
+            f"quantum backends need {', '.join(_missing)}, which cannot be imported here: "
+            "pip install 'sqsnn[hardware]'"
+        )
+
+
+def __getattr__(name: str) -> Any:
+    return _NotInstalled() if _missing and name in __all__ else _load(name)

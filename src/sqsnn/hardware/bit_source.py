@@ -18,7 +18,7 @@ from sqsnn.quantum.shift_rules import Setting
 class DeviceBits:
     """A device as a source of bits; see `learning.bit_source.BitSource`.
 
-    The noise is the device's: one that the population would be simulated with is left aside.
+    The noise is the device's: the simulated noise of the population plays no part.
 
     Args:
         executor: Runs the circuits.
@@ -36,11 +36,12 @@ class DeviceBits:
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "settings shots W B H N"]:
-        """See `BitSource.sample`.
+        """Measure the spikes; see `BitSource.sample`.
 
         Raises:
-            HardwareError: A job failed.
-            TypeError: The population is not one of quantum circuits.
+            HardwareError: If a job failed.
+            TypeError: If the neurons are no circuits.
+            ValueError: If `shots` is below 1 or the currents do not fit.
         """
         require_circuits(neurons)
         check_positive_int("shots", shots)
@@ -60,13 +61,14 @@ class DeviceBits:
 def angle_table(
     neurons: SQSNeurons, currents: Float[Tensor, "W B H N"], settings: Sequence[Setting]
 ) -> Float[Tensor, "J B H parameters"]:
-    """The angles of every setting, sample and neuron, in float64, in the order of
-    `circuits.parameter_names(per_occurrence=True)`.
+    """List the angles of every setting, sample and neuron, in float64.
+
+    The columns have the order of `circuits.parameter_names(per_occurrence=True)`.
 
     Args:
-        neurons: H of them.
-        currents: What drives them.
-        settings: What is turned in each of the J circuits.
+        neurons: The population of H neurons.
+        currents: Currents of W steps.
+        settings: The turns of each of the J circuits.
     """
     circuit = neurons.circuit
     steps, batch = currents.shape[:2]

@@ -1,8 +1,9 @@
-"""A neuron as a Qiskit circuit: T steps with mid-circuit measurement and reset, from the one gate
-list that the simulator runs; to OpenQASM 3 and back; measured bits to spikes.
+"""A neuron as a Qiskit circuit, to OpenQASM 3 and back; measured bits as spikes.
 
-Qubit q is qubit q of `quantum/circuit.py`: channels first, then the memory. Bit t*N + n of the
-register "spikes" is channel n at step t. Qiskit writes bit 0 rightmost: `spikes_of` undoes that.
+The T steps, with measurement and reset in the middle, come from the gate list that the simulator
+runs. Qubit q is qubit q of `quantum/circuit.py`: channels first, then the memory. Bit t*N + n of
+the register "spikes" is channel n at step t. Qiskit writes bit 0 rightmost: `spikes_of` undoes
+that.
 
 A rotation of the encoding is placed at every step, also where its current is 0 or below and its
 angle 0: one circuit is bound to many rows of angles, and a row cannot leave a gate out.
@@ -11,7 +12,7 @@ angle 0: one circuit is bound to many rows of angles, and a row cannot leave a g
 # Qiskit's classes that are written in Rust look like variables to a type checker.
 # pyright: reportInvalidTypeForm=false
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,12 @@ _GATES: dict[str, type[QiskitGate]] = {
 def parameter_names(
     circuit: Circuit, steps: int, *, per_occurrence: bool = False
 ) -> tuple[str, ...]:
-    """The names of a neuron's angles in the order of the columns of a table of values.
+    """List the names of a neuron's angles in the order of the columns of a table of values.
 
     Args:
         circuit: The circuit of one step.
         steps: T.
-        per_occurrence: Whether every placed gate has an angle of its own, as shift rules need.
+        per_occurrence: Whether every placed gate has its own angle, as shift rules need.
 
     Returns:
         phi_{t}_{e} for every step t and placed rotation e of the encoding, then theta_{k} for every
@@ -68,7 +69,7 @@ def parameter_names(
 
 
 def turned_gates(circuit: Circuit) -> list[int]:
-    """Which of the circuit's gates have an angle."""
+    """List the places of the circuit's gates that have an angle."""
     return [g for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
 
 
@@ -80,17 +81,17 @@ def neuron_circuit(
     *,
     per_occurrence: bool = False,
 ) -> QuantumCircuit:
-    """A neuron's T steps as a Qiskit circuit with named parameters.
+    """Write T steps of a neuron as a Qiskit circuit with named parameters.
 
     Args:
         circuit: A registered name, or a `Circuit` for these numbers of qubits.
         channels: N.
         memory_qubits: M.
         steps: T; the channels are reset between steps, not after the last.
-        per_occurrence: Give every placed gate an angle of its own, which can then be shifted alone.
+        per_occurrence: Whether every placed gate has its own angle, which can be shifted alone.
 
     Raises:
-        ValueError: Unknown circuit, or numbers out of range.
+        ValueError: If the circuit is unknown or a number is out of range.
     """
     check_positive_int("steps", steps)
     neuron = circuits.get(circuit, channels, memory_qubits)
@@ -116,20 +117,20 @@ def neuron_circuit(
 
 
 def parameters_by_name(circuit: QuantumCircuit) -> dict[str, Parameter]:
-    """The free parameters of a circuit, by name."""
+    """Map the names of a circuit's free parameters to the parameters."""
     return {parameter.name: parameter for parameter in circuit.parameters}
 
 
 def to_qasm3(circuit: QuantumCircuit) -> str:
-    """The circuit as an OpenQASM 3 program; free angles become its `input` variables."""
+    """Write a circuit as an OpenQASM 3 program; free angles become its `input` variables."""
     return qasm3.dumps(circuit)
 
 
 def from_qasm3(program: str) -> QuantumCircuit:
-    """The circuit of an OpenQASM 3 program; `input` variables become parameters of their names.
+    """Read an OpenQASM 3 program; its `input` variables become parameters of their names.
 
     Raises:
-        HardwareError: The program cannot be read.
+        HardwareError: If the program cannot be read.
     """
     from openqasm3.parser import QASM3ParsingError
     from qiskit_qasm3_import import ConversionError
@@ -143,21 +144,21 @@ def from_qasm3(program: str) -> QuantumCircuit:
 
 
 def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "rows shots T N"]:
-    """The spikes that measured bits stand for.
+    """Read spikes from measured bits.
 
     Args:
-        bits: Of the register "spikes", of shape `(rows,)`.
+        bits: Bits of a register of spikes, of shape `(rows,)`.
         steps: T.
         channels: N.
 
     Raises:
-        HardwareError: There are not T*N bits.
+        HardwareError: If there are not T*N bits.
     """
     wanted = steps * channels
     if bits.num_bits != wanted:
         raise HardwareError(
-            f"the result has {bits.num_bits} bits a shot; {steps} steps of {channels} channels "
-            f"are {wanted}"
+            f"the result has {bits.num_bits} bits per shot, but {steps} steps of {channels} "
+            f"channels have {wanted}"
         )
     # Bytes are big-endian and padded in front: the last bit of the last byte is bit 0.
     flipped = np.unpackbits(bits.array, axis=-1)[..., ::-1][..., :wanted]
@@ -167,20 +168,21 @@ def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "ro
 def whole_spikes(
     result: Any, registers: Sequence[str], *, rows: int, shots: int, steps: int, channels: int
 ) -> Bool[np.ndarray, "rows_registers shots T N"]:
-    """The spikes of a sampler's result that is whole: row by row, in each its registers in order.
+    """Read the spikes of a complete result: row by row, the registers of each row in order.
 
     Args:
-        result: Of one circuit.
-        registers: Names of its registers, a neuron each.
-        rows, shots: What was asked for.
+        result: The sampler's result of one circuit.
+        registers: Names of its registers, one per neuron.
+        rows: Rows of angles that were sent.
+        shots: Shots per row that were sent.
         steps: T.
         channels: N.
 
     Raises:
-        HardwareError: Saying what is missing.
+        HardwareError: If anything is missing; the message names it.
     """
     if len(result) != 1:
-        raise HardwareError(f"a job of 1 circuit brought {len(result)} results")
+        raise HardwareError(f"a job of 1 circuit returned {len(result)} results")
     neurons = []
     for name in registers:
         bits = getattr(result[0].data, name, None)
@@ -188,19 +190,14 @@ def whole_spikes(
             raise HardwareError(f"the result has no register {name!r} of measured bits")
         if bits.shape != (rows,) or bits.num_shots != shots:
             raise HardwareError(
-                f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}; "
-                f"asked for were {shots} shots of ({rows},)"
+                f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}, "
+                f"but the job had {shots} shots of ({rows},) rows"
             )
         neurons.append(spikes_of(bits, steps, channels))
     return np.stack(neurons, axis=1).reshape(-1, *neurons[0].shape[1:])
 
 
 def count_gates(circuit: QuantumCircuit) -> dict[str, int]:
-    """How often each instruction stands in a circuit, delays and barriers left out."""
-    return dict(sorted(_counted(circuit)))
-
-
-def _counted(circuit: QuantumCircuit) -> Iterator[tuple[str, int]]:
-    for name, count in circuit.count_ops().items():
-        if name not in ("delay", "barrier"):
-            yield name, count
+    """Count the instructions of a circuit by name, without delays and barriers."""
+    counts = sorted(circuit.count_ops().items())
+    return {name: count for name, count in counts if name not in ("delay", "barrier")}

@@ -41,16 +41,17 @@ _COMBINED = "measure_reset"
 class Compiled(NamedTuple):
     """A circuit of some neurons side by side, ready to be bound to angles and run.
 
-    circuit: What the sampler takes; one register of bits a neuron, `registers`.
-    backend: The device, or the part of a snapshot that the circuit was made for.
-    parameters: Its free angles: those of the first neuron in the order of
-        `parameter_names(per_occurrence=True)`, then those of the next.
-    registers: Names of the registers of bits, a neuron each.
-    channels: N, of a neuron.
-    groups: The physical qubits of each neuron, channels then memory; () without a chip.
-    gate_counts: Native instructions of one neuron (the first), delays left out.
-    depth: Of one neuron, delays left out.
-    duration: Seconds of one shot, without the delay between shots; None without a chip.
+    Attributes:
+        circuit: The circuit for the sampler, with one register of bits per neuron.
+        backend: The device, or the part of a snapshot that the circuit was made for.
+        parameters: Its free angles: those of the first neuron in the order of
+            `parameter_names(per_occurrence=True)`, then those of the next.
+        registers: Names of the registers of bits, one per neuron.
+        channels: N of a neuron.
+        groups: The physical qubits of each neuron, channels then memory; () without a chip.
+        gate_counts: Native instructions of the first neuron, without delays.
+        depth: Depth of the first neuron, without delays.
+        duration: Seconds of one shot, without the delay between shots; None without a chip.
     """
 
     circuit: QuantumCircuit
@@ -65,12 +66,12 @@ class Compiled(NamedTuple):
 
     @property
     def slots(self) -> int:
-        """How many neurons it holds."""
+        """Number of neurons side by side."""
         return len(self.registers)
 
     @property
     def moves_channels(self) -> bool:
-        """Whether swaps make a channel be measured on another qubit than it starts on."""
+        """Whether swaps move a channel, so that it is not measured where it starts."""
         start = [qubit for group in self.groups for qubit in group]
         width = len(start) // self.slots
         place = {
@@ -90,8 +91,10 @@ class Compiled(NamedTuple):
     def side_by_side(
         self, values: Float[np.ndarray, "rows parameters"]
     ) -> Float[np.ndarray, "circuits slots_parameters"]:
-        """Rows of one neuron each as rows of `slots` neurons; the last is filled up with neurons at
-        angle 0, whose spikes must be dropped again."""
+        """Join rows of one neuron each to rows of `slots` neurons.
+
+        The last row is filled up with neurons at angle 0, whose spikes must be dropped again.
+        """
         missing = -len(values) % self.slots
         filled = np.concatenate([values, np.zeros((missing, values.shape[1]))])
         return filled.reshape(-1, self.slots * values.shape[1])
@@ -104,12 +107,12 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
         circuit: The neuron's circuit of one step.
         steps: T.
         device: Where it will run.
-        groups: Disjoint groups of physical qubits, one a neuron, channels then memory; () for a
+        groups: Disjoint groups of physical qubits, one per neuron, channels then memory; () for a
             device without a chip, which holds one neuron.
 
     Raises:
-        HardwareError: No groups for a device with a chip, or the other way round; or a device that
-            does not report durations.
+        HardwareError: If a device with a chip gets no groups, one without a chip gets some, or the
+            device does not report durations.
     """
     if device.has_chip != bool(groups):
         raise HardwareError(
@@ -159,7 +162,7 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
 
 
 def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> list[QuantumCircuit]:
-    """The neuron in the native gates of each group; groups of one pattern share one circuit."""
+    """Transpile the neuron for each group; groups of one pattern share one circuit."""
     done: dict[object, QuantumCircuit] = {}
     natives = []
     for group in groups:
@@ -183,7 +186,7 @@ def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> lis
 
 
 def _pattern(target: Target) -> object:
-    """All that transpiling to a given layout looks at: which gates there are on which qubits."""
+    """Collect what decides a transpilation to a given layout: which gates act on which qubits."""
     return frozenset(
         (name, pair)
         for name in target.operation_names
@@ -194,7 +197,7 @@ def _pattern(target: Target) -> object:
 def _side_by_side(
     natives: Sequence[QuantumCircuit], names: Sequence[str]
 ) -> tuple[QuantumCircuit, tuple[str, ...], tuple[Parameter, ...]]:
-    """One circuit of all neurons, its registers, and its parameters neuron by neuron."""
+    """Join all neurons to one circuit; return its registers and parameters neuron by neuron too."""
     width = natives[0].num_qubits
     registers = tuple(f"{REGISTER}_{slot}" for slot in range(len(natives)))
     bits = [
@@ -215,12 +218,12 @@ def _side_by_side(
 
 
 def _combine_reset(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
-    """Each measurement and the reset after it as one instruction, where the device has one."""
+    """Replace each measurement and the reset after it by one instruction, if the device has one."""
     name = next((n for n in target.operation_names if n.startswith(_COMBINED)), None)
     if name is None:
         return circuit
     data: list[CircuitInstruction] = []
-    last: dict[Qubit, int] = {}  # where the latest instruction on a qubit stands
+    last: dict[Qubit, int] = {}  # place of the latest instruction on a qubit
     for instruction in circuit.data:
         first = instruction.qubits[0]
         before = data[last[first]] if first in last else None
@@ -236,7 +239,7 @@ def _combine_reset(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
 
 
 def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCircuit:
-    """Every idle time made an explicit delay, gates as late as possible."""
+    """Make every idle time an explicit delay, with gates as late as possible."""
     stages: Any = generate_preset_pass_manager(
         optimization_level=0, target=target, scheduling_method="alap"
     )
@@ -244,8 +247,8 @@ def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCir
         return stages.scheduling.run(circuit)
     except TranspilerError as error:
         raise HardwareError(
-            f"{name} does not report how long its instructions take, so that idle times are not "
-            f"known ({error.message}); choose a device that reports durations"
+            f"{name} does not report how long its instructions take, so that idle times are "
+            f"unknown ({error.message}); choose a device that reports durations"
         ) from error
 
 

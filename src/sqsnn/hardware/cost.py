@@ -1,4 +1,4 @@
-"""What a run costs on a quantum processor, before it runs: an estimate of the time that is billed.
+"""The cost of a run on a quantum processor, before it runs: an estimate of the billed time.
 
     device time = executions x (delay between circuits + one shot) + jobs x overhead of a job
 
@@ -14,17 +14,22 @@ from typing import NamedTuple
 from sqsnn.checks import check_positive_int
 
 # An assumption: the figure in IBM's quick formula, 2 + 0.00035 x executions (page above). The
-# service may cut a large job into sub-jobs, each of which then has an overhead of its own.
+# service may cut a large job into sub-jobs, each of which then has its own overhead.
 JOB_OVERHEAD = 2.0
 # Assumed where a backend names no `default_rep_delay`: what IBM's Eagle and Heron devices name.
 USUAL_REP_DELAY = 250e-6
 
 
 class Estimate(NamedTuple):
-    """An estimate of what a run takes; times in seconds, None for a simulator.
+    """An estimate of the cost of a run.
 
-    `circuits` counts bound circuits, with up to `slots` neurons side by side in each; `shots`
-    counts executions, over all circuits.
+    Attributes:
+        jobs: Number of jobs.
+        circuits: Number of bound circuits.
+        slots: Neurons side by side in each circuit, at most.
+        shots: Executions, over all circuits.
+        shot_duration: Seconds of one shot, without the delay; None for a simulator.
+        rep_delay: Seconds between two shots.
     """
 
     jobs: int
@@ -36,25 +41,25 @@ class Estimate(NamedTuple):
 
     @property
     def shot_seconds(self) -> float | None:
-        """The time of all shots, delays between them included."""
+        """Seconds of all shots, with the delays between them; None for a simulator."""
         if self.shot_duration is None:
             return None
         return self.shots * (self.rep_delay + self.shot_duration)
 
     @property
     def overhead_seconds(self) -> float | None:
-        """The overhead of all jobs."""
+        """Seconds of overhead of all jobs; None for a simulator."""
         return None if self.shot_duration is None else self.jobs * JOB_OVERHEAD
 
     @property
     def device_seconds(self) -> float | None:
-        """The device time in all: shots and overhead."""
+        """Seconds of device time, shots and overhead; None for a simulator."""
         if self.shot_seconds is None or self.overhead_seconds is None:
             return None
         return self.shot_seconds + self.overhead_seconds
 
     def describe(self) -> str:
-        """The estimate in one sentence, which calls it one."""
+        """Describe the estimate in one sentence."""
         counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
         if self.shot_duration is not None:
             counts += f" of {_time(self.shot_duration)}"
@@ -72,7 +77,14 @@ class Estimate(NamedTuple):
 
 
 class Total(NamedTuple):
-    """An estimate of many runs, as a training is; device time in seconds, None for a simulator."""
+    """An estimate of many runs, as a training has.
+
+    Attributes:
+        jobs: Number of jobs.
+        circuits: Number of bound circuits.
+        shots: Executions, over all circuits.
+        device_seconds: Seconds of device time; None for a simulator.
+    """
 
     jobs: int = 0
     circuits: int = 0
@@ -81,7 +93,7 @@ class Total(NamedTuple):
 
     @classmethod
     def of(cls, parts: Iterable["Estimate | Total"]) -> "Total":
-        """The sum of some estimates."""
+        """Add estimates up."""
         jobs, circuits, shots, seconds = 0, 0, 0, 0.0
         simulated = False
         for part in parts:
@@ -91,7 +103,7 @@ class Total(NamedTuple):
         return cls(jobs, circuits, shots, None if simulated else seconds)
 
     def times(self, number: int) -> "Total":
-        """The same so many times."""
+        """Multiply the estimate."""
         seconds = self.device_seconds
         return Total(
             self.jobs * number,
@@ -101,11 +113,9 @@ class Total(NamedTuple):
         )
 
     def describe(self) -> str:
-        """The estimate in one sentence, which calls it one."""
-        counts = (
-            ", ".join((_counted(self.jobs, "job"), _counted(self.circuits, "circuit")))
-            + f", {_counted(self.shots, 'shot')}"
-        )
+        """Describe the estimate in one sentence."""
+        counted = {"job": self.jobs, "circuit": self.circuits, "shot": self.shots}
+        counts = ", ".join(_counted(number, name) for name, number in counted.items())
         if self.device_seconds is None:
             return f"Estimate: {counts}; a simulator takes no device time."
         return f"Estimate: {counts}, {_time(self.device_seconds)} of device time."
@@ -120,20 +130,20 @@ def estimate(
     rep_delay: float | None,
     slots: int = 1,
 ) -> Estimate:
-    """What a run of so many neurons and samples takes, with or without packing.
+    """Estimate the cost of running neurons on samples, with or without packing.
 
     Args:
-        rows: How many neuron runs there are: a layer's neurons times its samples.
-        shots: Shots of each.
-        jobs: How many jobs they are sent in.
+        rows: Neuron runs: a layer's neurons times its samples.
+        shots: Shots per row.
+        jobs: Number of jobs.
         shot_duration: One shot of the scheduled circuit in s, without the delay; None for a
             simulator.
-        rep_delay: The backend's `default_rep_delay` in s; None: 250 us, what IBM's devices name.
-        slots: How many rows run side by side in one circuit.
+        rep_delay: The backend's `default_rep_delay` in s; None for 250 us, as IBM's devices have.
+        slots: Rows side by side in one circuit.
 
     Raises:
-        TypeError: A count is not an integer.
-        ValueError: A count is below 1, or a time is negative or not finite.
+        TypeError: If a count is not an integer.
+        ValueError: If a count is below 1, or a time is negative or not finite.
     """
     counts = {"rows": rows, "shots": shots, "jobs": jobs, "slots": slots}
     for argument, count in counts.items():
@@ -157,7 +167,7 @@ def _counted(count: int, name: str) -> str:
 
 
 def _time(seconds: float) -> str:
-    """In us below 1 ms, else in s; to three digits, whole seconds from 100 on."""
+    """Write a time in us below 1 ms, else in s; to three digits, whole seconds from 100 on."""
     if 0 < seconds < 0.9995e-3:  # which would round to 1000 us
         return f"{seconds * 1e6:.3g} us"
     return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"

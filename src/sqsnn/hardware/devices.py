@@ -7,12 +7,12 @@ one, with the same gates and errors, which is simulated many times faster than t
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from qiskit.providers import BackendV2, Options
+from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
@@ -28,11 +28,12 @@ _NAMES = "'aer', a snapshot such as 'fake_brisbane', or 'ibm:NAME' for a device 
 
 @dataclass(frozen=True)
 class Device:
-    """A backend by the name that a user typed.
+    """A backend under the name that a user typed.
 
-    name: The name.
-    backend: Qiskit's.
-    kind: "simulator" (no chip, no noise), "fake" (a snapshot) or "ibm".
+    Args:
+        name: The name.
+        backend: Qiskit's backend.
+        kind: "simulator" (no chip, no noise), "fake" (a snapshot) or "ibm".
     """
 
     name: str
@@ -41,7 +42,7 @@ class Device:
 
     @property
     def target(self) -> Target:
-        """Its gates, qubits, error rates and durations."""
+        """Gates, qubits, error rates and durations."""
         return self.backend.target
 
     @property
@@ -51,32 +52,34 @@ class Device:
 
     @property
     def calibrated(self) -> str | None:
-        """When its error rates were measured, as an ISO date and time; None without a chip."""
+        """Date and time (ISO) of the measurement of its error rates; None without a chip."""
         properties = self.backend.properties() if self.has_chip else None
         return None if properties is None else properties.last_update_date.isoformat()
 
     @property
     def rep_delay(self) -> float | None:
-        """Seconds between two shots, by default; None where none is reported."""
+        """Seconds between two shots, by default; None where the device reports none."""
         if not self.has_chip:
             return None
         return getattr(self.backend.configuration(), "default_rep_delay", None)
 
 
 def find(name: str) -> Device:
-    """The device of a name, checked for what a spiking neuron needs of it.
+    """Find a device by its name.
 
     Args:
         name: "aer", "fake_..." or "ibm:NAME".
 
     Raises:
-        HardwareError: There is no such device, no account, or it cannot measure and reset a qubit
-            in the middle of a circuit.
+        HardwareError: If there is no such device, no account, or the device cannot measure and
+            reset a qubit in the middle of a circuit.
     """
     if name == "aer":
         return Device(name, AerSimulator(), "simulator")
     if name == _IBM:
-        raise HardwareError(f"backend is {name!r}, which names no device; it may be {_NAMES}")
+        raise HardwareError(
+            f"backend is {name!r}, without the name of a device; it may be {_NAMES}"
+        )
     if name.startswith("fake_"):
         device = Device(name, _snapshot(name), "fake")
     elif name.startswith(_IBM):
@@ -92,7 +95,7 @@ def require_reset(device: Device) -> Device:
     """Refuse a device that cannot measure and reset a qubit in the middle of a circuit.
 
     Raises:
-        HardwareError: Naming what is missing.
+        HardwareError: If the device lacks one of the two; the message names it.
     """
     offered = device.target.operation_names
     missing = [name for name in ("measure", "reset") if name not in offered]
@@ -105,7 +108,7 @@ def require_reset(device: Device) -> Device:
 
 
 class Part(BackendV2):
-    """Some qubits of a backend as a backend of its own, to transpile for and to simulate."""
+    """Some qubits of a backend as a backend, to transpile for and to simulate."""
 
     def __init__(self, whole: Backend, qubits: Sequence[int]) -> None:
         super().__init__(name=f"{whole.name}{list(qubits)}")
@@ -118,7 +121,7 @@ class Part(BackendV2):
 
     @property
     def max_circuits(self) -> None:
-        """No limit."""
+        """None, that is no limit."""
         return None
 
     @classmethod
@@ -126,28 +129,28 @@ class Part(BackendV2):
         return Options()
 
     def run(self, run_input: Any, **options: Any) -> Any:
-        """Not possible: it is a description.
+        """Refuse to run: a part is a description.
 
         Raises:
             HardwareError: Always.
         """
-        raise HardwareError(f"{self.name} describes a part of a device; it runs nothing itself")
+        raise HardwareError(f"{self.name} describes a part of a device and cannot run circuits")
 
 
 def restrict(backend: Backend, qubits: Sequence[int]) -> Backend:
-    """The device that has these qubits alone, numbered from 0 in the order given.
+    """Cut a device down to some of its qubits, numbered from 0 in the order given.
 
     Args:
         backend: The whole device.
         qubits: Different qubits of it.
 
     Raises:
-        HardwareError: A qubit that it does not have, or one named twice.
+        HardwareError: If a qubit is not the device's, or stands twice.
     """
     count = backend.num_qubits
     if len(set(qubits)) < len(qubits) or not all(0 <= qubit < count for qubit in qubits):
         raise HardwareError(
-            f"qubits is {list(qubits)}; they must be different ones of 0..{count - 1} of "
+            f"qubits is {list(qubits)}, but must be different qubits in 0..{count - 1} of "
             f"{backend.name}"
         )
     return Part(backend, qubits)
@@ -156,19 +159,8 @@ def restrict(backend: Backend, qubits: Sequence[int]) -> Backend:
 def _part_of(target: Target, qubits: Sequence[int]) -> Target:
     number = {qubit: place for place, qubit in enumerate(qubits)}
     known = target.qubit_properties
-    part = Target(
-        num_qubits=None if known else len(qubits),
-        dt=target.dt,
-        granularity=target.granularity,
-        min_length=target.min_length,
-        pulse_alignment=target.pulse_alignment,
-        acquire_alignment=target.acquire_alignment,
-        qubit_properties=[known[qubit] for qubit in qubits] if known else None,
-    )
-    for name in target.operation_names:
-        operation = target.operation_from_name(name)
-        if inspect.isclass(operation):  # control flow, which neurons do without
-            continue
+    part = bare_target(target, len(qubits), [known[q] for q in qubits] if known else None)
+    for name, operation in instructions(target):
         placed = {
             tuple(number[qubit] for qubit in pair): properties
             for pair, properties in target[name].items()
@@ -177,6 +169,33 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
         if placed:
             part.add_instruction(operation, placed, name=name)
     return part
+
+
+def bare_target(like: Target, qubits: int, properties: Sequence[QubitProperties] | None) -> Target:
+    """Make a target without instructions that has the time grid of another one.
+
+    Args:
+        like: The other target.
+        qubits: Number of qubits.
+        properties: Their properties; None where none are reported.
+    """
+    return Target(
+        num_qubits=None if properties else qubits,
+        dt=like.dt,
+        granularity=like.granularity,
+        min_length=like.min_length,
+        pulse_alignment=like.pulse_alignment,
+        acquire_alignment=like.acquire_alignment,
+        qubit_properties=None if properties is None else list(properties),
+    )
+
+
+def instructions(target: Target) -> Iterator[tuple[str, Any]]:
+    """Yield names and instructions of a target, without control flow, which neurons never need."""
+    for name in target.operation_names:
+        operation = target.operation_from_name(name)
+        if not inspect.isclass(operation):
+            yield name, operation
 
 
 def _snapshot(name: str) -> Backend:
@@ -188,11 +207,11 @@ def _snapshot(name: str) -> Backend:
     if name not in classes:
         near = get_close_matches(name, classes)
         raise HardwareError(
-            f"backend is {name!r}, but there is no such snapshot; "
+            f"backend is {name!r}, which is no known snapshot; "
             + (f"did you mean {' or '.join(near)}? " if near else "")
             + f"There are {', '.join(sorted(classes))}"
         )
     with warnings.catch_warnings():
-        # Some snapshots warn that their rates are not typical: they are what they are.
+        # Some snapshots warn that their rates are not typical, which a user who names them accepts.
         warnings.simplefilter("ignore")
         return classes[name]()

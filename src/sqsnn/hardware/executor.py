@@ -1,8 +1,8 @@
 """Runs neurons on a device: rows of angles in, spikes out, in as few jobs as its limits allow.
 
 A circuit is transpiled once for (circuit, steps) and bound to many rows of angles: a layer of a
-network over a batch is one job. What comes back is checked before it is believed; a job that fails
-or brings less than was asked for is an error, and nothing is ever filled in.
+network over a batch is one job. Every result is checked; a job that fails or is incomplete is an
+error, and nothing is ever filled in.
 """
 
 import math
@@ -27,22 +27,23 @@ from sqsnn.quantum.circuit import Circuit
 
 # Memory is the limit of a simulator.
 MAX_ROWS_LOCALLY = 100_000
-# States of a job that will never bring bits.
+# States of a job that will never have bits.
 _LOST = ("ERROR", "CANCELLED")
 
 _Key = tuple[Circuit, int, Circuit]
 
 
 class Counts(NamedTuple):
-    """What was run.
+    """What an executor has run.
 
-    jobs: Sent to the device, those of an earlier sitting not counted.
-    circuits: Rows of angles bound, neurons side by side counted once.
-    shots: Over all circuits.
-    transpilations: Circuits transpiled.
-    resumed: Jobs whose bits were there already, or were fetched.
-    device_seconds: Of the jobs sent or fetched, as far as the service has reported them; 0 of a
-        simulation.
+    Attributes:
+        jobs: Jobs sent to the device by this executor.
+        circuits: Rows of angles bound, neurons side by side counted once.
+        shots: Shots over all circuits.
+        transpilations: Circuits transpiled.
+        resumed: Jobs of an earlier executor, whose bits were on the disk or fetched.
+        device_seconds: Billed seconds of the jobs sent or fetched, as far as the service has
+            reported them; 0 for a simulation.
     """
 
     jobs: int = 0
@@ -54,7 +55,7 @@ class Counts(NamedTuple):
 
 
 class _Program(NamedTuple):
-    """What all jobs of a call have in common."""
+    """The part that all jobs of a call share."""
 
     circuit: Circuit
     steps: int
@@ -80,14 +81,14 @@ class Executor:
         device: Where to run.
         pack: Neurons side by side on the chip; None for as many as fit.
         noisy: Whether a snapshot is imitated with its noise.
-        threads: Of a simulator.
+        threads: Threads of a simulator.
         journal: Keeps the jobs; None keeps nothing.
-        sampler: Makes the sampler from a seed, in place of the device's own.
+        sampler: Makes the sampler from a seed; None for the device's own.
         mode: The session or batch of an IBM device; None for single jobs.
-        max_rows: Rows of angles in a job, in place of the device's own limit.
+        max_rows: Rows of angles per job; None for the device's own limit.
 
     Raises:
-        HardwareError: Neurons side by side on a device without a chip.
+        HardwareError: If neurons are to stand side by side on a device without a chip.
     """
 
     def __init__(
@@ -119,25 +120,33 @@ class Executor:
         self._compiled: dict[_Key, Compiled] = {}
         self._samplers: dict[_Key, SamplerFactory] = {}
 
-    def compiled(self, circuit: Circuit, steps: int) -> Compiled:
-        """The circuit as the device runs it, transpiled at the first call.
+    def compiled(
+        self, circuit: Circuit, steps: int, placed_like: Circuit | None = None
+    ) -> Compiled:
+        """Transpile a circuit for the device, at the first call only.
 
         Args:
             circuit: A neuron's circuit of one step.
             steps: T.
+            placed_like: As in `run`.
         """
-        return self._prepared(circuit, steps, circuit)
+        key = (circuit, steps, placed_like or circuit)
+        if key not in self._compiled:
+            groups = self._places(key[2]) if self.device.has_chip else ()
+            self._compiled[key] = compile_neuron(circuit, steps, self.device, groups)
+            self._count(transpilations=1)
+        return self._compiled[key]
 
     def estimate(self, circuit: Circuit, steps: int, rows: int, shots: int) -> Estimate:
-        """What `run` would take, before it runs.
+        """Estimate the cost of `run` before it runs.
 
         Args:
             circuit: A neuron's circuit of one step.
             steps: T.
-            rows: How many rows of angles.
-            shots: Of every row.
+            rows: Number of rows of angles.
+            shots: Shots per row.
         """
-        compiled = self._prepared(circuit, steps, circuit)
+        compiled = self.compiled(circuit, steps)
         bound = math.ceil(rows / compiled.slots)
         return estimate(
             rows=rows,
@@ -158,37 +167,36 @@ class Executor:
         *,
         placed_like: Circuit | None = None,
     ) -> Bool[np.ndarray, "rows shots T N"]:
-        """Run a neuron's circuit for every row of angles.
+        """Run a neuron's circuit with every row of angles.
 
         Args:
             circuit: The neuron's circuit of one step.
             steps: T.
             values: Angles in radians, in the order of `parameter_names(per_occurrence=True)`.
-            shots: Of every row.
+            shots: Shots per row.
             generator: Seeds the outcomes where they are simulated.
-            placed_like: Stand on the qubits that the chip's best places for this circuit are; None
-                for those of `circuit` itself. Row r stands in place r modulo `slots`.
+            placed_like: Circuit whose best places on the chip are used; None for those of `circuit`
+                itself. Row r stands in place r modulo `slots`.
 
         Raises:
-            HardwareError: A job failed, or brought less than was asked for.
-            ValueError: The table has another number of columns, no rows, or angles that are not
+            HardwareError: If a job failed or its result is incomplete.
+            ValueError: If the table has another number of columns, no rows, or angles that are not
                 finite.
         """
         check_positive_int("shots", shots)
         wanted = len(parameter_names(circuit, steps, per_occurrence=True))
         if values.ndim != 2 or values.shape[1] != wanted or not len(values):
             raise ValueError(
-                f"values has shape {values.shape}; {steps} steps of circuit {circuit.name!r} take "
-                f"at least one row of {wanted} angles"
+                f"values has shape {values.shape}, but {steps} steps of circuit {circuit.name!r} "
+                f"need at least one row of {wanted} angles"
             )
         if not np.isfinite(values).all():
             raise ValueError("values must be finite, but hold NaN or an infinity")
-        key = circuit, steps, placed_like or circuit
-        compiled = self._prepared(*key)
-        placed = placed_like is not None
-        program = _Program(circuit, steps, shots, compiled, self._sampler_of(key), placed)
+        compiled = self.compiled(circuit, steps, placed_like)
+        sampler = self._sampler_of((circuit, steps, placed_like or circuit))
+        program = _Program(circuit, steps, shots, compiled, sampler, placed_like is not None)
         jobs = list(self._jobs(program, compiled.side_by_side(values), generator))
-        # All are sent before the first is waited for: a service works on them meanwhile.
+        # All are sent before the first result is read: a service works on them meanwhile.
         sent = [self._send(program, job) for job in jobs]
         parts = [
             answer if isinstance(answer, np.ndarray) else self._receive(program, job, answer)
@@ -196,17 +204,8 @@ class Executor:
         ]
         return np.concatenate(parts)[: len(values)]
 
-    def _prepared(self, circuit: Circuit, steps: int, placed_like: Circuit) -> Compiled:
-        key = (circuit, steps, placed_like)
-        if key not in self._compiled:
-            device = self.device
-            groups = self._places(placed_like) if device.has_chip else ()
-            self._compiled[key] = compile_neuron(circuit, steps, device, groups)
-            self._count(transpilations=1)
-        return self._compiled[key]
-
     def _sampler_of(self, key: _Key) -> SamplerFactory:
-        # Made when jobs are sent, not when their cost is asked: a session is opened in between.
+        # Made when jobs are sent, not when their cost is estimated: a session opens in between.
         if key not in self._samplers:
             self._samplers[key] = self._sampler or sampler_for(
                 self.device,
@@ -252,7 +251,7 @@ class Executor:
         return ibm.rows_per_job(compiled.circuit, shots)
 
     def _send(self, program: _Program, job: _Job) -> Any:
-        """The service's job, or the spikes where they are there already."""
+        """Send a job and return it, or its spikes if they are on the disk."""
         journal, compiled = self.journal, program.compiled
         rows = len(job.values)
         if journal is not None:
@@ -264,8 +263,8 @@ class Executor:
                 self.calibrations.update(journal.calibrations(job.key))
                 return kept if kept is not None else ibm.job(cast(str, number))
         block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
-        # Not in the key: a device that is calibrated anew meanwhile makes no other job of it. Asked
-        # for before the job is sent, for which nothing may stand between sending and noting.
+        # Not in the key: a new calibration of the device makes no other job. Read before the job is
+        # sent, since nothing may come between sending and noting.
         calibrated = self.device.calibrated
         placed = {"calibrated": calibrated, "groups": compiled.groups}
         try:
@@ -273,7 +272,7 @@ class Executor:
         except Exception as error:
             # The original may hold the account's token.
             raise HardwareError(
-                f"{self.device.name} did not take a job ({ibm.told(error)})"
+                f"{self.device.name} did not take a job ({ibm.one_line(error)})"
             ) from None
         if journal is not None and self.device.kind == "ibm":
             journal.submitted(job.key, sent.job_id(), {**job.about, **placed})
@@ -285,15 +284,17 @@ class Executor:
     def _receive(
         self, program: _Program, job: _Job, sent: Any
     ) -> Bool[np.ndarray, "rows shots T N"]:
-        """Wait for a job; its spikes, row by row, neurons side by side one after another."""
+        """Wait for the spikes of a job, row by row, neurons side by side one after another."""
         journal = self.journal
         try:
             result = sent.result()
         except Exception as error:
-            # A job that is still queued, while the network is down, will be fetched later.
+            # A job that is still queued while the network is down will be fetched later.
             if journal is not None and journal.number(job.key) is not None and _is_lost(sent):
                 journal.forget(job.key)
-            raise HardwareError(f"a job on {self.device.name} failed ({ibm.told(error)})") from None
+            raise HardwareError(
+                f"a job on {self.device.name} failed ({ibm.one_line(error)})"
+            ) from None
         try:
             spikes = whole_spikes(
                 result,
@@ -307,7 +308,7 @@ class Executor:
             if journal is None or journal.number(job.key) is None:
                 raise
             raise HardwareError(
-                f"{error}; to pay for the job anew remove {journal.note(job.key)}"
+                f"{error}; to pay for the job again, remove {journal.note(job.key)}"
             ) from None
         if journal is not None:
             journal.keep(job.key, spikes)
@@ -322,8 +323,8 @@ class Executor:
 
 
 def _is_lost(sent: Any) -> bool:
-    """Whether a service's job will never bring bits; not, where it cannot say."""
+    """Whether a service's job will never have bits; False while the service does not answer."""
     try:
         return str(sent.status()) in _LOST
-    except Exception:  # asked while the service fails, in any way: the job's number must be kept
+    except Exception:  # the service may fail in any way here, and the job's number must be kept
         return False

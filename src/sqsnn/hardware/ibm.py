@@ -1,4 +1,4 @@
-"""IBM devices: the account, and nothing of it in files, messages or logs.
+"""IBM devices, through the user's account, of which nothing enters files, messages or logs.
 
 The account is the one saved by `QiskitRuntimeService.save_account`, or that of the environment
 variable QISKIT_IBM_TOKEN. No token passes through sqsnn.
@@ -34,73 +34,73 @@ _HOW = (
 
 
 def service() -> QiskitRuntimeService:
-    """The service of the user's own account.
+    """Open the service of the user's account.
 
     Raises:
-        HardwareError: There is no account, or the service cannot be reached with it.
+        HardwareError: If there is no account, or it does not reach the service.
     """
     try:
         return QiskitRuntimeService()
     except (*_REFUSED, AttributeError) as error:  # the last from a malformed saved account
-        raise HardwareError(f"no IBM account could be used ({told(error)}); {_HOW}") from None
+        raise HardwareError(f"no IBM account could be used ({one_line(error)}); {_HOW}") from None
 
 
 def backend(name: str) -> BackendV2:
-    """A device of the account.
+    """Find a device of the account.
 
     Raises:
-        HardwareError: There is no account, or it has no such device.
+        HardwareError: If there is no account, or it has no such device.
     """
     account = service()
     try:
         return account.backend(name)
     except _REFUSED as error:
-        raise HardwareError(f"IBM device {name!r} cannot be had ({told(error)})") from None
+        raise HardwareError(f"IBM device {name!r} cannot be had ({one_line(error)})") from None
 
 
 def job(number: str) -> Any:
-    """A job that was submitted earlier.
+    """Find a job that was submitted earlier.
 
     Raises:
-        HardwareError: There is no account, or it has no such job.
+        HardwareError: If there is no account, or it has no such job.
     """
     account = _service_for_jobs()
     try:
         return account.job(number)
     except _REFUSED as error:
-        raise HardwareError(f"IBM job {number!r} cannot be had ({told(error)})") from None
+        raise HardwareError(f"IBM job {number!r} cannot be had ({one_line(error)})") from None
 
 
 def open_mode(
     backend: Any, mode: Literal["job", "batch", "session"]
 ) -> AbstractContextManager[Any]:
-    """How jobs are sent to an IBM device: a batch or a session, closed at the end, or one by one.
+    """Open a batch or a session for the jobs of an IBM device; it closes at the end.
 
     Args:
         backend: The device.
-        mode: "batch" keeps jobs together, "session" the device to itself, which is billed until it
-            is closed.
+        mode: "batch" keeps jobs together; "session" reserves the device, which is billed until the
+            session closes; "job" sends jobs one by one and opens nothing.
 
     Raises:
-        HardwareError: The service refuses it.
+        HardwareError: If the service refuses.
     """
     if mode == "job":
         return nullcontext()
     try:
         return Batch(backend) if mode == "batch" else Session(backend)
     except _REFUSED as error:
-        raise HardwareError(f"no {mode} could be opened ({told(error)})") from None
+        raise HardwareError(f"no {mode} could be opened ({one_line(error)})") from None
 
 
 def rows_per_job(circuit: QuantumCircuit, shots: int) -> int:
-    """How many rows of angles a job may have.
+    """Compute how many rows of angles a job may have.
 
     Args:
-        circuit: As it is sent.
-        shots: Of every row.
+        circuit: The circuit of the job.
+        shots: Shots per row.
 
     Raises:
-        HardwareError: Not even one.
+        HardwareError: If a job cannot take one row.
     """
     on = Counter(qubit for instruction in circuit.data for qubit in instruction.qubits)
     rows = min(
@@ -110,14 +110,14 @@ def rows_per_job(circuit: QuantumCircuit, shots: int) -> int:
     )
     if rows < 1:
         raise HardwareError(
-            f"{shots} shots of this circuit are more than a job takes: {MAX_EXECUTIONS} shots, "
+            f"{shots} shots of this circuit exceed the limits of a job: {MAX_EXECUTIONS} shots, "
             f"{MAX_INSTRUCTIONS} instructions on a qubit, {MAX_PAIR_GATES} two-qubit gates"
         )
     return rows
 
 
 def billed(job: Any) -> float:
-    """Seconds that a job has used, as far as the service knows: at first it may not, and says 0."""
+    """Read the seconds that a job has used; the service may report 0 at first."""
     try:
         return float(job.usage() or 0.0)
     except _REFUSED:
@@ -129,8 +129,8 @@ def _service_for_jobs() -> QiskitRuntimeService:
     return service()
 
 
-def told(error: Exception) -> str:
-    """What an error says, in one line, without the account's token."""
+def one_line(error: Exception) -> str:
+    """Write an error in one line, without the account's token."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     for token in _tokens():
         text = text.replace(token, "***")
@@ -138,7 +138,7 @@ def told(error: Exception) -> str:
 
 
 def _tokens() -> list[str]:
-    """The tokens of all accounts that could be meant."""
+    """List the tokens of all accounts in question."""
     try:
         saved = QiskitRuntimeService.saved_accounts().values()
     except (*_REFUSED, OSError, AttributeError):

@@ -1,7 +1,7 @@
 """The jobs of a run on the disk, so that a run that dies half-way never pays twice.
 
-A job is known by what it runs: device, circuit, angles, shots and seed. Its bits are kept when they
-have come, and the number that a service gave it as soon as it is submitted, so that a job that is
+A job is identified by what it runs: device, circuit, angles, shots and seed. Its bits are kept when
+they arrive, and the service's number of the job as soon as it is submitted, so that a job that is
 still queued, or has finished meanwhile, is fetched and not sent again.
 
 KEY.npy    the bits, `(rows, shots, T, N)`, packed
@@ -22,7 +22,7 @@ from sqsnn.storage import write_atomically, write_json
 
 
 def job_key(about: Mapping[str, Any], values: Float[np.ndarray, "rows parameters"]) -> str:
-    """The name of a job: a digest of all that decides what it measures.
+    """Name a job by a digest of all that decides its outcome.
 
     Args:
         about: Device, circuit, steps, shots and seed, as JSON.
@@ -38,30 +38,30 @@ class Journal:
     """Keeps the jobs of a run in a folder.
 
     Args:
-        folder: Where; made when the first job comes.
+        folder: The folder, made for the first job.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def submitted(self, key: str, number: str, about: Mapping[str, Any]) -> None:
-        """Note the number that a service has given a job."""
+        """Note the service's number of a job, and what it runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.note(key), {"job": number, **about})
 
     def number(self, key: str) -> str | None:
-        """The number of a job that was submitted; None of one that was not.
+        """Read the number of a job that was submitted; None for any other job.
 
         Raises:
-            HardwareError: The note is damaged.
+            HardwareError: If the note is damaged.
         """
         return self._noted(key).get("job")
 
     def calibrations(self, key: str) -> list[str]:
-        """When the device had been calibrated as a job was submitted, where that is known.
+        """Read when the device had been calibrated before a job was submitted, if known.
 
         Raises:
-            HardwareError: The note is damaged.
+            HardwareError: If the note is damaged.
         """
         calibrated = self._noted(key).get("calibrated")
         return [] if calibrated is None else [calibrated]
@@ -81,10 +81,10 @@ class Journal:
         write_atomically(self._bits(key), write)
 
     def kept(self, key: str, shape: tuple[int, ...]) -> Bool[np.ndarray, "rows shots T N"] | None:
-        """The spikes of a job that has finished; None of one that has not.
+        """Read the spikes of a job that has finished; None for any other job.
 
         Raises:
-            HardwareError: The file is damaged or holds another number of spikes.
+            HardwareError: If the file is damaged or holds another number of spikes.
         """
         path = self._bits(key)
         if not path.is_file():
@@ -110,7 +110,7 @@ class Journal:
         return noted
 
     def note(self, key: str) -> Path:
-        """The file with the number of a job."""
+        """Path of the file with the number of a job."""
         return self.folder / f"{key}.json"
 
     def _bits(self, key: str) -> Path:

@@ -1,12 +1,12 @@
-"""Readout errors, measured on the device itself and taken out of what spikes are used for.
+"""Readout errors, measured on the device itself and removed from whatever is linear in spikes.
 
-A true outcome s is recorded as r with q(r|s). A single spike cannot be mended, but
+A true outcome s is recorded as r with q(r|s). A single spike cannot be corrected, but
 
     (r - q(1|0)) / (1 - q(1|0) - q(0|1))        has the expectation s,
 
-so that what is linear in spikes, the currents of the next layer and the counts of the readout, can
-be made right on average, at the price of more variance. The errors are those of preparing and
-measuring |0> and |1>: a faulty RX(pi) counts as a missed spike.
+so that the currents of the next layer and the counts of the readout can be made right on average,
+at the price of more variance. The errors are those of preparing and measuring |0> and |1>: a faulty
+RX(pi) counts as a missed spike.
 """
 
 import math
@@ -25,14 +25,29 @@ CALIBRATION_SHOTS = 4000
 
 
 class ReadoutErrors(NamedTuple):
-    """The readout errors in every place of the chip on which a neuron stands, `(places, N)`.
+    """The readout errors in every place of the chip on which a neuron stands.
 
-    false_spike: q(1|0).
-    missed_spike: q(0|1).
+    Attributes:
+        false_spike: q(1|0), `(places, N)`.
+        missed_spike: q(0|1), `(places, N)`.
     """
 
     false_spike: Float[np.ndarray, "places N"]
     missed_spike: Float[np.ndarray, "places N"]
+
+    def correct(
+        self, spikes: Bool[Tensor, "T B H N"] | Float[Tensor, "T B H N"]
+    ) -> Float[Tensor, "T B H N"]:
+        """Turn spikes into numbers whose expectation is the true outcome, below 0 or above 1.
+
+        Args:
+            spikes: Recorded spikes in {0, 1} of a layer that ran as one call of a `DeviceBits`.
+        """
+        batch, neurons = spikes.shape[1:3]
+        places = len(self.false_spike)
+        place = torch.arange(batch * neurons).reshape(batch, neurons) % places
+        false, missed = (torch.as_tensor(rate).to(spikes)[place] for rate in self)  # (B, H, N)
+        return (spikes - false) / (1 - false - missed)
 
 
 def calibrate(
@@ -45,21 +60,21 @@ def calibrate(
     """Measure the readout errors of the channels on which a neuron runs.
 
     Args:
-        executor: Runs it, in one job of two circuits, all channels in |0> and in |1>.
+        executor: Runs one job of two circuits, with all channels in |0> and in |1>.
         circuit: The neuron's circuit.
         steps: The neuron's steps.
         generator: Seeds the outcomes where they are simulated.
-        shots: Of each.
+        shots: Shots of each circuit.
 
     Raises:
-        HardwareError: The job failed, errors are so frequent that spikes say nothing, or routing
-            moves a channel, so that it is not measured on one qubit at all steps.
+        HardwareError: If the job failed, errors are so frequent that spikes carry no information,
+            or routing moves a channel, so that it is not measured on one qubit at all steps.
     """
     compiled = executor.compiled(circuit, steps)
     if compiled.moves_channels:
         raise HardwareError(
             f"on {executor.device.name} a channel of circuit {circuit.name!r} is swapped and not "
-            "measured on one qubit at all steps: its readout errors cannot be taken out; leave "
+            "measured on one qubit at all steps: its readout errors cannot be removed; leave "
             "mitigation out, or take fewer qubits"
         )
     places = compiled.slots
@@ -73,23 +88,6 @@ def calibrate(
     if worst >= 1:
         raise HardwareError(
             f"false and missed spikes of a channel add up to {worst:.2f} on "
-            f"{executor.device.name}; from 1 on spikes say nothing of the true outcome"
+            f"{executor.device.name}; from 1 on spikes carry no information about the true outcome"
         )
     return errors
-
-
-def without_errors(
-    spikes: Bool[Tensor, "T B H N"] | Float[Tensor, "T B H N"], errors: ReadoutErrors
-) -> Float[Tensor, "T B H N"]:
-    """Numbers whose expectation is the true outcome: for each spike and no-spike one, below 0 or
-    above 1.
-
-    Args:
-        spikes: Recorded spikes in {0, 1} of a layer that ran as one call of a `DeviceBits`.
-        errors: From `calibrate`.
-    """
-    batch, neurons = spikes.shape[1:3]
-    places = len(errors.false_spike)
-    place = torch.arange(batch * neurons).reshape(batch, neurons) % places
-    false, missed = (torch.as_tensor(rate).to(spikes)[place] for rate in errors)  # (B, H, N)
-    return (spikes - false) / (1 - false - missed)

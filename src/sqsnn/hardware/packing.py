@@ -1,8 +1,8 @@
 """Which qubits of a chip carry a neuron: disjoint connected groups, best first, roles arranged.
 
 A group is scored by the expected log-infidelity of one time step: the sum of -log(1 - error) over
-the native gates, the readout of the channels, and what relaxation and dephasing do to qubits that
-wait. Crosstalk between groups is in no backend's report and is left out.
+the native gates, the readout of the channels, and relaxation and dephasing of qubits that wait.
+Crosstalk between groups is in no backend's report and is left out.
 """
 
 import itertools
@@ -17,11 +17,12 @@ from qiskit.transpiler import CouplingMap, Target
 
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
+from sqsnn.hardware.devices import instructions
 from sqsnn.quantum.circuit import Circuit
 
 # Native gates in place of one of ours, for any of ECR, CX, CZ, RZZ as the native two-qubit gate.
 _NATIVE_PAIRS = {"CRX": 2, "CRY": 2, "CRZ": 2, "RXX": 2, "RZZ": 2, "CX": 1, "CZ": 1}
-# A rotation is two pulses between frame changes; a frame change (RZ) is none.
+# A rotation is two pulses between frame changes; a frame change (RZ) takes no pulse.
 _PULSES = {"RX": 2, "RY": 2, "RZ": 0, "H": 1}
 _SWAP_GATES = 3
 # A gate reported without error still counts a little: of equals, the group without swaps wins.
@@ -34,33 +35,33 @@ _MOST_SETS, _MOST_ARRANGEMENTS, _STARTS = 2000, 720, 60
 def choose_groups(
     target: Target, circuit: Circuit, copies: int | None
 ) -> tuple[tuple[int, ...], ...]:
-    """Disjoint connected groups of physical qubits, one a neuron, the best first.
+    """Choose disjoint connected groups of physical qubits, one per neuron, the best first.
 
     Gates count with the best error over native gates and directions. Qubits without measurement or
     reset, and qubits and couplings whose error is 1, or not reported where that of others is, are
     not used; a device that reports no errors is judged by its couplings alone.
 
     Args:
-        target: What the backend reports of itself.
+        target: The backend's target.
         circuit: The neuron's circuit, N + M qubits.
-        copies: How many groups: greedily the best by error rates. None: as many as a search that
-            strands few qubits finds, then exchanged for better ones where that costs none.
+        copies: Number of groups, greedily the best by error rates; None for as many as a search
+            that strands few qubits finds, then exchanged for better ones where that costs none.
 
     Returns:
         `copies` groups of N + M physical qubits, channels first, then the memory.
 
     Raises:
-        TypeError: `copies` is not an integer.
-        ValueError: `copies` is below 1.
-        HardwareError: The device has no coupling map, or not so many usable connected groups.
+        TypeError: If `copies` is not an integer.
+        ValueError: If `copies` is below 1.
+        HardwareError: If the device has no coupling map, or too few usable connected groups.
     """
     if copies is not None:
         check_positive_int("copies", copies)
     coupling = target.build_coupling_map()
     if coupling is None:
         raise HardwareError(
-            "the device has no coupling map, as a simulator without a chip has none: groups of "
-            "qubits can be chosen on a chip only (a fake device or a real one)"
+            "the device has no coupling map: groups of qubits can be chosen on a chip only (a "
+            "fake device or a real one)"
         )
     if circuit.qubits > coupling.size():
         raise HardwareError(
@@ -91,20 +92,20 @@ def choose_groups(
 
 
 class _Chip(NamedTuple):
-    """What a device reports, as losses -log(1 - error); an index is a physical qubit."""
+    """The report of a device as losses -log(1 - error); an index is a physical qubit."""
 
     usable: list[int]
-    pair: np.ndarray  # (qubits, qubits), one native two-qubit gate; inf where there is none
+    pair: np.ndarray  # (qubits, qubits), one native two-qubit gate; inf without a coupling
     pulse: np.ndarray  # (qubits,), one native gate on one qubit
     readout: np.ndarray  # (qubits,), measurement and reset
-    t1: np.ndarray  # (qubits,), s; inf where it is not reported
+    t1: np.ndarray  # (qubits,), s; inf without a report
     t2: np.ndarray
-    pair_duration: float  # s, median; 0 where it is not reported
+    pair_duration: float  # s, median; 0 without a report
     readout_duration: float
 
     @classmethod
     def of(cls, target: Target, coupling: CouplingMap) -> "_Chip":
-        """The losses, of usable qubits and couplings only."""
+        """Read the losses of usable qubits and couplings."""
         size = coupling.size()
         singles, pairs = _gate_names(target, 1), _gate_names(target, 2)
         qubits = [(qubit,) for qubit in range(size)]
@@ -135,7 +136,7 @@ class _Chip(NamedTuple):
         )
 
     def role_losses(self, circuit: Circuit) -> np.ndarray:
-        """What a qubit loses in each role apart from two-qubit gates; `(N + M, qubits)`."""
+        """Compute each qubit's loss in each role, two-qubit gates aside; `(N + M, qubits)`."""
         pulses = np.zeros(circuit.qubits)
         touching = np.zeros(circuit.qubits)
         for rotation in circuit.encoding:
@@ -146,7 +147,7 @@ class _Chip(NamedTuple):
             touching[list(gate.qubits)] += native
         is_channel = np.arange(circuit.qubits) < circuit.channels
         # Reported gate and readout errors contain the decay meanwhile: only waiting is added. Gates
-        # are taken to follow one another, and the memory waits while the channels are read.
+        # follow one another in this estimate, and the memory waits while the channels are read.
         waiting = (touching.sum() / 2 - touching) * self.pair_duration
         waiting = (waiting + ~is_channel * self.readout_duration)[:, None]
         # Average fidelity of a qubit that waits, from relaxation and dephasing.
@@ -155,10 +156,9 @@ class _Chip(NamedTuple):
 
 
 def _gate_names(target: Target, qubits: int) -> list[str]:
-    operations = {name: target.operation_from_name(name) for name in target.operation_names}
     return [
         name
-        for name, operation in operations.items()
+        for name, operation in instructions(target)
         if isinstance(operation, Gate) and operation.num_qubits == qubits
     ]
 
@@ -166,9 +166,9 @@ def _gate_names(target: Target, qubits: int) -> list[str]:
 def _errors(
     target: Target, names: Iterable[str], places: Sequence[tuple[int, ...]]
 ) -> dict[tuple[int, ...], float]:
-    """The least error of every place where an instruction works; pairs in ascending order.
+    """Find the least error of every place where an instruction works; pairs in ascending order.
 
-    Frame changes, which are without error everywhere, say nothing of a place.
+    Frame changes, which are without error everywhere, do not count.
     """
     works: set[tuple[int, ...]] = set()
     found: dict[tuple[int, ...], float] = {}
@@ -201,13 +201,13 @@ def _loss(error: float) -> float:
 
 
 def _couplings(circuit: Circuit) -> Counter[tuple[int, int, int]]:
-    """How often a pair of the circuit's qubits is used: (qubit, qubit, native gates) -> uses."""
+    """Count the uses of each pair of qubits: (qubit, qubit, native gates) -> uses."""
     placed = [gate for gate in circuit.gates if gate.name in _NATIVE_PAIRS]
     return Counter((gate.qubits[0], gate.qubits[1], _NATIVE_PAIRS[gate.name]) for gate in placed)
 
 
 def _connected_sets(chip: _Chip, circuit: Circuit) -> np.ndarray:
-    """Connected sets of usable qubits, `(sets, N + M)`: all of them, up to the limit."""
+    """List connected sets of usable qubits, `(sets, N + M)`: all of them, up to the limit."""
     neighbours = [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in chip.pair]
     # A rough rank, for the limit alone: every qubit in its best role, gates along a tree.
     own = chip.role_losses(circuit).min(axis=0)
@@ -226,7 +226,7 @@ def _connected_sets(chip: _Chip, circuit: Circuit) -> np.ndarray:
 
 
 def _thinned(ranks: dict[frozenset[int], float]) -> dict[frozenset[int], float]:
-    """Not more sets than the limit: the best, and as many random ones from all over the chip."""
+    """Keep the best sets, and as many random ones from all over the chip, within the limit."""
     if len(ranks) <= _MOST_SETS:
         return ranks
     order = sorted(ranks, key=lambda members: (ranks[members], sorted(members)))
@@ -236,7 +236,7 @@ def _thinned(ranks: dict[frozenset[int], float]) -> dict[frozenset[int], float]:
 
 
 def _arranged(sets: np.ndarray, chip: _Chip, circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
-    """Every set in the order of roles that scores best, `(sets, N + M)`, and its score."""
+    """Put every set in the order of roles that scores best, `(sets, N + M)`, with its score."""
     size, rows = circuit.qubits, np.arange(len(sets))
     couplings, roles = _couplings(circuit), chip.role_losses(circuit)
     edges = chip.pair[sets[:, :, None], sets[:, None, :]]
@@ -267,7 +267,7 @@ def _arranged(sets: np.ndarray, chip: _Chip, circuit: Circuit) -> tuple[np.ndarr
 
 
 def _arrangements(size: int) -> np.ndarray:
-    """Orders of the roles: all of them, or random ones to start from where they are too many."""
+    """List orders of the roles: all, or random ones to start from where there are too many."""
     if math.factorial(size) <= _MOST_ARRANGEMENTS:
         return np.array(list(itertools.permutations(range(size))))
     generator = np.random.default_rng(0)
@@ -281,7 +281,7 @@ def _swapped(size: int, a: int, b: int) -> list[int]:
 
 
 def _link_losses(edges: np.ndarray, natives: int) -> np.ndarray:
-    """The loss of a gate of `natives` native ones between any two of a set; `(sets, k, k)`.
+    """Compute the loss of a gate of `natives` native ones between any two; `(sets, k, k)`.
 
     One of the two is swapped along the cheapest way until it is a neighbour of the other.
     """
@@ -295,7 +295,7 @@ def _link_losses(edges: np.ndarray, natives: int) -> np.ndarray:
 
 
 def _best_first(groups: np.ndarray, scores: np.ndarray, copies: int | None) -> list[int]:
-    """Indices of disjoint groups, each the best that its forerunners leave."""
+    """Choose disjoint groups by index, each the best that the former ones leave."""
     chosen: list[int] = []
     taken: set[int] = set()
     for index in np.argsort(scores, kind="stable").tolist():
@@ -308,7 +308,7 @@ def _best_first(groups: np.ndarray, scores: np.ndarray, copies: int | None) -> l
 
 
 def _most(groups: np.ndarray, scores: np.ndarray) -> list[int]:
-    """Indices of many disjoint groups: always the one with the qubit that is hardest to place."""
+    """Choose many disjoint groups by index, next the one with the qubit hardest to place."""
     chosen: list[int] = []
     left = np.arange(len(groups))
     while len(left):
@@ -320,7 +320,7 @@ def _most(groups: np.ndarray, scores: np.ndarray) -> list[int]:
 
 
 def _exchanged(groups: np.ndarray, scores: np.ndarray, chosen: Sequence[int]) -> list[int]:
-    """As many groups, each exchanged for a better one that the others leave free, to the end."""
+    """Exchange groups for better ones that the others leave free, until none improves."""
     chosen = list(chosen)
     busy = np.bincount(groups[chosen].ravel(), minlength=groups.max() + 1)
     improved = True

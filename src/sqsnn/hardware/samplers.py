@@ -1,8 +1,8 @@
-"""What runs a compiled circuit: Aer, Aer with a snapshot's noise, or an IBM device.
+"""Samplers that run a compiled circuit: Aer, Aer with a snapshot's noise, or an IBM device.
 
-All are samplers of Qiskit's SamplerV2 form. Aer simulates the part of a snapshot that the circuit
-stands on and no more, by states of up to a dozen qubits, else by matrix product states, which
-neurons side by side, never entangled with each other, keep small.
+All have Qiskit's SamplerV2 form. Aer simulates only the part of a snapshot that the circuit stands
+on: by state vectors of up to a dozen qubits, else by matrix product states, which stay small since
+neurons side by side are never entangled with each other.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from sqsnn.hardware.devices import Device
 
 LARGEST_STATE = 12
 
-# seed -> sampler; a device draws its outcomes itself and has no use for the seed.
+# seed -> sampler; a device draws its outcomes itself and ignores the seed.
 Sampler = BaseSamplerV2
 SamplerFactory = Callable[[int], Sampler]
 
@@ -30,9 +30,9 @@ def sampler_for(
 
     Args:
         device: Where to run.
-        compiled: What to run.
+        compiled: The circuit to run.
         noisy: Whether Aer imitates the snapshot's noise.
-        threads: Of Aer.
+        threads: Threads of Aer.
         mode: The session or batch of an IBM device; None for single jobs.
     """
     if device.kind == "ibm":

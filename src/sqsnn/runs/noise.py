@@ -36,13 +36,12 @@ def device_noise(name: str, circuit: Circuit) -> Noise:
         HardwareError: If there is no such device, or it reports no error rates.
     """
     # Here and not above: runs without a device need no Qiskit.
-    from sqsnn.hardware.calibration import effective_noise
-    from sqsnn.hardware.devices import find
+    from sqsnn import hardware
 
-    device = find(name)
+    device = hardware.find(name)
     if not device.has_chip:
         raise HardwareError(
             f"{name} reports no error rates; noise is taken from a device that does, e.g. "
             "fake_brisbane"
         )
-    return effective_noise(device.target, circuit)
+    return hardware.effective_noise(device.target, circuit)

@@ -1,53 +1,63 @@
-"""Run folders: never overwritten, never torn."""
+"""Run folders: never overwritten, never torn, and of one format."""
 
 import os
 
 import pytest
+from tools import make_old, small_run
 
 from sqsnn.errors import CheckpointError, ConfigError
-from sqsnn.training import run_folder
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.runs import folder as folders
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import from_flat
 
 
-def test_runs_without_a_name_are_numbered(config, tmp_path, monkeypatch):
+def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = [str(run_folder.create(None, config()).path) for _ in range(3)]
+    paths = [str(folders.create(None, small_run()).path) for _ in range(3)]
     assert paths == ["runs/digits-1", "runs/digits-2", "runs/digits-3"]
+    other = folders.create(None, from_flat("tonic:DVSGesture", {"duration": 1}))
+    assert str(other.path) == "runs/tonic-DVSGesture-1"  # a colon is no name on every system
 
 
-def test_the_settings_lie_in_the_folder(config, tmp_path):
-    folder = run_folder.create(tmp_path / "deep" / "run", config(seed=7))
-    assert folder.read_config() == config(seed=7)
-    assert run_folder.find(folder.path) == folder
+def test_the_settings_lie_in_the_folder(tmp_path):
+    folder = folders.create(tmp_path / "deep" / "run", small_run(seed=7))
+    assert folder.read_settings() == small_run(seed=7)
+    assert folders.find(folder.path) == folder
     assert not folder.is_finished()
 
 
-def test_an_empty_folder_may_be_used(config, tmp_path):
-    assert run_folder.create(tmp_path, config()).path == tmp_path
+def test_an_empty_folder_may_be_used(tmp_path):
+    assert folders.create(tmp_path, small_run()).path == tmp_path
 
 
-def test_a_run_is_never_overwritten(config, tmp_path):
-    folder = run_folder.create(tmp_path / "my run", config(seed=1))
+def test_a_run_is_never_overwritten(tmp_path):
+    folder = folders.create(tmp_path / "my run", small_run(seed=1))
     before = folder.config.read_bytes()
     with pytest.raises(ConfigError, match=r"sqsnn train --resume '.*/my run'`"):
-        run_folder.create(tmp_path / "my run", config(seed=2))
+        folders.create(tmp_path / "my run", small_run(seed=2))
     assert folder.config.read_bytes() == before
 
 
-def test_what_is_no_run_is_not_overwritten_either(config, tmp_path):
+def test_other_files_are_not_overwritten_either(tmp_path):
     (tmp_path / "thesis.tex").write_text("all my work")
     for path in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(ConfigError, match="new or empty folder"):
-            run_folder.create(path, config())
+            folders.create(path, small_run())
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds no run"):
-        run_folder.find(tmp_path)
+        folders.find(tmp_path)
 
 
-def test_metrics_are_a_line_an_epoch(tmp_path):
+def test_a_folder_of_the_old_format_is_refused_with_what_to_do(tmp_path):
+    make_old(tmp_path)
+    with pytest.raises(ConfigError, match=r"config\.toml has format 1 or 2, .* train the network"):
+        folders.find(tmp_path).read_settings()
+
+
+def test_metrics_are_one_line_per_epoch(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.read_metrics() == []
     lines = [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 1e-17}]
