@@ -396,7 +396,7 @@ def test_a_run_without_an_epoch_is_refused(folder, tmp_path):
         ({"shots": 0}, "shots: .*greater than 0, but is 0"),
         ({"shots": 1.5}, "shots: .*integer"),
         ({"seed": -1}, "seed: .*greater than or equal to 0, but is -1"),
-        ({"backend": SNAPSHOT, "pack": 0}, "pack: Input should be greater than 0 or 'all', but is 0"),
+        ({"backend": SNAPSHOT, "pack": 0}, "pack: .*greater than 0 or 'all', but is 0"),
         ({"backend": SNAPSHOT, "pack": "most"}, "pack.*'all'"),
         ({"mode": "sessions", "backend": "ibm:x"}, "mode: .*'job', 'batch' or 'session'"),
         ({"ideal": True}, "ideal is for snapshots .*'aer'"),
