@@ -13,7 +13,7 @@ Event = tuple[int, int, int, bool]
 
 
 def nmnist_member(events: Sequence[Event]) -> bytes:
-    """Five bytes an event: x, y, then the polarity bit and 23 bits of the time."""
+    """Five bytes per event: x, y, then the polarity bit and 23 bits of the time."""
     return b"".join(
         bytes((x, y)) + (on << 23 | time).to_bytes(3, "big") for time, x, y, on in events
     )
@@ -29,7 +29,7 @@ def nmnist_zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def write_nmnist(folder: Path, train: int = 4, test: int = 2) -> None:
-    """NMNIST/Train.zip and Test.zip with so many recordings of each digit below the folder.
+    """NMNIST/Train.zip and Test.zip below the folder, with equally many recordings of each digit.
 
     A recording of digit d has ON events at (3 d, 3 d) and OFF events at (3 d, 0), one of each every
     30 ms; its number shifts all times.
@@ -69,7 +69,7 @@ def write_hdf5(
 
 
 def write_braille(folder: Path, train: int = 3, test: int = 1) -> None:
-    """Braille/braille_train.h5 and braille_test.h5 with so many recordings of each letter.
+    """Braille/braille_train.h5 and braille_test.h5, with equally many recordings of each letter.
 
     A recording of letter c has an event of unit c % 24 every 50 ms, before 1.3 s.
     """

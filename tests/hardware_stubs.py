@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qiskit.circuit import Delay, Measure, Parameter, Reset
+from qiskit.circuit.library import ECRGate, RZGate, SXGate
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
+from qiskit.providers import QubitProperties
+from qiskit.transpiler import InstructionProperties, Target
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
@@ -150,3 +154,20 @@ def play_ibm(patch: pytest.MonkeyPatch, answer: Callable[[Any, int], Any]) -> St
     patch.setattr(executor, "sampler_for", lambda *args, **options: sampler)
     patch.setattr(ibm, "job", lambda number: sampler.jobs[number])
     return sampler
+
+
+# Devices with chosen rates
+
+
+def small_target(error: float, time: float, t1: float, t2: float) -> Target:
+    """Two qubits with ECR from 0 to 1."""
+    target = Target(dt=1e-9, qubit_properties=[QubitProperties(t1=t1, t2=t2)] * 2)
+    both = {(q,): InstructionProperties(time, error) for q in range(2)}
+    target.add_instruction(SXGate(), dict(both))
+    frame = dict.fromkeys(both, InstructionProperties(0.0, 0.0))
+    target.add_instruction(RZGate(Parameter("a")), frame)
+    target.add_instruction(ECRGate(), {(0, 1): InstructionProperties(time, error)})
+    target.add_instruction(Delay(Parameter("t")), dict.fromkeys(both))
+    target.add_instruction(Measure(), {(q,): InstructionProperties(time, 0.1) for q in range(2)})
+    target.add_instruction(Reset(), both)
+    return target

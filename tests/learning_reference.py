@@ -23,8 +23,8 @@ from reference import Gate, Neuron
 Floats = NDArray[np.float64]
 Shift = tuple[int, Literal["gate", "encoding"], int, float]
 Shifts = Sequence[Shift]
-Weights = Sequence[ArrayLike]  # one (N, H, P) a layer
-Neurons = Sequence[Sequence[Neuron]]  # one a neuron of every layer
+Weights = Sequence[ArrayLike]  # one (N, H, P) per layer
+Neurons = Sequence[Sequence[Neuron]]  # one per neuron of every layer
 
 IMPOSSIBLE = 1e-15  # rounding leaves about this much of a probability that is 0
 
@@ -265,7 +265,7 @@ def synapse(weight: ArrayLike, spikes: Floats) -> Floats:
 def expected_loss(weights: Weights, neurons: Neurons, inputs: ArrayLike, label: int) -> float:
     """E[cross-entropy] in nats of a feed-forward network, over all spikes of all its neurons.
 
-    `weights`, one (N, H, P) a layer; `neurons`, one a neuron of every layer; `inputs` (T, P, 1)
+    `weights`, one (N, H, P) per layer; `neurons`, one per neuron of every layer; `inputs` (T, P, 1)
     or (T, P, N). The logits are the output probabilities given the own past and the inputs, summed
     over steps and channels. A layer sees the spikes of the same step.
     """

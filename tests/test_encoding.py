@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqsnn import encoding
+from sqsnn.encoding import Direct, Latency, Rate, Spikes
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -173,7 +174,7 @@ def test_latency_puts_the_brighter_never_later(steps, seed):
 def test_delta_of_a_hand_made_series():
     series = torch.tensor([0.0, 0.5, 1.0, 3.0, 3.0, 3.0, 2.5, 1.0, 1.0])[:, None, None]
     on, off = encoding.delta(series, 1.0)[:, 0, 0].T
-    # The jump by two thresholds is told in two steps; falling by half a threshold is not told.
+    # A jump by two thresholds takes two steps; a fall by half a threshold gives no spike.
     assert on.tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0]
     assert off.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1]
 
@@ -251,3 +252,55 @@ def test_shape_and_dtype_follow_the_values(dtype):
     for name, spikes in encoded.items():
         assert spikes.dtype == dtype, name
         assert spikes.shape == (5, 3, 4, 2 if name == "delta" else 1), name
+
+
+# Encodings as objects
+
+
+def uniform_values(*shape):
+    return torch.rand(*shape, generator=seeded())
+
+
+def test_objects_encode_as_the_functions_do():
+    values, generator = uniform_values(6, 5), seeded(1)
+    start = generator.get_state()
+    spikes = Rate(7, max_rate=0.5).encode(values, generator=generator)
+    generator.set_state(start)
+    assert torch.equal(spikes, encoding.rate(values, 7, max_rate=0.5, generator=generator))
+    for made, function in ((Latency(7), encoding.latency), (Direct(7), encoding.direct)):
+        start = generator.get_state()
+        assert torch.equal(made.encode(values, generator=generator), function(values, 7))
+        assert torch.equal(generator.get_state(), start)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_spike_trains_keep_their_spikes(shared, channels):
+    trains, generator = uniform_values(6, 7, 5, *channels).round(), torch.Generator()
+    start = generator.get_state()
+    spikes = Spikes(7).encode(trains, generator=generator, shared=shared)
+    assert spikes.shape == (7, 6, 5, *(channels or (1,)))
+    for step in range(7):
+        assert torch.equal(spikes[step].reshape(trains[:, step].shape), trains[:, step])
+    assert torch.equal(generator.get_state(), start)
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 5), (6, 6, 5, 2)])
+def test_spike_trains_of_other_steps_are_refused(shape):
+    with pytest.raises(ValueError, match=r"'spikes'\) must have shape \(B, 7, P.*\), but has"):
+        Spikes(7).encode(torch.zeros(shape), generator=torch.Generator())
+
+
+def test_shared_numbers_give_equal_samples_equal_spikes():
+    values, generator = torch.full((8, 20), 0.5), seeded()
+    start = generator.get_state()
+    shared = Rate(6).encode(values, generator=generator, shared=True)
+    after = generator.get_state()
+    generator.set_state(start)
+    Rate(6).encode(values[:1], generator=generator)
+    # The generator moved on by one sample.
+    assert torch.equal(generator.get_state(), after)
+    own = Rate(6).encode(values, generator=generator)
+    assert torch.equal(shared, shared[:, :1].expand_as(shared))
+    assert 0 < shared.mean() < 1
+    assert not torch.equal(own, own[:, :1].expand_as(own))

@@ -8,17 +8,14 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 from torch import Tensor
 from torch.testing import assert_close
 
-from sqsnn.network import Run, SpikingNetwork
+from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_spikes(*shape: int, seed: int = 1, dtype=torch.float32) -> Tensor:
@@ -30,7 +27,7 @@ def network_of(sizes, circuit="bidirectional", channels=1, *, seed=0, **options)
     return SpikingNetwork(sizes, neurons=neurons, generator=seeded(seed), **options)
 
 
-def assert_equal_runs(one: Run, other: Run) -> None:
+def assert_equal_records(one: NetworkRecord, other: NetworkRecord) -> None:
     for layer, expected in zip(one.layers, other.layers, strict=True):
         for field in ("spikes", "probability", "log_likelihood"):
             assert torch.equal(getattr(layer, field), getattr(expected, field)), field
@@ -62,7 +59,7 @@ def test_one_input_channel_feeds_all():
     spikes = random_spikes(3, 2, 4, 1)
     uniforms = network.draw_uniforms(3, 2, seeded())
     shared = network(spikes, uniforms=uniforms)
-    assert_equal_runs(shared, network(spikes.expand(-1, -1, -1, 2), uniforms=uniforms))
+    assert_equal_records(shared, network(spikes.expand(-1, -1, -1, 2), uniforms=uniforms))
 
 
 def test_layers_can_have_factories_of_their_own():
@@ -107,7 +104,7 @@ def test_recorded_uniforms_replay_a_run_bit_for_bit(circuit):
     first = network(spikes, generator=seeded(5))
     uniforms = network.draw_uniforms(4, 2, seeded(5))
     assert [tuple(layer.shape) for layer in uniforms] == [(4, 2, 5), (4, 2, 3)]
-    assert_equal_runs(network(spikes, uniforms=uniforms), first)
+    assert_equal_records(network(spikes, uniforms=uniforms), first)
     other = network(spikes, generator=seeded(6))
     assert not torch.equal(other.layers[0].spikes, first.layers[0].spikes)
 
@@ -167,7 +164,7 @@ def test_a_loaded_network_gives_the_same_run():
     network, copy = network_of([4, 3]), network_of([4, 3], seed=9)
     copy.load_state_dict(network.state_dict())
     spikes = random_spikes(3, 2, 4, 1)
-    assert_equal_runs(network(spikes, generator=seeded()), copy(spikes, generator=seeded()))
+    assert_equal_records(network(spikes, generator=seeded()), copy(spikes, generator=seeded()))
 
 
 # Refusals
@@ -192,7 +189,7 @@ def test_spikes_that_do_not_fit_are_refused(spikes, message):
         network_of([4, 3])(spikes, generator=seeded())
 
 
-def test_exactly_one_source_of_randomness_is_asked_for():
+def test_exactly_one_source_of_randomness_is_required():
     network = network_of([4, 3])
     uniforms = network.draw_uniforms(3, 2, seeded())
     for sources in ({}, {"generator": seeded(), "uniforms": uniforms}):

@@ -6,14 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 from torch import Tensor
 from torch.testing import assert_close
 
 from sqsnn.synapses import Synapses
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_spikes(*shape: int, seed: int = 1, dtype=torch.float64) -> Tensor:
@@ -58,7 +55,7 @@ def test_currents_and_gradients_are_those_of_the_definition(
 
 
 @pytest.mark.parametrize("of_spikes", [False, True])
-def test_a_gradient_is_given_only_where_it_is_asked_for(of_spikes):
+def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes):
     synapses = Synapses(3, 2, generator=seeded())
     synapses.weight.requires_grad_(not of_spikes)
     spikes = torch.ones(2, 2, 3, 1, requires_grad=of_spikes)

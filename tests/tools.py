@@ -24,7 +24,7 @@ from sqsnn.settings.run import RunSettings, from_flat
 from sqsnn.training.trainer import Epoch, Step
 
 
-def seeded(seed: int) -> torch.Generator:
+def seeded(seed: int = 0) -> torch.Generator:
     """Make a generator with a seed."""
     return torch.Generator().manual_seed(seed)
 

@@ -1,5 +1,6 @@
 """`sqsnn-bench` from the call to the tables."""
 
+import json
 import os
 import shlex
 import signal
@@ -14,6 +15,8 @@ import tomli_w
 
 from sqsnn.cli.main import main as sqsnn_main
 from sqsnn_bench.study import trials
+from sqsnn_bench.study.config import read_study
+from sqsnn_bench.study.plan import make_plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
 
@@ -50,6 +53,13 @@ def test_the_example_is_compared_tabled_and_reported(bench, here):
     assert table.read_text("utf-8") == before
     assert bench("report", "runs/digits").out.splitlines() == ["runs/digits/report.html"]
     assert "stochastic LIF" in (here / "runs" / "digits" / "report.html").read_text("utf-8")
+
+
+def test_the_study_of_the_readme_is_a_study(tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    path = tmp_path / "study.toml"
+    path.write_text(readme.split("```toml\n")[1].split("```")[0], "utf-8")
+    assert make_plan(read_study(path), tmp_path / "out").facts["digits"].classes == 10
 
 
 @pytest.mark.parametrize(
@@ -96,20 +106,48 @@ def test_an_interrupted_study_says_how_to_go_on(bench, here, monkeypatch):
 
 
 def test_gradients_of_a_run_are_diagnosed(bench, here, capsys):
-    line = "train digits --hidden 4 --epochs 1 --steps 3 --train-samples 100 --out run"
+    line = "train digits --hidden 3 --epochs 1 --steps 3 --train-samples 100 --out a"
     sqsnn_main(line.split())
     capsys.readouterr()
-    options = ["--windows", "1,2", "--repeats", "1", "--shots", "5", "--draws", "2", "--batch", "4"]
-    done = bench("gradients", "run", *options)
+    options = "--windows 1,3 --repeats 2 --shots 3,4 --max-trials 20 --draws 2 --batch 2"
+    done = bench("gradients", "a", *options.split())
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0] == "1 of 5: geometric, W = 1, R = 1"
-    assert "The window alone, at infinitely many shots" in done.out
-    assert done.out.splitlines()[-2:] == ["run/gradients.json", "run/gradients.png"]
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert lines[0] == "1 of 7: geometric, W = 1, R = 2"
+    assert lines[-2:] == ["a/gradients.json", "a/gradients.png"]
+    content = json.loads((here / "a" / "gradients.json").read_text("utf-8"))
+    assert (content["windows"], content["repeats"], content["shots"]) == ([1, 3], [2], [3, 4])
+    assert content["signal"] == "signs"
+    assert "--signal signs" not in done.out  # the hint is for the other one
+    # One row per estimator in each of two tables, and none wider than a terminal of 80 columns.
+    for name, count in (("geometric", 2), ("laplace", 4), ("spsa", 1)):
+        assert sum(line.startswith(f"{name} ") for line in lines) == 2 * count
     assert max(map(len, done.out.splitlines())) <= 80
-    too_many = bench("gradients", "run", "--batch", "9999")
-    assert (too_many.code, too_many.out) == (2, "")
-    assert "batch is 9999, but the run has 10 validation samples" in too_many.err
-    assert "--draws: " in bench("gradients", "run", "--draws", "1").err
+    for one in content["estimates"]:
+        name = "spsa" if one["derivative"] == "spsa" else one["estimator"]
+        size = one["shots"] or one["repeats"]
+        key = f"{name} {one['window']} {size} {one['shots_per_step']:.0f} "
+        (row,) = [line for line in lines if line.startswith(key)]
+        assert row.split()[-1] == f"{one['quality']['all']['draw_cosine']:.2f}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--windows", "1,0"], r"--windows(\.1)?: .* but is '0'"),
+        (["--repeats", "0"], r"--repeats(\.0)?: .* but is '0'"),
+        (["--draws", "1"], "--draws: .* but is '1'"),
+        (["--batch", "0"], "--batch: .* but is '0'"),
+        (["--signal", "morse"], "--signal"),
+        ([], "nowhere holds no run"),
+    ],
+)
+def test_wrong_options_of_gradients_are_refused_in_one_line(bench, here, options, said):
+    done = bench("gradients", "nowhere", *options)
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    with pytest.raises(ValueError, match=said):
+        raise ValueError(line)
 
 
 def test_gradients_of_neurons_without_circuits_are_refused(bench, here, capsys):

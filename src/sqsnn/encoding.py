@@ -29,6 +29,11 @@ def rate(
 ) -> Float[Tensor, "T B P 1"]:
     """Spike at every step with a probability proportional to the value.
 
+    Example:
+        >>> rate(torch.tensor([[0.0, 1.0]]), 3, generator=torch.Generator()).squeeze().T
+        tensor([[0., 0., 0.],
+                [1., 1., 1.]])
+
     A spike falls where u < value * max_rate, u uniform in [0, 1): a probability of 0 never spikes
     and one of 1 always does. The numbers are drawn step by step, so that encoding in two halves
     with one generator equals encoding in one pass.
@@ -85,8 +90,8 @@ def latency(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"
         Spikes, 0 or 1, of shape (T, B, P, 1).
 
     Raises:
-        TypeError: If `values` are not float32 or float64, or `steps` is not an integer.
-        ValueError: If an argument is out of range or `values` has a wrong shape.
+        TypeError: If an argument has another type.
+        ValueError: If an argument is out of range or has another shape.
     """
     _check_intensities(values)
     check_positive_int("steps", steps)
@@ -157,8 +162,8 @@ def direct(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"]
         The values, of shape (T, B, P, 1).
 
     Raises:
-        TypeError: If `values` are not float32 or float64, or `steps` is not an integer.
-        ValueError: If an argument is out of range or `values` has a wrong shape.
+        TypeError: If an argument has another type.
+        ValueError: If an argument is out of range or has another shape.
     """
     _check_intensities(values)
     check_positive_int("steps", steps)

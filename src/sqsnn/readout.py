@@ -4,7 +4,7 @@ One output neuron stands for one class; a neuron with several channels votes wit
 counts of a few steps are often equal: `predict` then lets the firing probabilities decide.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -32,24 +32,15 @@ def last(record: Record, steps: int | None) -> Record:
     if steps is None:
         return record
     check_positive_int("steps", steps, high=len(record.spikes))
-    spikes, probability, log_likelihood, memory = record
-    return Record(
-        spikes[-steps:],
-        probability[-steps:],
-        log_likelihood[-steps:],
-        None if memory is None else memory[-steps:],
-    )
+    spikes, probability, log_likelihood = (part[-steps:] for part in record[:3])
+    memory = None if record.memory is None else record.memory[-steps:]
+    return Record(spikes, probability, log_likelihood, memory)
 
 
 def count(record: Record) -> Float[Tensor, "B classes"]:
-    """Count the spikes of each output neuron over steps and channels.
+    """Count the spikes of each output neuron over steps and channels, 0 to T N.
 
-    Args:
-        record: What the output layer did, spikes of shape (T, B, classes, N).
-
-    Returns:
-        Spikes per class, 0 to T N, of shape (B, classes); gradients pass through the spikes'
-        surrogate.
+    Gradients pass through the spikes' surrogate.
     """
     return record.spikes.sum(dim=(0, 3))
 
@@ -59,25 +50,12 @@ def probability(record: Record) -> Float[Tensor, "B classes"]:
 
     Each probability is the mean of a spike given the inputs and the spikes so far: the same score
     as the count, with less noise.
-
-    Args:
-        record: What the output layer did, probabilities of shape (T, B, classes, N).
-
-    Returns:
-        Expected spikes per class, 0 to T N, of shape (B, classes).
     """
     return record.probability.sum(dim=(0, 3))
 
 
 def first_spike(record: Record) -> Float[Tensor, "B classes"]:
-    """Score each output neuron by how early it fires first, on any channel.
-
-    Args:
-        record: What the output layer did, spikes of shape (T, B, classes, N).
-
-    Returns:
-        T for a first spike at the first step, 1 at the last, 0 for none; shape (B, classes).
-    """
+    """Score the first spike on any channel: T at the first step, 1 at the last, 0 for none."""
     fired = record.spikes.amax(dim=3)  # (T, B, classes)
     earliness = torch.arange(len(fired), 0, -1, dtype=fired.dtype, device=fired.device)
     return (fired * earliness[:, None, None]).amax(dim=0)
@@ -96,18 +74,15 @@ def predict(
 ) -> Int64[Tensor, "B"]:
     """Name the class with the highest score.
 
-    Equal counts and equal first spikes are broken by the firing probabilities: what is compared is
-    score + probability / (T N + 1), where the second term stays below 1. What is still equal goes
-    to the class of lower index.
+    The firing probabilities break ties of counts and first spikes: the largest
+    score + probability / (T N + 1) wins, where the second term stays below 1. What is still equal
+    goes to the class of lower index.
 
     Args:
         record: What the output layer did.
         readout: The score, a name in `READOUTS`.
-        generator: Draws what breaks ties instead, where spikes were measured and no probability is
+        generator: Breaks ties at random instead, where spikes were measured and no probability is
             known: every class of the highest score then has the same chance.
-
-    Returns:
-        Class indices of shape (B,).
 
     Raises:
         ValueError: If `readout` is not a known name.
@@ -153,7 +128,7 @@ def cross_entropy(
 
     Args:
         record: What the output layer did.
-        labels: The true classes, int64, 0 to classes - 1, of shape (B,).
+        labels: True classes, int64, 0 to classes - 1, of shape (B,).
         on: "probability", the sum of the firing probabilities, or "count", the sum of the spikes,
             whose gradient is the surrogate's.
 
@@ -199,38 +174,3 @@ def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> No
             f"labels must lie in 0..{classes - 1}, one output neuron per class, "
             f"but run from {low} to {high}"
         )
-
-
-def spike_rate_penalty(
-    records: Sequence[Record], *, lower: float, upper: float
-) -> Float[Tensor, ""]:
-    """Compute by how much firing rates exceed given bounds.
-
-    A neuron's rate is its mean number of spikes per step and channel over the batch. Gradients pass
-    through the spikes' surrogate.
-
-    Args:
-        records: One record per layer, such as `record.layers[:-1]` of a network's record.
-        lower: The lowest rate that costs nothing, at least 0.
-        upper: The highest rate that costs nothing, at least `lower` and at most 1.
-
-    Returns:
-        The squared excess of the rates outside [lower, upper], averaged over all neurons.
-
-    Raises:
-        TypeError: If `records` is one record instead of a sequence of them.
-        ValueError: If there is no record or the bounds are not 0 <= lower <= upper <= 1.
-    """
-    # A record is itself a tuple: without this test its fields would be taken for layers.
-    if isinstance(records, Record):
-        raise TypeError("records must be a sequence of records, but is one Record: pass [record]")
-    if not records:
-        raise ValueError("records must hold at least one record, but is empty")
-    if not 0 <= lower <= upper <= 1:
-        raise ValueError(
-            "lower and upper must be rates with 0 <= lower <= upper <= 1, "
-            f"but are {lower} and {upper}"
-        )
-    rates = torch.cat([record.spikes.mean(dim=(0, 1, 3)) for record in records])
-    excess = rates - rates.clamp(lower, upper)
-    return excess.square().mean()

@@ -30,7 +30,7 @@ WRONG = {
     "train digits --memory-qubits two": "--memory-qubits: .* but is 'two'",
     "train digits --encoding morse": "--encoding: .*'morse'",
     "train digits --circuit transmon": "circuit is 'transmon'; it may be one of crx",
-    "train digits --circuit-options.layers 2": "'sqs' cannot be built: bidirectional",
+    "train digits --circuit-options.layers 2": "'sqs' cannot be built: .*'layers'",
     "train digits --delay 3": "delay is 3, but digits has none",
     "train digits --pool 2": "pool is 2, but digits has no events",
     "train digits --classes 1,99": "99",

@@ -16,11 +16,12 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import for_dataset
 
 SMALL = ["--classes", "0,1", "--train-samples", 40, "--test-samples", 20, "--hidden", 8]
-SMALL += ["--steps", 3, "--epochs", 2, "--batch-size", 36]
+SMALL += ["--steps", 3, "--batch-size", 36]
+ONE, TWO = [*SMALL, "--epochs", 1], [*SMALL, "--epochs", 2]
 
 
 def test_a_run_ends_with_a_table_and_a_list_of_its_files(sqsnn, here):
-    done = sqsnn("train", "digits", *SMALL)
+    done = sqsnn("train", "digits", *TWO)
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / "digits-1")
     result = folder.read_result()
@@ -81,7 +82,7 @@ def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     flags = """--rule local --signal both --feedback symmetric --samples 2 --baseline running
         --output-score=false --reward-weight 0.5 --score measured --window 2 --estimator laplace
         --shots 3 --encoding rate --max-rate 0.9 --saturate"""
-    done = sqsnn("train", "digits", *SMALL, "--epochs", 1, *flags.split(), "--out", "there")
+    done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
     assert (done.code, done.err) == (0, "")
     settings = RunFolder(here / "there").read_settings()
     rule = settings.rule
@@ -97,14 +98,14 @@ def test_every_rate_of_noise_reaches_the_settings(sqsnn, here):
     rates = {name: number / 100 for number, name in enumerate(names, start=1)}
     assert len(rates) == 11
     flags = [part for name, rate in rates.items() for part in (f"--{name.replace('_', '-')}", rate)]
-    done = sqsnn("train", "digits", *SMALL, *flags, "--epochs", 1, "--out", "there")
+    done = sqsnn("train", "digits", *ONE, *flags, "--out", "there")
     assert (done.code, done.err) == (0, "")
     assert RunFolder(here / "there").read_settings().neurons.noise == Noise(**rates)
 
 
 def test_a_flag_names_the_device_that_gives_the_noise(sqsnn, here):
     flags = "--noise-from fake_brisbane --noise-strength 0.5 --out there"
-    done = sqsnn("train", "digits", *SMALL, "--epochs", 1, *flags.split())
+    done = sqsnn("train", "digits", *ONE, *flags.split())
     assert (done.code, done.err) == (0, "")
     settings = RunFolder(here / "there").read_settings()
     device = settings.device_noise
@@ -152,7 +153,7 @@ def test_a_run_is_not_overwritten_but_finished(sqsnn, refused, trained):
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
-    assert sqsnn("train", "digits", *SMALL, "--out", "never stopped").code == 0
+    assert sqsnn("train", "digits", *TWO, "--out", "never stopped").code == 0
 
     def interrupt(screen, step):
         if step.epoch == 2:
@@ -160,7 +161,7 @@ def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
 
     with monkeypatch.context() as patch:
         patch.setattr(Screen, "step", interrupt)
-        done = sqsnn("train", "digits", *SMALL, "--out", "my run")
+        done = sqsnn("train", "digits", *TWO, "--out", "my run")
     assert done.code == 130
     assert "Traceback" not in done.err
     interrupted, command = done.err.splitlines()
@@ -196,7 +197,7 @@ def test_a_run_is_evaluated_with_any_number_of_shots(sqsnn, refused, trained):
 @pytest.mark.slow
 def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
     # In a process of its own, because torch.compile cannot see through checked annotations.
-    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits", *SMALL[:-1], 16]
+    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits", *SMALL, "--epochs", 2]
     done = subprocess.run(
         [*map(str, command), "--compile"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -209,8 +210,8 @@ def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
 
 
 def test_options_of_neurons_are_flags(sqsnn, here):
-    flags = "--neurons lif --beta 0.5 --epochs 1"
-    done = sqsnn("train", "digits", *SMALL, *flags.split())
+    flags = "--neurons lif --beta 0.5"
+    done = sqsnn("train", "digits", *ONE, *flags.split())
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / "digits-1")
     neurons = folder.read_settings().neurons
@@ -219,8 +220,8 @@ def test_options_of_neurons_are_flags(sqsnn, here):
 
 
 def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
-    flags = "--neurons stochastic_lif --tau 0.5 --rule local --signal both --channels 2 --epochs 1"
-    done = sqsnn("train", "digits", *SMALL, *flags.split())
+    flags = "--neurons stochastic_lif --tau 0.5 --rule local --signal both --channels 2"
+    done = sqsnn("train", "digits", *ONE, *flags.split())
     assert (done.code, done.err) == (0, "")
     assert sqsnn("evaluate", "runs/digits-1", "--shots", 2).code == 0
 
@@ -230,7 +231,7 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
     [
         ("--neurons lif --tau 1", "tau is 1.0, but goes with neurons 'stochastic_lif' only"),
         ("--neurons lif --beta 1.5", r"beta is 1.5; it must be in \[0, 1\]"),
-        ("--neurons lif --rule local --signal both", "draw none; use signal feedback"),
+        ("--neurons lif --rule local --signal both", "draws none; use signal 'feedback'"),
         ("--neurons qlif --compile", "compile is True, but goes with neurons 'sqs' only"),
         ("--neurons published_sqs --channels 2", "channels is 2, but goes with"),
         ("--neurons lif --memory-qubits 2", "memory_qubits is 2, but goes with neurons 'sqs' only"),
@@ -252,8 +253,8 @@ def test_flags_that_do_not_go_together_are_refused_in_one_line(refused, here, fl
 
 @pytest.mark.parametrize("neurons", ["lif", "published_sqs"])
 def test_commands_that_need_circuits_say_so(sqsnn, refused, here, neurons):
-    flags = ["--neurons", neurons, "--epochs", 1, "--out", "a"]
-    assert sqsnn("train", "digits", *SMALL, *flags).code == 0
+    flags = ["--neurons", neurons, "--out", "a"]
+    assert sqsnn("train", "digits", *ONE, *flags).code == 0
     before = sorted(here.rglob("*"))
     for command in ("hardware a", "export a", "inspect noise a"):
         assert "neurons that are circuits" in refused(*command.split()), command

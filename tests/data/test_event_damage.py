@@ -1,8 +1,8 @@
 """Whatever happens to a file of events, it is read or refused: no other error, no endless loop.
 
 What is damaged is cut anywhere, or has bytes changed, removed, swapped or added. Changed bytes may
-say other events; whatever is said is then within the sensor. The zips have a checksum a member, so
-that the same events come out of them, or an error that names the file.
+give other events; these are then within the sensor. The zips have a checksum per member, so that
+they give the same events, or an error that names the file.
 """
 
 from dataclasses import replace
@@ -182,4 +182,13 @@ def test_an_object_of_size_0_is_refused_before_hdf5_sees_it(tmp_path, hdf5):
     raw[first : first + 16] = bytes(16)
     path.write_bytes(raw)
     with pytest.raises(DataError, match=f"byte {first}: expected a list .* found one of 0 in"):
+        open_hdf5(THREE, path, "train")
+
+
+def test_lists_of_a_type_that_does_not_exist_are_refused_before_hdf5_sees_them(tmp_path, hdf5):
+    path = tmp_path / "train.h5"
+    raw = bytearray(hdf5[0])
+    raw[raw.index(b"\x19\0\0\0\x10") + 1] ^= 5  # a datatype of lists: class and version, then type
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"expected lists of .*, found lists of an unknown kind"):
         open_hdf5(THREE, path, "train")

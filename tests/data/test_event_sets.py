@@ -142,7 +142,7 @@ def test_spoken_digits_are_downloaded_unpacked_and_read(tmp_path, site, monkeypa
     for file, part, count in zip(source.files, ("train", "test"), (10, 2), strict=True):
         path = tmp_path / "made" / f"shd_{part}.h5"
         labels = list(range(20)) * count
-        # Times in no order: nobody promises one.
+        # Times in no order: the authors promise none.
         times, units = [[0.7, 0.1]] * len(labels), [[label, 699] for label in labels]
         event_files.write_hdf5(path, times, units, labels, names)
         packed = gzip.compress(path.read_bytes())

@@ -21,11 +21,11 @@ from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.devices import find
 from sqsnn.hardware.executor import Executor
 from sqsnn.learning.bit_source import BitSource, SimulatedBits
-from sqsnn.learning.estimators import Estimator
+from sqsnn.learning.estimators import Geometric
 from sqsnn.learning.layers import Layer
-from sqsnn.learning.local import LocalRule
-from sqsnn.learning.scores import ExactScore, MeasuredScore, Signals
-from sqsnn.learning.signals import LearningSignal
+from sqsnn.learning.local import Local
+from sqsnn.learning.scores import Measured, Signals
+from sqsnn.learning.signals import Both, Feedback, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
@@ -48,6 +48,7 @@ def made(circuit: str | Circuit, channels: int, memory_qubits: int, size: int = 
         channels=channels,
         memory_qubits=memory_qubits,
         encoding_slope="exact",
+        generator=seeded(0),
         dtype=torch.float64,
     )
     with torch.no_grad():
@@ -229,7 +230,8 @@ def copies(source: BitSource, window: int, count: int = 16) -> tuple[list[Tensor
     signals = Signals(
         told[0].expand(-1, 1, count, -1).contiguous(), told[1].expand(-1, 1, count).contiguous()
     )
-    score = MeasuredScore(window, Estimator(repeats=40, max_trials=40), source)
+    estimator = Geometric(repeats=40, max_trials=40)
+    score = Measured(window=window, estimator=estimator, source=source)
     pulled = score.pull(layer, signals, seeded(4))
     found = [*pulled.parameters, pulled.currents[:, 0, :, 0].T]
     return found, [torch.as_tensor(values).flatten() for values in truth]
@@ -256,23 +258,27 @@ def tiny_network() -> SpikingNetwork:
 
 
 class Played:
-    """The network's own spikes, always the same, so that what is drawn are shifted bits alone."""
+    """Gives the network's own spikes, always the same, and shifted bits from another source."""
+
+    def __init__(self, shifted: BitSource) -> None:
+        self.shifted = shifted
 
     def sample(self, neurons, currents, settings, shots, generator):
-        assert (list(settings), shots) == ([()], 1)
+        if (list(settings), shots) != ([()], 1):
+            return self.shifted.sample(neurons, currents, settings, shots, generator)
         fires = torch.rand(currents.shape, generator=seeded(neurons.size)) < 0.5
         return fires[None, None]
 
 
 def learnt(
-    source: BitSource, played: BitSource, steps: int, batch: int, signal: LearningSignal
+    source: BitSource, steps: int, batch: int, signal: Feedback | Reinforce | Both
 ) -> Tensor:
     """All gradients of some training steps on the same sample, (steps, values)."""
     network, generator = tiny_network(), seeded(5)
     one = (torch.rand((2, 1, 3, 1), generator=seeded(6)) < 0.7).double()
     spikes, labels = one.expand(-1, batch, -1, -1).contiguous(), torch.zeros(batch).long()
-    score = MeasuredScore(1, Estimator(repeats=60, max_trials=10), source)
-    rule = LocalRule(signal, score=score, source=played)
+    estimator = Geometric(repeats=60, max_trials=10)
+    rule = Local(signal=signal, score=Measured(estimator=estimator, source=source))
     drawn = []
     for _ in range(steps):
         network.zero_grad()
@@ -285,10 +291,12 @@ def learnt(
 def test_a_rule_learns_from_a_device_what_it_learns_from_the_simulator(name):
     # 21 means of 12 steps beside those of 40, each beyond 6.5 standard errors by chance once in
     # 22,000 (Student's t of the fewer): one seed in 1000 would fail.
-    samples = {"samples": 2} if name == "both" else {}
-    signal = LearningSignal(name, feedback="symmetric", **samples)
+    feedback = Feedback(feedback="symmetric")
+    signal = (
+        feedback if name == "feedback" else Both(feedback=feedback, reward=Reinforce(samples=2))
+    )
     device, simulated = (
-        learnt(source, Played(), steps, 1, signal)
+        learnt(Played(source), steps, 1, signal)
         for source, steps in ((aer(), 12), (SimulatedBits(), 40))
     )
     error = (device.var(0) / len(device) + simulated.var(0) / len(simulated)).sqrt()
@@ -296,12 +304,6 @@ def test_a_rule_learns_from_a_device_what_it_learns_from_the_simulator(name):
     assert (off.abs() <= 6.5 * error + 1e-12).all(), off / error
     # Precise enough to tell: gradients are seen to be there.
     assert (simulated.mean(0).abs() > 8 * error).sum() >= len(error) // 4
-
-
-def test_a_rule_with_a_source_needs_a_score_from_bits():
-    for score in (None, ExactScore()):
-        with pytest.raises(ValueError, match=r"MeasuredScore; ExactScore needs probabilities"):
-            LocalRule(score=score, source=aer())
 
 
 # Counting, and refusals
@@ -312,7 +314,7 @@ def test_a_training_step_is_a_few_jobs_a_layer_whatever_the_batch():
     for batch in (2, 9):
         executor = Executor(find("aer"), sampler=StubSampler(lambda block, _: silence(block)))
         source = DeviceBits(executor)
-        learnt(source, source, 1, batch, LearningSignal("reinforce", samples=2))
+        learnt(source, 1, batch, Reinforce(samples=2))
         counts.append(executor.counts)
     few, many = counts
     # Spikes and shifted circuits of both layers, and trials of the hidden one's events.

@@ -5,8 +5,9 @@ import torch
 from tools import seeded
 
 from sqsnn import readout
-from sqsnn.learning.backprop import Backprop
+from sqsnn.learning.backprop import Backprop, rate_excess
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.population import Record
 
 STEPS, BATCH, CLASSES = 5, 16, 3
 
@@ -58,7 +59,7 @@ def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
     found = gradients(network)
     network.zero_grad()
     record = network(spikes, generator=seeded(2))
-    penalty = readout.spike_rate_penalty(record.layers[:-1], lower=0.9, upper=1.0)
+    penalty = rate_excess(record.layers[:-1], 0.9, 1.0)
     loss = readout.cross_entropy(readout.last(record.layers[-1], 1), LABELS)
     (loss + 3.0 * penalty).backward()
     assert penalty > 0
@@ -66,14 +67,46 @@ def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
         torch.testing.assert_close(one, other)
 
 
+def record_of(spikes) -> Record:
+    return Record(spikes, spikes, spikes.new_zeros(spikes.shape[:3]))
+
+
+def test_the_excess_of_hand_made_rates():
+    # Rates 2/3, 2/3, 1/3 and 0: the first two exceed by 1/6, the last falls short by 1/4.
+    spikes = torch.tensor([[0, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0]], dtype=torch.float64)
+    layer = record_of(spikes[:, None, :, None])
+    assert rate_excess([layer], 0.25, 0.5).item() == pytest.approx((2 / 36 + 1 / 16) / 4)
+    # Every neuron weighs the same, whichever layer it is in.
+    other = record_of(torch.ones(3, 1, 2, 1, dtype=torch.float64))
+    both = rate_excess([layer, other], 0.25, 0.5).item()
+    assert both == pytest.approx((2 / 36 + 1 / 16 + 2 / 4) / 6)
+    assert rate_excess([layer, other], 0.0, 1.0).item() == 0.0
+
+
+def test_the_excess_has_no_gradient_inside_the_bounds_and_pulls_back_outside():
+    spikes = torch.rand((6, 4, 2, 2), generator=seeded(0), dtype=torch.float64).round()
+    layer = record_of(spikes.requires_grad_())
+    rates = spikes.detach().mean(dim=(0, 1, 3))
+    low, high = rates.min().item(), rates.max().item()
+    inside = rate_excess([layer], low, high)
+    inside.backward()
+    assert inside.item() == 0.0
+    assert torch.count_nonzero(spikes.grad) == 0
+    middle = (low + high) / 2
+    assert low < middle < high
+    rate_excess([layer], middle, middle).backward()
+    assert torch.all(spikes.grad[:, :, rates > middle] > 0)
+    assert torch.all(spikes.grad[:, :, rates < middle] < 0)
+
+
 def test_a_window_of_no_steps_is_refused(network, spikes):
-    with pytest.raises(ValueError, match="steps must be an integer in 1..5, but is 0"):
+    with pytest.raises(ValueError, match=r"steps must be an integer in 1\.\.5, but is 0"):
         Backprop().step(network, spikes, LABELS, seeded(0), report_steps=0)
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.5)])
 def test_bounds_that_are_no_rates_are_refused(bounds):
-    with pytest.raises(ValueError, match="rate_bounds is .* must be 0 <= lower <= upper <= 1"):
+    with pytest.raises(ValueError, match=r"rate_bounds is .* must be 0 <= lower <= upper <= 1"):
         Backprop(rate_bounds=bounds)
 
 

@@ -8,7 +8,9 @@ from tools import replayed_law, seeded
 from torch import Tensor, nn
 
 from sqsnn.learning import bit_source
-from sqsnn.learning.bit_source import BitSource, SimulatedBits, require_circuits
+from sqsnn.learning.bit_source import BitSource, SimulatedBits, require_circuits, run_network
+from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import replay
@@ -123,6 +125,57 @@ def test_no_gradient_is_kept():
     currents = currents_for(neurons).requires_grad_()
     bits = SimulatedBits().sample(neurons, currents, SETTINGS, SHOTS, seeded(2))
     assert not bits.requires_grad
+
+
+# A whole network on a source
+
+
+def network_of(*sizes: int) -> SpikingNetwork:
+    return SpikingNetwork(sizes, generator=seeded(0), dtype=torch.float64)
+
+
+def test_a_network_runs_layer_by_layer_on_a_source():
+    network = network_of(4, 6, 3)
+    inputs = (torch.rand((3, 7, 4, 1), generator=seeded(1)) < 0.5).double()
+    measured = run_network(network, inputs, SimulatedBits(), seeded(2))
+    assert measured.state == ()
+    spikes, generator = inputs, seeded(2)
+    for layer, synapses, neurons in zip(
+        measured.layers, network.synapses, network.populations, strict=True
+    ):
+        bits = SimulatedBits().sample(neurons, synapses(spikes).detach(), [()], 1, generator)
+        spikes = bits[0, 0].double()
+        assert torch.equal(layer.spikes, spikes)
+        assert torch.equal(layer.probability, spikes)
+        assert layer.log_likelihood.isnan().all()
+        assert not layer.spikes.requires_grad
+
+
+def test_corrected_spikes_feed_the_next_layer_and_recorded_ones_stay():
+    network = network_of(4, 6, 3)
+    inputs = torch.ones((2, 5, 4, 1), dtype=torch.float64)
+    seen = []
+
+    def correct(spikes: Tensor) -> Tensor:
+        seen.append(spikes)
+        return spikes * 0  # nothing fires: the outputs then have no current
+
+    record = run_network(network, inputs, SimulatedBits(), seeded(2), correct=correct)
+    for layer, spikes in zip(record.layers, seen, strict=True):
+        assert torch.equal(layer.spikes, spikes)
+        assert not layer.probability.any()
+    generator = seeded(2)
+    first, second = network.populations
+    SimulatedBits().sample(first, network.synapses[0](inputs).detach(), [()], 1, generator)
+    no_current = torch.zeros((2, 5, 3, 1), dtype=torch.float64)
+    (bits,) = SimulatedBits().sample(second, no_current, [()], 1, generator)
+    assert torch.equal(record.layers[1].spikes, bits[0].double())
+
+
+def test_a_network_of_other_neurons_is_refused():
+    network = SpikingNetwork([2, 3], neurons=LIF, generator=seeded(0))
+    with pytest.raises(TypeError, match=r"SQSNeurons.*LIF"):
+        run_network(network, torch.ones(2, 2, 2, 1), SimulatedBits(), seeded(0))
 
 
 # Refusals

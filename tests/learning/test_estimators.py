@@ -225,8 +225,9 @@ def test_an_impossible_event_is_given_up_and_counted():
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((1, 7, 1, 1), -1.0, dtype=torch.float64)
+    estimator, ones = Geometric(repeats=3, max_trials=4), torch.ones_like(currents)
     found = measure(
-        "shift", Geometric(repeats=3, max_trials=4), SimulatedBits(), neurons, currents, torch.ones_like(currents), seeded(0),
+        "shift", estimator, SimulatedBits(), neurons, currents, ones, seeded(0),
         probability=True, score=True,
     )  # fmt: skip
     assert found.cost.events == found.cost.truncations == 21
@@ -343,7 +344,7 @@ def test_a_shift_of_the_last_step_is_not_in_the_past():
 
 @pytest.mark.parametrize("name", ["bidirectional", "integrate_and_fire"])
 def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, monkeypatch):
-    neurons = made(name, size=8000)  # directions are drawn a neuron
+    neurons = made(name, size=8000)  # one direction per neuron
     currents, spikes = given(neurons, 1)
     one = made(name)
     encoding = torch.stack(one.encoding_angles(currents), dim=-1).detach()

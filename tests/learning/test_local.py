@@ -196,7 +196,7 @@ def test_random_weights_that_are_the_synapses_own_are_symmetric_ones():
 
 
 def test_directly_broadcast_errors_are_the_outputs_own():
-    # With the middle layer gone, what the first layer is told directly is what it is told chained.
+    # Without the middle layer, direct and chained feedback of the first layer are the same.
     slope = "exponential"  # so that outputs without any current have a delta
     deep = network_of(2, 4, 5, CLASSES, encoding_slope=slope)
     flat = network_of(2, 4, CLASSES, encoding_slope=slope)
@@ -401,14 +401,14 @@ def test_the_loss_of_counts_reaches_the_outputs_once(signal):
     # It has seen the output's spike: beside the straight-through term its score would count the
     # same effect again, with the wrong sign.
     network, spikes = network_of(2, 4, CLASSES), inputs_of(2)
-    told, alone = (
+    with_reward, alone = (
         gradients(Local(each, score=CountsAlone()), network, repeated, labels)
         for each, repeated, labels in (
             (signal, spikes, LABELS),
             (NoSignal(), spikes.repeat(1, 4, 1, 1), LABELS.repeat(4)),
         )
     )
-    for parameter, gradient in told.items():
+    for parameter, gradient in with_reward.items():
         if ".1." in parameter:
             torch.testing.assert_close(gradient, alone[parameter], rtol=0, atol=1e-12)
 
@@ -731,7 +731,7 @@ def test_symmetric_feedback_is_backpropagation_for_comparison_neurons(kinds, cha
 
 @pytest.mark.parametrize("signal", [Reinforce(), Both()])
 @pytest.mark.parametrize("kinds", [LIF, QLIF, [LIF, SQSNeurons], [StochasticLIF, QLIF]])
-def test_a_likelihood_is_not_asked_of_neurons_that_draw_nothing(signal, kinds):
+def test_rewards_refuse_neurons_that_draw_nothing(signal, kinds):
     network = classical_network(2, 4, CLASSES, kinds=kinds)
     name = "LIF" if kinds is LIF or kinds == [LIF, SQSNeurons] else "QLIF"
     said = rf"signal '{signal.kind}' learns from the likelihood of spikes, but {name} draws none"

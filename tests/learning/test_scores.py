@@ -103,9 +103,9 @@ def test_exact_scores_are_the_references(name, channels, memory_qubits, through_
     # With through_collapse, too: to a score own spikes are data.
     many = 2 if memory_qubits == 1 and channels == 1 else 1
     layer, _ = ran(name, channels, memory_qubits, many, many, through_collapse=through_collapse)
-    told = signals_for(layer)
-    pulled = Exact().pull(layer, told, seeded(0))
-    expected = of_reference(layer, told)
+    received = signals_for(layer)
+    pulled = Exact().pull(layer, received, seeded(0))
+    expected = of_reference(layer, received)
     assert_pulled(pulled, expected, atol=1e-7)
     assert abs(expected[0]).max() > 1e-2
     likelihood = layer.record.log_likelihood.detach().mean().item()
@@ -253,7 +253,7 @@ def copies(
     return Layer(synapses, neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
 
 
-def told_to_copies(layer: Layer) -> Signals:
+def signals_for_copies(layer: Layer) -> Signals:
     shape, channels = layer.driven.shape, layer.population.channels
     on_probability = normal(STEPS, 1, 1, channels, seed=5).expand(shape).contiguous()
     return Signals(on_probability, normal(STEPS, 1, 1, seed=6).expand(shape[:3]).contiguous())
@@ -306,7 +306,7 @@ def assert_unbiased(pulled: Pulled, expected: tuple[Any, Any, Any], limit: float
 )
 def test_measured_scores_are_on_average_the_references_of_the_window(name, channels, window):
     layer = copies(name, channels, 1)
-    signals = told_to_copies(layer)
+    signals = signals_for_copies(layer)
     score = Measured(window=window, estimator=Geometric(max_trials=100))
     pulled = score.pull(layer, signals, seeded(1))
     assert pulled.cost.truncations < 1e-4 * pulled.cost.events
@@ -327,7 +327,7 @@ def test_measured_scores_are_on_average_the_references_of_the_window(name, chann
 )
 def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
     layer = copies(name, 1, 1, noise, size)
-    signals = told_to_copies(layer)
+    signals = signals_for_copies(layer)
     score = Measured(window=window, estimator=Geometric(max_trials=100))
     pulled = score.pull(layer, signals, seeded(2))
     one = Exact().pull(*first_copy(layer, signals), seeded(0))
@@ -344,7 +344,7 @@ def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
 
 def test_the_measured_log_likelihood_is_on_average_the_exact_one():
     layer = copies("bidirectional", 1, 1, size=50)
-    signals = told_to_copies(layer)
+    signals = signals_for_copies(layer)
     score = Measured(window=STEPS, estimator=Geometric(max_trials=100))
     found = [score.pull(layer, signals, seeded(seed)).log_likelihood for seed in range(20)]
     expected = Exact().pull(*first_copy(layer, signals), seeded(0)).log_likelihood

@@ -10,6 +10,7 @@ import pytest
 import reference
 import torch
 from scipy.stats import chisquare
+from tools import seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -42,10 +43,6 @@ RATES = {
 NOISE = Noise(**RATES)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def random_neurons(
     name: str | Circuit,
     channels: int,
@@ -59,7 +56,13 @@ def random_neurons(
     """Neurons in double precision whose angles and gains are all random and of order 2 and 1."""
     options = {"dtype": torch.float64, "encoding_slope": "exact", **options}
     neurons = SQSNeurons(
-        size, channels=channels, memory_qubits=memory_qubits, circuit=name, noise=noise, **options
+        size,
+        channels=channels,
+        memory_qubits=memory_qubits,
+        circuit=name,
+        noise=noise,
+        **options,
+        generator=seeded(0),
     )
     generator = seeded(seed)
     with torch.no_grad():
@@ -195,7 +198,12 @@ def test_a_rotation_of_the_encoding_is_a_noisy_gate_only_where_its_current_is_po
         circuit = Circuit.build(1, 0, [], [rotation])
         noise = Noise(depolarising_1q=1.0)
         neurons = SQSNeurons(
-            1, memory_qubits=0, circuit=circuit, noise=noise, noise_simulation=simulation
+            1,
+            memory_qubits=0,
+            circuit=circuit,
+            noise=noise,
+            noise_simulation=simulation,
+            generator=seeded(0),
         )
         with torch.no_grad():
             record, _ = neurons(torch.full((1, 4000, 1, 1), current), generator=seeded())
@@ -209,7 +217,9 @@ def test_a_rotation_of_the_encoding_is_a_noisy_gate_only_where_its_current_is_po
 
 
 def test_impossible_spikes_score_minus_infinity_and_never_nan():
-    neurons = SQSNeurons(1, noise=Noise(amplitude_damping_1q=1.0), dtype=torch.float64)
+    neurons = SQSNeurons(
+        1, noise=Noise(amplitude_damping_1q=1.0), dtype=torch.float64, generator=seeded(0)
+    )
     currents = torch.ones(3, 1, 1, 1, dtype=torch.float64, requires_grad=True)
     spikes = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64).reshape(3, 1, 1, 1)
     record, state = neurons(currents, observed=spikes)
@@ -225,7 +235,7 @@ def test_impossible_spikes_score_minus_infinity_and_never_nan():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rounding_makes_no_probability_negative(dtype):
     circuit = Circuit.build(1, 1, [("RX", (0,), Normal())])
-    neurons = SQSNeurons(200, circuit=circuit, noise=Noise(), dtype=dtype)
+    neurons = SQSNeurons(200, circuit=circuit, noise=Noise(), dtype=dtype, generator=seeded(0))
     currents = torch.rand((1, 1, 200, 1), generator=seeded(), dtype=dtype)
     with torch.no_grad():
         neurons.angles.copy_(2 * math.pi - math.pi * currents[0, 0])  # a full turn: no spike
@@ -236,7 +246,7 @@ def test_rounding_makes_no_probability_negative(dtype):
 
 
 def test_many_steps_in_single_precision_keep_a_state_a_state():
-    neurons = SQSNeurons(64, memory_qubits=1, noise=Noise())
+    neurons = SQSNeurons(64, memory_qubits=1, noise=Noise(), generator=seeded(0))
     with torch.no_grad():
         neurons.angles.mul_(0.05)  # rare spikes, which amplify rounding, and nothing that mixes
         currents = 0.05 * random_currents(1000, 8, 64, 1, dtype=torch.float32)
@@ -351,7 +361,12 @@ def test_trajectories_of_more_qubits_than_density_matrices_take_follow_the_refer
 
 def test_trajectories_take_any_circuit_in_single_precision():
     neurons = SQSNeurons(
-        1, channels=4, memory_qubits=6, noise=NOISE, noise_simulation="trajectories"
+        1,
+        channels=4,
+        memory_qubits=6,
+        noise=NOISE,
+        noise_simulation="trajectories",
+        generator=seeded(0),
     )
     with torch.no_grad():
         record, state = neurons(torch.ones(2, 3, 1, 4), generator=seeded(), keep_memory=True)
@@ -437,25 +452,29 @@ def test_a_network_draws_what_each_of_its_layers_takes():
 
 def test_what_noise_cannot_do_is_refused_by_name():
     with pytest.raises(TypeError, match="noise"):
-        SQSNeurons(2, noise=0.1)
+        SQSNeurons(2, noise=0.1, generator=seeded(0))
     with pytest.raises((ValueError, TypeError), match="noise_simulation"):
-        SQSNeurons(2, noise=NOISE, noise_simulation="sampled")
+        SQSNeurons(2, noise=NOISE, noise_simulation="sampled", generator=seeded(0))
     with pytest.raises(ValueError, match=r"memory_qubits is 5; density matrices .* up to 4"):
-        SQSNeurons(2, channels=2, memory_qubits=3, noise=NOISE)
+        SQSNeurons(2, channels=2, memory_qubits=3, noise=NOISE, generator=seeded(0))
     for name in ("through_collapse", "compile"):
         with pytest.raises(ValueError, match=f"{name} is True, which works without noise only"):
-            SQSNeurons(2, noise=NOISE, **{name: True})
+            SQSNeurons(2, noise=NOISE, **{name: True}, generator=seeded(0))
     with pytest.raises(ValueError, match="no single Kraus operator"):
-        SQSNeurons(2, noise=NOISE).kraus_operators(torch.ones(1, 2, 1))
+        SQSNeurons(2, noise=NOISE, generator=seeded(0)).kraus_operators(torch.ones(1, 2, 1))
     with pytest.raises(ValueError, match="the exact law is built up to"):
-        SQSNeurons(2, noise=NOISE).sequence_probabilities(torch.ones(21, 1, 2, 1))
+        SQSNeurons(2, noise=NOISE, generator=seeded(0)).sequence_probabilities(
+            torch.ones(21, 1, 2, 1)
+        )
     with pytest.raises(ValueError, match=r"state.memory must have shape \(1, 2, 2, 2\)"):
         state = SQSState(torch.ones(1, 2, 2, dtype=torch.complex64))
-        SQSNeurons(2, noise=NOISE)(torch.ones(1, 1, 2, 1), state, generator=seeded())
+        SQSNeurons(2, noise=NOISE, generator=seeded(0))(
+            torch.ones(1, 1, 2, 1), state, generator=seeded()
+        )
 
 
 def test_what_trajectories_cannot_do_is_refused_by_name():
-    neurons = SQSNeurons(2, noise=NOISE, noise_simulation="trajectories")
+    neurons = SQSNeurons(2, noise=NOISE, noise_simulation="trajectories", generator=seeded(0))
     currents = torch.ones(3, 1, 2, 1)
     with pytest.raises(ValueError, match=r"no gradient is defined: run under torch.no_grad"):
         neurons(currents, generator=seeded())
@@ -467,6 +486,8 @@ def test_what_trajectories_cannot_do_is_refused_by_name():
         neurons(currents.detach(), observed=torch.ones(3, 1, 2, 1))
     with pytest.raises(ValueError, match=r"uniforms must have shape \(3, 1, 2, 24\)"):
         neurons(currents.detach(), uniforms=torch.rand(3, 1, 2, generator=seeded()))
-    large = SQSNeurons(1, memory_qubits=4, noise=NOISE, noise_simulation="trajectories")
+    large = SQSNeurons(
+        1, memory_qubits=4, noise=NOISE, noise_simulation="trajectories", generator=seeded(0)
+    )
     with pytest.raises(ValueError, match="up to 4 qubits"):
         large.sequence_probabilities(torch.ones(1, 1, 1, 1))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tools import seeded
 from torch import Tensor, nn
 
 from sqsnn.neurons.population import Population, Record
@@ -28,14 +29,10 @@ class Coins(Population):
         return Record(drawn, probability, score), (state or 0) + len(currents)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(params=["coins", "quantum"])
 def neurons(request) -> Population:
     """Populations of 3 neurons and 1 channel, one of them not ours."""
-    return Coins(3) if request.param == "coins" else SQSNeurons(3)
+    return Coins(3) if request.param == "coins" else SQSNeurons(3, generator=seeded(0))
 
 
 CURRENTS = torch.zeros(4, 2, 3, 1)
@@ -94,7 +91,7 @@ def test_a_batch_of_nothing_gives_a_record_of_nothing(neurons):
         ({"uniforms": UNIFORMS, "observed": CURRENTS}, "given were uniforms and observed"),
     ],
 )
-def test_exactly_one_source_of_randomness_is_asked_for(neurons, sources, message):
+def test_exactly_one_source_of_randomness_is_required(neurons, sources, message):
     if "generator" in sources:
         sources = {**sources, "generator": seeded()}
     with pytest.raises(ValueError, match=message):

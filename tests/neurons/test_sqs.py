@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from tools import seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -31,17 +32,18 @@ CASES = [
 ]
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def random_neurons(
     name: str, channels: int, memory_qubits: int, *, size: int = 2, seed: int = 0, **options
 ) -> SQSNeurons:
     """Neurons in double precision whose angles and gains are all random and of order 2 and 1."""
     options = {"dtype": torch.float64, "encoding_slope": "exact", **options}
     neurons = SQSNeurons(
-        size, channels=channels, memory_qubits=memory_qubits, circuit=name, **options
+        size,
+        channels=channels,
+        memory_qubits=memory_qubits,
+        circuit=name,
+        **options,
+        generator=seeded(0),
     )
     generator = seeded(seed)
     with torch.no_grad():
@@ -121,7 +123,9 @@ def test_kraus_operators_are_the_references():
 @pytest.mark.parametrize("current", [-1.0, 0.0, 0.2, 1.7])
 def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(angle, current):
     # A formula of its own, so that an error shared with the reference would show.
-    neurons = SQSNeurons(1, memory_qubits=0, circuit="crx", dtype=torch.float64)
+    neurons = SQSNeurons(
+        1, memory_qubits=0, circuit="crx", dtype=torch.float64, generator=seeded(0)
+    )
     with torch.no_grad():
         neurons.angles.fill_(angle)
     currents = torch.full((1, 1, 1, 1), current, dtype=torch.float64)
@@ -132,7 +136,9 @@ def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(ang
 
 @pytest.mark.parametrize("current", [-1.0, 0.2, 1.0, 1.7])
 def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
-    neurons = SQSNeurons(1, memory_qubits=0, circuit="crx", saturate=True, dtype=torch.float64)
+    neurons = SQSNeurons(
+        1, memory_qubits=0, circuit="crx", saturate=True, dtype=torch.float64, generator=seeded(0)
+    )
     with torch.no_grad():
         neurons.angles.fill_(0.4)
     record, _ = neurons(
@@ -182,7 +188,7 @@ def test_the_log_likelihood_of_several_channels_is_joint():
 
 
 def test_an_impossible_spike_scores_minus_infinity_and_leaves_no_nan():
-    neurons = SQSNeurons(1, circuit="crx", encoding_slope="exact")
+    neurons = SQSNeurons(1, circuit="crx", encoding_slope="exact", generator=seeded(0))
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((3, 1, 1, 1), -1.0, requires_grad=True)  # never fires
@@ -343,7 +349,7 @@ def p_value(counts: np.ndarray, law: np.ndarray) -> float:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("current", [-1.0, 1.0])
 def test_probabilities_of_exactly_0_and_1_survive_forward_and_backward(current, dtype):
-    neurons = SQSNeurons(3, channels=2, dtype=dtype)
+    neurons = SQSNeurons(3, channels=2, dtype=dtype, generator=seeded(0))
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((4, 500, 3, 2), current, dtype=dtype, requires_grad=True)
@@ -475,34 +481,38 @@ def test_compiled_steps_give_what_plain_ones_give(options):
 
 
 def test_gains_start_as_the_circuit_says():
-    plain = SQSNeurons(4, circuit="bidirectional", channels=2, memory_qubits=2)
+    plain = SQSNeurons(4, circuit="bidirectional", channels=2, memory_qubits=2, generator=seeded(0))
     assert plain.gains.shape == (4, 0)
-    fire = SQSNeurons(4, circuit="integrate_and_fire", channels=2, memory_qubits=3)
+    fire = SQSNeurons(
+        4, circuit="integrate_and_fire", channels=2, memory_qubits=3, generator=seeded(0)
+    )
     assert_close(fire.gains.detach(), torch.tensor([0.0, 0, 1, 1, 1]).expand(4, -1))
 
 
-def test_initial_angles_are_the_generators_and_by_default_those_of_seed_0():
+def test_initial_angles_are_the_generators():
     first = SQSNeurons(5, generator=seeded(0))
-    assert torch.equal(first.angles, SQSNeurons(5).angles)
+    assert torch.equal(first.angles, SQSNeurons(5, generator=seeded(0)).angles)
     assert not torch.equal(first.angles, SQSNeurons(5, generator=seeded(1)).angles)
-    double = SQSNeurons(5, dtype=torch.float64)
+    double = SQSNeurons(5, dtype=torch.float64, generator=seeded(0))
     assert torch.equal(double.angles.float(), first.angles)
 
 
 def test_a_population_has_parameters_and_no_state():
-    neurons = SQSNeurons(2, circuit="integrate_and_fire")
+    neurons = SQSNeurons(2, circuit="integrate_and_fire", generator=seeded(0))
     assert set(neurons.state_dict()) == {"angles", "gains"}
     neurons(torch.ones(3, 2, 2, 1), generator=seeded(0))
     assert set(neurons.state_dict()) == {"angles", "gains"}
 
 
 def test_printing_shows_what_the_neurons_are():
-    shown = repr(SQSNeurons(7, circuit="crx", memory_qubits=2))
+    shown = repr(SQSNeurons(7, circuit="crx", memory_qubits=2, generator=seeded(0)))
     assert "7" in shown and "memory_qubits=2" in shown and "'crx'" in shown
 
 
 def test_the_memory_qubits_and_the_circuits_own_options_are_passed_on():
-    neurons = SQSNeurons(1, circuit="hardware_efficient", circuit_options={"layers": 3})
+    neurons = SQSNeurons(
+        1, circuit="hardware_efficient", circuit_options={"layers": 3}, generator=seeded(0)
+    )
     assert neurons.angles.shape == (1, 2 * 3 * 2 + 1)
 
 
@@ -535,7 +545,7 @@ def test_a_circuit_of_ones_own_works_from_name_to_gradient(monkeypatch):
 
 def test_a_circuit_without_parameters_runs():
     circuit = Circuit.build(1, 1, [("CX", (0, 1), None), ("H", (0,), None)])
-    neurons = SQSNeurons(2, circuit=circuit)
+    neurons = SQSNeurons(2, circuit=circuit, generator=seeded(0))
     record, _ = neurons(torch.ones(2, 3, 2, 1), generator=seeded(0))
     assert_close(record.probability, torch.full((2, 3, 2, 1), 0.5))
 
@@ -558,12 +568,12 @@ def test_a_circuit_without_parameters_runs():
 )
 def test_what_no_neuron_can_have_is_refused(options, argument):
     with pytest.raises(ValueError, match=argument):
-        SQSNeurons(2, **options)
+        SQSNeurons(2, **options, generator=seeded(0))
 
 
 def test_no_neurons_are_refused():
     with pytest.raises(ValueError, match="size"):
-        SQSNeurons(0)
+        SQSNeurons(0, generator=seeded(0))
 
 
 @pytest.mark.parametrize(
@@ -577,7 +587,7 @@ def test_no_neurons_are_refused():
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(memory, message):
-    neurons = SQSNeurons(2)
+    neurons = SQSNeurons(2, generator=seeded(0))
     with pytest.raises(ValueError, match=message):
         neurons(torch.zeros(1, 3, 2, 1), SQSState(memory), generator=seeded(0))
 
@@ -593,7 +603,7 @@ def test_a_state_that_does_not_fit_is_refused(memory, message):
     ],
 )
 def test_the_exact_law_refuses_currents_that_do_not_fit(law, change, message):
-    neurons = SQSNeurons(3, channels=2)
+    neurons = SQSNeurons(3, channels=2, generator=seeded(0))
     currents = torch.ones((2, 3, 2) if law == "kraus_operators" else (2, 2, 3, 2))
     with pytest.raises(ValueError, match=message):
         getattr(neurons, law)(change(currents))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from tools import seeded
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -32,7 +33,7 @@ class Kind(NamedTuple):
         """A population in which no two neurons and channels have the same values."""
         if self.channels > 1:
             options["channels"] = self.channels
-        neurons = self.population(size, dtype=dtype, **options)
+        neurons = self.population(size, dtype=dtype, generator=seeded(0), **options)
         generator = seeded(1)
         with torch.no_grad():
             for parameter in neurons.parameters():
@@ -51,7 +52,7 @@ class Kind(NamedTuple):
         return 0.5 * torch.randn(shape, generator=seeded(2), dtype=dtype) + 0.2
 
     def uniforms(self, steps: int = STEPS, dtype: torch.dtype = torch.float64) -> Tensor:
-        """One a neuron, step and channel."""
+        """One number per neuron, step and channel."""
         shape = (SIZE,) if self.channels == 1 else (SIZE, self.channels)
         return torch.rand((steps, BATCH, *shape), generator=seeded(3), dtype=dtype)
 
@@ -68,10 +69,6 @@ CERTAIN = [kind for kind in KINDS if not kind.is_random]
 def named(kinds: list[Kind]):
     ids = [f"{kind.population.__name__}-{kind.channels}" for kind in kinds]
     return pytest.mark.parametrize("kind", kinds, ids=ids)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -103,7 +100,7 @@ def test_records_and_states_have_their_shapes_and_the_precision_of_the_parameter
 
 @named(KINDS)
 def test_single_precision_is_double_precision_rounded(kind):
-    # A handful of operations a step on values of order 1; a spike that rounding decided would show.
+    # Few operations per step on values of order 1; a spike that rounding decided would show.
     double, single = kind.make(), kind.make(dtype=torch.float32)
     uniforms = kind.uniforms(dtype=torch.float32)
     currents = kind.currents(dtype=torch.float32)
@@ -227,7 +224,7 @@ def test_a_population_holds_parameters_and_no_state(kind):
     assert after.keys() == before.keys() == dict(neurons.named_parameters()).keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(value.shape == (SIZE, kind.channels) for value in after.values())
-    fresh = kind.population(SIZE, dtype=torch.float64, **_channels(kind))
+    fresh = kind.population(SIZE, dtype=torch.float64, generator=seeded(0), **_channels(kind))
     fresh.load_state_dict(after)
     one, other = (each(kind.currents(), generator=seeded(0))[0] for each in (neurons, fresh))
     assert same(one, other)
@@ -313,7 +310,7 @@ def test_impossible_spikes_have_likelihood_minus_infinity_and_not_nan(kind):
 
 
 def test_impossible_spikes_of_the_published_formula_are_minus_infinity_too():
-    neurons = PublishedSQS(1)
+    neurons = PublishedSQS(1, generator=seeded(0))
     with torch.no_grad():
         for parameter in neurons.parameters():
             parameter.zero_()
@@ -327,9 +324,9 @@ def test_impossible_spikes_of_the_published_formula_are_minus_infinity_too():
 def test_what_escape_noise_all_but_excludes_is_scored_without_nan():
     currents = torch.tensor([1e4, -1e4]).reshape(1, 2, 1, 1)
     expected = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
-    record, _ = StochasticLIF(1)(currents, observed=1 - expected)
+    record, _ = StochasticLIF(1, generator=seeded(0))(currents, observed=1 - expected)
     assert (record.log_likelihood < -80).all()
-    record, _ = StochasticLIF(1)(currents, observed=expected)
+    record, _ = StochasticLIF(1, generator=seeded(0))(currents, observed=expected)
     assert not record.log_likelihood.any()
 
 
@@ -398,7 +395,7 @@ def test_a_state_that_does_not_fit_is_refused(kind):
 
 
 def test_only_parts_of_a_state_that_fit_are_taken():
-    neurons = LIF(SIZE)
+    neurons = LIF(SIZE, generator=seeded(0))
     good = torch.zeros(BATCH, SIZE, 1)
     with pytest.raises(ValueError, match=r"state\.spikes must have shape"):
         neurons(torch.zeros(1, BATCH, SIZE, 1), LeakyState(good, good[:, :1]), generator=seeded(0))
@@ -413,7 +410,13 @@ def test_a_parameter_is_single_or_double(dtype):
 @pytest.mark.parametrize("population", [LIF, StochasticLIF, QLIF, PublishedSQS])
 def test_a_population_of_nothing_is_refused(population):
     with pytest.raises(ValueError, match="size must be an integer of at least 1, but is 0"):
-        population(0)
+        population(0, generator=seeded(0))
+
+
+@pytest.mark.parametrize("population", [LIF, StochasticLIF, QLIF, PublishedSQS, SQSNeurons])
+def test_every_population_demands_a_generator(population):
+    with pytest.raises(TypeError, match="generator"):
+        population(2)
 
 
 # In networks
@@ -480,6 +483,6 @@ def test_a_state_of_other_neurons_is_refused(kind):
 
 def test_parameters_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="nan; it must be finite"):
-        LIF(1, threshold=float("nan"))
+        LIF(1, threshold=float("nan"), generator=seeded(0))
     with pytest.raises(ValueError, match="tau is inf"):
-        StochasticLIF(1, tau=float("inf"))
+        StochasticLIF(1, tau=float("inf"), generator=seeded(0))

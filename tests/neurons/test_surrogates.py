@@ -1,14 +1,23 @@
 """Surrogates: exact values forward, the stated slopes backward."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 from torch.testing import assert_close
 
+from sqsnn.learning.backprop import Backprop
+from sqsnn.learning.local import Local
+from sqsnn.learning.online import Online
+from sqsnn.learning.scores import Measured
+from sqsnn.learning.signals import Feedback
+from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
 
 
@@ -38,7 +47,7 @@ def test_the_encoding_angle_is_pi_times_the_positive_part():
         assert torch.equal(surrogates.encoding_angle(z, slope), expected)
 
 
-def slope_at(z: list[float], slope: str, *, saturate: bool = False) -> torch.Tensor:
+def slope_at(z: list[float], slope, *, saturate: bool = False) -> torch.Tensor:
     currents = torch.tensor(z, dtype=torch.float64, requires_grad=True)
     angles = surrogates.encoding_angle(currents, slope, saturate=saturate)
     weight = torch.arange(1.0, len(z) + 1, dtype=torch.float64)
@@ -91,10 +100,91 @@ def test_a_saturated_slope_falls_off_on_both_sides():
 def test_neurons_refuse_an_unknown_choice(option):
     # Whichever comes first names the argument: the checked annotation or the check at the door.
     with pytest.raises(Exception, match=option):
-        SQSNeurons(1, **{option: "other"})
+        SQSNeurons(1, **{option: "other"}, generator=seeded(0))
 
 
-# The threshold of neurons without luck
+# Functions beside the names
+
+
+def bump(p: torch.Tensor) -> torch.Tensor:
+    """A slope of a spike that is none of the named ones."""
+    return 3 * p * (1 - p) + 0.1
+
+
+def hat(z: torch.Tensor) -> torch.Tensor:
+    """A slope of the encoding, over pi, that is none of the named ones."""
+    return 1 / (1 + z.square())
+
+
+def test_a_function_of_the_probability_is_the_slope_of_a_spike():
+    p = torch.tensor([0.0, 0.2, 0.7, 1.0], dtype=torch.float64, requires_grad=True)
+    bits = torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64)
+    weight = torch.arange(1.0, 5.0, dtype=torch.float64)
+    spikes = surrogates.spike(bits, p, bump)
+    assert torch.equal(spikes.detach(), bits)
+    assert_close(torch.autograd.grad(spikes, p, weight)[0], weight * bump(p.detach()))
+    assert torch.equal(surrogates.spike_slope(p.detach(), bump), bump(p.detach()))
+
+
+@pytest.mark.parametrize("saturate", [False, True])
+def test_a_function_of_the_current_is_the_slope_of_the_encoding(saturate):
+    z = [-2.0, -0.1, 0.0, 0.4, 3.0]
+    found = slope_at(z, hat, saturate=saturate)
+    assert_close(found, math.pi * hat(torch.tensor(z, dtype=torch.float64)))
+    currents = torch.tensor(z)
+    for name in ("exact", "exponential"):
+        expected = surrogates.encoding_angle(currents, name, saturate=saturate)
+        assert_close(surrogates.encoding_angle(currents, hat, saturate=saturate), expected)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "named"), [(lambda p: p * (1 - p), "sigmoid"), (torch.ones_like, None)]
+)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Backprop(),
+        Local(Feedback("symmetric")),
+        Local(Feedback("symmetric"), score=Online()),
+    ],
+    ids=["backprop", "exact", "online"],
+)
+def test_every_rule_uses_a_function_as_it_uses_the_name(rule, surrogate, named):
+    def slope(z):
+        return (z.clamp_max(0.0) / 0.3).exp()
+
+    found = []
+    options = {"surrogate": surrogate, "encoding_slope": slope}
+    for each in (options, {"surrogate": named or "straight_through"}):
+        network = SpikingNetwork(
+            [3, 4, 2], neurons=partial(SQSNeurons, **each), generator=seeded(), dtype=torch.float64
+        )
+        spikes = torch.rand((4, 5, 3, 1), generator=seeded(1)).round().double()
+        rule.step(network, spikes, torch.arange(5) % 2, seeded(2))
+        found.append([p.grad for p in network.parameters() if p.numel()])
+    for one, other in zip(*found, strict=True):
+        assert_close(one, other, rtol=1e-12, atol=1e-15)
+    assert all(gradient.abs().max() > 1e-6 for gradient in found[0])
+
+
+def test_measured_bits_refuse_a_function_of_the_probability():
+    neurons = partial(SQSNeurons, surrogate=bump)
+    network = SpikingNetwork([3, 4, 2], neurons=neurons, generator=seeded())
+    with pytest.raises(ValueError, match="needs probabilities; measured bits work with"):
+        Local(score=Measured()).step(
+            network, torch.ones(2, 2, 3, 1), torch.tensor([0, 1]), seeded()
+        )
+
+
+@pytest.mark.parametrize("kind", [SQSNeurons, PublishedSQS])
+def test_neurons_name_what_a_surrogate_may_be(kind):
+    # The annotation, which beartype checks first here, allows any callable, too.
+    kind(1, surrogate=bump, encoding_slope=hat, generator=seeded())
+    with pytest.raises(Exception, match="surrogate"):
+        kind(1, surrogate=3, generator=seeded())
+
+
+# The threshold of neurons that draw nothing
 
 
 def test_a_threshold_is_passed_above_0_and_not_at_0():

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from tools import chosen_settings, small_run
 
 from sqsnn.encoding import Latency
@@ -23,6 +24,7 @@ KINDS = {
 }
 
 
+@trials(max_examples=50)
 @given(chosen=chosen_settings())
 def test_nesting_and_flattening_undo_each_other(chosen):
     table = flat.nest(RunSettings, chosen, {})
@@ -138,5 +140,5 @@ def test_the_kind_of_a_preset_holds_for_flat_names():
     assert flat.nest(RunSettings, {"steps": 3}, base) == {
         "encoding": {"kind": "latency", "steps": 3}
     }
-    with pytest.raises(ConfigError, match="max_rate is 0.5, but goes with encoding 'rate' only"):
+    with pytest.raises(ConfigError, match=r"max_rate is .*, but goes with encoding 'rate'"):
         flat.nest(RunSettings, {"max_rate": 0.5}, base)

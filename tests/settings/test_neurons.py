@@ -16,7 +16,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings import flat
-from sqsnn.settings.neurons import POPULATIONS, NeuronSettings, Neurons
+from sqsnn.settings.neurons import POPULATIONS, Neurons, NeuronSettings
 from sqsnn.settings.run import from_flat
 
 SETTINGS = {flat.kind_of(cls): cls for cls in flat.members(Neurons)}
@@ -31,7 +31,7 @@ def built(settings: NeuronSettings) -> Population:
 
 
 def test_every_population_has_a_kind():
-    assert POPULATIONS == {
+    assert dict(POPULATIONS) == {
         "sqs": SQSNeurons,
         "lif": LIF,
         "stochastic_lif": StochasticLIF,

@@ -1,7 +1,7 @@
 """Sections never change, know their names, and read what the command line gives as text."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sqsnn.options import explain
 from sqsnn.settings.section import Labels, Section, Sizes, Words
@@ -12,7 +12,7 @@ class Example(Section):
 
     sizes: Sizes = ()
     labels: Labels = (0, 1)
-    words: Words = {}
+    words: Words = Field(default_factory=dict)
     number: float = 0.0
     """What a number
     means."""

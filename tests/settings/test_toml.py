@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 from tools import chosen_settings, small_run
 
@@ -28,12 +29,14 @@ WORDS = st.dictionaries(
 )
 
 
+@trials(max_examples=50)
 @given(chosen=chosen_settings())
 def test_toml_gives_back_exactly_what_was_saved(chosen):
     settings = from_flat("digits", chosen)
     assert from_toml(to_toml(settings), "here") == settings
 
 
+@trials(max_examples=30)
 @given(options=WORDS)
 def test_words_keep_their_types(options):
     with pytest.MonkeyPatch.context() as patch:
@@ -100,7 +103,9 @@ def test_a_broken_file_is_named(text, message):
     ("text", "found"), [(DATA, "1 or 2"), ("format = 4\n", "4"), ("format = 'x'\n", "x")]
 )
 def test_another_format_is_refused_with_what_to_do(text, found):
-    with pytest.raises(ConfigError, match=f"^config.toml has format {found}, but .* reads format 3") as refused:
+    with pytest.raises(
+        ConfigError, match=f"^config.toml has format {found}, but .* reads format 3"
+    ) as refused:
         from_toml(text, "config.toml")
     assert "train the network again" in str(refused.value)
     assert "\n" not in str(refused.value)

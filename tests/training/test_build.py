@@ -1,30 +1,27 @@
-"""Settings mean the same network, the same random numbers and the same spikes everywhere."""
+"""Settings mean the same network and the same random numbers everywhere."""
 
 from itertools import product
 
 import pytest
 import torch
+from tools import small_run
 
-from sqsnn import encoding as encodings
+from sqsnn.data.catalog import Samples
 from sqsnn.errors import CompilerMissingError, ConfigError
-from sqsnn.learning import Estimator, LearningSignal, LocalRule, OnlineLocalRule
+from sqsnn.quantum import circuits
+from sqsnn.quantum.noise import Noise
+from sqsnn.settings.neurons import POPULATIONS
+from sqsnn.training import trainer
 from sqsnn.training.build import (
     Purpose,
     build_network,
-    build_rule,
-    choose_device,
-    encode,
+    count_trained,
+    require_circuit,
     seeded,
 )
-from sqsnn.training.config import (
-    EncodingConfig,
-    ModelConfig,
-    ReadoutConfig,
-    Recipe,
-    TrainingConfig,
-)
-from sqsnn.training.neurons import build_circuit
-from sqsnn.training.rule_config import RuleConfig
+
+COMPARISONS = [kind for kind in POPULATIONS if kind != "sqs"]
+DETERMINISTIC = ("lif", "qlif")
 
 
 def first_numbers(seed: int, purpose: Purpose, epoch: int) -> tuple[float, ...]:
@@ -44,145 +41,191 @@ def test_streams_are_the_same_on_every_platform():
     assert order.tolist() == [2, 3, 0, 4, 1]
 
 
-def test_a_seed_names_the_weights():
-    first, same, other = (
-        build_network(Recipe(training=TrainingConfig(seed=seed)), 5, 3) for seed in (1, 1, 2)
-    )
-    assert all(map(torch.equal, first.parameters(), same.parameters()))
-    assert not torch.equal(first.synapses[0].weight, other.synapses[0].weight)
-
-
-def test_settings_reach_the_neurons():
-    recipe = Recipe(
-        model=ModelConfig(
-            hidden=(6, 4),
-            channels=2,
-            memory_qubits=3,
-            circuit="hardware_efficient",
-            circuit_options={"layers": 2},
-        ),
-        rule=RuleConfig(surrogate="sigmoid", encoding_slope="exact", through_collapse=False),
-        training=TrainingConfig(dtype="float64"),
-    )
-    network = build_network(recipe, 5, 3)
+@pytest.mark.parametrize("kind", POPULATIONS)
+def test_settings_name_the_neurons_of_every_layer(kind):
+    network = build_network(small_run(neurons=kind, hidden=(6, 4), dtype="float64"), 5, 3)
     assert network.sizes == (5, 6, 4, 3)
     for population in network.populations:
-        assert (population.channels, population.memory_qubits) == (2, 3)
-        assert (population.surrogate, population.encoding_slope) == ("sigmoid", "exact")
-        assert population.circuit == build_circuit(recipe.model)
+        assert type(population) is POPULATIONS[kind]
         assert population.parameter_like.dtype == torch.float64
+    spikes = torch.ones(2, 3, 5, 1).double()
+    assert network(spikes, generator=torch.Generator()).layers[-1].spikes.shape == (2, 3, 3, 1)
+
+
+@pytest.mark.parametrize("kind", ["sqs", "published_sqs"])
+def test_a_seed_names_all_first_values(kind):
+    first, same, other = (
+        build_network(small_run(neurons=kind, seed=seed), 5, 3).state_dict() for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    for part in ("synapses", "populations"):
+        names = [name for name in first if name.startswith(part)]
+        assert not all(torch.equal(first[name], other[name]) for name in names)
+
+
+@pytest.mark.parametrize("rates", [{}, {"false_spike": 0.0}, {"missed_spike": 0.1}], ids=str)
+def test_noise_reaches_every_layer_where_there_is_any(rates):
+    expected = Noise(**rates) if any(rates.values()) else None
+    for population in build_network(small_run(**rates), 5, 2).populations:
+        assert population.noise == expected
+
+
+# What is refused
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("chosen", "message"),
     [
-        ({"circuit": "transmon"}, "'transmon'.*one of crx, bidirectional"),
-        ({"circuit_options": {"layers": 2}}, "'bidirectional' cannot be built.*'layers'"),
-        ({"circuit": "integrate_and_fire", "memory_qubits": 0}, "integrate_and_fire"),
+        ({"noise_from": "fake_brisbane"}, "rates of noise_from 'fake_brisbane' are not known yet"),
+        (
+            {"channels": 2, "memory_qubits": 2, "false_spike": 0.1},
+            "memory_qubits is 4, .* at most 3",
+        ),
+        (
+            {"compile": True, "circuit": "hardware_efficient"},
+            "compile needs a circuit of RX, CRX and CZ alone",
+        ),
     ],
+    ids=str,
 )
-def test_a_circuit_that_cannot_be_is_refused(model, said):
-    with pytest.raises(ConfigError, match=said):
-        build_network(Recipe(model=ModelConfig(**model)), 5, 3)
+def test_neurons_that_cannot_be_trained_are_refused(chosen, message):
+    with pytest.raises(ConfigError, match=message):
+        build_network(small_run(**chosen), 5, 2)
 
 
-def test_a_complex_circuit_is_not_compiled():
-    recipe = Recipe(
-        model=ModelConfig(circuit="hardware_efficient"), training=TrainingConfig(compile=True)
-    )
-    with pytest.raises(ConfigError, match="compile needs a circuit of RX, CRX and CZ alone"):
-        build_network(recipe, 5, 3)
+LIKELIHOOD = "learns from the likelihood of spikes"
+CIRCUITS = "SQSNeurons.* score 'exact' works for every population"
 
 
-def test_backprop_is_built_from_its_settings():
-    recipe = Recipe(
-        rule=RuleConfig(loss_on="count", rate_penalty=0.25),
-        readout=ReadoutConfig(report_steps=2),
-    )
-    rule = build_rule(recipe)
-    assert (rule.loss_on, rule.rate_penalty, rule.report_steps) == ("count", 0.25, 2)
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        *(
+            ({"neurons": kind, "signal": signal}, f"'{signal}' {LIKELIHOOD}")
+            for kind in DETERMINISTIC
+            for signal in ("reinforce", "both")
+        ),
+        *(
+            ({"neurons": kind, "score": score}, CIRCUITS)
+            for kind in COMPARISONS
+            for score in ("online", "measured")
+        ),
+        ({"score": "online", "false_spike": 0.1}, "'online'.*noise|noise.*'online'"),
+        *(
+            ({"score": score, "compile": True}, f"compile goes with score 'exact', .*'{score}'")
+            for score in ("online", "measured")
+        ),
+        (
+            {"score": "measured", "backend": "aer", "false_spike": 0.1},
+            "backend is 'aer', which has its own noise",
+        ),
+        ({"score": "measured", "surrogate": "sigmoid"}, "'sigmoid', which needs probabilities"),
+    ],
+    ids=str,
+)
+def test_a_rule_that_cannot_train_the_neurons_is_refused(chosen, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        build_network(small_run(rule="local", **chosen), 5, 2)
+    assert "\n" not in str(refused.value)
 
 
-def test_the_local_rule_is_built_from_its_settings():
-    settings = {"signal": "both", "feedback": "symmetric", "samples": 7, "horizon": "discounted"}
-    settings |= {"discount": 0.5, "reward_weight": 0.3, "baseline": "running"}
-    measured = {"score": "shift", "window": 3, "repeats": 5, "max_trials": 9}
-    for more in ({}, measured, {"score": "online"}):
-        recipe = Recipe(
-            rule=RuleConfig(rule="local", **settings, **more),
-            readout=ReadoutConfig(report_steps=2),
-        )
-        rule = build_rule(recipe)
-        assert rule.report_steps == 2
-        assert rule.signal == LearningSignal(
-            "both", "symmetric", "chained", 7, "running", "discounted", 0.5, True, 0.3
-        )
-        assert isinstance(rule, OnlineLocalRule if "online" in more.values() else LocalRule)
-        if more is measured:
-            assert rule.score.window == 3
-            assert rule.score.estimator == Estimator("shift", "geometric", 5, max_trials=9)
-    spsa = RuleConfig(rule="local", score="spsa", estimator="laplace", shots=7)
-    built = build_rule(Recipe(rule=spsa))
-    assert built.score.estimator == Estimator("spsa", "laplace", shots=7)
-
-
-def test_what_is_never_compiled_is_not_asked_to_be(monkeypatch):
-    recipe = Recipe(
-        rule=RuleConfig(rule="local", score="online"), training=TrainingConfig(compile=True)
-    )
-    with pytest.raises(ConfigError, match="compile works with score exact, but score is 'online'"):
-        build_network(recipe, 5, 3)
-
-
-def test_encodings_are_those_of_the_package():
-    values = torch.rand(6, 5, generator=torch.Generator().manual_seed(0))
-    generator = seeded(0, Purpose.TEST)
-    start = generator.get_state()
-    spikes = encode(EncodingConfig(steps=7, max_rate=0.5), values, generator=generator)
-    generator.set_state(start)
-    assert torch.equal(spikes, encodings.rate(values, 7, max_rate=0.5, generator=generator))
-    for name in ("latency", "direct"):
-        spikes = encode(EncodingConfig(encoding=name, steps=7), values, generator=generator)
-        assert torch.equal(spikes, getattr(encodings, name)(values, 7))
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_spike_trains_are_taken_as_they_are(shared):
-    trains = torch.rand(6, 7, 5, generator=torch.Generator().manual_seed(0)).round()
-    generator = seeded(0, Purpose.TEST)
-    start = generator.get_state()
-    encoding = EncodingConfig(encoding="spikes", steps=7)
-    spikes = encode(encoding, trains, generator=generator, shared=shared)
-    assert spikes.shape == (7, 6, 5, 1)
-    for step in range(7):
-        assert torch.equal(spikes[step, ..., 0], trains[:, step])
-    assert torch.equal(generator.get_state(), start)
-
-
-@pytest.mark.parametrize("shape", [(6, 5), (6, 8, 5)])
-def test_what_are_no_spike_trains_of_so_many_steps_is_refused(shape):
-    encoding = EncodingConfig(encoding="spikes", steps=7)
-    with pytest.raises(ValueError, match=r"'spikes'\) must have shape \(B, 7, P\), but has"):
-        encode(encoding, torch.zeros(shape), generator=seeded(0, Purpose.TEST))
-
-
-def test_shared_numbers_give_equal_samples_equal_spikes():
-    values = torch.full((8, 20), 0.5)
-    encoding = EncodingConfig(steps=6)
-    shared = encode(encoding, values, generator=seeded(0, Purpose.TEST), shared=True)
-    own = encode(encoding, values, generator=seeded(0, Purpose.TEST))
-    assert torch.equal(shared, shared[:, :1].expand_as(shared))
-    assert 0 < shared.mean() < 1
-    assert not torch.equal(own, own[:, :1].expand_as(own))
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        *({"neurons": kind} for kind in COMPARISONS),
+        {"neurons": "lif", "signal": "none"},
+        {"neurons": "stochastic_lif", "signal": "reinforce"},
+        {"neurons": "published_sqs", "signal": "both"},
+        {"score": "online"},
+        {"score": "measured", "false_spike": 0.1},
+        {"score": "measured", "signal": "reinforce"},
+        {"compile": True},
+    ],
+    ids=str,
+)
+def test_a_rule_that_can_train_the_neurons_is_accepted(chosen):
+    build_network(small_run(rule="local", **chosen), 5, 2)
 
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no CUDA device"):
-        choose_device(TrainingConfig(device="cuda"))
+        build_network(small_run(device="cuda"), 5, 2)
 
 
 def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompilerMissingError, match="'no-such-compiler'"):
-        choose_device(TrainingConfig(compile=True))
+        build_network(small_run(compile=True), 5, 2)
+
+
+def test_circuits_are_those_of_the_settings():
+    circuit = require_circuit(small_run(circuit="crx", channels=2, memory_qubits=3))
+    assert circuit == circuits.get("crx", 2, 3)
+    for kind in COMPARISONS:
+        with pytest.raises(ConfigError, match=rf"\(neurons 'sqs'\), but neurons is '{kind}'"):
+            require_circuit(small_run(neurons=kind))
+
+
+# Memory gates that do not learn
+
+
+@pytest.mark.parametrize("rule", [{}, {"rule": "local", "signal": "both"}], ids=str)
+def test_frozen_memory_gates_stay_and_all_else_learns(rule):
+    recipe = small_run(
+        circuit="integrate_and_fire", memory_gates="frozen", hidden=(5,), epochs=1, **rule
+    )
+    generator = torch.Generator().manual_seed(0)
+    samples = Samples(torch.rand(80, 6, generator=generator), torch.arange(80) % 3)
+    progress = trainer.start(recipe, 6, 3, 80)
+    network = progress.network
+
+    def read() -> list[torch.Tensor]:
+        neurons = [
+            part for it in network.populations for part in (it.angles.detach(), it.gains.detach())
+        ]
+        return [part.clone() for part in (*neurons, *network.synapses.state_dict().values())]
+
+    before = read()
+    list(trainer.epochs(progress, recipe, samples, None))
+    moved = [(now != then).any(0) for now, then in zip(read(), before, strict=True)]
+    # Angles: read, reset, RX(memory), RX(channel). Gains: of the channel, of the memory.
+    for layer in range(2):
+        assert moved[2 * layer].tolist() == [False, False, False, True]
+        assert moved[2 * layer + 1].tolist() == [True, False]
+    assert all(part.any() for part in moved[4:])
+    trained = count_trained(
+        build_network(small_run(hidden=(5,), circuit="integrate_and_fire"), 6, 3)
+    )
+    assert count_trained(network) == trained - 4 * (5 + 3)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"rule": "local", "score": "exact"},
+        {"rule": "local", "score": "measured"},
+    ],
+    ids=str,
+)
+def test_rules_train_a_noisy_network(rule):
+    recipe = small_run(
+        hidden=(6,),
+        circuit="integrate_and_fire",
+        depolarising_2q=0.02,
+        idle_phase_damping=0.05,
+        missed_spike=0.1,
+        epochs=1,
+        batch_size=20,
+        learning_rate=0.05,
+        **rule,
+    )
+    progress = trainer.start(recipe, 8, 2, 20)
+    before = {name: p.detach().clone() for name, p in progress.network.named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    samples = Samples(torch.rand(20, 8, generator=generator), torch.arange(20) % 2)
+    list(trainer.epochs(progress, recipe, samples, None))
+    for name, now in progress.network.named_parameters():
+        assert now.isfinite().all()
+        assert not torch.equal(now, before[name]), name

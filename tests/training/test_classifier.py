@@ -14,11 +14,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_with_checks
 
+from sqsnn.encoding import Direct
 from sqsnn.errors import ConfigError
+from sqsnn.learning.local import Local
+from sqsnn.learning.online import Online
+from sqsnn.learning.signals import Feedback
+from sqsnn.settings import flat
+from sqsnn.settings.run import Recipe
 from sqsnn.training import trainer
 from sqsnn.training.classifier import CHUNK, SQSNNClassifier
 
-# Of scikit-learn's checks, this looks at how well it learns; for the others a short training does.
+# Of scikit-learn's checks, this one tests how well it learns; a short training suffices for others.
 ACCURATE = "check_classifiers_train"
 
 
@@ -32,7 +38,7 @@ def small(**options) -> SQSNNClassifier:
 @parametrize_with_checks([small(random_state=None)])
 def test_scikit_learn_agrees(estimator, check):
     accurate = check.func.__name__ == ACCURATE
-    settings = {"shots": 5} if accurate else {"epochs": 2}
+    settings = {"shots": 5} if accurate else {"epochs": 2, "shots": 2}
     check(clone(estimator).set_params(**settings))
 
 
@@ -56,10 +62,49 @@ def test_blobs_are_told_apart(fitted, data):
 
 
 def test_it_learns_by_the_local_rule(data):
-    options = {"signal": "both", "feedback": "symmetric"}
-    classifier = small(rule="local", rule_options=options).fit(*data)
-    assert classifier.recipe_.rule.feedback == "symmetric"
+    classifier = small(rule="local", signal="both", feedback="symmetric").fit(*data)
+    assert classifier.recipe_.rule.signal.feedback == Feedback("symmetric")
     assert classifier.score(*data) > 0.9
+
+
+def test_flat_names_and_objects_say_the_same(data):
+    rule = Local(Feedback("symmetric"))
+    flat_names = small(epochs=2, rule="local", feedback="symmetric").fit(*data)
+    objects = small(epochs=2, rule=rule, encoding=Direct(3), steps=10).fit(*data)
+    assert flat_names.recipe_ == objects.recipe_
+    assert np.array_equal(flat_names.predict_proba(data[0]), objects.predict_proba(data[0]))
+    assert clone(objects).get_params()["rule"] == rule
+
+
+def test_an_object_chooses_the_score(data):
+    classifier = small(epochs=2, rule=Local(score=Online())).fit(*data)
+    assert classifier.recipe_.rule == Local(score=Online())
+
+
+def test_every_setting_is_a_parameter_but_those_with_no_use():
+    names = set(SQSNNClassifier().get_params())
+    settings = {leaf.name for leaf in flat.leaves(Recipe)}
+    assert names - settings == {"random_state", "verbose"}
+    missing = {"seed", "threads", "final_learning_rate", "patience", "report_steps"}
+    missing |= {"noise_from", "noise_strength", "score"}
+    # `score` is a method, so that only objects choose another score than the exact one.
+    of_scores = {leaf.name for leaf in flat.leaves(Recipe) if "score" in leaf.kinds}
+    assert settings - names == missing | of_scores - {"shots"}
+    assert callable(SQSNNClassifier().score)
+
+
+def test_defaults_are_those_of_training():
+    classifier, recipe = SQSNNClassifier(), Recipe()
+    assert classifier.hidden == recipe.hidden
+    assert classifier.learning_rate == recipe.training.learning_rate
+    assert (classifier.rule, classifier.neurons) == ("backprop", "sqs")
+    # Two kinds of neurons have a threshold, with different defaults.
+    assert classifier.threshold is None
+
+
+def test_an_unknown_parameter_is_refused_with_those_that_there_are():
+    with pytest.raises(TypeError, match=r"there is no parameter memory; there are .*memory_qubits"):
+        SQSNNClassifier(memory=3)
 
 
 def test_digits_are_learnt():
@@ -178,7 +223,7 @@ def test_it_trains_in_the_loop_of_the_trainer(data, monkeypatch):
     assert len(classifier.loss_curve_) == 2
 
 
-def test_verbose_tells_an_epoch_a_line(data, capsys):
+def test_verbose_prints_one_line_per_epoch(data, capsys):
     small(epochs=2, verbose=1).fit(*data)
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
         ["epoch", "1"],
@@ -189,18 +234,19 @@ def test_verbose_tells_an_epoch_a_line(data, capsys):
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"hidden": (0,)}, r"model\.hidden\.0: .*greater than 0"),
-        ({"steps": 0}, r"encoding\.steps: .*but is 0"),
+        ({"hidden": (0,)}, r"^hidden\.0: .*greater than 0"),
+        ({"steps": 0}, "^steps: .*but is 0"),
         ({"encoding": "morse"}, "'morse'"),
         ({"circuit": "transmon"}, "transmon"),
-        ({"rule": "magic"}, r"rule\.rule"),
-        ({"rule_options": {"window": 4}}, "window is 4, but is looked at with rule local"),
-        ({"rule_options": {"surrogate": "sigmoid"}}, "rule_options names surrogate; give it as"),
+        ({"rule": "magic"}, "^rule is 'magic'; it may be one of backprop, local"),
+        ({"samples": 8}, "^samples is 8, but goes with rule 'local' and signal 'reinforce'"),
+        ({"rule": Local(), "samples": 8}, "^samples is 8, but rule is given as an object"),
     ],
 )
 def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as refused:
         small(**parameters).fit(*data)
+    assert "\n" not in str(refused.value)
 
 
 def test_one_class_is_refused(data):

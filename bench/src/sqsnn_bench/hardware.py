@@ -145,9 +145,9 @@ def on_devices(runs: Path) -> dict[str, object]:
             | means
             | {"standard_error": error, "seeds": outcomes}
         )
-        first, told = outcomes[0], table[-1]
+        first, row = outcomes[0], table[-1]
         print(
-            f"{told['command']}: {means['accuracy']:.1%}, simulator "
+            f"{row['command']}: {means['accuracy']:.1%}, simulator "
             f"{means['simulator_accuracy']:.1%}, difference {100 * means['difference']:+.1f} ± "
             f"{100 * error:.1f} points; {[round(100 * o['accuracy'], 1) for o in outcomes]}; depth "
             f"{first['depth']}, {first['gates']}, one shot {first['shot_microseconds']} us, "

@@ -13,9 +13,8 @@ from qiskit_aer.primitives import SamplerV2
 from sqsnn import SQSNeurons
 from sqsnn.hardware import circuits
 from sqsnn.hardware.bit_source import angle_table
-from sqsnn.hardware.calibration import native_operations
 from sqsnn.hardware.compile import Compiled
-from sqsnn.hardware.recorded_law import recorded_law
+from sqsnn_bench.native_law import native_operations, recorded_law
 
 NAMES = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 SHOTS, STEPS = 20_000, 6
@@ -27,7 +26,12 @@ def neuron_of(
     """A random neuron, its angles as a row of the executor's table, and its exact law."""
     rng = np.random.default_rng([seed, NAMES.index(name), channels, memory])
     neuron = SQSNeurons(
-        1, channels=channels, memory_qubits=memory, circuit=name, dtype=torch.float64
+        1,
+        channels=channels,
+        memory_qubits=memory,
+        circuit=name,
+        generator=seeded(),
+        dtype=torch.float64,
     )
     with torch.no_grad():
         for values, spread in ((neuron.angles, 1.5), (neuron.gains, 1.0)):

@@ -166,7 +166,7 @@ KILLS = Path(__file__).parent / "kills.py"
 
 @pytest.fixture
 def killing(monkeypatch, tmp_path):
-    """Let workers run a trial that kills them as often as told, before it works."""
+    """Let workers run a trial that kills them as often as given, before it works."""
 
     def arrange(model: str, trial: str, times: int) -> Path:
         log = tmp_path / "killed"

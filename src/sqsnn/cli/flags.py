@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, create_model
+from pydantic import Field, Strict, create_model
 
 from sqsnn.data.specs import find_spec, names
 from sqsnn.settings.flat import Leaf, leaves
@@ -12,13 +12,7 @@ from sqsnn.settings.section import Section
 
 
 def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> type[Section]:
-    """Make a model of flags, all of them open, from parts of a section.
-
-    Args:
-        cls: The section.
-        parts: Its fields whose settings get a flag.
-        without: Settings that get none.
-    """
+    """Make a model of flags, all of them open, from parts of a section."""
     found: dict[str, list[Leaf]] = {}
     for leaf in leaves(cls):
         if leaf.path[0] in parts and leaf.name not in without:
@@ -31,11 +25,7 @@ def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> ty
 
 
 def given(*flags: Section | None) -> dict[str, Any]:
-    """The settings that were typed, by their flat names.
-
-    Args:
-        flags: Instances of models that `flags_of` made; None where no flag of one was typed.
-    """
+    """The settings that were typed, by their flat names."""
     return {
         name: getattr(model, name)
         for model in flags
@@ -47,7 +37,9 @@ def given(*flags: Section | None) -> dict[str, Any]:
 def _annotation(leaf: Leaf) -> Any:
     annotation: Any = leaf.field.annotation
     for part in leaf.field.metadata:
-        annotation = Annotated[annotation, part]
+        # What is typed is text, of whatever type the setting must be.
+        if not isinstance(part, Strict):
+            annotation = Annotated[annotation, part]
     return annotation | None
 
 

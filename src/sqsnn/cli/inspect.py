@@ -1,7 +1,7 @@
 """`sqsnn inspect`: a closer look at a trained run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from rich import box

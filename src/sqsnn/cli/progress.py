@@ -13,7 +13,6 @@ from sqsnn.cli.spending import asking
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings
-from sqsnn.training.build import compiles
 from sqsnn.training.trainer import Epoch, Step
 
 
@@ -21,9 +20,6 @@ class Screen(Watcher):
     """Shows how a run goes.
 
     The bar appears on terminals only; elsewhere there is one line per epoch.
-
-    Args:
-        yes: Whether device time may be spent without asking.
     """
 
     def __init__(self, yes: bool = False) -> None:
@@ -80,7 +76,7 @@ class Screen(Watcher):
             f"{_by_probability(figures['validation_accuracy_probability'])}  "
             f"{timing.seconds:.1f} s{_measured(figures)}"
         )
-        compiled = self._settings is not None and compiles(self._settings)
+        compiled = self._settings is not None and self._settings.compiles
         if compiled and self._done == self._first and timing.later_step is not None:
             self.say(
                 f"compiling: the first step took {timing.first_step:.1f} s, "
@@ -129,17 +125,7 @@ class Screen(Watcher):
 
 @contextmanager
 def watching(yes: bool = False) -> Iterator[Screen]:
-    """Open a screen for a run; an interrupt says how to go on.
-
-    Args:
-        yes: Whether device time may be spent without asking.
-
-    Yields:
-        The screen.
-
-    Raises:
-        KeyboardInterrupt: If one came; its text is for the user.
-    """
+    """Open a screen for a run; an interrupt says how to go on."""
     screen = Screen(yes)
     try:
         yield screen

@@ -36,10 +36,6 @@ def open_hdf5(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
 
     It holds spikes/times (seconds) and spikes/units, of variable length, labels, and extra/keys
     with the names of the classes.
-
-    Raises:
-        DataError: If the file is not a whole HDF5 file, has another layout, or labels without a
-            class.
     """
     events = spec.events
     assert events is not None and events.sensor is not None
@@ -67,9 +63,11 @@ def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]
         with h5py.File(path, "r") as file:
             datasets: list[Any] = [file[name] for name in _KINDS]
             shapes = [dataset.shape for dataset in datasets]
-            kinds = [_kind(dataset.dtype) for dataset in datasets]
+            kinds = [_kind(dataset) for dataset in datasets]
             labels = np.asarray(datasets[2])
             keys: Any = file["extra/keys"]
+            if h5py.check_string_dtype(keys.dtype) is None:
+                raise ValueError("extra/keys holds no text")
             names = tuple(str(key, "utf-8") for key in keys[()])
     # A group has no shape: AttributeError.
     except (*_FAULTS, AttributeError) as error:
@@ -93,12 +91,15 @@ def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]
     return labels.astype(np.int64), names
 
 
-def _kind(dtype: np.dtype) -> str:
+def _kind(dataset: Any) -> str:
     """What a dataset holds, in words."""
     import h5py
 
-    ragged = h5py.check_vlen_dtype(dtype)
-    kind = dtype.kind if ragged is None else np.dtype(ragged).kind
+    ragged = h5py.check_vlen_dtype(dataset.dtype)
+    kind = dataset.dtype.kind if ragged is None else np.dtype(ragged).kind
+    # HDF5 crashes on lists whose type, four bits of the encoded datatype, is not 0 for a sequence.
+    if ragged is not None and dataset.id.get_type().encode()[3] & 0x0F:
+        return "lists of an unknown kind"
     numbers = {"f": "fractional numbers", "i": "whole numbers", "u": "whole numbers"}
     return ("" if ragged is None else "lists of ") + numbers.get(kind, "no numbers")
 

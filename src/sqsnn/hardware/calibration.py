@@ -1,4 +1,4 @@
-"""From the error rates that a device reports to noise: gate by gate, or as the rates of a `Noise`.
+"""From the error rates that a device reports to the rates of a `Noise`.
 
 The rates mean what Aer documents for `NoiseModel.from_backend`, written again here:
 
@@ -17,49 +17,27 @@ Of a current IBM target both assignment errors are one number, the mean of the t
 # pyright: reportInvalidTypeForm=false
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Barrier, Delay, Gate, Measure
-from qiskit.circuit import Reset as QiskitReset
+from qiskit.circuit import Gate
 from qiskit.providers import QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
-from qiskit.utils import apply_prefix
-from qiskit_ibm_runtime.circuit import MeasureReset
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.circuits import neuron_circuit
 from sqsnn.hardware.devices import bare_target, instructions
-from sqsnn.hardware.recorded_law import Applied, Idle, Measured, Operation, Reset
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.quantum.noise import Noise, Site, damping_rates, depolarising, relaxation
+from sqsnn.quantum.noise import Noise, damping_rates
 
 # Steps of the circuit whose gates are counted: the longer, the less its start and end weigh.
 _STEPS = 4
 
 _SUCH_AS = "; noise is taken from a device that reports errors and durations, e.g. fake_brisbane"
-
-
-def native_operations(circuit: QuantumCircuit, target: Target) -> tuple[Operation, ...]:
-    """List what a compiled circuit does on a device, with the noise that the device reports.
-
-    Args:
-        circuit: A bound and scheduled circuit of the target's own instructions: only a delay makes
-            a wait noisy.
-        target: The target of the circuit's qubits.
-
-    Raises:
-        HardwareError: If an instruction is not the target's, has a free parameter, or is reported
-            out of order.
-    """
-    if circuit.parameters:
-        names = ", ".join(parameter.name for parameter in circuit.parameters)
-        raise HardwareError(f"the circuit has free parameters ({names}); bind them first")
-    return tuple(_translated(circuit, target))
 
 
 def effective_noise(target: Target, circuit: Circuit) -> Noise:
@@ -98,9 +76,9 @@ def effective_noise(target: Target, circuit: Circuit) -> Noise:
     busy = sum(times[len(qubits)] for qubits in placed for qubit in qubits if qubit in memory)
     times[0] = max(step - busy / len(memory), 0.0) if memory else 0.0
     damping = {
-        kind: damping_rates(time, *_relaxation_times(typical, 0)) for kind, time in times.items()
+        kind: damping_rates(time, *relaxation_times(typical, 0)) for kind, time in times.items()
     }
-    assignment = _assignment(typical, "measure", 0)
+    assignment = assignment_errors(typical, "measure", 0)
     # 1 - 3/4 p is the process fidelity of p on one qubit, 1 - 15/16 p' that of p' on two.
     beside = 1 - 0.8 * on_one.depolarising
     return Noise(
@@ -127,7 +105,7 @@ def typical_target(target: Target, qubits: int) -> Target:
     Raises:
         HardwareError: If the device reports no errors or durations.
     """
-    every = [_relaxation_times(target, qubit) for qubit in range(target.num_qubits or 0)]
+    every = [relaxation_times(target, qubit) for qubit in range(target.num_qubits or 0)]
     if not every:
         raise HardwareError(
             "the device has no qubits with reported errors and durations" + _SUCH_AS
@@ -156,53 +134,6 @@ def typical_target(target: Target, qubits: int) -> Target:
     return line
 
 
-def _translated(circuit: QuantumCircuit, target: Target) -> Iterator[Operation]:
-    for instruction in circuit.data:
-        operation = instruction.operation
-        qubits = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
-        if isinstance(operation, Barrier):
-            continue
-        if not target.instruction_supported(operation.name, qubits):
-            raise HardwareError(
-                f"{operation.name} on qubits {qubits} is no instruction of the device; compile the "
-                f"circuit for it first. It has {', '.join(sorted(target.operation_names))}"
-            )
-        match operation:
-            case Measure() | MeasureReset():
-                bit = circuit.find_bit(instruction.clbits[0]).index
-                yield Measured(qubits[0], bit, _assignment(target, operation.name, qubits[0]))
-                if isinstance(operation, MeasureReset):
-                    yield Reset(qubits[0])
-            case QiskitReset():
-                yield Reset(qubits[0])
-            case Delay():
-                yield Idle(_relaxing(target, qubits, _seconds(operation, target)))
-            case Gate():
-                # Qiskit's first qubit is a matrix's least significant.
-                unitary, order = operation.to_matrix(), tuple(reversed(qubits))
-                yield Applied(unitary, order, gate_noise(target, operation.name, qubits))
-            case _:
-                raise HardwareError(
-                    f"{operation.name} has no noise model; gates, measure, reset and delay have one"
-                )
-
-
-def gate_noise(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[Site, ...]:
-    """List the channels after a native gate: depolarising, then relaxation of each qubit.
-
-    Args:
-        target: The device's target.
-        name: The name of the gate.
-        qubits: The physical qubits that it acts on.
-
-    Raises:
-        HardwareError: If the gate is reported to be worse than pure noise, that is out of order.
-    """
-    rate, time = _strength(target, name, qubits)
-    sites = [Site(qubits, depolarising(rate, len(qubits)))] if rate else []
-    return (*sites, *_relaxing(target, qubits, time))
-
-
 class _Share(NamedTuple):
     """The share of one place of a gate on a qubit or pair: depolarising rate, and seconds."""
 
@@ -213,7 +144,7 @@ class _Share(NamedTuple):
 def _shared(compiled: QuantumCircuit, target: Target, qubits: int, places: int) -> _Share:
     """Share the native gates on so many qubits out evenly among places."""
     strengths = [
-        _strength(target, instruction.operation.name, tuple(range(qubits)))
+        gate_strength(target, instruction.operation.name, tuple(range(qubits)))
         for instruction in compiled.data
         if isinstance(instruction.operation, Gate) and len(instruction.qubits) == qubits
     ]
@@ -223,13 +154,22 @@ def _shared(compiled: QuantumCircuit, target: Target, qubits: int, places: int) 
     return _Share(1 - math.exp(survival / places), sum(time for _, time in strengths) / places)
 
 
-def _strength(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[float, float]:
-    """Compute the depolarising rate of a native gate, and its duration in seconds."""
+def gate_strength(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[float, float]:
+    """Compute the depolarising rate of a native gate, and its duration in seconds.
+
+    Args:
+        target: The device's target.
+        name: The name of the gate.
+        qubits: The physical qubits that it acts on.
+
+    Raises:
+        HardwareError: If the gate is reported to be worse than pure noise, that is out of order.
+    """
     properties = _properties(target, name, qubits)
     error, time = properties.error or 0.0, properties.duration or 0.0
     # Process fidelity of a qubit's relaxation is the mean of 1 and what is left of X, Y and Z.
     process = 1.0
-    for t1, t2 in (_relaxation_times(target, qubit) for qubit in qubits):
+    for t1, t2 in (relaxation_times(target, qubit) for qubit in qubits):
         process *= (1 + 2 * math.exp(-time / t2) + math.exp(-time / t1)) / 4
     dim = 2 ** len(qubits)
     fidelity = (dim * process + 1) / (dim + 1)
@@ -242,22 +182,8 @@ def _strength(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[float
     return rate, time
 
 
-def _seconds(delay: Delay, target: Target) -> float:
-    if delay.unit == "dt":
-        return delay.duration * target.dt
-    return apply_prefix(delay.duration, delay.unit)
-
-
-def _relaxing(target: Target, qubits: tuple[int, ...], time: float) -> tuple[Site, ...]:
-    return tuple(
-        site
-        for qubit in qubits
-        for site in relaxation(qubit, time, *_relaxation_times(target, qubit))
-    )
-
-
-def _relaxation_times(target: Target, qubit: int) -> tuple[float, float]:
-    """T1 and T2 in seconds, T2 at most 2 T1; infinity where none is reported."""
+def relaxation_times(target: Target, qubit: int) -> tuple[float, float]:
+    """Read T1 and T2 in seconds, T2 at most 2 T1; infinity where none is reported."""
     known = target.qubit_properties
     t1 = known[qubit].t1 if known else None
     t2 = known[qubit].t2 if known else None
@@ -265,8 +191,8 @@ def _relaxation_times(target: Target, qubit: int) -> tuple[float, float]:
     return t1, min(math.inf if t2 is None else t2, 2 * t1)
 
 
-def _assignment(target: Target, name: str, qubit: int) -> np.ndarray:
-    """q[r, s] of a measurement."""
+def assignment_errors(target: Target, name: str, qubit: int) -> np.ndarray:
+    """Read q[r, s], the probability of recording r, of a measurement."""
     properties = _properties(target, name, (qubit,))
     both = properties.error or 0.0
     false = getattr(properties, "prob_meas1_prep0", both)

@@ -186,7 +186,7 @@ def bare_target(like: Target, qubits: int, properties: Sequence[QubitProperties]
         min_length=like.min_length,
         pulse_alignment=like.pulse_alignment,
         acquire_alignment=like.acquire_alignment,
-        qubit_properties=properties,
+        qubit_properties=None if properties is None else list(properties),
     )
 
 

@@ -292,7 +292,9 @@ class Executor:
             # A job that is still queued while the network is down will be fetched later.
             if journal is not None and journal.number(job.key) is not None and _is_lost(sent):
                 journal.forget(job.key)
-            raise HardwareError(f"a job on {self.device.name} failed ({ibm.one_line(error)})") from None
+            raise HardwareError(
+                f"a job on {self.device.name} failed ({ibm.one_line(error)})"
+            ) from None
         try:
             spikes = whole_spikes(
                 result,

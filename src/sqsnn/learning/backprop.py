@@ -5,7 +5,7 @@ of each population (`neurons/surrogates.py`), which also decides the slope of th
 whether own spikes pass a gradient to the memory. The options here choose the loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from sqsnn import readout
 from sqsnn.learning.rule import Figures
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.population import Record
 from sqsnn.options import options
 
 
@@ -65,10 +66,7 @@ class Backprop:
         total = loss
         hidden = record.layers[:-1]
         if self.rate_penalty > 0 and hidden:
-            lower, upper = self.rate_bounds
-            total = loss + self.rate_penalty * readout.spike_rate_penalty(
-                hidden, lower=lower, upper=upper
-            )
+            total = loss + self.rate_penalty * rate_excess(hidden, *self.rate_bounds)
         total.backward()
         correct = (readout.predict(output) == labels).sum()
         return {"loss": loss.item(), "correct": float(correct)}
@@ -83,3 +81,14 @@ class Backprop:
     def fresh(self) -> "Backprop":
         """Return a rule with the same options."""
         return replace(self)
+
+
+def rate_excess(layers: Sequence[Record], lower: float, upper: float) -> Float[Tensor, ""]:
+    """Average over all neurons the squared excess of firing rates outside two bounds.
+
+    A neuron's rate is its mean number of spikes per step and channel over the batch; gradients pass
+    through the spikes' surrogate.
+    """
+    rates = torch.cat([record.spikes.mean(dim=(0, 1, 3)) for record in layers])
+    excess = rates - rates.clamp(lower, upper)
+    return excess.square().mean()

@@ -103,14 +103,9 @@ class Geometric:
     kind: Literal["geometric"] = field(default="geometric", kw_only=True, repr=False)
 
     @property
-    def shifted_shots(self) -> int:
-        """Shots of each shifted circuit."""
-        return self.repeats
-
-    @property
-    def unshifted_shots(self) -> int:
-        """Shots of each circuit without shift."""
-        return self.repeats * self.max_trials
+    def circuit_shots(self) -> tuple[int, int]:
+        """Shots of each shifted circuit, and of each circuit without shift."""
+        return self.repeats, self.repeats * self.max_trials
 
     def event(
         self,
@@ -150,14 +145,9 @@ class Laplace:
     kind: Literal["laplace"] = field(default="laplace", kw_only=True, repr=False)
 
     @property
-    def shifted_shots(self) -> int:
-        """Shots of each shifted circuit."""
-        return self.shots
-
-    @property
-    def unshifted_shots(self) -> int:
-        """Shots of each circuit without shift."""
-        return self.shots
+    def circuit_shots(self) -> tuple[int, int]:
+        """Shots of each shifted circuit, and of each circuit without shift."""
+        return self.shots, self.shots
 
     def event(
         self,
@@ -198,7 +188,7 @@ def measure(
         score: Whether to measure d log p.
     """
     recorded = spikes > 0  # (W, B, H, N)
-    last, shots = len(currents) - 1, estimator.shifted_shots
+    last, (shots, trials) = len(currents) - 1, estimator.circuit_shots
     if derivative == "shift":
         rule = shift_rules.parameter_shift(neurons.circuit, len(currents), neurons.angles.detach())
     else:
@@ -211,7 +201,7 @@ def measure(
     cost = _cost(shifted)
     before = after = _certain(currents)
     if score or last > 0:
-        unshifted = source.sample(neurons, currents, [()], estimator.unshifted_shots, generator)[0]
+        unshifted = source.sample(neurons, currents, [()], trials, generator)[0]
         cost = cost.plus(_cost(unshifted[None]))
         fired = unshifted[:, -1]  # (trials, B, H, N)
         if last > 0:

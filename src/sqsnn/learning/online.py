@@ -62,19 +62,9 @@ def learn_online(
     report_steps: int | None = None,
     update: Callable[[], None] | None = None,
 ) -> Figures:
-    """Run the network once, and add every neuron's own gradient on the way.
+    """Run the network once, and add every neuron's own gradient on the way; see `Local.step`.
 
-    Args:
-        signal: What hidden neurons receive.
-        memory: What the rule remembers.
-        network: The network to train.
-        spikes: Encoded samples.
-        labels: Their classes.
-        generator: Draws all random numbers.
-        report_steps: How many of the last steps count; None for all.
-        update: Called after every time step that counts, when `.grad` holds the gradient of that
-            step: takes an optimiser step and empties `.grad`. None leaves the sum of all steps in
-            `.grad`.
+    Without `update`, `.grad` holds the sum over all steps.
 
     Raises:
         TypeError: If a population is not one of `SQSNeurons`.

@@ -215,12 +215,12 @@ class Measured:
         by_current, *gradients = torch.autograd.grad(
             outputs, [layer.driven, *_trained(neurons)], weights, materialize_grads=True
         )
-        told = signals.on_likelihood
+        on_likelihood = signals.on_likelihood
         return Pulled(
             _of_all(neurons, gradients),
             by_current,
             delta,
-            None if told is None else likelihood / told.numel(),
+            None if on_likelihood is None else likelihood / on_likelihood.numel(),
             cost,
         )
 

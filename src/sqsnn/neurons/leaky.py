@@ -33,8 +33,9 @@ class LeakyPopulation(SteppedPopulation):
     Args:
         size: Neurons H.
         channels: Channels N, membranes side by side.
-        beta: First value of beta, in [0, 1].
+        beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
+        generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
 
@@ -45,11 +46,13 @@ class LeakyPopulation(SteppedPopulation):
     def __init__(
         self,
         size: int,
-        channels: int,
-        beta: float,
-        threshold: float,
-        dtype: torch.dtype,
-        device: torch.device | str | None,
+        *,
+        channels: int = 1,
+        beta: float = 0.9,
+        threshold: float = 1.0,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__(size, channels)
         if not 0 <= beta <= 1:

@@ -7,7 +7,6 @@ With b = 0 it is the Leaky of snnTorch (reset "subtract"), whose default surroga
 of an arctangent, it shares: Eshraghian et al., Proc. IEEE 111 (2023), arXiv:2109.12894.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,33 +20,10 @@ class LIF(LeakyPopulation):
     Nothing in them is random: the firing probability is the spike itself, 0 or 1, and carries the
     surrogate gradient.
 
-    Args:
-        size: Neurons H.
-        channels: Channels N, membranes side by side.
-        beta: First value of the membrane's decay per step, in [0, 1].
-        threshold: First value of the threshold.
-        generator: Unused, since no initial value is random.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If beta or dtype is out of range.
+    Its arguments are those of `LeakyPopulation`.
     """
 
     is_stochastic = False
-
-    def __init__(
-        self,
-        size: int,
-        *,
-        channels: int = 1,
-        beta: float = 0.9,
-        threshold: float = 1.0,
-        generator: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__(size, channels, beta, threshold, dtype, device)
 
     def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
         """Compute the spike and the membrane."""

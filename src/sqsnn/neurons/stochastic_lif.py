@@ -50,7 +50,15 @@ class StochasticLIF(LeakyPopulation):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size, channels, beta, threshold, dtype, device)
+        super().__init__(
+            size,
+            channels=channels,
+            beta=beta,
+            threshold=threshold,
+            generator=generator,
+            dtype=dtype,
+            device=device,
+        )
         if not 0 < tau < math.inf:
             raise ValueError(f"tau is {tau}; it must be above 0 and finite")
         check_choice("surrogate", surrogate, SpikeSurrogate)

@@ -15,7 +15,6 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.shift_rules import Setting
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import Recipe, RunSettings
-from sqsnn.training.build import build_network, require_circuit
 from sqsnn.training.trainer import Progress, fresh_rule
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
         recipe: The settings.
 
     Raises:
-        HardwareError: If there is no such backend, or it cannot run the neurons.
+        HardwareError: If there is no such backend.
     """
     backend = backend_of(recipe)
     if backend is None:
@@ -49,9 +48,11 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
     from sqsnn import hardware
 
     device = hardware.find(backend.backend)
-    executor = hardware.Executor(device, pack=None if backend.pack == "all" else backend.pack, threads=recipe.training.threads)
-    # Refuses what cannot run, before there is a run folder.
-    executor.compiled(require_circuit(recipe), recipe.encoding.steps)
+    executor = hardware.Executor(
+        device,
+        pack=None if backend.pack == "all" else backend.pack,
+        threads=recipe.training.threads,
+    )
     return hardware.DeviceBits(executor)
 
 
@@ -102,25 +103,23 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
     """
     from sqsnn.hardware.cost import Total
 
-    features, classes = dataset.features, len(dataset.class_names)
-    network = build_network(settings, features, classes)
-    batch, steps = settings.training.batch_size, settings.encoding.steps
+    network, batch = progress.network, settings.training.batch_size
     like = next(network.parameters())
+    shape = (settings.encoding.steps, dataset.features, 1)
     generator = torch.Generator(like.device).manual_seed(0)
     executor: Executor = progress.source.executor  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
 
     def learned(samples: int) -> Total:
         blank = _Blank(executor)
         labels = torch.zeros(samples, dtype=torch.int64, device=like.device)
-        spikes = like.new_zeros(steps, samples, features, 1)
+        spikes = like.new_zeros(shape[0], samples, *shape[1:])
         rule = fresh_rule(settings, blank)
         rule.step(network, spikes, labels, generator, settings.report_steps)
         return Total.of(blank.estimates)
 
     def evaluated(samples: int) -> Total:
         blank = _Blank(executor)
-        spikes = like.new_zeros(steps, samples, features, 1)
-        run_network(network, spikes, blank, generator)
+        run_network(network, like.new_zeros(shape[0], samples, *shape[1:]), blank, generator)
         return Total.of(blank.estimates)
 
     def in_batches(samples: int, one: Callable[[int], Total]) -> Total:

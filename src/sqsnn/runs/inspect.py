@@ -20,7 +20,8 @@ from sqsnn.runs.run import Loaded
 from sqsnn.settings.section import Section, split_commas
 from sqsnn.storage import write_json
 from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose, threads
+from sqsnn.training.build import Purpose
+from sqsnn.training.machine import threads
 
 if TYPE_CHECKING:
     from sqsnn.reports.noise_plot import NoisePoint

@@ -17,7 +17,7 @@ from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import to_toml
 from sqsnn.storage import write_atomically
-from sqsnn.training.build import threads
+from sqsnn.training.machine import threads
 
 _NEURONS = {
     "lif": "LIF neurons",

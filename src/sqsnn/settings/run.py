@@ -85,6 +85,11 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
 
     @property
+    def compiles(self) -> bool:
+        """Whether the neurons run through torch.compile."""
+        return getattr(self.neurons, "compile", False)
+
+    @property
     def needs_rates(self) -> bool:
         """Whether the noise has yet to be read from its device."""
         return self.device_noise.noise_from is not None and self.neurons.noise is None
@@ -148,14 +153,7 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
 
 
 def validated(table: Mapping[str, Any]) -> RunSettings:
-    """Check all settings of a run.
-
-    Args:
-        table: The settings, nested.
-
-    Raises:
-        ConfigError: If a setting is missing, unknown or out of range.
-    """
+    """Check all settings of a run."""
     try:
         return RunSettings.model_validate(table)
     except ValidationError as error:

@@ -1,11 +1,9 @@
-"""From settings to what they name: the network, its random generators, a machine that fits.
+"""From settings to what they name: the network and its random generators.
 
 The trainer, the evaluation and the scikit-learn classifier all build here, so that the same
 settings mean the same network everywhere.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -42,12 +40,6 @@ def seeded(
 
     Because it depends on nothing else, a resumed run draws what an uninterrupted one would have
     drawn, and a checkpoint keeps no more than the number of the epoch.
-
-    Args:
-        seed: The seed of the run, at least 0, of any size.
-        purpose: What the numbers are for.
-        epoch: The epoch, from 1, or 0 for what happens once.
-        device: Where the generator draws.
     """
     sequence = np.random.SeedSequence([seed, int(purpose), epoch])
     # torch takes signed 64-bit seeds: drop one bit.
@@ -55,60 +47,12 @@ def seeded(
     return torch.Generator(device).manual_seed(state)
 
 
-def check_machine(recipe: Recipe) -> None:
-    """Refuse settings that this machine cannot serve.
-
-    Args:
-        recipe: The settings.
-
-    Raises:
-        ConfigError: If `device` is cuda and torch finds no CUDA device.
-        CompilerMissingError: If `compile` is set and there is no C++ compiler.
-    """
-    if recipe.training.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
-    if compiles(recipe):
-        require_compiler()
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let torch use this many threads, and put the former number back.
-
-    Args:
-        number: Threads of this process.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def compiles(recipe: Recipe) -> bool:
-    """Whether the neurons run through torch.compile.
-
-    Args:
-        recipe: The settings.
-    """
-    return getattr(recipe.neurons, "compile", False)
-
-
 def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork:
     """Build the network that settings describe, with its first weights.
 
     The weights are drawn on the CPU and then moved, so that a seed means the same on every device.
-
-    Args:
-        recipe: The settings.
-        features: Values per sample, one presynaptic neuron each.
-        classes: Classes, one output neuron each.
-
-    Raises:
-        ConfigError: If the neurons cannot be trained like this, they and the learning rule do not
-            go together, or the noise is not known yet.
     """
+    _check_machine(recipe)
     if recipe.needs_rates:
         raise ConfigError(
             f"the rates of noise_from {recipe.device_noise.noise_from!r} are not known yet; read "
@@ -130,23 +74,12 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
 
 
 def count_trained(network: SpikingNetwork) -> int:
-    """Count the parameters that training changes.
-
-    Args:
-        network: The network.
-    """
+    """Count the parameters that training changes."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def require_circuit(recipe: Recipe) -> Circuit:
-    """Build the circuit of the neurons.
-
-    Args:
-        recipe: The settings.
-
-    Raises:
-        ConfigError: If the neurons have no circuit.
-    """
+    """Build the circuit of the neurons."""
     population = recipe.neurons.factory()(1, generator=torch.Generator().manual_seed(0))
     if not isinstance(population, SQSNeurons):
         raise ConfigError(
@@ -154,6 +87,13 @@ def require_circuit(recipe: Recipe) -> Circuit:
             f"{recipe.neurons.kind!r}"
         )
     return population.circuit
+
+
+def _check_machine(recipe: Recipe) -> None:
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
+    if recipe.compiles:
+        require_compiler()
 
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:
@@ -168,6 +108,7 @@ def _refuse_untrainable(network: SpikingNetwork) -> None:
             )
         if population.noise is not None and circuit.qubits > MAX_TRAINED_QUBITS:
             raise ConfigError(
-                f"channels + memory_qubits is {circuit.qubits}, but networks with noise are trained "
-                f"with at most {MAX_TRAINED_QUBITS}: their density matrices grow as 4**qubits"
+                f"channels + memory_qubits is {circuit.qubits}, but networks with noise are "
+                f"trained with at most {MAX_TRAINED_QUBITS}: their density matrices grow as "
+                "4**qubits"
             )

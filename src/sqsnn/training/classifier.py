@@ -21,15 +21,16 @@ from sqsnn.options import explain
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
 from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose, build_network, check_machine, seeded
+from sqsnn.training.build import Purpose, build_network, seeded
 
 # Samples are predicted in chunks of one size, the last one filled up: matrix products round
 # differently for other shapes, and a prediction must not depend on how many samples came with it.
 CHUNK = 128
 
-# They need a validation part, a command line or a device, or have a parameter of their own.
-_LEFT_OUT = {"seed", "threads", "final_learning_rate", "patience", "report_steps", "shots"}
-_LEFT_OUT |= {"noise_from", "noise_strength", "backend", "pack", "mode"}
+# They need a validation part, a command line or a device, or have a parameter of their own;
+# `score` is a method of every classifier.
+_LEFT_OUT = {"seed", "threads", "final_learning_rate", "patience", "report_steps"}
+_LEFT_OUT |= {"noise_from", "noise_strength", "score"}
 
 
 def _defaults() -> dict[str, Any]:
@@ -40,7 +41,7 @@ def _defaults() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for leaf in flat.leaves(Recipe):
         default = None if leaf.default == {} else leaf.default
-        if leaf.name not in _LEFT_OUT:
+        if leaf.name not in _LEFT_OUT and "score" not in leaf.kinds:
             same = leaf.name not in found or found[leaf.name] == default
             found[leaf.name] = default if same else None
     return found | {"random_state": None, "shots": 10, "verbose": 0}
@@ -64,10 +65,10 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         hidden: Neurons of each hidden layer.
         **settings: Any setting of `sqsnn train`, by the name of its flag (`help` lists them):
             `steps`, `epochs`, `memory_qubits`, `circuit`, `rule`, ...; `rule` and `encoding` also
-            take the objects, e.g. `rule=sqsnn.Local(sqsnn.Feedback("symmetric"))`. Besides,
-            `random_state` (int, RandomState or None) is the source of all randomness, `shots`
-            the number of runs that a prediction averages, and `verbose=1` prints one line per
-            epoch.
+            take the objects, e.g. `rule=sqsnn.Local(score=sqsnn.Online())` (only so, since `score`
+            is a method here). Besides, `random_state` (int, RandomState or None) is the source of
+            all randomness, `shots` the number of runs that a prediction averages, and `verbose=1`
+            prints one line per epoch.
 
     Attributes:
         classes_: The labels, sorted.
@@ -136,7 +137,6 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             )
         state = check_random_state(parameters["random_state"])
         self.recipe_ = recipe = _recipe(parameters, int(state.randint(np.iinfo(np.int32).max)))
-        check_machine(recipe)
         self.scaler_ = MinMaxScaler(clip=True).fit(X)
         samples = Samples(self._values(X), torch.from_numpy(labels.astype(np.int64)))
         progress = trainer.start(recipe, X.shape[1], len(self.classes_), len(X))
@@ -174,7 +174,6 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         device, shots = parameters["device"], parameters["shots"]
         training = self.recipe_.training.model_copy(update={"device": device})
         recipe = self.recipe_.model_copy(update={"training": training})
-        check_machine(recipe)
         scores = evaluate.score(
             self._network(recipe),
             recipe,

@@ -1,6 +1,8 @@
-"""The machine that a run is on, written down beside its seconds."""
+"""The machine that a run is on: its threads, and what is written down beside the seconds."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,12 +11,19 @@ from sqsnn import __version__
 from sqsnn.settings.run import TrainingSettings
 
 
-def describe_machine(training: TrainingSettings) -> dict[str, Any]:
-    """Name device, threads and versions, for whoever reads the seconds of a run.
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use this many threads, and put the former number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    Args:
-        training: The settings of the training loop.
-    """
+
+def describe_machine(training: TrainingSettings) -> dict[str, Any]:
+    """Name device, threads and versions, for whoever reads the seconds of a run."""
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
         "threads": training.threads,

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
@@ -13,7 +14,8 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import load
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
-from sqsnn.training.build import Purpose, threads
+from sqsnn.training.build import Purpose
+from sqsnn.training.machine import threads
 from sqsnn_bench.gradients import diagnosis, plots
 from sqsnn_bench.gradients.diagnosis import Diagnosis, Watch
 from sqsnn_bench.gradients.options import GradientOptions
@@ -73,3 +75,7 @@ def _require_circuits(network: SpikingNetwork) -> None:
             )
         # Every window would be compiled, and none is run often enough to pay for it.
         population.compile_steps = False
+        # Frozen gates have a gradient too, and it is measured like any other.
+        for name in ("angles", "gains"):
+            if is_parametrized(population, name):
+                remove_parametrizations(population, name)

@@ -121,7 +121,9 @@ class WindowedScore:
 
 def _by_kind(layer: Layer, pulled: Pulled) -> dict[str, Tensor]:
     neurons = require_circuits(layer.population)
-    by_angle, by_gain = pulled.parameters
+    names = [name for name, _ in neurons.named_parameters()]
+    by_name = dict(zip(names, pulled.parameters, strict=True))
+    by_angle, by_gain = by_name["angles"], by_name["gains"]
     # The graph is kept for the next draw.
     (by_weight,) = torch.autograd.grad(
         layer.currents, [layer.synapses.weight], pulled.currents, retain_graph=True

@@ -15,7 +15,7 @@ READING = """\
 The window: its bias stays at infinitely many shots (first table). A longer window reduces it, but \
 brings more events that the trials do not catch (second row of each window).
 The shots: noise, which separates a single draw from the mean of many and falls with the shots. A \
-step of training uses a single draw. A bias hardly above its noise cannot be told from noise."""
+step of training uses a single draw. A bias hardly above its noise may be noise."""
 LIKELIHOOD = """\
 With --signal likelihood the exact gradient is 0 on average over spikes and shrinks as the batch \
 grows, which the bias of a window does not: compare with --signal signs."""

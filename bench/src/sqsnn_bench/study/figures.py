@@ -90,7 +90,7 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
     for model, group in groupby(ordered, key=lambda row: row["model"]):
         number = labels.index(model)
         points = sorted(group, key=lambda row: row["parameters"])
-        # Side by side: intervals on one another could not be told apart.
+        # Side by side: intervals on one another would look like one.
         aside = 1 + 0.012 * (number - (len(labels) - 1) / 2)
         reached = [point[_READOUT] for point in points]
         axes.errorbar(

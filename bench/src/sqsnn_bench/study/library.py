@@ -14,8 +14,8 @@ from sqsnn.runs import run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import DeviceNoise, RunSettings, for_dataset
 from sqsnn.training import trainer
-from sqsnn.training.build import build_network, count_trained, threads
-from sqsnn.training.machine import describe_machine
+from sqsnn.training.build import build_network, count_trained
+from sqsnn.training.machine import describe_machine, threads
 from sqsnn_bench.study.config import Table, dotted
 
 Settings = RunSettings

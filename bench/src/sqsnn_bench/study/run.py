@@ -115,9 +115,13 @@ def _run(plan: Plan, known: dict[Key, Record], jobs: int) -> Iterator[tuple[Key,
         try:
             yield from _share(plan, known, jobs, executor, running)
         except BrokenProcessPool as error:
-            # Of those that ran, one was killed; which one cannot be told.
+            # One of those that ran was killed; which one, the error does not say.
+            written = records.read(plan.out)
             for key in running.values():
-                attempts[key] = attempts.get(key, 0) + 1
+                if key in written:
+                    yield key, written[key]
+                else:
+                    attempts[key] = attempts.get(key, 0) + 1
             _refuse_hopeless(attempts, error)
         finally:
             executor.shutdown(wait=True, kill_workers=True)  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""The exact law of the bits that a compiled circuit records, native gate by native gate.
+"""The exact law of the bits that a compiled circuit records, with the noise of every native gate.
 
 Where `quantum/density.py` has one set of rates for all gates of a neuron, here every operation
 brings its own: a description of a compiled circuit with the error rates of the very qubits that it
@@ -7,13 +7,24 @@ runs on. It serves to compare, on few qubits and bits; nothing learns through it
 Qubit 0 is the most significant, and so is bit 0.
 """
 
-from collections.abc import Sequence
+# Qiskit's classes that are written in Rust look like variables to a type checker.
+# pyright: reportInvalidTypeForm=false
+
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Complex, Float
+from qiskit import QuantumCircuit
+from qiskit.circuit import Barrier, Delay, Gate, Measure
+from qiskit.circuit import Reset as QiskitReset
+from qiskit.transpiler import Target
+from qiskit.utils import apply_prefix
+from qiskit_ibm_runtime.circuit import MeasureReset
 
-from sqsnn.quantum.noise import Site
+from sqsnn.errors import HardwareError
+from sqsnn.hardware.calibration import assignment_errors, gate_strength, relaxation_times
+from sqsnn.quantum.noise import Site, depolarising, relaxation
 
 MAX_QUBITS = 5
 MAX_BITS = 10
@@ -64,6 +75,40 @@ class Idle(NamedTuple):
 Operation: TypeAlias = Applied | Measured | Reset | Idle
 
 
+def native_operations(circuit: QuantumCircuit, target: Target) -> tuple[Operation, ...]:
+    """List what a compiled circuit does on a device, with the noise that the device reports.
+
+    Args:
+        circuit: A bound and scheduled circuit of the target's own instructions: only a delay makes
+            a wait noisy.
+        target: The target of the circuit's qubits.
+
+    Raises:
+        HardwareError: If an instruction is not the target's, has a free parameter, or is reported
+            out of order.
+    """
+    if circuit.parameters:
+        names = ", ".join(parameter.name for parameter in circuit.parameters)
+        raise HardwareError(f"the circuit has free parameters ({names}); bind them first")
+    return tuple(_translated(circuit, target))
+
+
+def gate_noise(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[Site, ...]:
+    """List the channels after a native gate: depolarising, then relaxation of each qubit.
+
+    Args:
+        target: The device's target.
+        name: The name of the gate.
+        qubits: The physical qubits that it acts on.
+
+    Raises:
+        HardwareError: If the gate is reported to be worse than pure noise, that is out of order.
+    """
+    rate, time = gate_strength(target, name, qubits)
+    sites = [Site(qubits, depolarising(rate, len(qubits)))] if rate else []
+    return (*sites, *_relaxing(target, qubits, time))
+
+
 def recorded_law(
     operations: Sequence[Operation], qubits: int, bits: int
 ) -> Float[np.ndarray, " records"]:
@@ -107,6 +152,51 @@ def recorded_law(
     law = np.trace(matrices, axis1=1, axis2=2).real.reshape((2,) * bits)
     # Rounding leaves an impossible record at -1e-17.
     return np.clip(law.transpose(np.argsort(order)).reshape(-1), 0.0, None)
+
+
+def _translated(circuit: QuantumCircuit, target: Target) -> Iterator[Operation]:
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        if isinstance(operation, Barrier):
+            continue
+        if not target.instruction_supported(operation.name, qubits):
+            raise HardwareError(
+                f"{operation.name} on qubits {qubits} is no instruction of the device; compile the "
+                f"circuit for it first. It has {', '.join(sorted(target.operation_names))}"
+            )
+        match operation:
+            case Measure() | MeasureReset():
+                bit = circuit.find_bit(instruction.clbits[0]).index
+                yield Measured(qubits[0], bit, assignment_errors(target, operation.name, qubits[0]))
+                if isinstance(operation, MeasureReset):
+                    yield Reset(qubits[0])
+            case QiskitReset():
+                yield Reset(qubits[0])
+            case Delay():
+                yield Idle(_relaxing(target, qubits, _seconds(operation, target)))
+            case Gate():
+                # Qiskit's first qubit is a matrix's least significant.
+                unitary, order = operation.to_matrix(), tuple(reversed(qubits))
+                yield Applied(unitary, order, gate_noise(target, operation.name, qubits))
+            case _:
+                raise HardwareError(
+                    f"{operation.name} has no noise model; gates, measure, reset and delay have one"
+                )
+
+
+def _seconds(delay: Delay, target: Target) -> float:
+    if delay.unit == "dt":
+        return delay.duration * target.dt
+    return apply_prefix(delay.duration, delay.unit)
+
+
+def _relaxing(target: Target, qubits: tuple[int, ...], time: float) -> tuple[Site, ...]:
+    return tuple(
+        site
+        for qubit in qubits
+        for site in relaxation(qubit, time, *relaxation_times(target, qubit))
+    )
 
 
 def _check(operations: Sequence[Operation], qubits: int, bits: int) -> None:

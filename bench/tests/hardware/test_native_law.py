@@ -8,8 +8,8 @@ import pytest
 import reference
 from numpy.testing import assert_allclose
 
-from sqsnn.hardware.recorded_law import Applied, Idle, Measured, Operation, Reset, recorded_law
 from sqsnn.quantum.noise import Noise, relaxation
+from sqsnn_bench.native_law import Applied, Idle, Measured, Operation, Reset, recorded_law
 
 X = reference.PAULI["X"]
 RIGHT = np.eye(2)

@@ -1,0 +1,32 @@
+"""What is written down about the machine beside the seconds of a run."""
+
+import json
+import platform
+
+import pytest
+import torch
+from tools import small_run
+
+import sqsnn
+from sqsnn.training.machine import describe_machine, threads
+
+
+def test_the_machine_is_described_for_the_settings():
+    machine = describe_machine(small_run(threads=3).training)
+    assert (machine["device"], machine["threads"]) == ("cpu", 3)
+    assert machine["python"] == platform.python_version()
+    assert (machine["torch"], machine["sqsnn"]) == (torch.__version__, sqsnn.__version__)
+    assert json.loads(json.dumps(machine)) == machine
+
+
+def test_a_cuda_device_goes_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    assert describe_machine(small_run(device="cuda").training)["device"] == "Some GPU"
+
+
+def test_threads_are_put_back_after_an_error_too():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before
