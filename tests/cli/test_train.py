@@ -80,7 +80,7 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
 
 def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     flags = """--rule local --signal both --feedback symmetric --samples 2 --baseline running
-        --output-score=false --reward-weight 0.5 --score measured --window 2 --estimator laplace
+        --horizon discounted --discount 0.5 --reward-weight 0.5 --score measured --window 2 --estimator laplace
         --shots 3 --encoding rate --max-rate 0.9 --saturate"""
     done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
     assert (done.code, done.err) == (0, "")
@@ -88,7 +88,7 @@ def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     rule = settings.rule
     assert (rule.signal.feedback.feedback, rule.signal.reward_weight) == ("symmetric", 0.5)
     assert (rule.signal.reward.samples, rule.signal.reward.baseline) == (2, "running")
-    assert not rule.signal.reward.output_score
+    assert (rule.signal.reward.horizon, rule.signal.reward.discount) == ("discounted", 0.5)
     assert (rule.score.window, rule.score.estimator.shots, rule.score.backend) == (2, 3, None)
     assert (settings.encoding.max_rate, settings.neurons.saturate) == (0.9, True)
 
@@ -197,7 +197,8 @@ def test_a_run_is_evaluated_with_any_number_of_shots(sqsnn, refused, trained):
 @pytest.mark.slow
 def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
     # In a process of its own, because torch.compile cannot see through checked annotations.
-    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits", *SMALL, "--epochs", 2]
+    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits"]
+    command += [*SMALL[:-1], 16, "--epochs", 2]
     done = subprocess.run(
         [*map(str, command), "--compile"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -209,13 +210,18 @@ def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
 # Comparison neurons
 
 
-def test_options_of_neurons_are_flags(sqsnn, here):
-    flags = "--neurons lif --beta 0.5"
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ("--neurons lif --beta 0.5", {"kind": "lif", "beta": 0.5, "threshold": 1.0}),
+        ("--neurons qlif --learn=false", {"kind": "qlif", "learn": False, "threshold": 0.75}),
+    ],
+)
+def test_options_of_neurons_are_flags(sqsnn, here, flags, chosen):
     done = sqsnn("train", "digits", *ONE, *flags.split())
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / "digits-1")
-    neurons = folder.read_settings().neurons
-    assert (neurons.kind, neurons.beta, neurons.threshold) == ("lif", 0.5, 1.0)
+    assert folder.read_settings().neurons.model_dump().items() >= chosen.items()
     assert f"{folder.read_result()['test_accuracy']:.2%}" in done.out
 
 
