@@ -7,4 +7,3 @@ __version__ = "0.1.0"
 # Each name loads its module on first use, so that `import sqsnn` and `sqsnn --help` do not wait for
 # torch; the stub beside this file lists them.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["__version__"]
