@@ -74,7 +74,7 @@ def test_objects_are_made_compared_and_shown_like_dataclasses():
         (lambda: Inner(0), "Inner: size: Input should be greater than 0, but is 0"),
         (lambda: Inner(size="many"), "Inner: size: .*valid integer.*, but is 'many'"),
         (lambda: Inner(width=3), "Inner: width: Unexpected keyword argument, but is 3"),
-        (lambda: Outer(), "Outer: name: Missing required argument"),
+        (lambda: Outer(), "Outer: name: Field required"),
         (lambda: Outer("x", 1.5), "Outer: share: .*less than or equal to 1, but is 1.5"),
         (lambda: Outer("x", float("nan")), "Outer: share: .*, but is nan"),
         (lambda: Outer("wrong"), "Outer: name is 'wrong', but must be right"),
@@ -97,7 +97,7 @@ def test_a_wrong_value_is_refused_in_one_plain_line(make, message):
 
 
 def test_several_faults_are_all_named():
-    with pytest.raises(ValueError, match="^Outer: name: .*; share: "):
+    with pytest.raises(ValueError, match=r"^Outer: name: .*; share: "):
         Outer(3, 2.0)
 
 

@@ -62,7 +62,7 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         if fault["type"] == "union_tag_not_found":
             reason = "kind is missing"
         elif fault["type"] == "union_tag_invalid":
-            reason = f"kind may be one of {fault['ctx']['expected_tags']}"
+            reason = f"kind may be one of {fault.get('ctx', {})['expected_tags']}"
         fields = [number for number, part in enumerate(place) if _is_field(part)]
         # A check of several fields names them itself; above a field stand its section and kinds.
         name = ""

@@ -5,6 +5,7 @@ import re
 import shlex
 from typing import Any, NamedTuple, get_args, get_origin
 
+from sqsnn.quantum.noise import Noise
 from sqsnn.settings import flat
 from sqsnn.settings.data import require_spec
 from sqsnn.settings.run import RunSettings, for_dataset
@@ -50,7 +51,7 @@ def train_command(settings: RunSettings) -> str | None:
     """Write the command that trains a run again; None where no flag leaves a setting open."""
     words = ["sqsnn", "train", settings.data.dataset]
     device = settings.device_noise.noise_from
-    rates = set() if device is None else set(flat.fields_of(type(settings.neurons.noise)))
+    rates = set() if device is None else set(flat.fields_of(Noise))
     for setting in list_settings(settings):
         # The name of the device stands for its rates.
         if not setting.is_chosen or setting.name in rates:

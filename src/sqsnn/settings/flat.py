@@ -176,9 +176,9 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
     joined: Table = {**base, **given}
     for name, value in joined.items():
         field = fields_of(cls).get(name)
-        found = () if field is None else members(field.annotation)
-        if not found or not isinstance(value, Mapping):
+        if field is None or not isinstance(value, Mapping):
             continue
+        found = members(field.annotation)
         below = base.get(name) or {}
         if len(found) > 1:
             kind = value.get("kind", below.get("kind", _default(field).kind))
@@ -201,10 +201,10 @@ def flatten(cls: type, table: Mapping[str, Any]) -> Table:
         if not found:
             flat[name] = value
             continue
+        member = found[0]
         if len(found) > 1:
-            kind = value["kind"]
-            flat[name] = kind
-            found = tuple(member for member in found if kind_of(member) == kind)
+            flat[name] = value["kind"]
+            member = next(member for member in found if kind_of(member) == value["kind"])
         if value is not None:
-            flat |= flatten(found[0], value)
+            flat |= flatten(member, value)
     return flat

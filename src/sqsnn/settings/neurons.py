@@ -53,7 +53,12 @@ class NeuronSettings(Section):
 
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:
     """Read the settings of a kind of neurons from the signature and docstring of its population."""
-    documented = parse(population.__doc__ or "", DocstringStyle.GOOGLE).params
+    # A population that inherits its constructor inherits what is written about it.
+    documented = [
+        parameter
+        for cls in reversed(population.__mro__)
+        for parameter in parse(cls.__doc__ or "", DocstringStyle.GOOGLE).params
+    ]
     meanings = {parameter.arg_name: parameter.description for parameter in documented}
     fields: dict[str, Any] = {"kind": (Literal[kind], kind)}
     for name, parameter in inspect.signature(population, eval_str=True).parameters.items():

@@ -73,7 +73,7 @@ class Recipe(Section):
 
     hidden: Sizes = (64,)
     """Neurons of each hidden layer, e.g. 64 or 64,64."""
-    neurons: Neurons = SQSNeuronsSettings()
+    neurons: Neurons = SQSNeuronsSettings()  # pyright: ignore[reportCallIssue]
     """Stochastic quantum spiking neurons, or the neurons that they are compared with."""
     device_noise: DeviceNoise = DeviceNoise()
     encoding: Encoding = Rate()
@@ -92,7 +92,8 @@ class Recipe(Section):
     @property
     def needs_rates(self) -> bool:
         """Whether the noise has yet to be read from its device."""
-        return self.device_noise.noise_from is not None and self.neurons.noise is None
+        is_open = getattr(self.neurons, "noise", None) is None
+        return self.device_noise.noise_from is not None and is_open
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
