@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from qiskit.circuit import Delay, Measure, Parameter, Reset
 from qiskit.circuit.library import ECRGate, RZGate, SXGate
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
@@ -15,6 +16,8 @@ from qiskit.transpiler import InstructionProperties, Target
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
+from sqsnn import hardware
+from sqsnn.hardware import executor, ibm
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.devices import Device
 from sqsnn.quantum.circuit import Circuit, Normal
@@ -137,6 +140,20 @@ def perfect(block: Any, seed: int) -> PrimitiveResult:
 
 def ibm_device(name: str = "ibm:test") -> Device:
     return Device(name, FakeManilaV2(), "ibm")
+
+
+def play_ibm(patch: pytest.MonkeyPatch, answer: Callable[[Any, int], Any]) -> StubSampler:
+    """Put a device of IBM's in the place of every backend; it keeps what it was sent.
+
+    Args:
+        patch: Takes it away again.
+        answer: The answer to a block and its number.
+    """
+    sampler = StubSampler(answer)
+    patch.setattr(hardware, "find", ibm_device)
+    patch.setattr(executor, "sampler_for", lambda *args, **options: sampler)
+    patch.setattr(ibm, "job", lambda number: sampler.jobs[number])
+    return sampler
 
 
 # Devices with chosen rates

@@ -218,9 +218,7 @@ class StopAt(Watcher):
             raise KeyboardInterrupt
 
 
-def stopped(
-    settings: RunSettings, path: Path, epoch: int, batch: int | None = None
-) -> RunFolder:
+def stopped(settings: RunSettings, path: Path, epoch: int, batch: int | None = None) -> RunFolder:
     """Begin a run that is interrupted at a training step, or after an epoch."""
     with pytest.raises(KeyboardInterrupt):
         run.begin(settings, path, StopAt(epoch, batch), pictures=False)
@@ -228,7 +226,7 @@ def stopped(
 
 
 def make_old(path: Path) -> None:
-    """Write the settings of a run folder as version 0.1 wrote them first: flat, without a format."""
+    """Write the settings of a run folder of the old format, which named no format."""
     path.mkdir(parents=True, exist_ok=True)
     old = '[data]\ndataset = "digits"\n\n[model]\nhidden = [64]\nneurons = "sqs"\n'
     (path / "config.toml").write_text(old, "utf-8")

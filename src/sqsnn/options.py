@@ -67,15 +67,18 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         # A check of several fields names them itself; above a field stand its section and kinds.
         name = ""
         if fields and fault["type"] != "value_error":
-            kept = (
-                part for part in place[fields[-1] :] if isinstance(part, int) or _is_field(part)
-            )
+            # A flag takes all its values at once; elsewhere the number of the wrong one helps.
+            kept = [
+                part
+                for part in place[fields[-1] :]
+                if _is_field(part) or (isinstance(part, int) and not flags)
+            ]
             name = ".".join(map(str, kept))
         shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
         reasons.setdefault((name, shown), []).append(reason)
     return "; ".join(
         (f"{'--' + name.replace('_', '-') if flags else name}: " if name else "")
-        + " or ".join(dict.fromkeys(found))
+        + " or ".join(dict.fromkeys(found)).replace(" or Input should be ", " or ")
         + shown
         for (name, shown), found in reasons.items()
     )

@@ -1,40 +1,10 @@
 """`sqsnn export`: two files, their names, and what is refused."""
 
 import re
-import shutil
 
 import pytest
 
 from sqsnn.hardware import from_qasm3
-from sqsnn.reports import plots
-from sqsnn.training import run
-from sqsnn.training.config import (
-    DataOptions,
-    EncodingConfig,
-    ModelConfig,
-    Recipe,
-    TrainingConfig,
-    for_dataset,
-)
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory):
-    recipe = Recipe(
-        model=ModelConfig(hidden=(3,)),
-        encoding=EncodingConfig(steps=2),
-        training=TrainingConfig(epochs=1, batch_size=20),
-    )
-    options = DataOptions(classes=(0, 1), train_samples=40, test_samples=10)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save_run_pictures", lambda *args, **kwargs: ())
-        path = tmp_path_factory.mktemp("cli") / "run"
-        return run.begin(for_dataset("digits", options, recipe), path).path
-
-
-@pytest.fixture
-def trained(once, here):
-    return shutil.copytree(once, here / "a")
 
 
 @pytest.mark.parametrize(
@@ -66,9 +36,6 @@ def test_a_neuron_is_written_as_a_program_and_a_drawing(sqsnn, trained, flags, n
         ("nowhere", "nowhere holds no run"),
     ],
 )
-def test_a_wrong_call_is_told_in_one_line(sqsnn, trained, flags, said):
-    done = sqsnn("export", *flags.split())
-    assert (done.code, done.out) == (2, "")
-    (line,) = done.err.splitlines()
-    assert re.search(said, line)
+def test_a_wrong_call_is_refused_in_one_line(refused, trained, flags, said):
+    assert re.search(said, refused("export", *flags.split()))
     assert not list(trained.glob("layer-*"))

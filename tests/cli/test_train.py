@@ -1,5 +1,6 @@
 """`sqsnn train` and `sqsnn evaluate` from the first call to the last table."""
 
+import re
 import shlex
 import signal
 import subprocess
@@ -8,69 +9,124 @@ import sys
 import pytest
 
 from sqsnn.cli.progress import Screen
-from sqsnn.training import config as configs
-from sqsnn.training.rule_config import RuleConfig
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.quantum.noise import Noise
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import for_dataset
 
 SMALL = ["--classes", "0,1", "--train-samples", 40, "--test-samples", 20, "--hidden", 8]
-SMALL += ["--steps", 3, "--epochs", 2, "--batch-size", 36]
+SMALL += ["--steps", 3, "--batch-size", 36]
+ONE, TWO = [*SMALL, "--epochs", 1], [*SMALL, "--epochs", 2]
 
 
-def test_a_run_ends_with_a_table_and_says_what_lies_where(sqsnn, here):
-    done = sqsnn("train", "digits", *SMALL)
+def test_a_run_ends_with_a_table_and_a_list_of_its_files(sqsnn, here):
+    done = sqsnn("train", "digits", *TWO)
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / "digits-1")
     result = folder.read_result()
-    assert f"{result['test_accuracy']:.2%}" in done.out
-    assert f"{result['test_accuracy_probability']:.2%}" in done.out
+    for how in ("", "_ties_by_probability", "_probability"):
+        assert f"{result[f'test_accuracy{how}']:.2%}" in done.out
+    assert re.search(rf"test accuracy \(spikes alone\) +│ {result['test_accuracy']:.2%}", done.out)
     assert str(result["parameters"]) in done.out
     for path in folder.path.iterdir():
         assert path.name in done.out
-    # Not a terminal: a line an epoch and no bar.
+    # Not a terminal: one line per epoch and no bar.
     assert sum(line.startswith("epoch ") for line in done.out.splitlines()) == 2
 
 
 def test_every_flag_reaches_the_settings(sqsnn, here):
     flags = """--classes 3,7 --train-samples 60 --test-samples 30 --hidden 5,4 --memory-qubits 2
         --channels 2 --circuit hardware_efficient --circuit-options.layers 2 --encoding latency
-        --max-rate 0.5 --steps 2 --report-steps 1 --rule backprop --surrogate sigmoid
-        --encoding-slope exact --through-collapse --loss-on count --rate-penalty 0.1 --epochs 1
-        --batch-size 54 --learning-rate 0.02 --final-learning-rate 0.001 --patience 4 --seed 9
-        --device cpu --dtype float64 --threads 1 --out there"""
+        --steps 2 --report-steps 1 --rule backprop --surrogate sigmoid
+        --encoding-slope exact --through-collapse --loss-on count --rate-penalty 0.1
+        --rate-bounds 0.1 0.3 --epochs 1 --batch-size 54 --learning-rate 0.02
+        --final-learning-rate 0.001 --patience 4 --seed 9 --device cpu --dtype float64 --threads 1
+        --out there"""
     done = sqsnn("train", "digits", *flags.split())
     assert (done.code, done.err) == (0, "")
-    options = configs.DataOptions(classes=(3, 7), train_samples=60, test_samples=30)
-    recipe = configs.Recipe(
-        model=configs.ModelConfig(
-            hidden=(5, 4),
-            memory_qubits=2,
-            channels=2,
-            circuit="hardware_efficient",
-            circuit_options={"layers": 2},
-        ),
-        encoding=configs.EncodingConfig(encoding="latency", max_rate=0.5, steps=2),
-        readout=configs.ReadoutConfig(report_steps=1),
-        rule=RuleConfig(
-            surrogate="sigmoid",
-            encoding_slope="exact",
-            through_collapse=True,
-            loss_on="count",
-            rate_penalty=0.1,
-        ),
-        training=configs.TrainingConfig(
-            epochs=1,
-            batch_size=54,
-            learning_rate=0.02,
-            final_learning_rate=0.001,
-            patience=4,
-            seed=9,
-            dtype="float64",
-            threads=1,
-        ),
-    )
-    expected = configs.for_dataset("digits", options, recipe)
-    expected = configs.settle(expected, source="scikit-learn")
-    assert RunFolder(here / "there").read_config() == expected
+    expected = {
+        "data": {
+            "classes": (3, 7),
+            "train_samples": 60,
+            "test_samples": 30,
+            "source": "scikit-learn",
+        },
+        "hidden": (5, 4),
+        "neurons": {
+            "memory_qubits": 2,
+            "channels": 2,
+            "circuit": "hardware_efficient",
+            "circuit_options": {"layers": 2},
+            "surrogate": "sigmoid",
+            "encoding_slope": "exact",
+            "through_collapse": True,
+        },
+        "encoding": {"kind": "latency", "steps": 2},
+        "report_steps": 1,
+        "rule": {"loss_on": "count", "rate_penalty": 0.1, "rate_bounds": (0.1, 0.3)},
+        "training": {
+            "epochs": 1,
+            "batch_size": 54,
+            "learning_rate": 0.02,
+            "final_learning_rate": 0.001,
+            "patience": 4,
+            "seed": 9,
+            "dtype": "float64",
+        },
+    }
+    assert RunFolder(here / "there").read_settings() == for_dataset("digits", expected)
+
+
+def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
+    flags = """--rule local --signal both --feedback symmetric --samples 2 --baseline running
+        --horizon discounted --discount 0.5 --reward-weight 0.5 --score measured --window 2 --estimator laplace
+        --shots 3 --encoding rate --max-rate 0.9 --saturate"""
+    done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
+    assert (done.code, done.err) == (0, "")
+    settings = RunFolder(here / "there").read_settings()
+    rule = settings.rule
+    assert (rule.signal.feedback.feedback, rule.signal.reward_weight) == ("symmetric", 0.5)
+    assert (rule.signal.reward.samples, rule.signal.reward.baseline) == (2, "running")
+    assert (rule.signal.reward.horizon, rule.signal.reward.discount) == ("discounted", 0.5)
+    assert (rule.score.window, rule.score.estimator.shots, rule.score.backend) == (2, 3, None)
+    assert (settings.encoding.max_rate, settings.neurons.saturate) == (0.9, True)
+
+
+def test_every_rate_of_noise_reaches_the_settings(sqsnn, here):
+    names = Noise.__pydantic_fields__
+    rates = {name: number / 100 for number, name in enumerate(names, start=1)}
+    assert len(rates) == 11
+    flags = [part for name, rate in rates.items() for part in (f"--{name.replace('_', '-')}", rate)]
+    done = sqsnn("train", "digits", *ONE, *flags, "--out", "there")
+    assert (done.code, done.err) == (0, "")
+    assert RunFolder(here / "there").read_settings().neurons.noise == Noise(**rates)
+
+
+def test_a_flag_names_the_device_that_gives_the_noise(sqsnn, here):
+    flags = "--noise-from fake_brisbane --noise-strength 0.5 --out there"
+    done = sqsnn("train", "digits", *ONE, *flags.split())
+    assert (done.code, done.err) == (0, "")
+    settings = RunFolder(here / "there").read_settings()
+    device = settings.device_noise
+    assert (device.noise_from, device.noise_strength) == ("fake_brisbane", 0.5)
+    assert settings.neurons.noise.depolarising_2q > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--false-spike 2", "--false-spike: .*less than or equal to 1, but is '2'"),
+        ("--noise-strength 2", "noise_strength is 2.0, .* with noise_from only"),
+        ("--noise-from fake_brisbane --false-spike 0.1", "noise_from gives all rates"),
+        ("--noise-from aer", "reports no .* e.g. fake_brisbane"),
+        ("--noise-from fake_atlantis", "fake_atlantis"),
+        ("--false-spike 0.1 --memory-qubits 3", "with noise are trained with at most 3"),
+    ],
+)
+def test_wrong_noise_is_refused_before_there_is_a_folder(refused, here, flags, said):
+    assert re.search(said, refused("train", "digits", *SMALL, *flags.split()))
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -82,16 +138,13 @@ def test_a_task_in_time_is_trained_from_the_command_line(sqsnn, here, name, step
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / f"{name}-1")
     assert folder.is_finished()
-    settings = folder.read_config()
+    settings = folder.read_settings()
     assert (settings.data.delay, settings.encoding.steps) == (3, steps)
     assert sqsnn("evaluate", f"runs/{name}-1", "--shots", 2).code == 0
 
 
-def test_a_run_is_not_overwritten_but_finished(sqsnn, here):
-    assert sqsnn("train", "digits", *SMALL, "--out", "a").code == 0
-    refused = sqsnn("train", "digits", *SMALL, "--out", "a")
-    assert refused.code == 2
-    assert "`sqsnn train --resume a`" in refused.err
+def test_a_run_is_not_overwritten_but_finished(sqsnn, refused, trained):
+    assert "`sqsnn train --resume a`" in refused("train", "digits", *SMALL, "--out", "a")
     finished = sqsnn("train", "--resume", "a")
     assert finished.code == 0
     assert "a is finished" in finished.out
@@ -100,7 +153,7 @@ def test_a_run_is_not_overwritten_but_finished(sqsnn, here):
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
-    assert sqsnn("train", "digits", *SMALL, "--out", "never stopped").code == 0
+    assert sqsnn("train", "digits", *TWO, "--out", "never stopped").code == 0
 
     def interrupt(screen, step):
         if step.epoch == 2:
@@ -108,7 +161,7 @@ def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
 
     with monkeypatch.context() as patch:
         patch.setattr(Screen, "step", interrupt)
-        done = sqsnn("train", "digits", *SMALL, "--out", "my run")
+        done = sqsnn("train", "digits", *TWO, "--out", "my run")
     assert done.code == 130
     assert "Traceback" not in done.err
     interrupted, command = done.err.splitlines()
@@ -121,8 +174,6 @@ def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
 
 
 def test_an_interrupt_before_anything_was_written_says_so(sqsnn, here, monkeypatch):
-    from sqsnn.training import run
-
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -132,26 +183,86 @@ def test_an_interrupt_before_anything_was_written_says_so(sqsnn, here, monkeypat
     assert "nothing was written" in done.err
 
 
-def test_a_run_is_evaluated_with_any_number_of_shots(sqsnn, here):
-    assert sqsnn("train", "digits", *SMALL, "--out", "a").code == 0
+def test_a_run_is_evaluated_with_any_number_of_shots(sqsnn, refused, trained):
     one = sqsnn("evaluate", "a")
     assert one.code == 0
-    assert f"{RunFolder(here / 'a').read_result()['test_accuracy']:.2%}" in one.out
+    assert f"{RunFolder(trained).read_result()['test_accuracy']:.2%}" in one.out
     many = sqsnn("evaluate", "a", "--shots", 3)
     assert "3 shots" in many.out
-    assert (here / "a" / "evaluation-shots-3.json").is_file()
-    none = sqsnn("evaluate", "a", "--shots", 0)
-    assert (none.code, none.out) == (2, "")
-    assert "shots must be an integer of at least 1, but is 0" in none.err
+    assert (trained / "evaluation-shots-3.json").is_file()
+    said = "shots must be an integer of at least 1, but is 0"
+    assert said in refused("evaluate", "a", "--shots", 0)
 
 
 @pytest.mark.slow
-def test_a_compiled_run_tells_what_the_warm_up_cost(tmp_path):
+def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
     # In a process of its own, because torch.compile cannot see through checked annotations.
-    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits", *SMALL[:-1], 16]
+    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits"]
+    command += [*SMALL[:-1], 16, "--epochs", 2]
     done = subprocess.run(
         [*map(str, command), "--compile"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "compiling: the first step took" in done.stdout
     assert RunFolder(tmp_path / "runs" / "digits-1").is_finished()
+
+
+# Comparison neurons
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ("--neurons lif --beta 0.5", {"kind": "lif", "beta": 0.5, "threshold": 1.0}),
+        ("--neurons qlif --learn=false", {"kind": "qlif", "learn": False, "threshold": 0.75}),
+    ],
+)
+def test_options_of_neurons_are_flags(sqsnn, here, flags, chosen):
+    done = sqsnn("train", "digits", *ONE, *flags.split())
+    assert (done.code, done.err) == (0, "")
+    folder = RunFolder(here / "runs" / "digits-1")
+    assert folder.read_settings().neurons.model_dump().items() >= chosen.items()
+    assert f"{folder.read_result()['test_accuracy']:.2%}" in done.out
+
+
+def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
+    flags = "--neurons stochastic_lif --tau 0.5 --rule local --signal both --channels 2"
+    done = sqsnn("train", "digits", *ONE, *flags.split())
+    assert (done.code, done.err) == (0, "")
+    assert sqsnn("evaluate", "runs/digits-1", "--shots", 2).code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--neurons lif --tau 1", "tau is 1.0, but goes with neurons 'stochastic_lif' only"),
+        ("--neurons lif --beta 1.5", r"beta is 1.5; it must be in \[0, 1\]"),
+        ("--neurons lif --rule local --signal both", "draws none; use signal 'feedback'"),
+        ("--neurons qlif --compile", "compile is True, but goes with neurons 'sqs' only"),
+        ("--neurons published_sqs --channels 2", "channels is 2, but goes with"),
+        ("--neurons lif --memory-qubits 2", "memory_qubits is 2, but goes with neurons 'sqs' only"),
+        ("--neurons lif --false-spike 0.1", "false_spike is 0.1, but goes with neurons 'sqs' only"),
+        ("--neurons lif --noise-from fake_brisbane", "noise_from goes with neurons 'sqs'.*'lif'"),
+        ("--neurons lif --rule local --score measured --backend aer", "'lif'|LIF"),
+        ("--neurons lif --circuit crx", "circuit is 'crx', but goes with neurons 'sqs' only"),
+        (
+            "--beta 0.5",
+            "beta is 0.5, but goes with neurons 'lif', or with neurons 'stochastic_lif'",
+        ),
+        ("--neurons perceptron", "--neurons: .*'perceptron'"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused_in_one_line(refused, here, flags, said):
+    assert re.search(said, refused("train", "digits", *SMALL, *flags.split()))
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("neurons", ["lif", "published_sqs"])
+def test_commands_that_need_circuits_say_so(sqsnn, refused, here, neurons):
+    flags = ["--neurons", neurons, "--out", "a"]
+    assert sqsnn("train", "digits", *ONE, *flags).code == 0
+    before = sorted(here.rglob("*"))
+    for command in ("hardware a", "export a", "inspect noise a"):
+        assert "neurons that are circuits" in refused(*command.split()), command
+    assert sorted(here.rglob("*")) == before
+    assert not isinstance(run.load(RunFolder(here / "a")).network.populations[0], SQSNeurons)

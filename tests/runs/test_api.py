@@ -38,9 +38,7 @@ def test_loading_needs_no_dataset(trained, monkeypatch, kind):
     path = trained.folder.path
     loaded = sqsnn.load(path if kind is None else kind(path))
     assert (loaded.settings, loaded.metrics) == (trained.settings, trained.metrics)
-    for one, other in zip(
-        loaded.network.parameters(), trained.network.parameters(), strict=True
-    ):
+    for one, other in zip(loaded.network.parameters(), trained.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -57,7 +55,9 @@ def test_networks_of_any_sizes_come_back_from_their_weights(tmp_path, neurons):
 
 def test_a_run_without_a_name_gets_the_next_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert sqsnn.train("digits", noise=Noise(false_spike=0.1), **TINY).folder.path.name == "digits-1"
+    assert (
+        sqsnn.train("digits", noise=Noise(false_spike=0.1), **TINY).folder.path.name == "digits-1"
+    )
     assert sqsnn.load("runs/digits-1").settings.neurons.noise == Noise(false_spike=0.1)
 
 
@@ -102,5 +102,5 @@ def test_folders_that_hold_no_trained_network_are_refused(trained, tmp_path):
     old = tmp_path / "old"
     shutil.copytree(trained.folder.path, old)
     make_old(old)
-    with pytest.raises(ConfigError, match="has format 1 or 2, .* train the network again"):
+    with pytest.raises(ConfigError, match=r"has format 1 or 2, .* train the network again"):
         sqsnn.load(old)

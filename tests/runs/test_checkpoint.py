@@ -115,9 +115,7 @@ def test_weights_come_back_with_their_epoch(tmp_path):
     assert checkpoint.load_best(tmp_path / "file", other) == 7
     assert all(map(torch.equal, network.parameters(), other.parameters()))
     with pytest.raises(CheckpointError, match=r"weights of another network.*size mismatch"):
-        checkpoint.load_best(
-            tmp_path / "file", build_network(small_run(), FEATURES + 1, CLASSES)
-        )
+        checkpoint.load_best(tmp_path / "file", build_network(small_run(), FEATURES + 1, CLASSES))
 
 
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path):

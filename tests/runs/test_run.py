@@ -260,7 +260,7 @@ def test_a_folder_of_the_old_format_is_refused_everywhere(whole):
         lambda: run.load(whole),
         lambda: run.evaluate_run(whole, 1, None),
     ):
-        with pytest.raises(ConfigError, match="has format 1 or 2, .* train the network again"):
+        with pytest.raises(ConfigError, match=r"has format 1 or 2, .* train the network again"):
             use()
     assert contents(whole) == before
     assert not (whole.path / "evaluation.json").exists()

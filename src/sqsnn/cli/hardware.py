@@ -25,7 +25,7 @@ def hardware(
     /,
     *,
     options: Annotated[DeviceFlags | None, Parameter(name="*")] = None,
-    yes: bool = False,
+    yes: Annotated[bool, Parameter(show_default=False)] = False,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Run test samples through the network of a run on a quantum backend, beside the simulator.

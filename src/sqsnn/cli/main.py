@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
@@ -50,15 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "Interrupted.", "yellow")
         sys.exit(INTERRUPTED)
-    except CycloptsError as error:
-        cause = error.__cause__
-        _say(
-            explain(cause, flags=True) if isinstance(cause, ValidationError) else str(error), "red"
-        )
+    except (CycloptsError, SqsnnError, ValueError, OSError) as error:
+        _say(_reason(error), "red")
         sys.exit(WRONG_USE)
-    except (SqsnnError, ValueError, OSError) as error:
-        _say(str(error), "red")
-        sys.exit(WRONG_USE)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with the call, in one line."""
+    cause = error.__cause__ if isinstance(error, CycloptsError) else error
+    if isinstance(cause, ValidationError):
+        return explain(cause, flags=True)
+    if isinstance(error, UnusedCliTokensError):
+        return f"these words are no flags and go with none: {' '.join(error.unused_tokens)}"
+    return str(error)
 
 
 def _say(message: str, colour: str) -> None:

@@ -31,7 +31,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
-    yes: bool = False,
+    yes: Annotated[bool, Parameter(show_default=False)] = False,
     data: Annotated[DataFlags | None, Parameter(name="*", group=_DATA)] = None,
     network: Annotated[NetworkFlags | None, Parameter(name="*", group=_NETWORK)] = None,
     noise: Annotated[NoiseFlags | None, Parameter(name="*", group=_NOISE)] = None,
@@ -43,7 +43,7 @@ def train(
     """Train a network on a dataset, or go on with a run that was stopped.
 
     Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
-    kind of neurons, encoding or rule only.
+    kind of neurons, encoding or rule only. What is on by default goes off as in --learn=false.
 
     Parameters
     ----------

@@ -1,52 +1,45 @@
-"""A trained run on a backend: what is written, said, kept, and refused before anything is sent."""
+"""A trained run on a backend: what is written, reported, kept, and refused before it is sent."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hardware_stubs import FridgeError, StubSampler, ibm_device, perfect, result_of, rows_of
+from hardware_stubs import FridgeError, StubSampler, perfect, play_ibm, result_of, rows_of
+from pydantic import ValidationError
 from qiskit.primitives import BitArray
 
 from sqsnn import hardware
 from sqsnn.errors import CheckpointError, ConfigError, HardwareError
 from sqsnn.hardware import executor as executing
 from sqsnn.hardware import ibm
-from sqsnn.reports import plots
-from sqsnn.training import run, run_folder
-from sqsnn.training.config import (
-    DataOptions,
-    EncodingConfig,
-    ModelConfig,
-    ReadoutConfig,
-    Recipe,
-    TrainingConfig,
-    for_dataset,
-)
-from sqsnn.training.device_config import DeviceOptions
-from sqsnn.training.on_device import SIMULATIONS, run_on_device
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.options import explain
+from sqsnn.runs import folder as folders
+from sqsnn.runs import run
+from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.on_device import SIMULATIONS, DeviceOptions, run_on_device
+from sqsnn.settings import flat
+from sqsnn.settings.run import from_flat
 
 HIDDEN, CLASSES, STEPS, TEST_SAMPLES, SAMPLES = 4, 3, 3, 30, 8
-ASKED = {
-    "backend", "samples", "shots", "pack", "mitigate_readout", "ideal", "mode", "seed"
-}  # fmt: skip
+SNAPSHOT = "fake_manila"
 
 
-def trained(path, epochs: int = 4, **sections) -> RunFolder:
-    recipe = Recipe(
-        model=ModelConfig(hidden=(HIDDEN,)),
-        encoding=EncodingConfig(steps=STEPS),
-        training=TrainingConfig(epochs=epochs, batch_size=20, learning_rate=0.05),
-        **sections,
-    )
-    options = DataOptions(classes=(0, 1, 2), train_samples=150, test_samples=TEST_SAMPLES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save_run_pictures", lambda *args, **kwargs: ())
-        return run.begin(for_dataset("digits", options, recipe), path)
+def options_of(**chosen: Any) -> DeviceOptions:
+    """Options by the names of the flags of `sqsnn hardware`."""
+    return DeviceOptions.model_validate(flat.nest(DeviceOptions, chosen, {}))
+
+
+def trained(path, epochs: int = 4, **chosen: Any) -> RunFolder:
+    small = {"hidden": (HIDDEN,), "steps": STEPS, "batch_size": 20, "learning_rate": 0.05}
+    small |= {"classes": (0, 1, 2), "train_samples": 150, "test_samples": TEST_SAMPLES}
+    settings = from_flat("digits", {**small, "epochs": epochs, **chosen})
+    return run.begin(settings, path, pictures=False)
 
 
 @pytest.fixture(scope="session")
@@ -56,31 +49,28 @@ def once(tmp_path_factory) -> RunFolder:
 
 @pytest.fixture
 def folder(once, tmp_path) -> RunFolder:
-    """A trained run, to do with as one likes."""
+    """A copy of a trained run, to change at will."""
     return RunFolder(shutil.copytree(once.path, tmp_path / "run"))
 
 
 @pytest.fixture
 def service(monkeypatch) -> StubSampler:
-    """A device of IBM's, played by Aer; what it was sent is kept."""
-    sampler = StubSampler(perfect)
-    monkeypatch.setattr(hardware, "find", ibm_device)
-    monkeypatch.setattr(executing, "sampler_for", lambda *args, **options: sampler)
-    monkeypatch.setattr(ibm, "job", lambda number: sampler.jobs[number])
-    return sampler
+    """A device of IBM's, played by Aer."""
+    return play_ibm(monkeypatch, perfect)
 
 
-def go(folder: RunFolder, **options):
+def go(folder: RunFolder, **chosen: Any):
     """The outcome, and what was written: result.json and bits.npz."""
-    settings = DeviceOptions(**{"samples": SAMPLES, **options})
-    outcome, place = run_on_device(folder, settings, None)
-    assert place == folder.path / "hardware" / settings.label
+    options = options_of(**{"samples": SAMPLES, **chosen})
+    outcome, place = run_on_device(folder, options, None)
+    assert place == folder.path / "hardware" / options.label
     assert {path.name for path in place.iterdir()} == {"result.json", "bits.npz"}
     with np.load(place / "bits.npz", allow_pickle=False) as file:
         bits = dict(file)
     written = json.loads((place / "result.json").read_text("utf-8"))
-    if outcome.jobs:  # where none was sent, what was paid before stays written
-        assert written == {**settings.model_dump(mode="json"), **asdict(outcome)}
+    if outcome.jobs:  # where none was sent, the first result stays
+        flags = flat.flatten(DeviceOptions, options.model_dump(mode="json"))
+        assert written == {**flags, **asdict(outcome)}
     return outcome, bits
 
 
@@ -93,7 +83,7 @@ def jobs(folder: RunFolder) -> list[str]:
 
 
 @pytest.mark.parametrize("shots", [1, 3])
-def test_what_is_written_is_what_was_measured(folder, shots):
+def test_the_files_hold_the_measured_bits(folder, shots):
     outcome, bits = go(folder, shots=shots)
     inferences = SAMPLES * shots
     assert {name: values.shape for name, values in bits.items()} == {
@@ -114,7 +104,7 @@ def test_what_is_written_is_what_was_measured(folder, shots):
     np.testing.assert_array_equal(bits["labels"], samples.labels[bits["test_samples"]])
     never = samples.values[bits["test_samples"]].numpy() == 0
     assert never.any() and not bits["input"][..., 0].any(axis=0)[never].any()
-    # Figures are those of the bits: spikes a sample and shot, and the class that fired most.
+    # Figures are those of the bits: spikes per sample and shot, and the class that fired most.
     per_inference = [bits[name].sum() / inferences for name in ("layer_1", "layer_2")]
     assert outcome.spikes_per_sample == pytest.approx(per_inference)
     counts = bits["layer_2"].sum(axis=(0, 3)).reshape(SAMPLES, shots, CLASSES).sum(axis=1)
@@ -123,7 +113,7 @@ def test_what_is_written_is_what_was_measured(folder, shots):
     others = np.where(np.arange(CLASSES) == labels[:, None], -1, counts).max(axis=1)
     assert (own > others).sum() <= round(outcome.accuracy * SAMPLES) <= (own >= others).sum()
     assert (own == others).sum() < SAMPLES  # ties alone would say nothing
-    # One job a layer, and a circuit for every neuron and inference.
+    # One job per layer, and a circuit for every neuron and inference.
     rows = inferences * (HIDDEN + CLASSES)
     assert (outcome.samples, outcome.shots) == (SAMPLES, shots)
     assert (outcome.jobs, outcome.resumed_jobs, outcome.transpilations) == (2, 0, 1)
@@ -161,7 +151,7 @@ def test_hidden_spikes_on_the_device_are_what_drives_the_outputs(folder):
 
 def test_the_simulators_figures_are_those_of_the_same_samples(folder):
     # Noiseless Aer: the difference lies within 4 of its standard errors (Student's t of 30, once in
-    # 2500 seeds), and spikes a sample within 4 of theirs.
+    # 2500 seeds), and spikes per sample within 4 of theirs.
     outcome, bits = go(folder, samples=TEST_SAMPLES)
     assert outcome.difference == pytest.approx(outcome.accuracy - outcome.simulator_accuracy)
     assert 0 < outcome.standard_error < 0.2
@@ -190,7 +180,7 @@ def test_a_snapshot_adds_what_a_chip_has(folder):
     device = hardware.find("fake_manila")
     assert outcome.calibrated == device.calibrated
     assert outcome.neurons_side_by_side == 2
-    # Layers of 12 and 9 rows, two a circuit, and the two of the calibration.
+    # Layers of 12 and 9 rows, two per circuit, and the two of the calibration.
     assert (outcome.jobs, outcome.circuits, outcome.transpilations) == (3, 6 + 5 + 2, 2)
     assert 1 < outcome.shot_microseconds < 1000
     assert outcome.estimated_seconds > 3 * 2  # the jobs' overhead at least
@@ -205,7 +195,7 @@ def test_a_snapshot_adds_what_a_chip_has(folder):
 
 def test_only_the_steps_that_report_count(tmp_path, service):
     # At the last step class 0 fires, before it the others do, twice as often.
-    folder = trained(tmp_path / "run", epochs=1, readout=ReadoutConfig(report_steps=1))
+    folder = trained(tmp_path / "run", epochs=1, report_steps=1)
 
     def answer(block, number):
         rows = rows_of(block)
@@ -232,7 +222,7 @@ def test_the_same_call_again_runs_nothing_and_says_the_same(folder):
     first, bits = go(folder)
     kept = jobs(folder)
     again, same = go(folder)
-    path = folder.path / "hardware" / DeviceOptions(samples=SAMPLES).label / "result.json"
+    path = folder.path / "hardware" / options_of(samples=SAMPLES).label / "result.json"
     assert json.loads(path.read_text("utf-8"))["jobs"] == 2
     assert (again.jobs, again.resumed_jobs, again.circuits, again.executions) == (0, 2, 0, 0)
     assert jobs(folder) == kept
@@ -296,27 +286,27 @@ def test_neurons_side_by_side_are_not_taken_for_those_that_stood_alone(folder):
     assert 2 * packed.circuits == alone.circuits
 
 
-# Asking first
+# Estimates
 
 
 class RefusedError(Exception):
-    """Somebody said no."""
+    """The estimate was refused."""
 
 
 @pytest.mark.parametrize("mitigated", [False, True])
-def test_the_estimate_is_told_before_anything_is_sent(folder, service, mitigated):
-    told = []
+def test_the_estimate_comes_before_anything_is_sent(folder, service, mitigated):
+    given = []
 
     def confirm(text, billed):
         assert not service.blocks
-        told.append((text, billed))
+        given.append((text, billed))
 
-    options = DeviceOptions(backend="ibm:x", samples=SAMPLES, mitigate_readout=mitigated)
+    options = options_of(backend="ibm:x", samples=SAMPLES, mitigate_readout=mitigated)
     outcome, _ = run_on_device(folder, options, None, confirm)
-    ((text, billed),) = told
+    ((text, billed),) = given
     assert billed
     assert text.startswith("Estimate: ") and text.endswith("of device time.")
-    # What was told is what came: jobs, circuits and shots.
+    # The estimate is right: jobs, circuits and shots.
     for number, name in (
         (outcome.jobs, "jobs"),
         (outcome.circuits, "circuits"),
@@ -327,26 +317,26 @@ def test_the_estimate_is_told_before_anything_is_sent(folder, service, mitigated
     assert outcome.device_seconds == 2.0 * outcome.jobs
 
 
-def test_who_refuses_the_estimate_sends_nothing(folder, service):
+def test_a_refused_estimate_sends_nothing(folder, service):
     def refuse(text, billed):
         raise RefusedError
 
     with pytest.raises(RefusedError):
-        run_on_device(folder, DeviceOptions(backend="ibm:x", samples=SAMPLES), None, refuse)
+        run_on_device(folder, options_of(backend="ibm:x", samples=SAMPLES), None, refuse)
     assert not service.blocks and not service.seeds
     assert not (folder.path / "hardware").exists()
 
 
-def test_a_simulation_is_told_too_but_not_billed(folder):
-    told = []
-    options = DeviceOptions(samples=SAMPLES)
-    run_on_device(folder, options, None, lambda text, billed: told.append((text, billed)))
-    ((text, billed),) = told
+def test_a_simulation_is_estimated_too_but_not_billed(folder):
+    given = []
+    options = options_of(samples=SAMPLES)
+    run_on_device(folder, options, None, lambda text, billed: given.append((text, billed)))
+    ((text, billed),) = given
     assert not billed
     assert "a simulator takes no device time" in text
 
 
-def test_jobs_are_sent_in_the_mode_that_was_asked_for(folder, service, monkeypatch):
+def test_jobs_are_sent_in_the_chosen_mode(folder, service, monkeypatch):
     seen = []
 
     class Mode:
@@ -379,7 +369,7 @@ def test_jobs_are_sent_in_the_mode_that_was_asked_for(folder, service, monkeypat
 # Refusals
 
 
-def test_more_samples_than_there_are_are_refused(folder):
+def test_too_many_samples_are_refused(folder):
     with pytest.raises(ConfigError, match=f"samples is {TEST_SAMPLES + 1}.* {TEST_SAMPLES} test"):
         go(folder, samples=TEST_SAMPLES + 1)
     assert not (folder.path / "hardware").exists()
@@ -391,6 +381,87 @@ def test_an_unknown_backend_is_refused(folder):
 
 
 def test_a_run_without_an_epoch_is_refused(folder, tmp_path):
-    fresh = run_folder.create(tmp_path / "fresh", folder.read_config())
+    fresh = folders.create(tmp_path / "fresh", folder.read_settings())
     with pytest.raises(CheckpointError, match="no epoch of this run has ended"):
         go(fresh)
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"samples": 1}, "samples: .*greater than or equal to 2, but is 1"),
+        ({"shots": 0}, "shots: .*greater than 0, but is 0"),
+        ({"shots": 1.5}, "shots: .*integer"),
+        ({"seed": -1}, "seed: .*greater than or equal to 0, but is -1"),
+        ({"backend": SNAPSHOT, "pack": 0}, "pack: .*greater than 0 or 'all', but is 0"),
+        ({"backend": SNAPSHOT, "pack": "most"}, "pack.*'all'"),
+        ({"mode": "sessions", "backend": "ibm:x"}, "mode: .*'job', 'batch' or 'session'"),
+        ({"ideal": True}, "ideal is for snapshots .*'aer'"),
+        ({"ideal": True, "backend": "ibm:x"}, "ideal is for snapshots .*'ibm:x'"),
+        ({"mode": "batch"}, "mode is 'batch'.*ibm:NAME.*'aer'"),
+        ({"mode": "session", "backend": SNAPSHOT}, "mode is 'session'.*'fake_manila'"),
+        ({"pack": 2}, "pack is 2.*'aer' has no chip"),
+        ({"pack": "all"}, "pack is 'all'.*'aer' has no chip"),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused(chosen, said):
+    with pytest.raises(ValidationError) as refused:
+        options_of(**chosen)
+    assert re.search(said, explain(refused.value))
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(ConfigError, match="no setting packs; did you mean pack"):
+        options_of(packs=2)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"backend": SNAPSHOT, "ideal": True, "pack": "all"},
+        {"backend": "ibm:x", "mode": "session", "pack": 7},
+        {"mitigate_readout": True, "shots": 5, "samples": 2, "seed": 2**40},
+    ],
+    ids=str,
+)
+def test_options_that_go_together_are_kept(chosen):
+    options = options_of(**chosen)
+    assert flat.flatten(DeviceOptions, options.model_dump()).items() >= chosen.items()
+    with pytest.raises(ValidationError):
+        options.shots = 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_every_option_that_changes_the_outcome_changes_the_name():
+    other = {
+        "backend": "fake_lima",
+        "samples": 7,
+        "shots": 3,
+        "pack": 2,
+        "mitigate_readout": True,
+        "ideal": True,
+        "seed": 1,
+    }
+    # `mode` is how jobs are sent, not what they measure.
+    assert set(other) | {"mode"} == {leaf.name for leaf in flat.leaves(DeviceOptions)}
+    labels = [
+        options_of(**{"backend": SNAPSHOT, **{name: other[name] for name in some}}).label
+        for count in range(len(other) + 1)
+        for some in combinations(other, count)
+    ]
+    labels += [options_of(backend=SNAPSHOT, pack=pack).label for pack in (3, "all")]
+    labels += [options_of(backend=name).label for name in ("aer", "ibm:x", "ibm:manila")]
+    assert len(set(labels)) == len(labels) == 2**7 + 5
+
+
+def test_the_name_is_a_folder_on_any_system():
+    assert options_of().label == "aer"
+    chosen = {"backend": "ibm:brisbane", "mitigate_readout": True, "samples": 9, "pack": "all"}
+    label = options_of(**chosen).label
+    assert label == "ibm-brisbane-pack-all-samples-9-mitigate-readout"
+    assert re.fullmatch(r"[\w-]+", label)
+    assert options_of(**chosen, mode="batch").label == label

@@ -1,4 +1,4 @@
-"""A trained neuron as a program: read back, it is that neuron and no other."""
+"""A trained neuron as a program: read back, it has the law of that neuron."""
 
 import math
 import re
@@ -8,46 +8,35 @@ import numpy as np
 import pytest
 import torch
 from hardware_reference import circuit_law
+from tools import TINY
 
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.hardware import from_qasm3
-from sqsnn.reports import plots
-from sqsnn.training import run, run_folder
-from sqsnn.training.config import (
-    DataOptions,
-    EncodingConfig,
-    ModelConfig,
-    Recipe,
-    TrainingConfig,
-    for_dataset,
-)
-from sqsnn.training.export import export_neuron
-from sqsnn.training.run_folder import RunFolder
+from sqsnn.runs import folder as folders
+from sqsnn.runs import run
+from sqsnn.runs.export import export_neuron
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import from_flat
 
-STEPS = 2
+STEPS = TINY["steps"]
 MODELS = {
-    "bidirectional": ModelConfig(hidden=(3,)),
-    "integrate_and_fire": ModelConfig(hidden=(3,), circuit="integrate_and_fire"),
-    "two channels": ModelConfig(hidden=(3,), circuit="crx", channels=2, memory_qubits=2),
+    "bidirectional": {},
+    "integrate_and_fire": {"circuit": "integrate_and_fire"},
+    "two channels": {"circuit": "crx", "channels": 2, "memory_qubits": 2},
 }
 
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory) -> dict[str, RunFolder]:
     """A trained run of every model."""
-    options = DataOptions(classes=(0, 1), train_samples=40, test_samples=10)
-    runs = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save_run_pictures", lambda *args, **kwargs: ())
-        for name, model in MODELS.items():
-            recipe = Recipe(
-                model=model,
-                encoding=EncodingConfig(steps=STEPS),
-                training=TrainingConfig(epochs=1, batch_size=20, learning_rate=0.05),
-            )
-            path = tmp_path_factory.mktemp("export") / "run"
-            runs[name] = run.begin(for_dataset("digits", options, recipe), path)
-    return runs
+    return {
+        name: run.begin(
+            from_flat("digits", {**TINY, "learning_rate": 0.05, **model}),
+            tmp_path_factory.mktemp("export") / "run",
+            pictures=False,
+        )
+        for name, model in MODELS.items()
+    }
 
 
 @pytest.fixture
@@ -116,29 +105,25 @@ def test_the_inputs_are_the_encoding_and_nothing_else(once, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layer", "neuron", "said"),
+    ("layer", "neuron", "steps", "said"),
     [
-        (2, 0, r"layer is 2, but the run has the layers 0\.\.1"),
-        (-1, 0, r"layer is -1"),
-        (0, 3, r"neuron is 3, but layer 0 has 0\.\.2"),
-        (1, 2, r"neuron is 2, but layer 1 has 0\.\.1"),
-        (0, -1, r"neuron is -1"),
+        (2, 0, None, r"layer is 2, but the run has the layers 0\.\.1"),
+        (-1, 0, None, r"layer is -1"),
+        (0, 3, None, r"neuron is 3, but layer 0 has 0\.\.2"),
+        (1, 2, None, r"neuron is 2, but layer 1 has 0\.\.1"),
+        (0, -1, None, r"neuron is -1"),
+        (0, 0, 0, "steps"),
+        (0, 0, -1, "steps"),
     ],
 )
-def test_a_layer_or_neuron_that_there_is_not_is_refused(folder, layer, neuron, said):
-    with pytest.raises(ConfigError, match=said):
-        export_neuron(folder, layer, neuron, None, None)
-    assert not list(folder.path.glob("layer-*"))
-
-
-@pytest.mark.parametrize("steps", [0, -1])
-def test_no_steps_are_refused(folder, steps):
-    with pytest.raises(ValueError, match="steps"):
-        export_neuron(folder, 0, 0, steps, None)
+def test_absent_neurons_and_no_steps_are_refused(folder, layer, neuron, steps, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        export_neuron(folder, layer, neuron, steps, None)
+    assert steps is not None or isinstance(refused.value, ConfigError)
     assert not list(folder.path.glob("layer-*"))
 
 
 def test_a_run_without_an_epoch_is_refused(folder, tmp_path):
-    fresh = run_folder.create(tmp_path / "fresh", folder.read_config())
+    fresh = folders.create(tmp_path / "fresh", folder.read_settings())
     with pytest.raises(CheckpointError, match="no epoch of this run has ended"):
         export_neuron(fresh, 0, 0, None, None)
