@@ -121,7 +121,7 @@ def digests(checkout: Path, flags: str, *, old: bool) -> dict[str, str]:
 
 def main() -> None:
     """Compare all runs, print one line per run, and leave with 1 if any differs."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Compare short trainings with an older version.")
     parser.add_argument("old", type=Path, help="checkout of commit 94fd6cd")
     parser.add_argument("--new", type=Path, default=Path(), help="checkout to compare [this one]")
     parser.add_argument("--only", default="", help="only runs whose name contains this")

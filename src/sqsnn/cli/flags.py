@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, get_args
 
+from cyclopts import Group, Parameter
 from pydantic import Field, Strict, create_model
 
 from sqsnn.data.specs import find_spec, names
@@ -11,27 +12,25 @@ from sqsnn.settings.flat import Leaf, leaves
 from sqsnn.settings.section import Section
 
 
-def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> type[Section]:
-    """Make a model of flags, all of them open, from parts of a section."""
+def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()) -> type[Section]:
+    """Make a model of flags, all of them open, from the parts of a section that have a group."""
     found: dict[str, list[Leaf]] = {}
     for leaf in leaves(cls):
-        if leaf.path[0] in parts and leaf.name not in without:
+        if leaf.path[0] in groups and leaf.name not in without:
             found.setdefault(leaf.name, []).append(leaf)
     fields: dict[str, Any] = {
-        name: (_annotation(places[0]), Field(None, description=_help(places, cls)))
+        name: (
+            Annotated[_annotation(places[0]), Parameter(group=groups[places[0].path[0]])],
+            Field(None, description=_help(places, cls)),
+        )
         for name, places in found.items()
     }
     return create_model(f"{cls.__name__}Flags", __base__=Section, **fields)
 
 
-def given(*flags: Section | None) -> dict[str, Any]:
+def given(flags: Section | None) -> dict[str, Any]:
     """The settings that were typed, by their flat names."""
-    return {
-        name: getattr(model, name)
-        for model in flags
-        if model is not None
-        for name in model.model_fields_set
-    }
+    return {} if flags is None else {name: getattr(flags, name) for name in flags.model_fields_set}
 
 
 def _annotation(leaf: Leaf) -> Any:

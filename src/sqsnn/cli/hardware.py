@@ -1,9 +1,9 @@
 """`sqsnn hardware`: the network of a run on a quantum backend."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sqsnn.runs.on_device import Outcome
 
 
-DeviceFlags = flags_of(DeviceOptions, list(DeviceOptions.model_fields))
+_DEVICE = Group("Device")
+DeviceFlags: Any = flags_of(DeviceOptions, dict.fromkeys(DeviceOptions.model_fields, _DEVICE))
 
 
 def hardware(

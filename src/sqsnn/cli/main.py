@@ -61,7 +61,8 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, ValidationError):
         return explain(cause, flags=True)
     if isinstance(error, UnusedCliTokensError):
-        return f"these words are no flags and go with none: {' '.join(error.unused_tokens)}"
+        words = " ".join(error.unused_tokens or ())
+        return f"these words are no flags and go with none: {words}"
     return str(error)
 
 

@@ -1,7 +1,7 @@
 """`sqsnn train`: train a network on a dataset, or go on with a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -11,18 +11,23 @@ from sqsnn.errors import ConfigError
 from sqsnn.runs import folder, run
 from sqsnn.settings.run import RunSettings, from_flat
 
-# Ordered as the data flows, not by the alphabet.
-_DATA, _NETWORK, _NOISE, _ENCODING, _READOUT, _RULE, _TRAINING = map(
-    Group.create_ordered,
-    ("Data", "Network", "Noise", "Encoding", "Readout", "Learning rule", "Training"),
+# The part of the settings that each group of flags sets; ordered as the data flows.
+_TITLES = {
+    "data": "Data",
+    "hidden": "Network",
+    "neurons": "Network",
+    "device_noise": "Noise",
+    "encoding": "Encoding",
+    "report_steps": "Readout",
+    "rule": "Learning rule",
+    "training": "Training",
+}
+_GROUPS = {title: Group.create_ordered(title) for title in dict.fromkeys(_TITLES.values())}
+Flags: Any = flags_of(
+    RunSettings,
+    {part: _GROUPS[title] for part, title in _TITLES.items()},
+    without=["dataset", "source"],
 )
-DataFlags = flags_of(RunSettings, ["data"], without=["dataset", "source"])
-NetworkFlags = flags_of(RunSettings, ["hidden", "neurons"])
-NoiseFlags = flags_of(RunSettings, ["device_noise"])
-EncodingFlags = flags_of(RunSettings, ["encoding"])
-ReadoutFlags = flags_of(RunSettings, ["report_steps"])
-RuleFlags = flags_of(RunSettings, ["rule"])
-TrainingFlags = flags_of(RunSettings, ["training"])
 
 
 def train(
@@ -32,13 +37,7 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     yes: Annotated[bool, Parameter(show_default=False)] = False,
-    data: Annotated[DataFlags | None, Parameter(name="*", group=_DATA)] = None,
-    network: Annotated[NetworkFlags | None, Parameter(name="*", group=_NETWORK)] = None,
-    noise: Annotated[NoiseFlags | None, Parameter(name="*", group=_NOISE)] = None,
-    encoding: Annotated[EncodingFlags | None, Parameter(name="*", group=_ENCODING)] = None,
-    readout: Annotated[ReadoutFlags | None, Parameter(name="*", group=_READOUT)] = None,
-    rule: Annotated[RuleFlags | None, Parameter(name="*", group=_RULE)] = None,
-    training: Annotated[TrainingFlags | None, Parameter(name="*", group=_TRAINING)] = None,
+    flags: Annotated[Flags | None, Parameter(name="*")] = None,
 ) -> None:
     """Train a network on a dataset, or go on with a run that was stopped.
 
@@ -56,7 +55,7 @@ def train(
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
-    chosen = given(data, network, noise, encoding, readout, rule, training)
+    chosen = given(flags)
     if resume is not None:
         if dataset is not None or out is not None or chosen:
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
