@@ -30,9 +30,6 @@ def hardware(
 ) -> None:
     """Run test samples through the network of a run on a quantum backend, beside the simulator.
 
-    Writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
-    same command again goes on where it stopped.
-
     Parameters
     ----------
     run

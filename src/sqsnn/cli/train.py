@@ -42,9 +42,6 @@ def train(
 ) -> None:
     """Train a network on a dataset, or go on with a run that was stopped.
 
-    Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
-    kind of neurons, encoding or rule only. What is on by default goes off as in --learn=false.
-
     Parameters
     ----------
     dataset
