@@ -1,5 +1,8 @@
 """`sqsnn hardware`: the network of a run on a quantum backend."""
 
+# The classes of flags are made at run time.
+# pyright: reportInvalidTypeForm=false
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,5 +1,8 @@
 """`sqsnn train`: train a network on a dataset, or go on with a run."""
 
+# The classes of flags are made at run time.
+# pyright: reportInvalidTypeForm=false
+
 from pathlib import Path
 from typing import Annotated
 
