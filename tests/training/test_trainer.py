@@ -10,6 +10,7 @@ from tools import small_run
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.learning.bit_source import SimulatedBits
+from sqsnn.settings.neurons import POPULATIONS
 from sqsnn.training import trainer
 from sqsnn.training.evaluate import Accuracy
 
@@ -233,6 +234,29 @@ def test_training_that_stops_and_goes_on_is_training_that_never_stopped(chosen):
     state = parts.network.state_dict()
     assert all(torch.equal(state[name], it) for name, it in whole.network.state_dict().items())
     assert list(trainer.epochs(parts, recipe, data, data)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal"),
+    [
+        *((kind, "feedback") for kind in POPULATIONS),
+        ("stochastic_lif", "reinforce"),
+        ("published_sqs", "both"),
+    ],
+)
+def test_the_local_rule_trains_every_kind_of_neurons(kind, signal):
+    data = samples(80)
+    recipe = small_run(neurons=kind, rule="local", signal=signal, epochs=1)
+    progress, (epoch,) = train(recipe, data, data)
+    is_stochastic = progress.network.populations[0].is_stochastic
+    assert epoch.metrics["gradient_norm"] > 0
+    # What is certain to happen has likelihood 1.
+    assert (epoch.metrics["train_log_likelihood"] == 0) == (not is_stochastic)
+    if not is_stochastic:
+        # The probability is the spike: summed, both say the same.
+        figures = epoch.metrics
+        by_count = figures["validation_accuracy_ties_by_probability"]
+        assert by_count == figures["validation_accuracy_probability"]
 
 
 def test_every_training_starts_with_a_fresh_rule():

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from sqsnn import SpikingNetwork
-from sqsnn.learning import Backprop, Both, Geometric, Local, Measured, Online, Reinforce, Rule
+from sqsnn.learning import Backprop, Both, Geometric, Local, Measured, Online, Reinforce
 
 SMALL = "64-64-10, T=10, batch 64"
 NETWORKS = {
@@ -28,14 +28,14 @@ NETWORKS = {
     "784-256-10, T=5, batch 128": ([784, 256, 10], 5, 128),
     "784-1000-10, T=5, batch 256": ([784, 1000, 10], 5, 256),
 }
-RULES: dict[str, Rule] = {
+RULES: dict[str, Backprop | Local] = {
     "backprop": Backprop(),
     "feedback": Local(),
     "reinforce, S=4": Local(signal=Reinforce()),
     "both, S=4": Local(signal=Both()),
 }
 # Of the small network alone: they take many times as long.
-SLOW_RULES: dict[str, Rule] = {
+SLOW_RULES: dict[str, Backprop | Local] = {
     "feedback, online": Local(score=Online()),
     "feedback from bits, W=1, R=1": Local(score=Measured()),
     "feedback from bits, W=1, R=5": Local(score=Measured(estimator=Geometric(repeats=5))),
@@ -45,7 +45,7 @@ LENGTHS = (10, 100, 1000)
 MEMORY_NETWORK = ([64, 64, 10], 16)  # sizes and batch
 
 
-def work(rule: Rule, sizes: list[int], steps: int, batch: int) -> Callable[[], None]:
+def work(rule: Backprop | Local, sizes: list[int], steps: int, batch: int) -> Callable[[], None]:
     """Make one step of a rule on a fresh network, ready to be timed."""
     generator = torch.Generator().manual_seed(0)
     network = SpikingNetwork(sizes, generator=generator)
