@@ -27,7 +27,7 @@ def zeros(circuit: Circuit, steps: int, rows: int = 1) -> np.ndarray:
     return np.zeros((rows, len(parameter_names(circuit, steps, per_occurrence=True))))
 
 
-# Logic circuits: the channels flip the memory where they are told to, and the memory the channels
+# Logic circuits: the channels flip the memory where a rotation is pi, and the memory the channels
 
 
 def logic(channels: int) -> Circuit:
@@ -121,7 +121,7 @@ def silence(
     bits: int | None = None,
     rename: str | None = None,
 ) -> PrimitiveResult:
-    """A result of bits that are all 0, whole unless told otherwise."""
+    """A result of bits that are all 0, whole unless an argument changes it."""
     rows = rows_of(block) if rows is None else rows
     shots = block[2] if shots is None else shots
     registers = {}

@@ -134,24 +134,24 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
     flags = flags_and_help(sqsnn(command, "--help").out)
     found = {leaf.name for leaf in leaves(settings)} - {"dataset", "source"}
     assert flags.keys() - others == {"--" + name.replace("_", "-") for name in found}
-    for leaf in leaves(settings):
-        said = flags.get("--" + leaf.name.replace("_", "-"), "[default: ")
-        meaning = " ".join((leaf.field.description or "").split())
-        assert meaning
-        # With a default, in words where it is none; an empty table is none either.
-        if leaf.default not in (None, {}):
-            assert (
-                f"default: {shown(leaf.default)}" in said
-                or "the dataset's preset" in said
-                or (" or " in said)
-            ), leaf.name
-        elif leaf.default is None:
-            assert "[default: " in said or leaf.name == "noise_from", leaf.name
+    for name in found:
+        said = flags["--" + name.replace("_", "-")]
+        places = [leaf for leaf in leaves(settings) if leaf.name == name]
+        assert all(leaf.field.description for leaf in places), name
+        default = re.search(r"\[default: ([^]]*)\]", said)
+        if default is None:
+            assert all(leaf.default in (None, {}) for leaf in places), name
+        elif "[default:" not in places[0].field.description and "preset" not in default[1]:
+            assert default[1].split(" or ") == list(
+                dict.fromkeys(shown(leaf.default) for leaf in places)
+            ), name
 
 
 def test_a_flag_says_with_which_kinds_it_goes(sqsnn, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
-    flags = flags_and_help(sqsnn("train", "--help").out)
+    out = sqsnn("train", "--help").out
+    assert "[kind] before a flag: it goes with this kind" in out
+    flags = flags_and_help(out)
     for flag, kinds in {
         "--window": "[local: measured]",
         "--shots": "[local: measured: laplace]",

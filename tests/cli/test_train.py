@@ -80,8 +80,8 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
 
 def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     flags = """--rule local --signal both --feedback symmetric --samples 2 --baseline running
-        --horizon discounted --discount 0.5 --reward-weight 0.5 --score measured --window 2 --estimator laplace
-        --shots 3 --encoding rate --max-rate 0.9 --saturate"""
+        --horizon discounted --discount 0.5 --reward-weight 0.5 --score measured
+        --window 2 --estimator laplace --shots 3 --encoding rate --max-rate 0.9 --saturate"""
     done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
     assert (done.code, done.err) == (0, "")
     settings = RunFolder(here / "there").read_settings()

@@ -15,8 +15,6 @@ def evaluate(
 ) -> None:
     """Test the best network of a run on the test samples.
 
-    Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.
-
     Parameters
     ----------
     run

@@ -1,5 +1,8 @@
 """`sqsnn hardware`: the network of a run on a quantum backend."""
 
+# The classes of flags are made at run time.
+# pyright: reportInvalidTypeForm=false
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,9 +33,6 @@ def hardware(
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Run test samples through the network of a run on a quantum backend, beside the simulator.
-
-    Writes result.json and bits.npz into the folder of the run. Jobs that are done are kept: the
-    same command again goes on where it stopped.
 
     Parameters
     ----------

@@ -25,14 +25,27 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-# Loaded when they are called: `sqsnn --help` waits for none of them.
+# Loaded when they are called: `sqsnn --help` waits for none of them, and shows the first lines.
 for name, summary in {
-    "train": "Train a network on a dataset, or go on with a run that was stopped.",
-    "evaluate": "Test the best network of a run again, with any number of shots.",
-    "hardware": "Run test samples through the network of a run on a quantum backend.",
-    "export": "Write a trained neuron as an OpenQASM 3 program and as a drawing.",
+    "train": """Train a network on a dataset, or go on with a run that was stopped.
+
+    Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
+    kind of neurons, encoding or rule only. What is on by default goes off as in --learn=false.""",
+    "evaluate": """Test the best network of a run again, with any number of shots.
+
+    Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.""",
+    "hardware": """Run test samples through the network of a run on a quantum backend.
+
+    The simulator runs the same samples for comparison. Writes result.json and bits.npz into the
+    folder of the run. Jobs that are done are kept: the same command again goes on where it
+    stopped.""",
+    "export": """Write a trained neuron as an OpenQASM 3 program and as a drawing.
+
+    Both files go into the folder of the run.""",
     "inspect": "Take a closer look at a trained run.",
-    "report": "Write a run as one HTML page.",
+    "report": """Write a run as one HTML page.
+
+    It holds all figures and pictures of the run and loads nothing.""",
     "datasets": "List the datasets, and whether their files are there.",
 }.items():
     app.command(f"sqsnn.cli.{name}:{name}", name=name, help=summary)
@@ -61,8 +74,7 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, ValidationError):
         return explain(cause, flags=True)
     if isinstance(error, UnusedCliTokensError):
-        words = " ".join(error.unused_tokens or ())
-        return f"these words are no flags and go with none: {words}"
+        return f"these words are no flags and go with none: {' '.join(error.unused_tokens or ())}"
     return str(error)
 
 

@@ -1,5 +1,8 @@
 """`sqsnn train`: train a network on a dataset, or go on with a run."""
 
+# The classes of flags are made at run time.
+# pyright: reportInvalidTypeForm=false
+
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +43,6 @@ def train(
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
 ) -> None:
     """Train a network on a dataset, or go on with a run that was stopped.
-
-    Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
-    kind of neurons, encoding or rule only. What is on by default goes off as in --learn=false.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class Noise:
     missed_spike: Rate = 0.0
     """Probability that a measured 1 is not recorded."""
 
-    def scaled(self, strength: float) -> "Noise":
+    def scaled(self, strength: float | int) -> "Noise":
         """Multiply every rate by a strength >= 0, up to 1."""
         return Noise(**{name: min(strength * rate, 1.0) for name, rate in asdict(self).items()})
 

@@ -34,14 +34,14 @@ def train(dataset: str, *, out: Path | str | None = None, **settings: Any) -> Ru
     Args:
         dataset: Name of the dataset; `sqsnn.data.names()` lists them.
         out: Folder of the run; None for the first free runs/<dataset>-<n>.
-        **settings: Settings by the names of the flags of `sqsnn train`, e.g. `hidden=64`,
+        **settings: Settings by the names of the flags of `sqsnn train`, e.g. `hidden=(64,)`,
             `epochs=20`, `seed=0`; `rule`, `encoding` and `noise` may also be the objects.
 
     Raises:
         ConfigError: If there is no such dataset or setting, or settings do not fit each other.
 
     Example:
-        >>> run = train("digits", hidden=8, epochs=1, out=folder)
+        >>> run = train("digits", hidden=(8,), epochs=1, out=folder)
         >>> 0 <= run.metrics["test_accuracy"] <= 1
         True
     """

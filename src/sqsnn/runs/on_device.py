@@ -267,7 +267,7 @@ def _simulated(
     """Which samples the simulator names rightly, and its spikes per sample."""
     with torch.no_grad():
         simulated = loaded.network(spikes, generator=generator)
-    # As of a device: spikes are all that is looked at.
+    # As of a device: spikes are all that counts.
     output = simulated.layers[-1]
     seen = simulated._replace(
         layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))

@@ -118,7 +118,10 @@ def nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any]) -> Table:
                     f"{name} is {given[name]!r}, but {above} is given as an object: set it there"
                 )
         if places:
+            chosen = [leaf for leaf in places if leaf.kinds.items() <= given.items()]
+            # Where the kinds are chosen, the object that it belongs to is absent.
             where = ", or with ".join(leaf.goes_with for leaf in places)
+            where = chosen[0].path[-2] if chosen else where
             raise ConfigError(f"{name} is {given[name]!r}, but goes with {where} only")
         close = get_close_matches(name, {leaf.name for leaf in leaves(cls)}, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
@@ -141,6 +144,9 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
         if not found:
             continue
         if len(found) == 1:
+            # An object that may be absent is there once the field of its own name is given.
+            if name in fields_of(found[0]) and _default(field) is None and name not in given:
+                continue
             inner = _nest(found[0], given, below, used)
         else:
             used.add(name)

@@ -16,7 +16,9 @@ class Section(BaseModel):
 
 
 def split_commas(value: object) -> object:
-    """Read "64,64", alone or in a list as the command line gives it, as the list of its parts."""
+    """Read 64 or "64,64", alone or in a list as the command line gives it, as a list."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         return value
