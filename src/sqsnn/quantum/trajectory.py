@@ -30,22 +30,13 @@ Surrogate = Callable[[Tensor, Tensor], Tensor]
 
 
 class Trajectory(NamedTuple):
-    """The results of T steps.
+    """The results of T steps."""
 
-    Attributes:
-        bits: Measured (with noise: recorded) spikes, `(T, B, H, N)`, no gradient.
-        marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
-        log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
-        memory: The final memory, `(B, H, 2**M)` in the frame of the initial one, or density
-            matrices `(B, H, 2**M, 2**M)`.
-        history: The memory after every step, time first; None unless kept.
-    """
-
-    bits: Tensor
-    marginals: Tensor
-    log_likelihood: Tensor
-    memory: Tensor
-    history: Tensor | None
+    bits: Tensor  # measured (with noise: recorded) spikes, (T, B, H, N), no gradient
+    marginals: Tensor  # firing probability of each channel given the past, (T, B, H, N)
+    log_likelihood: Tensor  # log p(s_t | s_<t) of the outcome, joint over channels, (T, B, H)
+    memory: Tensor  # in the initial frame, (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
+    history: Tensor | None  # the memory after every step, time first; None unless kept
 
 
 def repeat(
@@ -82,20 +73,7 @@ def run(
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the outcomes, or the `observed` ones are data.
 
-    Args:
-        instrument: From `instrument.prepare`.
-        memory: `(B, H, 2**M)` in the working frame.
-        angles: The angle in radians of each rotation of the encoding.
-        uniforms: In [0, 1).
-        observed: Spikes in {0, 1}.
-        through_collapse: The surrogate with which own spikes pass a gradient to the memory.
-        keep_history: Also return the memory after every step.
-        compile: Run the steps through torch.compile.
-
-    Raises:
-        ValueError: If `compile` meets a complex circuit, or not exactly one of `uniforms` and
-            `observed` is given.
-        CompilerMissingError: If `compile` finds no C++ compiler.
+    There is one tensor of angles per rotation of the encoding, and memory is in the working frame.
     """
     if (uniforms is None) == (observed is None):
         given = "neither" if uniforms is None else "both"
@@ -263,11 +241,7 @@ def dense_step(
     outcomes: Tensor | None,
     through_collapse: Surrogate | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One step: branches, probabilities, one outcome, collapse.
-
-    Returns:
-        Bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, 2**M)`.
-    """
+    """One step: branches, probabilities, one outcome, collapse; returns a row for `repeat`."""
     psi = quantum.branches(instrument, memory, angles)  # (B, H, 2**N, 2**M)
     weights = quantum.squared_norm(psi)
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
