@@ -176,8 +176,7 @@ def unitary(
 ) -> Tensor:
     """The product of placed gates, `(neurons, 2**qubits, 2**qubits)`, differentiable."""
     dtype = angles.dtype if real_frame else angles.dtype.to_complex()
-    identity = torch.eye(2**qubits, dtype=dtype, device=angles.device)
-    product = identity.expand(len(angles), -1, -1)
+    product = torch.eye(2**qubits, dtype=dtype, device=angles.device).expand(len(angles), -1, -1)
     for gate in placed:
         small = placed_matrix(gate, angles, real_frame=real_frame)
         product = gates.apply(small, gate.qubits, product, qubits)

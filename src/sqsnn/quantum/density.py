@@ -25,7 +25,7 @@ MAX_DENSITY_QUBITS = 4
 
 
 class DensityInstrument(NamedTuple):
-    """A population's noisy circuit with its numbers, the same at every step and for every sample."""
+    """A population's noisy circuit with its numbers, the same for all steps and samples."""
 
     circuit: Circuit
     # From the encoded register to the memory after each recorded outcome, both as Pauli vectors.
@@ -51,13 +51,9 @@ def prepare(
     products = pauli_products(circuit.memory_qubits)  # (P, i, j)
     # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
     parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
-    return DensityInstrument(
-        circuit,
-        register.mT.contiguous(),
-        _constant(after[1], angles),
-        _constant(parts.T, angles),
-        _constant(parts / 2**circuit.memory_qubits, angles),
-    )
+    fixed = after[1], parts.T, parts / 2**circuit.memory_qubits
+    constants = (_constant(values, angles) for values in fixed)
+    return DensityInstrument(circuit, register.mT.contiguous(), *constants)
 
 
 def check_density_qubits(circuit: Circuit) -> None:
@@ -73,8 +69,7 @@ def check_density_qubits(circuit: Circuit) -> None:
 def ground_state(instrument: DensityInstrument, batch: int) -> Tensor:
     """The memory in |0...0>, `(batch, neurons, 2**M, 2**M)`."""
     dim, like = 2**instrument.circuit.memory_qubits, instrument.evolution
-    shape = (batch, len(like), dim, dim)
-    memory = torch.zeros(shape, dtype=like.dtype.to_complex(), device=like.device)
+    memory = like.new_zeros(batch, len(like), dim, dim, dtype=like.dtype.to_complex())
     memory[..., 0, 0] = 1
     return memory
 

@@ -74,11 +74,8 @@ def _rotation(pauli: np.ndarray) -> GateForm:
 
 
 def _controlled(pauli: np.ndarray) -> GateForm:
-    return GateForm(
-        np.kron(_ZERO, _IDENTITY).astype(complex),
-        np.kron(_ONE, _IDENTITY).astype(complex),
-        np.kron(_ONE, -1j * pauli),
-    )
+    idle, turned = (np.kron(control, _IDENTITY).astype(complex) for control in (_ZERO, _ONE))
+    return GateForm(idle, turned, np.kron(_ONE, -1j * pauli))
 
 
 GATES = MappingProxyType(

@@ -28,7 +28,7 @@ MAX_SEQUENCE_BITS = 20
 
 
 class Instrument(NamedTuple):
-    """A population's circuit with V = (1 (x) W) V', the same at every step and for every sample."""
+    """A population's circuit with V = (1 (x) W) V', the same for all steps and samples."""
 
     circuit: Circuit
     body: Tensor  # V' in the working frame, (neurons, D, D)
@@ -60,7 +60,7 @@ def ground_state(instrument: Instrument, batch: int) -> Tensor:
 
 
 def branches(instrument: Instrument, memory: Tensor, angles: Float[Tensor, "*rest"]) -> Tensor:
-    """The unnormalised memory K_s m after each possible outcome, `(*batch, neurons, 2**N, 2**M)`."""
+    """The unnormalised memory K_s m after each outcome, `(*batch, neurons, 2**N, 2**M)`."""
     circuit = instrument.circuit
     register = encode(instrument, memory, angles)  # (*batch, H, D)
     evolved = torch.einsum("hij,...hj->...hi", instrument.body, register)
@@ -99,22 +99,16 @@ def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real:
     return torch.stack(turned, dim=-2).flatten(-3)
 
 
-class Outcomes(NamedTuple):
-    """The outcomes of one measurement per neuron and sample."""
-
-    index: Tensor  # (B, H)
-    bits: Tensor  # the spikes, (B, H, N)
-    likelihood: Tensor  # the probability of the outcome, (B, H)
-    log_likelihood: Tensor  # its logarithm; -inf, never NaN, for an event of probability 0
-
-
 def measure(
     weights: Float[Tensor, "B H outcomes"],
     table: Int[Tensor, "outcomes channels"],
     uniforms: Float[Tensor, "B H"] | None,
     outcomes: Int[Tensor, "B H"] | None,
-) -> Outcomes:
-    """Draw one outcome per neuron with a uniform number in [0, 1), or take the observed one."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw one outcome per neuron with a uniform number in [0, 1), or take the observed one.
+
+    Returned are its index, its bits, its probability and the logarithm, -inf for probability 0.
+    """
     if uniforms is not None:
         outcomes = choose(weights.detach(), uniforms)
     elif outcomes is None:
@@ -122,7 +116,7 @@ def measure(
     likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
     possible = likelihood > 0
     logarithm = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
-    return Outcomes(outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm)
+    return outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm
 
 
 def pick(states: Tensor, outcomes: Int[Tensor, "*batch"]) -> Tensor:

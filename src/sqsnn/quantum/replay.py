@@ -40,15 +40,13 @@ def sample(
         rotations = [angle.contiguous()[None] for angle in each_shot.unbind(-1)]
         if noise is None:
             instrument = quantum.prepare(turned, by_gate[step])
-            if memory is None:
-                memory = quantum.ground_state(instrument, numbers.shape[1])
-            result = trajectory.run(instrument, memory, rotations, uniforms=numbers[now])
+            start = quantum.ground_state(instrument, len(each_shot)) if memory is None else memory
+            result = trajectory.run(instrument, start, rotations, uniforms=numbers[now])
         else:
             noisy = density.prepare(turned, by_gate[step], noise)
-            if memory is None:
-                memory = density.ground_state(noisy, numbers.shape[1])
+            start = density.ground_state(noisy, len(each_shot)) if memory is None else memory
             each_placed = placed[now].repeat(1, shots, 1, 1)
-            result = density.run(noisy, memory, rotations, each_placed, uniforms=numbers[now])
+            result = density.run(noisy, start, rotations, each_placed, uniforms=numbers[now])
         memory = result.memory
         bits.append(result.bits[0] > 0)
     spikes = torch.stack(bits).unflatten(1, (shots, -1)).unflatten(3, (len(settings), -1))

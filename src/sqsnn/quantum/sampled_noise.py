@@ -31,7 +31,7 @@ class _Channel(NamedTuple):
 
 
 class SampledInstrument(NamedTuple):
-    """A population's noisy circuit with its numbers, the same at every step and for every sample."""
+    """A population's noisy circuit with its numbers, the same for all steps and samples."""
 
     circuit: Circuit
     noise: Noise
@@ -49,18 +49,14 @@ def prepare(
     def after(qubits: tuple[int, ...]) -> list[_Channel]:
         return [_channel(site, circuit.qubits, parameters) for site in noise.after_gate(qubits)]
 
+    rotated = [after((rotation.qubit,)) for rotation in circuit.encoding]
+    placed = [
+        (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
+        for gate in circuit.gates
+    ]
     memory_qubits = circuit.memory_qubits
-    return SampledInstrument(
-        circuit,
-        noise,
-        parameters,
-        [after((rotation.qubit,)) for rotation in circuit.encoding],
-        [
-            (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
-            for gate in circuit.gates
-        ],
-        [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)],
-    )
+    idle = [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)]
+    return SampledInstrument(circuit, noise, parameters, rotated, placed, idle)
 
 
 def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
@@ -134,14 +130,13 @@ def _recorded(noise: Noise, spiking: Tensor) -> Tensor:
 def _channel(site: Site, count: int, like: Tensor) -> _Channel:
     """Spread a site's Kraus operators over a register of `count` qubits."""
     index = np.arange(2**count)
-    shifts = [count - 1 - qubit for qubit in site.qubits]
-    places = reversed(range(len(shifts)))  # the site's first qubit is its most significant
-    bits = list(zip(shifts, places, strict=True))
+    # The site's first qubit is its most significant.
+    bits = [(count - 1 - qubit, place) for place, qubit in enumerate(reversed(site.qubits))]
     row = np.sum([(index >> s & 1) << p for s, p in bits], axis=0)
     column = np.abs(site.kraus).argmax(-1)  # (count, d)
     factor = np.take_along_axis(site.kraus, column[..., None], axis=-1)[..., 0][:, row]
     moved = np.sum([(column >> p & 1) << s for s, p in bits], axis=0)[:, row]
-    source = index & ~sum(1 << s for s in shifts) | moved
+    source = index & ~sum(1 << s for s, _ in bits) | moved
     effects = (np.abs(site.kraus) ** 2).sum(-2)[:, row]  # diagonals of K^+ K
     probabilities = effects[:, :1]
     rising = np.cumsum(probabilities[::-1, 0])

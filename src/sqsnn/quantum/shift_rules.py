@@ -81,11 +81,8 @@ def terms(gate: str) -> tuple[tuple[float, float], ...]:
 def occurrences(circuit: Circuit, steps: int) -> tuple[Occurrence, ...]:
     """Every place at which an angle, a gain or a current acts in `steps` steps of a circuit."""
     once = [Occurrence(0, "encoding", e) for e, turn in enumerate(circuit.encoding) if turn.is_gate]
-    once += [
-        Occurrence(0, "gate", g)
-        for g, gate in enumerate(circuit.gates)
-        if gate.parameter is not None
-    ]
+    turnable = [g for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
+    once += [Occurrence(0, "gate", g) for g in turnable]
     return tuple(place._replace(step=step) for step in range(steps) for place in once)
 
 

@@ -85,17 +85,11 @@ def step(
     chosen = functional.one_hot(quantum.choose(weights, uniforms), outcomes).to(weights)
     register = quantum.encode(instrument, memory, angles)
     by_angle = torch.einsum("khij,bhj->bhki", tangent.by_angle, register)
+    by_angle = by_angle.unflatten(-1, (outcomes, -1))
     turned = torch.eye(len(circuit.encoding), dtype=angles.dtype, device=angles.device) * math.pi
     copies = memory.expand(len(turned), *memory.shape)
     by_rotation = 0.5 * quantum.branches(instrument, copies, angles + turned[:, None, None])
-    return Step(
-        chosen,
-        weights,
-        kraus,
-        psi,
-        by_angle.unflatten(-1, (outcomes, -1)),
-        by_rotation.movedim(0, 2),
-    )
+    return Step(chosen, weights, kraus, psi, by_angle, by_rotation.movedim(0, 2))
 
 
 def slope(step: Step, coefficients: Float[Tensor, "B H outcomes"]) -> Slope:

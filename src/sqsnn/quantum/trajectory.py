@@ -86,8 +86,12 @@ def run(
                 "torch.compile has no complex kernels; use a circuit of RX, CRX and CZ"
             )
     layout = None if through_collapse else unrolled.layout(instrument.circuit)
+
+    def ready(function: Callable) -> Callable:
+        return _compiled(function, instrument.circuit) if compile else function
+
     if layout is None:
-        one_step = _compiled(dense_step, instrument.circuit) if compile else dense_step
+        one_step = ready(dense_step)
         stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
         outcomes = None if observed is None else quantum.outcome_index(observed)
 
@@ -96,19 +100,11 @@ def run(
             return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
 
         return repeat(step, memory, len(stacked), keep_history)
-    plan = _Plan(
-        layout,
-        keep_history,
-        _compiled(unrolled.forward, instrument.circuit) if compile else unrolled.forward,
-        _compiled(unrolled.backward, instrument.circuit) if compile else unrolled.backward,
-    )
+    plan = _Plan(layout, keep_history, ready(unrolled.forward), ready(unrolled.backward))
     tail = () if instrument.tail is None else (instrument.tail,)
     results = _Unrolled.apply(plan, (uniforms, observed), memory, instrument.body, *angles, *tail)
     bits, marginals, log_likelihood, final, *history = results
     return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
-
-
-# --- unrolled -------------------------------------------------------------------------------------
 
 
 class _Plan(NamedTuple):
@@ -141,20 +137,14 @@ class _Unrolled(torch.autograd.Function):
         matrices = _elements(body), _elements(tail[0]) if tail else None
         state = [amplitude.contiguous() for amplitude in memory.unbind(-1)]
         shape = (*angles[0].shape, layout.channels)
-        measured = unrolled.Measured(
-            body.new_empty(shape), body.new_empty(shape), body.new_empty(shape[:-1])
-        )
+        measured = unrolled.Measured(*map(body.new_empty, (shape, shape, shape[:-1])))
         history = memory.new_empty(len(angles[0]) * plan.keep_history, *memory.shape)
         saved: list[unrolled.Saved] = []
         for t in range(len(angles[0])):
-            step = plan.forward(
-                layout,
-                *matrices,
-                state,
-                [angle[t] for angle in angles],
-                *(at(numbers, t) for numbers in source),
-                unrolled.Measured(*(result[t] for result in measured)),
-            )
+            turned = [angle[t] for angle in angles]
+            outcomes = (at(numbers, t) for numbers in source)
+            out = unrolled.Measured(*(result[t] for result in measured))
+            step = plan.forward(layout, *matrices, state, turned, *outcomes, out)
             state = step.after
             if plan.keep_history:
                 _fill(history[t], state)
@@ -174,11 +164,9 @@ class _Unrolled(torch.autograd.Function):
         bits, body, *tail = ctx.saved_tensors
         _, marginals, log_likelihood, final, *history = gradients
         like = bits[0, ..., 0]
-        state = (
-            [torch.zeros_like(like) for _ in range(layout.dim)]
-            if final is None
-            else [amplitude.contiguous() for amplitude in final.unbind(-1)]
-        )
+        if final is None:
+            final = like.new_zeros(*like.shape, layout.dim)
+        state = [amplitude.contiguous() for amplitude in final.unbind(-1)]
         rotations = layout.channels + len(layout.turned)
         adjoints = unrolled.Adjoints(
             [torch.empty_like(bits[..., 0]) for _ in range(rotations)],
@@ -188,16 +176,9 @@ class _Unrolled(torch.autograd.Function):
         for t in reversed(range(len(ctx.saved))):
             if history and history[0] is not None:
                 state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
-            state = plan.backward(
-                layout,
-                *ctx.matrices,
-                ctx.saved[t],
-                bits[t],
-                state,
-                at(marginals, t),
-                at(log_likelihood, t),
-                adjoints._replace(angles=[angle[t] for angle in adjoints.angles]),
-            )
+            given = bits[t], state, at(marginals, t), at(log_likelihood, t)
+            out = adjoints._replace(angles=[angle[t] for angle in adjoints.angles])
+            state = plan.backward(layout, *ctx.matrices, ctx.saved[t], *given, out)
         return (
             None,
             None,
@@ -230,9 +211,6 @@ def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix:
     return antisymmetric @ matrix
 
 
-# --- dense ----------------------------------------------------------------------------------------
-
-
 def dense_step(
     instrument: Instrument,
     memory: Tensor,
@@ -258,5 +236,4 @@ def dense_step(
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
     share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
     states = quantum.normalised(psi, weights)
-    states = torch.where(weights[..., None] > 0, states, torch.zeros_like(states))
     return bits, marginals, log_likelihood, (share[..., None] * states).sum(-2)

@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     channels: int  # N
     dim: int  # 2**M
     body: Pattern  # which elements of V' can be non-zero
-    tail: Pattern  # which elements of W can be non-zero; empty without W
+    tail: Pattern  # which elements of W can be non-zero
     body_planes: Planes  # the pairs (i, j), i < j, in whose planes V' can turn
     tail_planes: Planes  # the same of W
     turned: tuple[int, ...]  # memory qubits that the encoding rotates, as strides in their index
@@ -87,20 +87,11 @@ def layout(circuit: Circuit) -> Layout | None:
     if elements.sum() > MAX_ELEMENTS:
         return None
     inner = pattern(tail, circuit.memory_qubits)
-    turned = tuple(
-        2 ** (circuit.qubits - 1 - rotation.qubit)
-        for rotation in circuit.encoding
-        if rotation.qubit >= circuit.channels
-    )
-    return Layout(
-        circuit.channels,
-        2**circuit.memory_qubits,
-        tuple(map(tuple, elements.tolist())),
-        tuple(map(tuple, inner.tolist())) if tail else (),
-        _planes(elements),
-        _planes(inner) if tail else (),
-        turned,
-    )
+    planes = _planes(elements), _planes(inner)
+    nested = tuple(map(tuple, elements.tolist())), tuple(map(tuple, inner.tolist()))
+    on_memory = circuit.encoding[circuit.channels :]
+    turned = tuple(2 ** (circuit.qubits - 1 - rotation.qubit) for rotation in on_memory)
+    return Layout(circuit.channels, 2**circuit.memory_qubits, *nested, *planes, turned)
 
 
 def forward(
@@ -144,7 +135,7 @@ def forward(
     collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
     for n in range(channels):
-        out.bits[..., n].copy_(_sum(_firing(picked, n, channels)))
+        out.bits[..., n].copy_(_firing(picked, n, channels))
         out.marginals[..., n].copy_(marginals[n])
     out.log_likelihood.copy_(weight.log())
     return Saved(cosines, sines, memory, inverse_norm, after)
@@ -185,9 +176,8 @@ def backward(
         picked = _indicator(outcome, bits.unbind(-1))
         branch = [picked * gradient for gradient in chosen]
         if marginals is not None and outcome > 0:
-            firing = _sum(
-                [marginals[..., n] for n in range(channels) if _bit(outcome, n, channels)]
-            )
+            fired = [m for n, m in enumerate(marginals.unbind(-1)) if _bit(outcome, n, channels)]
+            firing = reduce(torch.add, fired)
             for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
                 gradient.addcmul_(firing, amplitude, value=2)
         psi += branch
@@ -210,10 +200,7 @@ def backward(
 def _registers(
     shape: Layout, memory: Amplitudes, cosines: list[Tensor], sines: list[Tensor]
 ) -> list[Amplitudes]:
-    """The register before the encoding and after each rotation: memory qubits, then channels.
-
-    The channels come from the least significant to the most.
-    """
+    """The register before and after each rotation: memory qubits, then channels, the last first."""
     registers = [memory]
     for rotation, stride in enumerate(shape.turned, start=shape.channels):
         registers.append(_rotate(registers[-1], stride, cosines[rotation], sines[rotation]))
@@ -277,14 +264,14 @@ def _indicator(outcome: int, bits: Sequence[Tensor]) -> Tensor:
 
 def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> Tensor:
     """A channel's marginal; firing / (firing + silent) is at most 1, however the sums round."""
-    firing = _sum(_firing(weights, channel, channels))
-    silent = _sum([w for s, w in enumerate(weights) if not _bit(s, channel, channels)])
+    firing, silent = (_firing(weights, channel, channels, fires) for fires in (1, 0))
     return firing / (silent + firing).clamp_min_(tiny)
 
 
-def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
-    """The values of the outcomes in which a channel fires."""
-    return [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels)]
+def _firing(of_outcomes: list[Tensor], channel: int, channels: int, fires: int = 1) -> Tensor:
+    """The sum over all outcomes in which a channel fires, or with `fires` = 0 does not."""
+    chosen = [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels) == fires]
+    return reduce(torch.add, chosen)
 
 
 def _planes(elements: np.ndarray) -> Planes:
@@ -294,7 +281,3 @@ def _planes(elements: np.ndarray) -> Planes:
 
 def _bit(outcome: int, channel: int, channels: int) -> int:
     return outcome >> (channels - 1 - channel) & 1
-
-
-def _sum(tensors: list[Tensor]) -> Tensor:
-    return reduce(torch.add, tensors)
