@@ -67,7 +67,9 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         # A check of several fields names them itself; above a field stand its section and kinds.
         name = ""
         if fields and fault["type"] != "value_error":
-            kept = [part for part in place[fields[-1] :] if _is_field(part) or isinstance(part, int)]
+            kept = (
+                part for part in place[fields[-1] :] if isinstance(part, int) or _is_field(part)
+            )
             name = ".".join(map(str, kept))
         shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
         reasons.setdefault((name, shown), []).append(reason)

@@ -12,13 +12,7 @@ from sqsnn.settings.section import Section
 
 
 def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> type[Section]:
-    """Make a model of flags, all of them open, from parts of a section.
-
-    Args:
-        cls: The section.
-        parts: Its fields whose settings get a flag.
-        without: Settings that get none.
-    """
+    """Make a model of flags, all of them open, from parts of a section."""
     found: dict[str, list[Leaf]] = {}
     for leaf in leaves(cls):
         if leaf.path[0] in parts and leaf.name not in without:
@@ -31,11 +25,7 @@ def flags_of(cls: type, parts: Sequence[str], without: Sequence[str] = ()) -> ty
 
 
 def given(*flags: Section | None) -> dict[str, Any]:
-    """The settings that were typed, by their flat names.
-
-    Args:
-        flags: Instances of models that `flags_of` made; None where no flag of one was typed.
-    """
+    """The settings that were typed, by their flat names."""
     return {
         name: getattr(model, name)
         for model in flags

@@ -42,9 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
     Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
-
-    Args:
-        arguments: The words after `sqsnn`; None for the arguments of this process.
     """
     # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -20,9 +20,6 @@ class Screen(Watcher):
     """Shows how a run goes.
 
     The bar appears on terminals only; elsewhere there is one line per epoch.
-
-    Args:
-        yes: Whether device time may be spent without asking.
     """
 
     def __init__(self, yes: bool = False) -> None:
@@ -128,17 +125,7 @@ class Screen(Watcher):
 
 @contextmanager
 def watching(yes: bool = False) -> Iterator[Screen]:
-    """Open a screen for a run; an interrupt says how to go on.
-
-    Args:
-        yes: Whether device time may be spent without asking.
-
-    Yields:
-        The screen.
-
-    Raises:
-        KeyboardInterrupt: If one came; its text is for the user.
-    """
+    """Open a screen for a run; an interrupt says how to go on."""
     screen = Screen(yes)
     try:
         yield screen

@@ -10,12 +10,7 @@ from sqsnn.errors import HardwareError
 
 
 def asking(console: Console, yes: bool) -> Callable[[str, bool], None]:
-    """Print an estimate, and ask before device time is spent.
-
-    Args:
-        console: The terminal.
-        yes: Whether to go on without asking.
-    """
+    """Print an estimate, and ask before device time is spent."""
 
     def confirm(estimate: str, billed: bool) -> None:
         console.print(Text(estimate), soft_wrap=True)

@@ -112,20 +112,12 @@ class Binning:
         return 2 if self.polarity == "channels" else 1
 
     def units(self, sensor: Sensor) -> int:
-        """Count the units of a spike train: groups of the sensor's rows and columns.
-
-        Args:
-            sensor: Sensor that records the events.
-        """
+        """Count the units of a spike train: groups of the sensor's rows and columns."""
         rows, columns = sensor.pooled(self.pool)
         return rows * columns
 
     def shape(self, sensor: Sensor) -> tuple[int, ...]:
-        """Return the shape of a spike train: (T, units), or (T, units, 2) with polarity channels.
-
-        Args:
-            sensor: Sensor that records the events.
-        """
+        """Return the shape of a spike train: (T, units), or (T, units, 2) with polarities."""
         return (self.steps, self.units(sensor), 2)[: 1 + self.channels]
 
 
@@ -135,18 +127,8 @@ def bin_events(
     """Turn the events of a recording into a spike train.
 
     A unit spikes in a bin if it has at least one event there. Bin t holds the times from t to
-    t + 1 times duration / steps, the start included and the end not, in exact whole numbers.
-
-    Args:
-        events: Events within the sensor.
-        sensor: Sensor that recorded them.
-        binning: How they are binned.
-
-    Returns:
-        1 for a spike, else 0; units row by row; ON is channel 0 and OFF channel 1.
-
-    Raises:
-        ValueError: If polarities should become channels and the sensor has only one.
+    t + 1 times duration / steps, the start included and the end not, in exact whole numbers. Units
+    run row by row; ON is channel 0 and OFF channel 1.
     """
     if binning.channels > sensor.polarities:
         raise ValueError(

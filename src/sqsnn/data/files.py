@@ -15,33 +15,19 @@ FOLDER_VARIABLE = "SQSNN_DATA"
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
-    """Find the folder of all datasets: `data_dir`, else $SQSNN_DATA, else the user's cache folder.
-
-    Args:
-        data_dir: The folder that the user chose, if any.
-    """
+    """Find the folder of all datasets: `data_dir`, else $SQSNN_DATA, else the user's cache."""
     chosen = data_dir or os.environ.get(FOLDER_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sqsnn"))
 
 
 def find(file: DataFile, folder: Path) -> Path | None:
-    """Find a file in the folder of its dataset, or in raw/ below, where torchvision puts it.
-
-    Args:
-        file: The file.
-        folder: Folder of the dataset.
-    """
+    """Find a file in the folder of its dataset, or in raw/ below, where torchvision puts it."""
     places = (folder / file.name, folder / "raw" / file.name)
     return next((place for place in places if place.is_file()), None)
 
 
 def is_present(source: Source, data_folder: Path) -> bool:
-    """Whether all files of a source lie in the data folder, whole or not.
-
-    Args:
-        source: A source of a dataset.
-        data_folder: Folder of all datasets.
-    """
+    """Whether all files of a source lie in the data folder, whole or not."""
     return all(find(file, data_folder / source.folder) for file in source.files)
 
 
@@ -49,42 +35,19 @@ def choose_source(spec: DatasetSpec, data_folder: Path) -> Source:
     """Choose the first source whose files are all present, else the one that can be downloaded.
 
     Both parts come from one source, since sources may differ in their values.
-
-    Args:
-        spec: The dataset.
-        data_folder: Folder of all datasets.
     """
     present = (source for source in spec.sources if is_present(source, data_folder))
     return next(present, spec.sources[-1])
 
 
 def fetch_all(source: Source, data_folder: Path, *, verify: bool = True) -> tuple[Path, ...]:
-    """Return the paths of a source's files, downloading the missing ones.
-
-    Args:
-        source: A source of a dataset.
-        data_folder: Folder of all datasets.
-        verify: Compare the checksums of files that are present with the published ones.
-
-    Raises:
-        DataError: If a file is broken, or missing and cannot be downloaded.
-    """
+    """Return the paths of a source's files, downloading the missing ones."""
     folder = data_folder / source.folder
     return tuple(fetch(file, folder, verify=verify) for file in source.files)
 
 
 def fetch(file: DataFile, folder: Path, *, verify: bool = True) -> Path:
-    """Return the path of a file, downloading it if it is missing.
-
-    Args:
-        file: The file.
-        folder: Folder of the dataset; written to only when the file is missing.
-        verify: Compare the checksum of a file that is present with the published one. A file that
-            was distributed packed has none to compare with.
-
-    Raises:
-        DataError: If the checksum is wrong, or the file is missing and cannot be downloaded.
-    """
+    """Return the path of a file, downloading it if it is missing."""
     path = find(file, folder)
     if path is None:
         return _download(file, folder)
@@ -101,15 +64,7 @@ def fetch(file: DataFile, folder: Path, *, verify: bool = True) -> Path:
 def broken(
     path: Path, expected: str, found: str, *, where: str = "", addresses: tuple[str, ...] = ()
 ) -> DataError:
-    """Describe what is wrong with a file, and what to do about it.
-
-    Args:
-        path: The broken file.
-        expected: What a whole file has.
-        found: What this file has.
-        where: The place in the file, if known.
-        addresses: Addresses of a whole file, if known.
-    """
+    """Describe what is wrong with a file, and what to do about it."""
     place = f", at {where}" if where else ""
     source = f" (from {' or '.join(addresses)})" if addresses else ""
     return DataError(

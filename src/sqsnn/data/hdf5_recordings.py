@@ -36,10 +36,6 @@ def open_hdf5(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
 
     It holds spikes/times (seconds) and spikes/units, of variable length, labels, and extra/keys
     with the names of the classes.
-
-    Raises:
-        DataError: If the file is not a whole HDF5 file, has another layout, or labels without a
-            class.
     """
     events = spec.events
     assert events is not None and events.sensor is not None

@@ -25,11 +25,7 @@ def read_digits(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamp
 
 
 def read_idx(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples:
-    """Read MNIST's four gzipped files: images and labels of the training part, then of the test.
-
-    Raises:
-        DataError: If a file is cut short, is not IDX, or does not fit the dataset.
-    """
+    """Read MNIST's four gzipped files: images and labels of the training part, then of the test."""
     first = 0 if part == "train" else 2
     values = _read_idx(paths[first], (spec.size(part), *(spec.image_shape or ())))
     labels = _read_idx(paths[first + 1], (spec.size(part),)).astype(np.int64)
@@ -38,11 +34,7 @@ def read_idx(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples
 
 
 def read_usps_h5(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples:
-    """Read one HDF5 file with train/ and test/, each with data in [0, 1] and target 0..9.
-
-    Raises:
-        DataError: If the file is cut short, is not HDF5, or does not fit the dataset.
-    """
+    """Read one HDF5 file with train/ and test/, each with data in [0, 1] and target 0..9."""
     import h5py
 
     (path,) = paths
@@ -62,11 +54,7 @@ def read_usps_h5(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSam
 
 
 def read_usps_libsvm(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples:
-    """Read two bz2 files of libsvm lines: labels 1..10 for the digits 0..9, pixels in [-1, 1].
-
-    Raises:
-        DataError: If a file is cut short, is not libsvm, or does not fit the dataset.
-    """
+    """Read two bz2 files of libsvm lines: labels 1..10 for the digits 0..9, pixels in [-1, 1]."""
     from sklearn.datasets import load_svmlight_file
 
     path = paths[0] if part == "train" else paths[1]

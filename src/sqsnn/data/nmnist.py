@@ -21,11 +21,7 @@ _ZIP_FAULTS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, 
 
 
 def open_nmnist(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
-    """Open a zip of any number of recordings <part>/<digit>/<number>.bin, ordered by name.
-
-    Raises:
-        DataError: If the file is not a whole zip, or holds anything but recordings of digits.
-    """
+    """Open a zip of any number of recordings <part>/<digit>/<number>.bin, ordered by name."""
     assert spec.events is not None and spec.events.sensor is not None
     sensor = spec.events.sensor
     index = "the list of its members"

@@ -38,17 +38,7 @@ class OpenDataset(NamedTuple):
 def open_dataset(
     spec: DatasetSpec, folder: Path, *, delay: int | None, binning: Binning | None
 ) -> OpenDataset:
-    """Open a dataset: fetch, bin and cache events now, fetch other files with the first part.
-
-    Args:
-        spec: The dataset.
-        folder: Folder of all datasets.
-        delay: Blank steps of a task in time; None for all other datasets.
-        binning: How events become spike trains; None for datasets without events.
-
-    Raises:
-        DataError: If files of events are broken, or missing and cannot be downloaded.
-    """
+    """Open a dataset: fetch, bin and cache events now, fetch other files with the first part."""
     if binning is not None:
         return _open_events(spec, folder, binning)
     source = choose_source(spec, folder)
@@ -77,14 +67,6 @@ def open_parts(spec: DatasetSpec, folder: Path) -> tuple[Recordings, Recordings]
 
     A file that is present need not be the published one: a subset has another checksum, and the
     readers find damage in the content.
-
-    Args:
-        spec: The dataset.
-        folder: Folder of all datasets.
-
-    Raises:
-        DataError: If a file is broken, or missing and cannot be downloaded; or if the parts name
-            different classes.
     """
     source = spec.sources[-1]
     places = fetch_all(source, folder, verify=False) or (folder / source.folder,) * 2
@@ -119,13 +101,7 @@ def _open_events(spec: DatasetSpec, folder: Path, binning: Binning) -> OpenDatas
 
 
 def describe_events(spec: DatasetSpec, train: int, test: int) -> str:
-    """Name the source of events, as results quote it: a subset is called one.
-
-    Args:
-        spec: The dataset.
-        train: Recordings of the training part.
-        test: Recordings of the test part.
-    """
+    """Name the source of events, as results quote it: a subset is called one."""
     label = spec.sources[-1].label
     if not spec.train_size:
         return f"{label}, {train} + {test} recordings"

@@ -76,11 +76,7 @@ class StoredSpikes:
     def __getitem__(
         self, which: Int[Tensor, " B"] | slice
     ) -> Float[Tensor, "B T units"] | Float[Tensor, "B T units channels"]:
-        """Read some samples.
-
-        Args:
-            which: Their places among these samples.
-        """
+        """Read some samples."""
         chosen = self._chosen[which if isinstance(which, slice) else which.cpu().numpy()]
         read = np.empty((len(chosen), *self._spikes.shape[1:]), np.uint8)
         try:
@@ -92,28 +88,15 @@ class StoredSpikes:
         return torch.from_numpy(read).to(self.device, self.dtype)
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """Read all samples in batches.
-
-        Args:
-            size: Samples per batch, at least 1; the last batch may have fewer.
-        """
+        """Read all samples in batches."""
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "StoredSpikes":
-        """Return the same samples, to be read on another device or in another precision.
-
-        Args:
-            device: Device of the samples that are read.
-            dtype: Precision of the samples that are read.
-        """
+        """Return the same samples, to be read on another device or in another precision."""
         return StoredSpikes(self.path, self._chosen, device=device, dtype=dtype)
 
     def select(self, which: Int[np.ndarray, " m"]) -> "StoredSpikes":
-        """Return some of the samples, still on disk.
-
-        Args:
-            which: Their places among these samples.
-        """
+        """Return some of the samples, still on disk."""
         return StoredSpikes(self.path, self._chosen[which], device=self.device, dtype=self.dtype)
 
 
@@ -138,17 +121,7 @@ def cache_folder() -> Path:
 
 
 def store(name: str, recordings: Recordings, binning: Binning) -> RawSamples:
-    """Bin a part of an event dataset, or find it in the cache.
-
-    Args:
-        name: Name of dataset and part, for the name of the cache file.
-        recordings: The part.
-        binning: How its events become spike trains.
-
-    Raises:
-        DataError: If a recording is damaged or has no event within the duration, or the cache
-            cannot be written.
-    """
+    """Bin a part of an event dataset, or find it in the cache."""
     key = _key(name, recordings, binning)
     path = cache_folder() / f"{name.replace(':', '-')}-{key[:16]}.h5"
     labels = _read_labels(path, key)

@@ -16,11 +16,7 @@ NOISE = 0.01  # probability that a line flips at a step
 
 
 def windows(task: Task) -> tuple[UInt8[np.ndarray, "variants steps cue_lines"], ...]:
-    """Return the equally likely windows of each class, without noise.
-
-    Args:
-        task: The task.
-    """
+    """Return the equally likely windows of each class, without noise."""
     lines = [str(line) for line in range(task.lines - 1)]
     return tuple(
         np.array(
@@ -32,13 +28,7 @@ def windows(task: Task) -> tuple[UInt8[np.ndarray, "variants steps cue_lines"], 
 
 
 def generate(spec: DatasetSpec, delay: int, part: Part) -> RawSamples:
-    """Generate the samples of a task, with noise; the same ones every time.
-
-    Args:
-        spec: A dataset with a task.
-        delay: Blank steps between cue and report, at least 1.
-        part: Training or test part; they share no random numbers.
-    """
+    """Generate the samples of a task, with noise; the same ones every time."""
     task = spec.task
     assert task is not None
     per_class = spec.train_size // len(spec.class_names)

@@ -20,10 +20,6 @@ def open_part(spec: DatasetSpec, folder: Path, part: Part) -> Recordings:
 
     The times of a recording count from its first event, since tonic's datasets start their clocks
     differently.
-
-    Raises:
-        ConfigError: If tonic is not installed, or has no such dataset of this kind.
-        DataError: If tonic cannot read it.
     """
     name = spec.name.partition(":")[2]
     reader = _find_reader(spec.name, name)

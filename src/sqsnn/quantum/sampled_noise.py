@@ -60,7 +60,7 @@ def prepare(
 
 
 def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
-    """How many random numbers a step takes: outcome, readout of each channel, each noise site."""
+    """The count of random numbers per step: outcome, readout of each channel, each noise site."""
     sites = sum(len(noise.after_gate(qubits)) for qubits in circuit.placed_qubits)
     return 1 + circuit.channels + sites + len(noise.while_idle(circuit.memory_qubits))
 

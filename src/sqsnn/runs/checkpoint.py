@@ -57,13 +57,7 @@ _Header = TypeVar("_Header", bound=Header)
 
 
 def save(path: Path, progress: Progress, settings: RunSettings) -> None:
-    """Write where training stands, in one step.
-
-    Args:
-        path: The file, replaced if it is there.
-        progress: Where training stands, between two epochs.
-        settings: The settings of the run, kept to refuse going on with others.
-    """
+    """Write where training stands, in one step."""
     optimizer = progress.optimizer.state_dict()
     best = progress.best
     tensors = _named("network", progress.network.state_dict())
@@ -84,16 +78,7 @@ def save(path: Path, progress: Progress, settings: RunSettings) -> None:
 
 
 def load(path: Path, progress: Progress, settings: RunSettings) -> None:
-    """Put training back to where it stood.
-
-    Args:
-        path: What `save` wrote.
-        progress: A fresh start with the same settings; changed in place.
-        settings: The settings of the run.
-
-    Raises:
-        CheckpointError: If the file is damaged or belongs to other settings.
-    """
+    """Put training back to where it stood."""
     tensors, header = _load(path, ProgressHeader)
     now = flat.flatten(RunSettings, _comparable(settings))
     then = flat.flatten(RunSettings, header.settings)
@@ -120,27 +105,12 @@ def load(path: Path, progress: Progress, settings: RunSettings) -> None:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], epoch: int) -> None:
-    """Write the weights of a network, in one step.
-
-    Args:
-        path: The file, replaced if it is there.
-        weights: The network's state dict.
-        epoch: The epoch that they are from.
-    """
+    """Write the weights of a network, in one step."""
     _save(path, _named("network", weights), Header(format=FORMAT, epoch=epoch))
 
 
 def load_weights(network: SpikingNetwork, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a network.
-
-    Args:
-        network: The network, changed in place.
-        weights: A state dict.
-        path: The file that the weights came from, for the message.
-
-    Raises:
-        CheckpointError: If they do not fit.
-    """
+    """Put weights into a network."""
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
@@ -149,31 +119,13 @@ def load_weights(network: SpikingNetwork, weights: Mapping[str, Tensor], path: P
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], int]:
-    """Read weights and the epoch that they are from.
-
-    Args:
-        path: What `save_weights` wrote.
-
-    Raises:
-        CheckpointError: If the file is missing or damaged.
-    """
+    """Read weights and the epoch that they are from."""
     tensors, header = _load(path, Header)
     return _under("network", tensors), header.epoch
 
 
 def load_best(path: Path, network: SpikingNetwork) -> int:
-    """Put the best weights of a run into a network.
-
-    Args:
-        path: What `save_weights` wrote.
-        network: The network, changed in place.
-
-    Returns:
-        The epoch that they are from.
-
-    Raises:
-        CheckpointError: If the file is missing or damaged, or the weights do not fit.
-    """
+    """Put the best weights of a run into a network."""
     weights, epoch = read_weights(path)
     load_weights(network, weights, path)
     return epoch

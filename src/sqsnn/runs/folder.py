@@ -29,11 +29,7 @@ from sqsnn.storage import write_atomically, write_json
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run.
-
-    Args:
-        path: The folder.
-    """
+    """The files of one run."""
 
     path: Path
 
@@ -82,11 +78,7 @@ class RunFolder:
         return self.result.is_file()
 
     def read_settings(self) -> RunSettings:
-        """Read the settings.
-
-        Raises:
-            ConfigError: If they are broken, or of another format.
-        """
+        """Read the settings."""
         return from_toml(self.config.read_text("utf-8"), str(self.config))
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -103,11 +95,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def truncate_metrics(self, epochs: int) -> None:
-        """Keep the lines of the first `epochs` epochs: a torn or later line is done again.
-
-        Raises:
-            CheckpointError: If there are fewer lines than that.
-        """
+        """Keep the lines of the first `epochs` epochs: a torn or later line is done again."""
         text = self.metrics.read_bytes() if self.metrics.is_file() else b""
         lines = text.splitlines(keepends=True)[:epochs]
         if len(lines) < epochs or not all(line.endswith(b"\n") for line in lines):
@@ -135,15 +123,7 @@ class RunFolder:
 
 
 def create(out: Path | None, settings: RunSettings) -> RunFolder:
-    """Make the folder of a new run and write the settings into it.
-
-    Args:
-        out: The folder, or None for the first free runs/<dataset>-<n>.
-        settings: The settings.
-
-    Raises:
-        ConfigError: If `out` holds a run or anything else already.
-    """
+    """Make the folder of a new run and write the settings into it."""
     if out is None:
         path = _first_free(Path("runs"), settings.data.dataset)
     else:
@@ -156,14 +136,7 @@ def create(out: Path | None, settings: RunSettings) -> RunFolder:
 
 
 def refuse_used(out: Path) -> None:
-    """Refuse to put a new run where files lie already.
-
-    Args:
-        out: The folder.
-
-    Raises:
-        ConfigError: If `out` is a file or a folder that is not empty.
-    """
+    """Refuse to put a new run where files lie already."""
     folder = RunFolder(out)
     if folder.config.is_file():
         raise ConfigError(
@@ -175,14 +148,7 @@ def refuse_used(out: Path) -> None:
 
 
 def find(path: Path) -> RunFolder:
-    """Open the folder of an existing run.
-
-    Args:
-        path: The folder.
-
-    Raises:
-        CheckpointError: If there is no run.
-    """
+    """Open the folder of an existing run."""
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise CheckpointError(f"{path} holds no run: there is no {folder.config}")

@@ -106,17 +106,7 @@ def begin(
 
 
 def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) -> None:
-    """Go on with a run as if it had never stopped.
-
-    Args:
-        run: The folder of a run that is not finished.
-        watcher: Follows the run.
-        pictures: Whether to draw the pictures at the end.
-
-    Raises:
-        CheckpointError: If the folder is damaged or its settings were changed.
-        ConfigError, DataError, TrainingError, ValueError: As `begin` does.
-    """
+    """Go on with a run as if it had never stopped."""
     settled = run.read_settings()
     with threads(settled.training.threads):
         dataset = _load_data(settled)
@@ -130,18 +120,7 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
 
 
 def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
-    """Load the data, and write down what only files and devices know.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The settings with the source of the data and the rates of the noise, and the data: a
-        repeated run reads the same data, and asks no device.
-
-    Raises:
-        ConfigError, DataError, HardwareError, ValueError: As `begin` does.
-    """
+    """Load the data, and write down what only files and devices know: a rerun asks neither."""
     dataset = _load_data(settings)
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
     data = settings.data.model_copy(update={"source": dataset.source, "data_dir": data_dir})
@@ -170,15 +149,7 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
 
 
 def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
-    """Run a network over the test samples; with one shot it is the test that ends a run.
-
-    Args:
-        loaded: The network and its data.
-        shots: Independent runs per sample, summed.
-
-    Returns:
-        The scores, and the test samples on the network's device.
-    """
+    """Run a network over the test samples; with one shot it is the test that ends a run."""
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     loaded.network.eval()
     scores = evaluate.score(
@@ -193,20 +164,7 @@ def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
 
 
 def evaluate_run(run: RunFolder, shots: int, data_dir: Path | None) -> Metrics:
-    """Test the network of a run once more and write the figures into its folder.
-
-    Args:
-        run: The folder of a run with at least one whole epoch.
-        shots: Independent runs per sample, whose spikes and probabilities are summed.
-        data_dir: The folder of the datasets now, or None for that of the training.
-
-    Returns:
-        The figures, as written to evaluation.json, or evaluation-shots-<K>.json for K > 1.
-
-    Raises:
-        CheckpointError, ConfigError, DataError: As `load` does.
-        ValueError: If `shots` is below 1.
-    """
+    """Test the network of a run once more; writes evaluation.json, or evaluation-shots-K.json."""
     check_positive_int("shots", shots)  # before the data are read
     loaded = load(run, data_dir)
     with threads(loaded.settings.training.threads):

@@ -33,11 +33,7 @@ class Setting(NamedTuple):
 
 
 def list_settings(settings: RunSettings) -> list[Setting]:
-    """List all settings of a run but the dataset and its place, with their defaults.
-
-    Args:
-        settings: The settings; the defaults are those of the dataset.
-    """
+    """List all settings of a run but the dataset and its place, with their defaults."""
     mine, base = flat.flatten(RunSettings, settings.model_dump()), _defaults(settings)
     found = []
     for leaf in flat.leaves(RunSettings):
@@ -51,14 +47,7 @@ def list_settings(settings: RunSettings) -> list[Setting]:
 
 
 def train_command(settings: RunSettings) -> str | None:
-    """Write the command that trains a run again, the folder of its data aside.
-
-    Args:
-        settings: The settings of the run.
-
-    Returns:
-        The command; None where a setting was left open that the dataset's preset would fill.
-    """
+    """Write the command that trains a run again; None where no flag leaves a setting open."""
     words = ["sqsnn", "train", settings.data.dataset]
     device = settings.device_noise.noise_from
     rates = set() if device is None else set(flat.fields_of(type(settings.neurons.noise)))

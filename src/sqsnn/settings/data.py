@@ -49,14 +49,7 @@ class DataSettings(Section):
 
 
 def require_spec(dataset: str) -> DatasetSpec:
-    """What is known about a dataset.
-
-    Args:
-        dataset: Name of the dataset.
-
-    Raises:
-        ConfigError: If there is no such dataset.
-    """
+    """What is known about a dataset."""
     spec = find_spec(dataset)
     if spec is None:
         known = ", ".join(names())
@@ -65,16 +58,7 @@ def require_spec(dataset: str) -> DatasetSpec:
 
 
 def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
-    """Fill in what is left open about the data: the delay, and how events are binned.
-
-    Args:
-        spec: The dataset.
-        given: Settings of the data.
-        channels: Channels of the neurons, which decide what becomes of ON and OFF events.
-
-    Raises:
-        ConfigError: If a setting does not fit the dataset, or one that has no default is missing.
-    """
+    """Fill in what is left open about the data: the delay, and how events are binned."""
     filled = dict(given)
     if spec.delay is not None:
         filled.setdefault("delay", spec.delay)

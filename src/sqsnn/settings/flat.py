@@ -192,12 +192,7 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
 
 
 def flatten(cls: type, table: Mapping[str, Any]) -> Table:
-    """The settings of a table by their flat names, a choice by its kind: the reverse of `nest`.
-
-    Args:
-        cls: The section.
-        table: All its settings, nested.
-    """
+    """The settings of a table by their flat names, a choice by its kind: the reverse of `nest`."""
     flat: Table = {}
     for name, field in fields_of(cls).items():
         if name == "kind" or field.exclude or name not in table:

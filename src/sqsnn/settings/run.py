@@ -153,14 +153,7 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
 
 
 def validated(table: Mapping[str, Any]) -> RunSettings:
-    """Check all settings of a run.
-
-    Args:
-        table: The settings, nested.
-
-    Raises:
-        ConfigError: If a setting is missing, unknown or out of range.
-    """
+    """Check all settings of a run."""
     try:
         return RunSettings.model_validate(table)
     except ValidationError as error:

@@ -28,16 +28,7 @@ def _kinds_first(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_toml(text: str, source: str) -> RunSettings:
-    """Read settings from TOML.
-
-    Args:
-        text: What `to_toml` wrote.
-        source: The name of the file, for the message.
-
-    Raises:
-        ConfigError: If the text is not TOML, has another format, or a setting is missing, unknown
-            or out of range.
-    """
+    """Read settings from TOML."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

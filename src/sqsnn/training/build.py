@@ -40,12 +40,6 @@ def seeded(
 
     Because it depends on nothing else, a resumed run draws what an uninterrupted one would have
     drawn, and a checkpoint keeps no more than the number of the epoch.
-
-    Args:
-        seed: The seed of the run, at least 0, of any size.
-        purpose: What the numbers are for.
-        epoch: The epoch, from 1, or 0 for what happens once.
-        device: Where the generator draws.
     """
     sequence = np.random.SeedSequence([seed, int(purpose), epoch])
     # torch takes signed 64-bit seeds: drop one bit.
@@ -57,16 +51,6 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     """Build the network that settings describe, with its first weights.
 
     The weights are drawn on the CPU and then moved, so that a seed means the same on every device.
-
-    Args:
-        recipe: The settings.
-        features: Values per sample, one presynaptic neuron each.
-        classes: Classes, one output neuron each.
-
-    Raises:
-        ConfigError: If the machine has no such device, the neurons cannot be trained like this,
-            they and the learning rule do not go together, or the noise is not known yet.
-        CompilerMissingError: If `compile` is set and there is no C++ compiler.
     """
     _check_machine(recipe)
     if recipe.needs_rates:
@@ -90,23 +74,12 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
 
 
 def count_trained(network: SpikingNetwork) -> int:
-    """Count the parameters that training changes.
-
-    Args:
-        network: The network.
-    """
+    """Count the parameters that training changes."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def require_circuit(recipe: Recipe) -> Circuit:
-    """Build the circuit of the neurons.
-
-    Args:
-        recipe: The settings.
-
-    Raises:
-        ConfigError: If the neurons have no circuit.
-    """
+    """Build the circuit of the neurons."""
     population = recipe.neurons.factory()(1, generator=torch.Generator().manual_seed(0))
     if not isinstance(population, SQSNeurons):
         raise ConfigError(

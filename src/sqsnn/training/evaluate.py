@@ -56,11 +56,7 @@ class Accuracy(NamedTuple):
     probability: float | None
 
     def named(self, part: str) -> dict[str, float | None]:
-        """The figures under their names in files and tables.
-
-        Args:
-            part: "validation" or "test".
-        """
+        """The figures under their names in files and tables."""
         return {
             f"{part}_accuracy": self.spikes,
             f"{part}_accuracy_ties_by_probability": self.ties_by_probability,
@@ -143,20 +139,7 @@ def draw(
     source: BitSource | None = None,
     kept: int | None = None,
 ) -> tuple[Float[Tensor, "T kept P N"], NetworkRecord]:
-    """Encode samples and run the network once, without gradients.
-
-    Args:
-        network: The network, on the device of `values`.
-        recipe: The settings, of which the encoding counts here.
-        values: Samples as in `score`.
-        generator: Encoding and neurons draw from it.
-        shared: Give every sample the same random numbers.
-        source: Measures the spikes; None to simulate them.
-        kept: Run only the first so many of the encoded samples; None for all.
-
-    Returns:
-        The encoded samples that were run, `(T, kept, P, N)`, and what the network did.
-    """
+    """Encode samples and run the network once, without gradients."""
     with torch.no_grad():
         spikes = recipe.encoding.encode(values, generator=generator, shared=shared)[:, :kept]
         if source is not None:
@@ -169,12 +152,7 @@ def draw(
 
 
 def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
-    """Compare predictions with the labels.
-
-    Args:
-        scores: What the network said about the samples.
-        labels: The true classes, `(n,)`.
-    """
+    """Compare predictions with the labels."""
     labels, counts = labels.to(scores.predicted.device), scores.counts
     highest = counts == counts.amax(dim=1, keepdim=True)  # (n, classes)
     right = highest.gather(1, labels[:, None]).squeeze(1)
@@ -193,22 +171,13 @@ def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
     """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training.
 
     Where spikes were measured it is that of the counts.
-
-    Args:
-        scores: What the network said about the samples, in one shot.
-        labels: The true classes, `(n,)`.
     """
     labels = labels.to(scores.probabilities.device)
     return float(functional.cross_entropy(scores.probabilities.double(), labels))
 
 
 def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
-    """Count how often each class (row) was taken for each class (column), by spike count.
-
-    Args:
-        scores: What the network said about the samples.
-        labels: The true classes, `(n,)`.
-    """
+    """Count how often each class (row) was taken for each class (column), by spike count."""
     from sklearn.metrics import confusion_matrix
 
     classes = range(scores.counts.shape[1])
@@ -216,15 +185,7 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
 
 
 def batches(values: Values, batch_size: int) -> Iterator[tuple[Tensor, int]]:
-    """Cut samples into batches of one size, the last one filled with copies of its last sample.
-
-    Args:
-        values: The samples, `(n, ...)`.
-        batch_size: Samples per batch.
-
-    Yields:
-        A batch, and how many of its samples are no filling.
-    """
+    """Cut samples into batches of one size, the last one filled with copies of its last sample."""
     for batch in values.split(batch_size):
         missing = batch_size - len(batch)
         filling = batch[-1:].expand(missing, *batch.shape[1:])

@@ -13,11 +13,7 @@ from sqsnn.settings.run import TrainingSettings
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let torch use this many threads, and put the former number back.
-
-    Args:
-        number: Threads of this process.
-    """
+    """Let torch use this many threads, and put the former number back."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -27,11 +23,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def describe_machine(training: TrainingSettings) -> dict[str, Any]:
-    """Name device, threads and versions, for whoever reads the seconds of a run.
-
-    Args:
-        training: The settings of the training loop.
-    """
+    """Name device, threads and versions, for whoever reads the seconds of a run."""
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
         "threads": training.threads,

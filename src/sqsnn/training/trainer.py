@@ -98,18 +98,7 @@ class Epoch(NamedTuple):
 def start(
     recipe: Recipe, features: int, classes: int, samples: int, source: BitSource | None = None
 ) -> Progress:
-    """Make a fresh network with the optimiser and the schedule of a whole training.
-
-    Args:
-        recipe: The settings.
-        features: Values per sample.
-        classes: Number of classes.
-        samples: Number of training samples; the schedule spans all steps of all epochs.
-        source: Measures the spikes, for a rule that learns from measured bits; None to simulate.
-
-    Raises:
-        ConfigError: If `compile` would drop all samples as one ragged batch.
-    """
+    """Make a fresh network with the optimiser and the schedule of a whole training."""
     training = recipe.training
     network = build_network(recipe, features, classes)
     optimizer = Adam(network.parameters(), lr=training.learning_rate)
@@ -124,12 +113,7 @@ def start(
 
 
 def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
-    """The learning rule of a training, with nothing remembered.
-
-    Args:
-        recipe: The settings.
-        source: Measures the spikes, for a rule that learns from measured bits; None to simulate.
-    """
+    """The learning rule of a training, with nothing remembered."""
     rule = recipe.rule.fresh()
     if source is None or not isinstance(rule, Local):
         return rule
@@ -183,12 +167,7 @@ def epochs(
 
 
 def place(samples: Samples, training: TrainingSettings) -> Samples:
-    """Put samples on the device, and in the precision, in which the network computes.
-
-    Args:
-        samples: The samples.
-        training: The settings of the training loop.
-    """
+    """Put samples on the device, and in the precision, in which the network computes."""
     return Samples(
         samples.values.to(training.device, getattr(torch, training.dtype)),
         samples.labels.to(training.device),
