@@ -22,47 +22,28 @@ MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
 
 
 class Normal(NamedTuple):
-    """Initial values, mean + deviation * N(0, 1).
-
-    Attributes:
-        mean: In radians.
-        deviation: In radians.
-        random_sign: Whether the mean gets a random sign per neuron.
-    """
+    """Initial values in radians, mean + deviation * N(0, 1)."""
 
     mean: float = 0.0
     deviation: float = 0.0
-    random_sign: bool = False
+    random_sign: bool = False  # whether the mean gets a random sign per neuron
 
 
 class Gate(NamedTuple):
-    """One placed gate.
+    """One placed gate."""
 
-    Attributes:
-        name: A key of `gates.GATES`.
-        qubits: The qubits that it acts on, the control first.
-        parameter: Which of the circuit's parameters is its angle; None for a gate without one.
-    """
-
-    name: str
-    qubits: tuple[int, ...]
-    parameter: int | None
+    name: str  # a key of `gates.GATES`
+    qubits: tuple[int, ...]  # the control first
+    parameter: int | None  # which of the circuit's parameters is its angle; None without one
 
 
 class Encoded(NamedTuple):
-    """One rotation RX(gain * phi[channel]) of the encoding.
+    """One rotation RX(gain * phi[channel]) of the encoding."""
 
-    Attributes:
-        qubit: The qubit that turns.
-        channel: The channel whose current turns it.
-        gain: Factor of the angle; the initial value of a trainable one.
-        trainable: Whether every neuron learns a gain of its own.
-    """
-
-    qubit: int
-    channel: int
-    gain: float = 1.0
-    trainable: bool = False
+    qubit: int  # the qubit that turns
+    channel: int  # the channel whose current turns it
+    gain: float = 1.0  # the initial value of a trainable one
+    trainable: bool = False  # whether every neuron learns a gain of its own
 
     @property
     def is_gate(self) -> bool:
@@ -72,23 +53,14 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A neuron's circuit, encoding rotations and then V(theta); build one with `Circuit.build`.
+    """A neuron's circuit, encoding rotations and then V(theta); build one with `Circuit.build`."""
 
-    Attributes:
-        channels: N.
-        memory_qubits: M.
-        encoding: Rotations by the currents, in order of the qubits.
-        gates: V(theta), in the order in which the gates act.
-        initial: The initial values of each parameter.
-        name: The name that it is registered under, if any.
-    """
-
-    channels: int
-    memory_qubits: int
-    encoding: tuple[Encoded, ...]
-    gates: tuple[Gate, ...]
-    initial: tuple[Normal, ...]
-    name: str = "custom"
+    channels: int  # N
+    memory_qubits: int  # M
+    encoding: tuple[Encoded, ...]  # rotations by the currents, in order of the qubits
+    gates: tuple[Gate, ...]  # V(theta), in the order in which the gates act
+    initial: tuple[Normal, ...]  # the initial values of each parameter
+    name: str = "custom"  # the name that it is registered under
 
     @classmethod
     def build(
@@ -161,18 +133,11 @@ class Circuit:
     def initial_parameters(self, neurons: int, generator: torch.Generator) -> Tensor:
         """Draw initial gate angles in float64, `(neurons, parameters)`."""
         shape = (neurons, self.parameters)
-        device = generator.device
-        signs = 2.0 * torch.randint(0, 2, shape, generator=generator, device=device) - 1.0
-        noise = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
-        mean, deviation, random_sign = (
-            torch.tensor(
-                [tuple(map(float, start)) for start in self.initial],
-                dtype=torch.float64,
-                device=device,
-            )
-            .reshape(self.parameters, 3)
-            .unbind(1)
-        )
+        like = torch.empty(0, dtype=torch.float64, device=generator.device)
+        signs = 2.0 * torch.randint(0, 2, shape, generator=generator, device=like.device) - 1.0
+        noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+        starts = like.new_tensor(self.initial).reshape(self.parameters, 3)
+        mean, deviation, random_sign = starts.unbind(1)
         return torch.where(random_sign > 0, signs, 1.0) * mean + deviation * noise
 
     def split_memory_tail(self) -> tuple[tuple[Gate, ...], tuple[Gate, ...]]:
@@ -211,8 +176,7 @@ def unitary(
 ) -> Tensor:
     """The product of placed gates, `(neurons, 2**qubits, 2**qubits)`, differentiable."""
     dtype = angles.dtype if real_frame else angles.dtype.to_complex()
-    identity = torch.eye(2**qubits, dtype=dtype, device=angles.device)
-    product = identity.expand(len(angles), -1, -1)
+    product = torch.eye(2**qubits, dtype=dtype, device=angles.device).expand(len(angles), -1, -1)
     for gate in placed:
         small = placed_matrix(gate, angles, real_frame=real_frame)
         product = gates.apply(small, gate.qubits, product, qubits)

@@ -86,15 +86,12 @@ def crx(channels: int, memory_qubits: int) -> Circuit:
     """The paper's neuron: the memory controls the channels and turns by itself."""
     io, memory = _wires(channels, memory_qubits)
     start = Normal(0.0, 0.5)
-    return Circuit.build(
-        channels,
-        memory_qubits,
-        [
-            *(("CRX", (m, n), start) for m in memory for n in io),
-            *(("RX", (m,), start) for m in memory),
-            *(("RX", (n,), Normal(0.3, 0.5)) for n in io),
-        ],
-    )
+    placements = [
+        *(("CRX", (m, n), start) for m in memory for n in io),
+        *(("RX", (m,), start) for m in memory),
+        *(("RX", (n,), Normal(0.3, 0.5)) for n in io),
+    ]
+    return Circuit.build(channels, memory_qubits, placements)
 
 
 @register("bidirectional")
@@ -106,17 +103,14 @@ def bidirectional(channels: int, memory_qubits: int, coupling: float = 0.3 * mat
     """
     io, memory = _wires(channels, memory_qubits)
     coupled = Normal(coupling, 0.3, random_sign=True)
-    return Circuit.build(
-        channels,
-        memory_qubits,
-        [
-            *(("CRX", (n, m), coupled) for m in memory for n in io),
-            *(("CRX", (a, a + 1), Normal(0.0, 0.1)) for a in memory[:-1]),
-            *(("RX", (m,), Normal(0.0, 0.05)) for m in memory),
-            *(("CRX", (m, n), coupled) for m in memory for n in io),
-            *(("RX", (n,), Normal(0.3)) for n in io),
-        ],
-    )
+    placements = [
+        *(("CRX", (n, m), coupled) for m in memory for n in io),
+        *(("CRX", (a, a + 1), Normal(0.0, 0.1)) for a in memory[:-1]),
+        *(("RX", (m,), Normal(0.0, 0.05)) for m in memory),
+        *(("CRX", (m, n), coupled) for m in memory for n in io),
+        *(("RX", (n,), Normal(0.3)) for n in io),
+    ]
+    return Circuit.build(channels, memory_qubits, placements)
 
 
 @register("integrate_and_fire")
@@ -132,20 +126,17 @@ def integrate_and_fire(channels: int, memory_qubits: int) -> Circuit:
     def coupled(angle: float, m: int, n: int) -> Normal:
         return Normal(angle if (m - channels) % channels == n else 0.0, 0.1)
 
-    return Circuit.build(
-        channels,
-        memory_qubits,
-        [
-            *(("CRX", (m, n), coupled(math.pi / 2, m, n)) for m in memory for n in io),
-            *(("CRX", (n, m), coupled(math.pi, m, n)) for m in memory for n in io),
-            *(("RX", (m,), Normal(0.0, 0.1)) for m in memory),
-            *(("RX", (n,), Normal(0.0, 0.1)) for n in io),
-        ],
-        encoding=[
-            *(Encoded(n, n, 0.0, trainable=True) for n in io),
-            *(Encoded(m, (m - channels) % channels, 1.0, trainable=True) for m in memory),
-        ],
-    )
+    placements = [
+        *(("CRX", (m, n), coupled(math.pi / 2, m, n)) for m in memory for n in io),
+        *(("CRX", (n, m), coupled(math.pi, m, n)) for m in memory for n in io),
+        *(("RX", (m,), Normal(0.0, 0.1)) for m in memory),
+        *(("RX", (n,), Normal(0.0, 0.1)) for n in io),
+    ]
+    encoding = [
+        *(Encoded(n, n, 0.0, trainable=True) for n in io),
+        *(Encoded(m, (m - channels) % channels, 1.0, trainable=True) for m in memory),
+    ]
+    return Circuit.build(channels, memory_qubits, placements, encoding)
 
 
 @register("hardware_efficient")
@@ -161,9 +152,8 @@ def hardware_efficient(channels: int, memory_qubits: int, layers: int = 1) -> Ci
         *(("RZ", (q,), start) for q in wires),
         *(("CZ", pair, None) for pair in ring),
     ]
-    return Circuit.build(
-        channels, memory_qubits, [*layer * layers, *(("RX", (n,), start) for n in io)]
-    )
+    placements = [*layer * layers, *(("RX", (n,), start) for n in io)]
+    return Circuit.build(channels, memory_qubits, placements)
 
 
 def _wires(channels: int, memory_qubits: int) -> tuple[range, range]:

@@ -25,53 +25,35 @@ MAX_DENSITY_QUBITS = 4
 
 
 class DensityInstrument(NamedTuple):
-    """A population's noisy circuit with its numbers, the same at every step and for every sample.
-
-    Attributes:
-        circuit: The circuit.
-        evolution: From the encoded register to the memory after each recorded outcome, both as
-            Pauli vectors, `(neurons, 2**N * 4**M, 4**(N+M))`.
-        rotation_noise: The channel after a rotation of the encoding, `(4, 4)`.
-        pauli: From a density matrix's real and imaginary parts to its Pauli vector,
-            `(2 * 4**M, 4**M)`.
-        density: The way back, `(4**M, 2 * 4**M)`.
-    """
+    """A population's noisy circuit with its numbers, the same for all steps and samples."""
 
     circuit: Circuit
-    evolution: Tensor
-    rotation_noise: Tensor
-    pauli: Tensor
-    density: Tensor
+    # From the encoded register to the memory after each recorded outcome, both as Pauli vectors.
+    evolution: Tensor  # (neurons, 2**N * 4**M, 4**(N+M))
+    rotation_noise: Tensor  # the channel after a rotation of the encoding, (4, 4)
+    pauli: Tensor  # from real and imaginary parts to the Pauli vector, (2 * 4**M, 4**M)
+    density: Tensor  # the way back, (4**M, 2 * 4**M)
 
 
 def prepare(
     circuit: Circuit, angles: Float[Tensor, "neurons parameters"], noise: Noise
 ) -> DensityInstrument:
-    """Build the noisy circuit once for a whole pass; differentiable in the angles.
-
-    Raises:
-        ValueError: If there are more than 4 qubits.
-    """
+    """Build the noisy circuit once for a whole pass; differentiable in the angles."""
     check_density_qubits(circuit)
-    like = angles
     after = {k: _transfer(noise.after_gate(tuple(range(k))), k) for k in (1, 2)}
     # From the measurement back to the first gate: 2**N times fewer columns than the way forward.
     last = _measurement(circuit, noise).T
-    register = _constant(last, like).expand(len(angles), *last.shape)
+    register = _constant(last, angles).expand(len(angles), *last.shape)
     for gate in reversed(circuit.gates):
         small = placed_matrix(gate, angles, real_frame=False)
-        step = _constant(after[len(gate.qubits)], like) @ transfer_matrix(small.unsqueeze(-3))
+        step = _constant(after[len(gate.qubits)], angles) @ transfer_matrix(small.unsqueeze(-3))
         register = gates.apply(step.mT, _digits(gate.qubits), register, 2 * circuit.qubits)
     products = pauli_products(circuit.memory_qubits)  # (P, i, j)
     # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
     parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
-    return DensityInstrument(
-        circuit,
-        register.mT.contiguous(),
-        _constant(after[1], like),
-        _constant(parts.T, like),
-        _constant(parts / 2**circuit.memory_qubits, like),
-    )
+    fixed = after[1], parts.T, parts / 2**circuit.memory_qubits
+    constants = (_constant(values, angles) for values in fixed)
+    return DensityInstrument(circuit, register.mT.contiguous(), *constants)
 
 
 def check_density_qubits(circuit: Circuit) -> None:
@@ -87,8 +69,7 @@ def check_density_qubits(circuit: Circuit) -> None:
 def ground_state(instrument: DensityInstrument, batch: int) -> Tensor:
     """The memory in |0...0>, `(batch, neurons, 2**M, 2**M)`."""
     dim, like = 2**instrument.circuit.memory_qubits, instrument.evolution
-    shape = (batch, len(like), dim, dim)
-    memory = torch.zeros(shape, dtype=like.dtype.to_complex(), device=like.device)
+    memory = like.new_zeros(batch, len(like), dim, dim, dtype=like.dtype.to_complex())
     memory[..., 0, 0] = 1
     return memory
 
@@ -105,18 +86,10 @@ def run(
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the recorded outcomes, or the `observed` ones are data.
 
-    Args:
-        instrument: From `prepare`.
-        memory: Density matrices in the laboratory frame.
-        angles: The angle in radians of each rotation of the encoding.
-        driven: Whether each rotation of the encoding is a gate, its current being positive.
-        uniforms: In [0, 1).
-        observed: Recorded spikes in {0, 1}.
-        keep_history: Also return the memory after every step.
+    See `trajectory.run`; `driven` tells where a rotation of the encoding is a gate.
     """
     stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
     outcomes = None if observed is None else quantum.outcome_index(observed)
-
     table = quantum.outcome_bits(instrument.circuit.channels, stacked.device)
 
     def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -141,11 +114,7 @@ def sequence_probabilities(
     angles: Float[Tensor, "steps batch neurons rotations"],
     driven: Bool[Tensor, "steps batch neurons rotations"],
 ) -> Float[Tensor, "batch neurons sequences"]:
-    """The exact joint law of every recorded sequence, step 1 its most significant digit.
-
-    Raises:
-        ValueError: If there are more than 2**20 sequences.
-    """
+    """The exact joint law of every recorded sequence, step 1 its most significant digit."""
     ground = to_pauli(instrument, ground_state(instrument, angles.shape[1]))
     branch = partial(_branches, instrument)
     leaves = quantum.branch_tree(instrument.circuit, ground, branch, angles, driven)
@@ -184,15 +153,16 @@ def _branches(
     circuit = instrument.circuit
     register = memory
     for position, rotation in reversed(list(enumerate(circuit.encoding))):
-        if rotation.qubit < circuit.channels:
+        is_channel = rotation.qubit < circuit.channels
+        if is_channel:
             ground = memory.new_tensor([1.0, 0.0, 0.0, 1.0])  # |0><0| = (1 + Z) / 2
             blocks = ground.expand(*memory.shape[:-1], 4)[..., None, :, None]
         else:
             blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
         if rotation.is_gate:
-            placed = driven[..., position]
-            blocks = _rotated(instrument, blocks, angles[..., position], placed)
-        if rotation.qubit < circuit.channels:  # the last channel comes first, next to the memory
+            turn = angles[..., position], driven[..., position]
+            blocks = _rotated(blocks, *turn, instrument.rotation_noise)
+        if is_channel:  # the last channel comes first, next to the memory
             register = (blocks.squeeze(-3) * register[..., None, :]).flatten(-2)
         else:
             register = blocks.flatten(-3)
@@ -200,15 +170,13 @@ def _branches(
     return evolved.unflatten(-1, (2**circuit.channels, 4**circuit.memory_qubits))
 
 
-def _rotated(
-    instrument: DensityInstrument, blocks: Tensor, angle: Tensor, placed: Tensor
-) -> Tensor:
+def _rotated(blocks: Tensor, angle: Tensor, placed: Tensor, noise: Tensor) -> Tensor:
     """RX(angle) on a qubit whose 1, X, Y, Z stand in the second-last dimension, then its noise."""
     one, x, y, z = blocks.unbind(-2)
     c, s = angle.cos()[..., None, None], angle.sin()[..., None, None]
     turned = torch.stack([one, x, c * y - s * z, s * y + c * z], dim=-2)
     # Where there is no gate there is no noise, yet the angle 0 keeps its surrogate gradient.
-    return torch.where(placed[..., None, None, None], instrument.rotation_noise @ turned, turned)
+    return torch.where(placed[..., None, None, None], noise @ turned, turned)
 
 
 def _physical(pauli: Tensor) -> Tensor:

@@ -74,11 +74,8 @@ def _rotation(pauli: np.ndarray) -> GateForm:
 
 
 def _controlled(pauli: np.ndarray) -> GateForm:
-    return GateForm(
-        np.kron(_ZERO, _IDENTITY).astype(complex),
-        np.kron(_ONE, _IDENTITY).astype(complex),
-        np.kron(_ONE, -1j * pauli),
-    )
+    idle, turned = (np.kron(control, _IDENTITY).astype(complex) for control in (_ZERO, _ONE))
+    return GateForm(idle, turned, np.kron(_ONE, -1j * pauli))
 
 
 GATES = MappingProxyType(
@@ -107,18 +104,7 @@ def frame_phases(qubits: int) -> np.ndarray:
 def matrix(
     name: str, angle: Float[Tensor, "*batch"] | None, *, real_frame: bool, like: Tensor
 ) -> Float[Tensor, "*batch dim dim"] | Complex[Tensor, "*batch dim dim"]:
-    """The matrix of a gate at the given angles.
-
-    Args:
-        name: A key of `GATES`.
-        angle: Rotation angles in radians; None for a gate without an angle.
-        real_frame: Return D^+ G D as a real tensor (the gate must be real there) instead of the
-            complex matrix of the laboratory frame.
-        like: A real tensor that gives device and precision.
-
-    Raises:
-        ValueError: If the gate is not real in the real frame, or an angle is missing.
-    """
+    """The matrix of a gate, complex or D^+ G D as a real tensor; `like` gives its precision."""
     if real_frame and not GATES[name].is_real:
         raise ValueError(f"gate {name} is not real in the real frame; use the laboratory frame")
     form = GATES[name].in_real_frame() if real_frame else GATES[name]
@@ -147,20 +133,12 @@ def derivative(
 
 
 def apply(gate: Tensor, qubits: tuple[int, ...], register: Tensor, count: int) -> Tensor:
-    """Apply a gate to some qubits of a register, gate by gate rather than as one big matrix.
-
-    Args:
-        gate: `(*batch, d, d)` with d = 2**len(qubits); broadcasts against the register's batch.
-        qubits: The qubits that it acts on, the gate's most significant first.
-        register: `(*batch, 2**count, columns)`; qubit 0 is the most significant.
-        count: The number of qubits of the register.
-    """
+    """Apply a gate `(*batch, d, d)` to some qubits of `(*batch, 2**count, columns)`."""
     batch, columns = register.shape[:-2], register.shape[-1]
     split = register.reshape(*batch, *(2,) * count, columns)
-    first = len(batch)
-    moved = split.movedim([first + q for q in qubits], list(range(first, first + len(qubits))))
-    rest = moved.shape[first + len(qubits) :]
+    places = [len(batch) + qubit for qubit in qubits]
+    front = list(range(len(batch), len(batch) + len(qubits)))
+    moved = split.movedim(places, front)
     result = gate @ moved.reshape(*batch, 2 ** len(qubits), -1)
-    result = result.reshape(*result.shape[:-2], *(2,) * len(qubits), *rest)
-    back = result.movedim(list(range(first, first + len(qubits))), [first + q for q in qubits])
-    return back.reshape(*result.shape[:first], 2**count, columns)
+    back = result.reshape(*result.shape[:-2], *moved.shape[len(batch) :]).movedim(front, places)
+    return back.reshape(*result.shape[:-2], 2**count, columns)

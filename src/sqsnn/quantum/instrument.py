@@ -28,18 +28,11 @@ MAX_SEQUENCE_BITS = 20
 
 
 class Instrument(NamedTuple):
-    """A population's circuit with its numbers, the same at every step and for every sample.
-
-    Attributes:
-        circuit: The circuit.
-        body: V' of V = (1 (x) W) V', `(neurons, D, D)` in the working frame.
-        tail: W, the gates that act on the memory alone at the end, `(neurons, 2**M, 2**M)`; or
-            None.
-    """
+    """A population's circuit with V = (1 (x) W) V', the same for all steps and samples."""
 
     circuit: Circuit
-    body: Tensor
-    tail: Tensor | None
+    body: Tensor  # V' in the working frame, (neurons, D, D)
+    tail: Tensor | None  # W on the memory, (neurons, 2**M, 2**M); None without such gates
 
     @property
     def real(self) -> bool:
@@ -67,16 +60,7 @@ def ground_state(instrument: Instrument, batch: int) -> Tensor:
 
 
 def branches(instrument: Instrument, memory: Tensor, angles: Float[Tensor, "*rest"]) -> Tensor:
-    """The unnormalised memory K_s m after each possible outcome.
-
-    Args:
-        instrument: From `prepare`.
-        memory: `(*batch, neurons, 2**M)` in the working frame.
-        angles: `(*batch, neurons, E)`, the angle in radians of each rotation of the encoding.
-
-    Returns:
-        `(*batch, neurons, 2**N, 2**M)` in the working frame.
-    """
+    """The unnormalised memory K_s m after each outcome, `(*batch, neurons, 2**N, 2**M)`."""
     circuit = instrument.circuit
     register = encode(instrument, memory, angles)  # (*batch, H, D)
     evolved = torch.einsum("hij,...hj->...hi", instrument.body, register)
@@ -105,15 +89,7 @@ def encode(instrument: Instrument, memory: Tensor, angles: Tensor) -> Tensor:
 
 
 def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real: bool) -> Tensor:
-    """RX(a), in the real frame RY(a), on the qubit whose |0> and |1> lie `stride` places apart.
-
-    Args:
-        register: Amplitudes, `(*batch, 2**n)`.
-        stride: 2**(n - 1 - qubit).
-        cosine: cos(a/2), `(*batch,)`.
-        sine: sin(a/2), `(*batch,)`.
-        real: Whether the amplitudes are those of the real frame.
-    """
+    """RX(a), in the real frame RY(a), on the qubit whose |0> and |1> lie `stride` places apart."""
     zero, one = register.unflatten(-1, (-1, 2, stride)).unbind(-2)
     c, s = cosine[..., None, None], sine[..., None, None]
     if not real:
@@ -123,35 +99,15 @@ def rotate(register: Tensor, stride: int, cosine: Tensor, sine: Tensor, *, real:
     return torch.stack(turned, dim=-2).flatten(-3)
 
 
-class Outcomes(NamedTuple):
-    """The outcomes of one measurement per neuron and sample.
-
-    Attributes:
-        index: Outcome indices, `(B, H)`.
-        bits: The spikes, `(B, H, N)`.
-        likelihood: The probability of the outcome, `(B, H)`.
-        log_likelihood: Its logarithm; -inf, never NaN, for an event of probability 0.
-    """
-
-    index: Tensor
-    bits: Tensor
-    likelihood: Tensor
-    log_likelihood: Tensor
-
-
 def measure(
     weights: Float[Tensor, "B H outcomes"],
     table: Int[Tensor, "outcomes channels"],
     uniforms: Float[Tensor, "B H"] | None,
     outcomes: Int[Tensor, "B H"] | None,
-) -> Outcomes:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw one outcome per neuron with a uniform number in [0, 1), or take the observed one.
 
-    Args:
-        weights: The probability of each outcome.
-        table: The bits of each outcome.
-        uniforms: In [0, 1); None where outcomes are observed.
-        outcomes: The observed outcomes; None where they are drawn.
+    Returned are its index, its bits, its probability and the logarithm, -inf for probability 0.
     """
     if uniforms is not None:
         outcomes = choose(weights.detach(), uniforms)
@@ -160,7 +116,7 @@ def measure(
     likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
     possible = likelihood > 0
     logarithm = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
-    return Outcomes(outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm)
+    return outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm
 
 
 def pick(states: Tensor, outcomes: Int[Tensor, "*batch"]) -> Tensor:
@@ -236,9 +192,6 @@ def sequence_probabilities(
     """The exact joint law P(s_1..s_T) = ||K_{s_T} ... K_{s_1} |0>||^2 of every sequence.
 
     The sequence index has step 1 as its most significant digit, each digit an outcome index.
-
-    Raises:
-        ValueError: If there are more than 2**20 sequences.
     """
     ground = ground_state(instrument, angles.shape[1])
     leaves = branch_tree(instrument.circuit, ground, partial(branches, instrument), angles)
@@ -250,15 +203,7 @@ def branch_tree(
 ) -> Tensor:
     """The unnormalised memory after every sequence of outcomes, `(sequences, B, H, d)`.
 
-    Args:
-        circuit: The circuit.
-        memory: Before the first step, `(B, H, d)`.
-        branch: From the memory and the inputs of a step to the memory after each outcome,
-            `(*batch, H, 2**N, d)`.
-        *inputs: What drives the steps, `(T, B, H, E)` each.
-
-    Raises:
-        ValueError: If there are more than 2**20 sequences.
+    `branch` leads from the memory and a step of the inputs to the memory after each outcome.
     """
     steps = len(inputs[0])
     bits = circuit.channels * steps
@@ -280,11 +225,7 @@ def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*s
 
 
 def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -> Tensor:
-    """Bring memory states of the laboratory frame to the working frame.
-
-    Raises:
-        ValueError: If the circuit is real, but the state has imaginary parts in the real frame.
-    """
+    """Bring memory states of the laboratory frame to the working frame, which may be real."""
     if not instrument.real:
         return memory
     turned = memory * _phases(instrument.circuit.memory_qubits, memory).conj()
@@ -302,25 +243,21 @@ class _ToLaboratory(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, memory: Tensor) -> Tensor:
         turned = memory.new_zeros(memory.shape, dtype=memory.dtype.to_complex())
-        parts = torch.view_as_real(turned)
-        for index in range(memory.shape[-1]):
-            part, sign = _place(index)
-            parts[..., index, part] = memory[..., index] if sign > 0 else -memory[..., index]
+        index, part, sign = _places(memory)
+        torch.view_as_real(turned)[..., index, part] = sign * memory
         return turned
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        parts = torch.view_as_real(gradient.resolve_conj())
-        columns = []
-        for index in range(gradient.shape[-1]):
-            part, sign = _place(index)
-            columns.append(sign * parts[..., index, part])
-        return torch.stack(columns, dim=-1)
+        index, part, sign = _places(gradient)
+        return sign * torch.view_as_real(gradient.resolve_conj())[..., index, part]
 
 
-def _place(index: int) -> tuple[int, int]:
-    """(-i)^(ones in the index) as 0 for real or 1 for imaginary, and its sign."""
-    return ((0, 1), (1, -1), (0, -1), (1, 1))[index.bit_count() % 4]
+def _places(memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each index, its (-i)^(ones in the index) as 0 for real or 1 for imaginary, and the sign."""
+    device, index = memory.device, range(memory.shape[-1])
+    ones = torch.tensor([i.bit_count() % 4 for i in index], device=device)
+    return torch.tensor(index, device=device), ones % 2, ones.new_tensor([1, -1, -1, 1])[ones]
 
 
 def _phases(qubits: int, like: Tensor) -> Tensor:

@@ -92,16 +92,10 @@ class Noise:
 
 
 class Site(NamedTuple):
-    """A place where noise acts.
-
-    Attributes:
-        qubits: The qubits.
-        kraus: Kraus operators on them, `(count, d, d)`. No row of an operator has more than one
-            element, which makes sampling cheap.
-    """
+    """A place where noise acts; no row of an operator has two elements: sampling stays cheap."""
 
     qubits: tuple[int, ...]
-    kraus: np.ndarray
+    kraus: np.ndarray  # Kraus operators on these qubits, (count, d, d)
 
 
 def depolarising(rate: float, qubits: int) -> np.ndarray:
@@ -129,13 +123,7 @@ def phase_damping(rate: float) -> np.ndarray:
 def damping_rates(time: float, t1: float, t2: float) -> tuple[float, float]:
     """The rates gamma and lambda of amplitude and phase damping after a time of relaxation.
 
-    Args:
-        time: At least 0, in the unit of T1 and T2.
-        t1: T1 > 0, or infinity.
-        t2: T2 > 0, or infinity; above 2 T1, which no qubit can have, it counts as 2 T1.
-
-    Raises:
-        ValueError: If a time is out of range.
+    A T2 above 2 T1, which no qubit can have, counts as 2 T1; either may be infinite.
     """
     if not (time >= 0 and t1 > 0 and t2 > 0):
         raise ValueError(
@@ -148,10 +136,7 @@ def damping_rates(time: float, t1: float, t2: float) -> tuple[float, float]:
 
 
 def relaxation(qubit: int, time: float, t1: float, t2: float) -> tuple[Site, ...]:
-    """The channels of a waiting qubit, from the times that `damping_rates` takes.
-
-    It decays with T1, and loses coherence as exp(-time / T2) in all.
-    """
+    """The channels of a waiting qubit: it decays with T1, its coherence as exp(-time / T2)."""
     return _sites((qubit,), 0.0, *damping_rates(time, t1, t2))
 
 

@@ -29,20 +29,7 @@ def sample(
     driven: Bool[Tensor, "W B H rotations"],
     noise: Noise | None = None,
 ) -> Bool[Tensor, "J shots W B H N"]:
-    """Draw (with noise: recorded) spikes of W steps, shot by shot.
-
-    Args:
-        circuit: The circuit of one step.
-        angles: Its angles in radians.
-        encoding: The angle of every rotation of the encoding.
-        settings: The gates that are turned in each of the J circuits.
-        uniforms: In [0, 1), one per step, shot, sample and turned neuron (setting by setting).
-        driven: Whether each rotation of the encoding is a gate, its current being positive.
-        noise: The rates of imperfect gates; None for perfect ones.
-
-    Raises:
-        ValueError: If there is noise and there are more qubits than density matrices take.
-    """
+    """Draw (with noise: recorded) spikes of W steps, shot by shot; see `density.run`."""
     shots = uniforms.shape[1]
     numbers = uniforms.flatten(1, 2)  # (W, shots * B, J * H)
     turned, by_gate, by_rotation, placed = turn(circuit, angles, encoding, driven, settings)
@@ -53,21 +40,17 @@ def sample(
         rotations = [angle.contiguous()[None] for angle in each_shot.unbind(-1)]
         if noise is None:
             instrument = quantum.prepare(turned, by_gate[step])
-            if memory is None:
-                memory = quantum.ground_state(instrument, numbers.shape[1])
-            result = trajectory.run(instrument, memory, rotations, uniforms=numbers[now])
+            start = quantum.ground_state(instrument, len(each_shot)) if memory is None else memory
+            result = trajectory.run(instrument, start, rotations, uniforms=numbers[now])
         else:
             noisy = density.prepare(turned, by_gate[step], noise)
-            if memory is None:
-                memory = density.ground_state(noisy, numbers.shape[1])
+            start = density.ground_state(noisy, len(each_shot)) if memory is None else memory
             each_placed = placed[now].repeat(1, shots, 1, 1)
-            result = density.run(noisy, memory, rotations, each_placed, uniforms=numbers[now])
+            result = density.run(noisy, start, rotations, each_placed, uniforms=numbers[now])
         memory = result.memory
         bits.append(result.bits[0] > 0)
-    spikes = torch.stack(bits)  # (W, shots * B, J * H, N)
-    return (
-        spikes.unflatten(1, (shots, -1)).unflatten(3, (len(settings), -1)).permute(3, 1, 0, 2, 4, 5)
-    )
+    spikes = torch.stack(bits).unflatten(1, (shots, -1)).unflatten(3, (len(settings), -1))
+    return spikes.permute(3, 1, 0, 2, 4, 5)
 
 
 def turn(
@@ -77,13 +60,7 @@ def turn(
     driven: Bool[Tensor, "W B H rotations"],
     settings: Sequence[Setting],
 ) -> tuple[Circuit, Tensor, Tensor, Tensor]:
-    """Turn the gates of each setting, as one population of J*H neurons, setting by setting.
-
-    Returns:
-        The circuit with an angle of its own for every gate, so that one gate can turn alone; these
-        angles at each step, `(W, J * H, gates)`; the angles of the encoding's rotations, and
-        whether each is placed (a turned one always is), `(W, B, J * H, E)`.
-    """
+    """The circuit with an angle per gate, so that one can turn alone; its angles and rotations."""
     number = count()
     gates = tuple(
         gate if gate.parameter is None else gate._replace(parameter=next(number))
@@ -101,6 +78,7 @@ def turn(
                 by_gate[step, j, :, gates[index].parameter] += angle
             else:
                 by_rotation[step, :, j, :, index] += angle
-                placed[step, :, j, :, index] = True
-    turned = replace(circuit, gates=gates)
-    return turned, by_gate.flatten(1, 2), by_rotation.flatten(2, 3), placed.flatten(2, 3)
+                placed[step, :, j, :, index] = True  # even where its current is 0 or below
+    # One population of J * H neurons, setting by setting.
+    own = replace(circuit, gates=gates)
+    return own, by_gate.flatten(1, 2), by_rotation.flatten(2, 3), placed.flatten(2, 3)

@@ -22,39 +22,23 @@ from sqsnn.quantum.trajectory import Trajectory, repeat
 
 
 class _Channel(NamedTuple):
-    """A site on the whole register, whose Kraus operators have at most one element per row.
+    """A site on the whole register, whose Kraus operators have at most one element per row."""
 
-    Attributes:
-        source: The column of each row's element, `(count, 2**n)`.
-        factor: Its value; for operators that are unitary up to a factor, without that factor.
-        edges: In this case the operators' cumulative probabilities, from the last on, `(count,)`.
-        effects: Otherwise the probability of each operator for each basis state, `(2**n, count)`.
-    """
-
-    source: Tensor
-    factor: Tensor
-    edges: Tensor | None
-    effects: Tensor
+    source: Tensor  # the column of each row's element, (count, 2**n)
+    factor: Tensor  # its value; for operators that are unitary up to a factor, without that factor
+    edges: Tensor | None  # in this case the cumulative probabilities, from the last on, (count,)
+    effects: Tensor  # the probability of each operator for each basis state, (2**n, count)
 
 
 class SampledInstrument(NamedTuple):
-    """A population's noisy circuit with its numbers, the same at every step and for every sample.
-
-    Attributes:
-        circuit: The circuit.
-        noise: The noise model.
-        parameters: The circuit's angles, `(neurons, parameters)`.
-        rotated: The noise after each rotation of the encoding.
-        placed: The qubits, the matrix and the noise of each gate.
-        idle: The noise on the memory while it idles.
-    """
+    """A population's noisy circuit with its numbers, the same for all steps and samples."""
 
     circuit: Circuit
     noise: Noise
-    parameters: Tensor
-    rotated: list[list[_Channel]]
-    placed: list[tuple[tuple[int, ...], Tensor, list[_Channel]]]
-    idle: list[_Channel]
+    parameters: Tensor  # the circuit's angles, (neurons, parameters)
+    rotated: list[list[_Channel]]  # the noise after each rotation of the encoding
+    placed: list[tuple[tuple[int, ...], Tensor, list[_Channel]]]  # qubits, matrix, noise of gates
+    idle: list[_Channel]  # the noise on the memory while it idles
 
 
 def prepare(
@@ -65,18 +49,14 @@ def prepare(
     def after(qubits: tuple[int, ...]) -> list[_Channel]:
         return [_channel(site, circuit.qubits, parameters) for site in noise.after_gate(qubits)]
 
+    rotated = [after((rotation.qubit,)) for rotation in circuit.encoding]
+    placed = [
+        (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
+        for gate in circuit.gates
+    ]
     memory_qubits = circuit.memory_qubits
-    return SampledInstrument(
-        circuit,
-        noise,
-        parameters,
-        [after((rotation.qubit,)) for rotation in circuit.encoding],
-        [
-            (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
-            for gate in circuit.gates
-        ],
-        [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)],
-    )
+    idle = [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)]
+    return SampledInstrument(circuit, noise, parameters, rotated, placed, idle)
 
 
 def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
@@ -94,22 +74,11 @@ def run(
     uniforms: Float[Tensor, "steps batch neurons numbers"],
     keep_history: bool = False,
 ) -> Trajectory:
-    """Run T steps on pure states, one sampled Kraus operator per noise site.
+    """Run T steps on pure states, one sampled Kraus operator per noise site; see `density.run`.
 
     The trajectory's bits are the recorded ones, its marginals their probabilities given all earlier
     samples of this trajectory, and its log-likelihood is NaN: this simulation does not know it.
-
-    Args:
-        instrument: From `prepare`.
-        memory: Pure states in the laboratory frame.
-        angles: The angle in radians of each rotation of the encoding.
-        driven: Whether each rotation of the encoding is a gate, its current being positive.
-        uniforms: In [0, 1), `uniforms_per_step` numbers: for the outcome, for the readout of each
-            channel, then for each noise site in the order in which they act.
-        keep_history: Also return the memory after every step.
-
-    Raises:
-        ValueError: If a gradient would be needed.
+    The `uniforms_per_step` numbers of a step serve in that function's order.
     """
     circuit, noise = instrument.circuit, instrument.noise
     leaves = (instrument.parameters, memory, *angles)
@@ -161,14 +130,13 @@ def _recorded(noise: Noise, spiking: Tensor) -> Tensor:
 def _channel(site: Site, count: int, like: Tensor) -> _Channel:
     """Spread a site's Kraus operators over a register of `count` qubits."""
     index = np.arange(2**count)
-    shifts = [count - 1 - qubit for qubit in site.qubits]
-    places = reversed(range(len(shifts)))  # the site's first qubit is its most significant
-    bits = list(zip(shifts, places, strict=True))
+    # The site's first qubit is its most significant.
+    bits = [(count - 1 - qubit, place) for place, qubit in enumerate(reversed(site.qubits))]
     row = np.sum([(index >> s & 1) << p for s, p in bits], axis=0)
     column = np.abs(site.kraus).argmax(-1)  # (count, d)
     factor = np.take_along_axis(site.kraus, column[..., None], axis=-1)[..., 0][:, row]
     moved = np.sum([(column >> p & 1) << s for s, p in bits], axis=0)[:, row]
-    source = index & ~sum(1 << s for s in shifts) | moved
+    source = index & ~sum(1 << s for s, _ in bits) | moved
     effects = (np.abs(site.kraus) ** 2).sum(-2)[:, row]  # diagonals of K^+ K
     probabilities = effects[:, :1]
     rising = np.cumsum(probabilities[::-1, 0])

@@ -37,20 +37,12 @@ FOUR_TERMS = (
 
 
 class Shift(NamedTuple):
-    """One gate of one step, turned by an additional angle.
+    """One gate of one step, turned by an additional angle; it is placed whatever the current."""
 
-    Attributes:
-        step: The step, from 0.
-        place: "gate" for one of `circuit.gates`, "encoding" for one of `circuit.encoding`; a
-            rotation of the encoding is placed even where its current is 0 or below.
-        index: Which one.
-        angle: In radians; a tensor `(H,)` for one angle per neuron.
-    """
-
-    step: int
+    step: int  # from 0
     place: Place
-    index: int
-    angle: float | Tensor
+    index: int  # in `circuit.gates` or `circuit.encoding`
+    angle: float | Tensor  # in radians; a tensor (H,) for one angle per neuron
 
 
 # All shifts of one circuit; () leaves the circuit unchanged.
@@ -70,25 +62,15 @@ class Occurrence(NamedTuple):
 
 
 class Combination(NamedTuple):
-    """How derivatives come from probabilities f_j: df/d(occurrence o) = sum_j c[o, j] f_j.
+    """How derivatives come from probabilities f_j: df/d(occurrence o) = sum_j c[o, j] f_j."""
 
-    Attributes:
-        occurrences: O places.
-        settings: J circuits.
-        coefficients: `(O, J, H)`, or `(O, J, 1)` where they are the same for every neuron.
-    """
-
-    occurrences: tuple[Occurrence, ...]
-    settings: tuple[Setting, ...]
-    coefficients: Tensor
+    occurrences: tuple[Occurrence, ...]  # O places
+    settings: tuple[Setting, ...]  # J circuits
+    coefficients: Tensor  # (O, J, H), or (O, J, 1) where they are the same for every neuron
 
 
 def terms(gate: str) -> tuple[tuple[float, float], ...]:
-    """The (coefficient, shift in radians) pairs of a gate's rule.
-
-    Raises:
-        ValueError: If the gate has no angle, so no derivative.
-    """
+    """The (coefficient, shift in radians) pairs of a gate's rule."""
     form = gates.GATES[gate]
     if not form.parametrised:
         rotations = ", ".join(name for name, other in gates.GATES.items() if other.parametrised)
@@ -99,22 +81,13 @@ def terms(gate: str) -> tuple[tuple[float, float], ...]:
 def occurrences(circuit: Circuit, steps: int) -> tuple[Occurrence, ...]:
     """Every place at which an angle, a gain or a current acts in `steps` steps of a circuit."""
     once = [Occurrence(0, "encoding", e) for e, turn in enumerate(circuit.encoding) if turn.is_gate]
-    once += [
-        Occurrence(0, "gate", g)
-        for g, gate in enumerate(circuit.gates)
-        if gate.parameter is not None
-    ]
+    turnable = [g for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
+    once += [Occurrence(0, "gate", g) for g in turnable]
     return tuple(place._replace(step=step) for step in range(steps) for place in once)
 
 
 def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
-    """The exact rule: every occurrence alone, two or four circuits each.
-
-    Args:
-        circuit: The circuit of one step.
-        steps: The number of steps.
-        like: Gives dtype and device of the coefficients.
-    """
+    """The exact rule: every occurrence alone, two or four circuits each."""
     places = occurrences(circuit, steps)
     rules = [
         terms(circuit.gates[place.index].name) if place.place == "gate" else TWO_TERMS
@@ -125,11 +98,8 @@ def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
         for place, rule in zip(places, rules, strict=True)
         for _, angle in rule
     )
-    coefficients = like.new_zeros(len(places), len(settings), 1)
-    columns = iter(range(len(settings)))
-    for row, rule in enumerate(rules):
-        for coefficient, _ in rule:
-            coefficients[row, next(columns)] = coefficient
+    rows = (like.new_tensor([coefficient for coefficient, _ in rule]) for rule in rules)
+    coefficients = torch.block_diag(*rows).reshape(len(places), len(settings), 1)
     return Combination(places, settings, coefficients)
 
 
@@ -146,15 +116,7 @@ def simultaneous_perturbation(
         df/d(angle o) ~ [f(+size D) - f(-size D)] / (2 size) * D_o,
 
     averaged over directions: two circuits each, however many angles there are, at the price of a
-    noise that grows with them and a bias of order size^2.
-
-    Args:
-        circuit: The circuit.
-        neurons: H; every neuron has signs of its own.
-        directions: The number of random directions.
-        size: In radians.
-        generator: Draws the signs.
-        like: Gives dtype and device.
+    noise that grows with them and a bias of order size^2. Every neuron has signs of its own.
 
     Source: Spall, IEEE Trans. Automatic Control 37 (1992).
     """
@@ -174,16 +136,7 @@ def simultaneous_perturbation(
 def sum_by_parameter(
     circuit: Circuit, places: Sequence[Occurrence], values: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Sum values of occurrences per gate angle, and per step and rotation of the encoding.
-
-    Args:
-        circuit: The circuit.
-        places: O occurrences.
-        values: `(O, *rest)`.
-
-    Returns:
-        `(*rest, K)` for the K gate angles, and `(steps, *rest, E)` for the rotations.
-    """
+    """Sum values `(O, *rest)` per gate angle, `(*rest, K)`, and rotation, `(steps, *rest, E)`."""
     steps = 1 + max(place.step for place in places)
     rest = values.shape[1:]
     by_angle = values.new_zeros(circuit.parameters, *rest)

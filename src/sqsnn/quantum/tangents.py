@@ -24,35 +24,21 @@ from sqsnn.quantum.instrument import Instrument
 
 
 class TangentInstrument(NamedTuple):
-    """A population's circuit with its derivatives.
+    """A population's circuit with its derivatives."""
 
-    Attributes:
-        instrument: With V(theta) in one piece.
-        by_angle: dV/dtheta_k, `(K, neurons, D, D)`.
-    """
-
-    instrument: Instrument
-    by_angle: Tensor
+    instrument: Instrument  # with V(theta) in one piece
+    by_angle: Tensor  # dV/dtheta_k, (K, neurons, D, D)
 
 
 class Step(NamedTuple):
-    """One step, and its derivatives with the memory before it held fixed.
+    """One step, and its derivatives with the memory before it held fixed."""
 
-    Attributes:
-        chosen: 1 for the measured outcome, else 0, `(B, H, 2**N)`.
-        weights: q_s, `(B, H, 2**N)`.
-        kraus: K_s, `(B, H, 2**N, 2**M, 2**M)`.
-        psi: K_s m, `(B, H, 2**N, 2**M)`.
-        by_angle: (dK_s) m of each gate angle, `(B, H, K, 2**N, 2**M)`.
-        by_rotation: (dK_s) m of the angle of each encoding rotation, `(B, H, E, 2**N, 2**M)`.
-    """
-
-    chosen: Tensor
-    weights: Tensor
-    kraus: Tensor
-    psi: Tensor
-    by_angle: Tensor
-    by_rotation: Tensor
+    chosen: Tensor  # 1 for the measured outcome, else 0, (B, H, 2**N)
+    weights: Tensor  # q_s, (B, H, 2**N)
+    kraus: Tensor  # K_s, (B, H, 2**N, 2**M, 2**M)
+    psi: Tensor  # K_s m, (B, H, 2**N, 2**M)
+    by_angle: Tensor  # (dK_s) m of each gate angle, (B, H, K, 2**N, 2**M)
+    by_rotation: Tensor  # the same of each rotation of the encoding, (B, H, E, 2**N, 2**M)
 
     @property
     def likelihood(self) -> Float[Tensor, "B H"]:
@@ -67,17 +53,11 @@ class Step(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """The derivative of sum_s c_s q_s, linear in what q depends on.
+    """The derivative of sum_s c_s q_s, linear in what q depends on."""
 
-    Attributes:
-        memory: u with which Re <u, dm> is the part by way of the memory, `(B, H, 2**M)`.
-        by_angle: Directly by each gate angle, `(B, H, K)`.
-        by_rotation: Directly by the angle of each encoding rotation, `(B, H, E)`.
-    """
-
-    memory: Tensor
-    by_angle: Tensor
-    by_rotation: Tensor
+    memory: Tensor  # u with which Re <u, dm> is the part by way of the memory, (B, H, 2**M)
+    by_angle: Tensor  # directly by each gate angle, (B, H, K)
+    by_rotation: Tensor  # directly by the angle of each rotation of the encoding, (B, H, E)
 
 
 def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> TangentInstrument:
@@ -95,14 +75,7 @@ def step(
     angles: Float[Tensor, "B H rotations"],
     uniforms: Float[Tensor, "B H"],
 ) -> Step:
-    """Encode, evolve, measure.
-
-    Args:
-        tangent: From `prepare`.
-        memory: In the working frame.
-        angles: The angle in radians of each rotation of the encoding.
-        uniforms: In [0, 1).
-    """
+    """Encode, evolve, measure."""
     instrument = tangent.instrument
     circuit = instrument.circuit
     kraus = quantum.working_kraus(instrument, angles)
@@ -112,20 +85,11 @@ def step(
     chosen = functional.one_hot(quantum.choose(weights, uniforms), outcomes).to(weights)
     register = quantum.encode(instrument, memory, angles)
     by_angle = torch.einsum("khij,bhj->bhki", tangent.by_angle, register)
+    by_angle = by_angle.unflatten(-1, (outcomes, -1))
     turned = torch.eye(len(circuit.encoding), dtype=angles.dtype, device=angles.device) * math.pi
-    by_rotation = 0.5 * quantum.branches(
-        instrument,
-        memory.expand(len(turned), *memory.shape),
-        angles + turned[:, None, None],
-    )
-    return Step(
-        chosen,
-        weights,
-        kraus,
-        psi,
-        by_angle.unflatten(-1, (outcomes, -1)),
-        by_rotation.movedim(0, 2),
-    )
+    copies = memory.expand(len(turned), *memory.shape)
+    by_rotation = 0.5 * quantum.branches(instrument, copies, angles + turned[:, None, None])
+    return Step(chosen, weights, kraus, psi, by_angle, by_rotation.movedim(0, 2))
 
 
 def slope(step: Step, coefficients: Float[Tensor, "B H outcomes"]) -> Slope:

@@ -30,22 +30,13 @@ Surrogate = Callable[[Tensor, Tensor], Tensor]
 
 
 class Trajectory(NamedTuple):
-    """The results of T steps.
+    """The results of T steps."""
 
-    Attributes:
-        bits: Measured (with noise: recorded) spikes, `(T, B, H, N)`, no gradient.
-        marginals: Firing probability of each channel given the past, `(T, B, H, N)`.
-        log_likelihood: log p(s_t | s_<t) of the measured outcome, joint over channels, `(T, B, H)`.
-        memory: The final memory, `(B, H, 2**M)` in the frame of the initial one, or density
-            matrices `(B, H, 2**M, 2**M)`.
-        history: The memory after every step, time first; None unless kept.
-    """
-
-    bits: Tensor
-    marginals: Tensor
-    log_likelihood: Tensor
-    memory: Tensor
-    history: Tensor | None
+    bits: Tensor  # measured (with noise: recorded) spikes, (T, B, H, N), no gradient
+    marginals: Tensor  # firing probability of each channel given the past, (T, B, H, N)
+    log_likelihood: Tensor  # log p(s_t | s_<t) of the outcome, joint over channels, (T, B, H)
+    memory: Tensor  # in the initial frame, (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
+    history: Tensor | None  # the memory after every step, time first; None unless kept
 
 
 def repeat(
@@ -82,20 +73,7 @@ def run(
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the outcomes, or the `observed` ones are data.
 
-    Args:
-        instrument: From `instrument.prepare`.
-        memory: `(B, H, 2**M)` in the working frame.
-        angles: The angle in radians of each rotation of the encoding.
-        uniforms: In [0, 1).
-        observed: Spikes in {0, 1}.
-        through_collapse: The surrogate with which own spikes pass a gradient to the memory.
-        keep_history: Also return the memory after every step.
-        compile: Run the steps through torch.compile.
-
-    Raises:
-        ValueError: If `compile` meets a complex circuit, or not exactly one of `uniforms` and
-            `observed` is given.
-        CompilerMissingError: If `compile` finds no C++ compiler.
+    There is one tensor of angles per rotation of the encoding, and memory is in the working frame.
     """
     if (uniforms is None) == (observed is None):
         given = "neither" if uniforms is None else "both"
@@ -108,8 +86,12 @@ def run(
                 "torch.compile has no complex kernels; use a circuit of RX, CRX and CZ"
             )
     layout = None if through_collapse else unrolled.layout(instrument.circuit)
+
+    def ready(function: Callable) -> Callable:
+        return _compiled(function, instrument.circuit) if compile else function
+
     if layout is None:
-        one_step = _compiled(dense_step, instrument.circuit) if compile else dense_step
+        one_step = ready(dense_step)
         stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
         outcomes = None if observed is None else quantum.outcome_index(observed)
 
@@ -118,19 +100,11 @@ def run(
             return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
 
         return repeat(step, memory, len(stacked), keep_history)
-    plan = _Plan(
-        layout,
-        keep_history,
-        _compiled(unrolled.forward, instrument.circuit) if compile else unrolled.forward,
-        _compiled(unrolled.backward, instrument.circuit) if compile else unrolled.backward,
-    )
+    plan = _Plan(layout, keep_history, ready(unrolled.forward), ready(unrolled.backward))
     tail = () if instrument.tail is None else (instrument.tail,)
     results = _Unrolled.apply(plan, (uniforms, observed), memory, instrument.body, *angles, *tail)
     bits, marginals, log_likelihood, final, *history = results
     return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
-
-
-# --- unrolled -------------------------------------------------------------------------------------
 
 
 class _Plan(NamedTuple):
@@ -163,20 +137,14 @@ class _Unrolled(torch.autograd.Function):
         matrices = _elements(body), _elements(tail[0]) if tail else None
         state = [amplitude.contiguous() for amplitude in memory.unbind(-1)]
         shape = (*angles[0].shape, layout.channels)
-        measured = unrolled.Measured(
-            body.new_empty(shape), body.new_empty(shape), body.new_empty(shape[:-1])
-        )
+        measured = unrolled.Measured(*map(body.new_empty, (shape, shape, shape[:-1])))
         history = memory.new_empty(len(angles[0]) * plan.keep_history, *memory.shape)
         saved: list[unrolled.Saved] = []
         for t in range(len(angles[0])):
-            step = plan.forward(
-                layout,
-                *matrices,
-                state,
-                [angle[t] for angle in angles],
-                *(at(numbers, t) for numbers in source),
-                unrolled.Measured(*(result[t] for result in measured)),
-            )
+            turned = [angle[t] for angle in angles]
+            outcomes = (at(numbers, t) for numbers in source)
+            out = unrolled.Measured(*(result[t] for result in measured))
+            step = plan.forward(layout, *matrices, state, turned, *outcomes, out)
             state = step.after
             if plan.keep_history:
                 _fill(history[t], state)
@@ -196,11 +164,9 @@ class _Unrolled(torch.autograd.Function):
         bits, body, *tail = ctx.saved_tensors
         _, marginals, log_likelihood, final, *history = gradients
         like = bits[0, ..., 0]
-        state = (
-            [torch.zeros_like(like) for _ in range(layout.dim)]
-            if final is None
-            else [amplitude.contiguous() for amplitude in final.unbind(-1)]
-        )
+        if final is None:
+            final = like.new_zeros(*like.shape, layout.dim)
+        state = [amplitude.contiguous() for amplitude in final.unbind(-1)]
         rotations = layout.channels + len(layout.turned)
         adjoints = unrolled.Adjoints(
             [torch.empty_like(bits[..., 0]) for _ in range(rotations)],
@@ -210,16 +176,9 @@ class _Unrolled(torch.autograd.Function):
         for t in reversed(range(len(ctx.saved))):
             if history and history[0] is not None:
                 state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
-            state = plan.backward(
-                layout,
-                *ctx.matrices,
-                ctx.saved[t],
-                bits[t],
-                state,
-                at(marginals, t),
-                at(log_likelihood, t),
-                adjoints._replace(angles=[angle[t] for angle in adjoints.angles]),
-            )
+            given = bits[t], state, at(marginals, t), at(log_likelihood, t)
+            out = adjoints._replace(angles=[angle[t] for angle in adjoints.angles])
+            state = plan.backward(layout, *ctx.matrices, ctx.saved[t], *given, out)
         return (
             None,
             None,
@@ -252,9 +211,6 @@ def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix:
     return antisymmetric @ matrix
 
 
-# --- dense ----------------------------------------------------------------------------------------
-
-
 def dense_step(
     instrument: Instrument,
     memory: Tensor,
@@ -263,11 +219,7 @@ def dense_step(
     outcomes: Tensor | None,
     through_collapse: Surrogate | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One step: branches, probabilities, one outcome, collapse.
-
-    Returns:
-        Bits and marginals `(B, H, N)`, log-likelihood `(B, H)`, memory `(B, H, 2**M)`.
-    """
+    """One step: branches, probabilities, one outcome, collapse; returns a row for `repeat`."""
     psi = quantum.branches(instrument, memory, angles)  # (B, H, 2**N, 2**M)
     weights = quantum.squared_norm(psi)
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
@@ -284,5 +236,4 @@ def dense_step(
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
     share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
     states = quantum.normalised(psi, weights)
-    states = torch.where(weights[..., None] > 0, states, torch.zeros_like(states))
     return bits, marginals, log_likelihood, (share[..., None] * states).sum(-2)

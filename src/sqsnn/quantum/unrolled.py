@@ -29,30 +29,22 @@ from sqsnn.quantum.circuit import Circuit, pattern
 
 MAX_ELEMENTS = 64  # Beyond this many non-zero elements of V', batched matrix products win.
 
-Amplitudes = list[Tensor]
-Matrix = Sequence[Sequence[Tensor]]
+Amplitudes = list[Tensor]  # (batch, neurons) each
+Matrix = Sequence[Sequence[Tensor]]  # elements of V' or W, (neurons,) each
+Pattern = tuple[tuple[bool, ...], ...]
+Planes = tuple[tuple[int, ...], ...]
 
 
 class Layout(NamedTuple):
-    """The structure of a circuit, the same for all its angles.
+    """The structure of a circuit, the same for all its angles."""
 
-    Attributes:
-        channels: N.
-        dim: 2**M.
-        body: Which elements of V' can be non-zero.
-        tail: Which elements of W can be non-zero; empty without W.
-        body_planes: The pairs (i, j), i < j, in whose planes V' can turn.
-        tail_planes: The same of W.
-        turned: The memory qubits that the encoding rotates, as strides in the memory index.
-    """
-
-    channels: int
-    dim: int
-    body: tuple[tuple[bool, ...], ...]
-    tail: tuple[tuple[bool, ...], ...]
-    body_planes: tuple[tuple[int, int], ...]
-    tail_planes: tuple[tuple[int, int], ...]
-    turned: tuple[int, ...]
+    channels: int  # N
+    dim: int  # 2**M
+    body: Pattern  # which elements of V' can be non-zero
+    tail: Pattern  # which elements of W can be non-zero
+    body_planes: Planes  # the pairs (i, j), i < j, in whose planes V' can turn
+    tail_planes: Planes  # the same of W
+    turned: tuple[int, ...]  # memory qubits that the encoding rotates, as strides in their index
 
 
 class Measured(NamedTuple):
@@ -95,20 +87,11 @@ def layout(circuit: Circuit) -> Layout | None:
     if elements.sum() > MAX_ELEMENTS:
         return None
     inner = pattern(tail, circuit.memory_qubits)
-    turned = tuple(
-        2 ** (circuit.qubits - 1 - rotation.qubit)
-        for rotation in circuit.encoding
-        if rotation.qubit >= circuit.channels
-    )
-    return Layout(
-        circuit.channels,
-        2**circuit.memory_qubits,
-        _nested(elements),
-        _nested(inner) if tail else (),
-        _planes(elements),
-        _planes(inner) if tail else (),
-        turned,
-    )
+    planes = _planes(elements), _planes(inner)
+    nested = tuple(map(tuple, elements.tolist())), tuple(map(tuple, inner.tolist()))
+    on_memory = circuit.encoding[circuit.channels :]
+    turned = tuple(2 ** (circuit.qubits - 1 - rotation.qubit) for rotation in on_memory)
+    return Layout(circuit.channels, 2**circuit.memory_qubits, *nested, *planes, turned)
 
 
 def forward(
@@ -121,18 +104,7 @@ def forward(
     observed: Tensor | None,
     out: Measured,
 ) -> Saved:
-    """One step: rotate, evolve, measure (or take the observed bits), collapse.
-
-    Args:
-        shape: The circuit's layout.
-        body: Elements of V', each `(neurons,)`.
-        tail: Elements of W, or None.
-        memory: 2**M amplitudes in the real frame, each `(batch, neurons)`.
-        angles: One tensor `(batch, neurons)` per rotation: channels first, then memory qubits.
-        uniforms: `(batch, neurons)`, or None where `observed` is given.
-        observed: Spikes, `(batch, neurons, channels)`, or None.
-        out: Where the results go.
-    """
+    """One step: rotate (channels first), evolve, measure or take the observed bits, collapse."""
     channels, dim = shape.channels, shape.dim
     halves = [angle * 0.5 for angle in angles]
     cosines, sines = [half.cos() for half in halves], [half.sin() for half in halves]
@@ -163,7 +135,7 @@ def forward(
     collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
     for n in range(channels):
-        out.bits[..., n].copy_(_sum(_firing(picked, n, channels)))
+        out.bits[..., n].copy_(_firing(picked, n, channels))
         out.marginals[..., n].copy_(marginals[n])
     out.log_likelihood.copy_(weight.log())
     return Saved(cosines, sines, memory, inverse_norm, after)
@@ -180,21 +152,9 @@ def backward(
     log_likelihood: Tensor | None,
     out: Adjoints,
 ) -> Amplitudes:
-    """The adjoint of `forward`.
+    """The adjoint of `forward`: from gradients with respect to its results to those of its inputs.
 
-    Args:
-        shape: The circuit's layout.
-        body: Elements of V'.
-        tail: Elements of W, or None.
-        saved: From `forward`.
-        bits: The measured spikes, `(batch, neurons, channels)`.
-        memory: Gradient with respect to the memory after the step.
-        marginals: Gradient with respect to the marginals; None for 0.
-        log_likelihood: Gradient with respect to the log-likelihood; None for 0.
-        out: Where the gradients with respect to angles and matrices go.
-
-    Returns:
-        The gradient with respect to the memory before the step.
+    The gradient with respect to the memory is returned; None as a gradient stands for 0.
     """
     channels, after = shape.channels, saved.after
     radial = _dot(memory, after)
@@ -216,9 +176,8 @@ def backward(
         picked = _indicator(outcome, bits.unbind(-1))
         branch = [picked * gradient for gradient in chosen]
         if marginals is not None and outcome > 0:
-            firing = _sum(
-                [marginals[..., n] for n in range(channels) if _bit(outcome, n, channels)]
-            )
+            fired = [m for n, m in enumerate(marginals.unbind(-1)) if _bit(outcome, n, channels)]
+            firing = reduce(torch.add, fired)
             for gradient, amplitude in zip(branch, amplitudes[len(psi) :], strict=False):
                 gradient.addcmul_(firing, amplitude, value=2)
         psi += branch
@@ -241,10 +200,7 @@ def backward(
 def _registers(
     shape: Layout, memory: Amplitudes, cosines: list[Tensor], sines: list[Tensor]
 ) -> list[Amplitudes]:
-    """The register before the encoding and after each rotation: memory qubits, then channels.
-
-    The channels come from the least significant to the most.
-    """
+    """The register before and after each rotation: memory qubits, then channels, the last first."""
     registers = [memory]
     for rotation, stride in enumerate(shape.turned, start=shape.channels):
         registers.append(_rotate(registers[-1], stride, cosines[rotation], sines[rotation]))
@@ -254,24 +210,19 @@ def _registers(
     return registers
 
 
-def _multiply(matrix: Matrix, nonzero: tuple[tuple[bool, ...], ...], x: Amplitudes) -> Amplitudes:
+def _multiply(matrix: Matrix, nonzero: Pattern, x: Amplitudes) -> Amplitudes:
     return [
         _inner([(element, a) for element, a, keep in zip(row, x, keeps, strict=True) if keep])
         for row, keeps in zip(matrix, nonzero, strict=True)
     ]
 
 
-def _multiply_transposed(
-    matrix: Matrix, nonzero: tuple[tuple[bool, ...], ...], y: Amplitudes
-) -> Amplitudes:
+def _multiply_transposed(matrix: Matrix, nonzero: Pattern, y: Amplitudes) -> Amplitudes:
     return _multiply(list(zip(*matrix, strict=True)), tuple(zip(*nonzero, strict=True)), y)
 
 
 def _add_turning(
-    totals: list[Tensor],
-    planes: tuple[tuple[int, int], ...],
-    gradient: Amplitudes,
-    vector: Amplitudes,
+    totals: list[Tensor], planes: Planes, gradient: Amplitudes, vector: Amplitudes
 ) -> None:
     for total, (i, j) in zip(totals, planes, strict=True):
         total.addcmul_(gradient[i], vector[j]).addcmul_(gradient[j], vector[i], value=-1)
@@ -313,33 +264,20 @@ def _indicator(outcome: int, bits: Sequence[Tensor]) -> Tensor:
 
 def _share(weights: list[Tensor], channel: int, channels: int, tiny: float) -> Tensor:
     """A channel's marginal; firing / (firing + silent) is at most 1, however the sums round."""
-    firing = _sum(_firing(weights, channel, channels))
-    silent = _sum([w for s, w in enumerate(weights) if not _bit(s, channel, channels)])
+    firing, silent = (_firing(weights, channel, channels, fires) for fires in (1, 0))
     return firing / (silent + firing).clamp_min_(tiny)
 
 
-def _firing(of_outcomes: list[Tensor], channel: int, channels: int) -> list[Tensor]:
-    """The values of the outcomes in which a channel fires."""
-    return [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels)]
+def _firing(of_outcomes: list[Tensor], channel: int, channels: int, fires: int = 1) -> Tensor:
+    """The sum over all outcomes in which a channel fires, or with `fires` = 0 does not."""
+    chosen = [value for s, value in enumerate(of_outcomes) if _bit(s, channel, channels) == fires]
+    return reduce(torch.add, chosen)
 
 
-def _planes(elements: np.ndarray) -> tuple[tuple[int, int], ...]:
+def _planes(elements: np.ndarray) -> Planes:
     shares_a_column = elements @ elements.T
-    return tuple(
-        (i, j)
-        for i in range(len(elements))
-        for j in range(i + 1, len(elements))
-        if shares_a_column[i, j]
-    )
+    return tuple(map(tuple, np.argwhere(np.triu(shares_a_column, 1)).tolist()))
 
 
 def _bit(outcome: int, channel: int, channels: int) -> int:
     return outcome >> (channels - 1 - channel) & 1
-
-
-def _sum(tensors: list[Tensor]) -> Tensor:
-    return reduce(torch.add, tensors)
-
-
-def _nested(elements: np.ndarray) -> tuple[tuple[bool, ...], ...]:
-    return tuple(tuple(bool(element) for element in row) for row in elements)
