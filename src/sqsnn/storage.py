@@ -8,34 +8,20 @@ from uuid import uuid4
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file that is whole at any moment.
-
-    Args:
-        path: the file.
-        content: what to write; numbers must be finite.
-    """
+    """Write a JSON file of finite numbers that is whole at any moment."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda path: path.write_text(text, "utf-8"))
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file in one step: whoever reads, and whoever pulls the plug, finds old or new.
-
-    Args:
-        path: the file.
-        write: writes the new content to the path that it is given.
-    """
+    """Replace a file in one step: whoever reads, and whoever pulls the plug, finds old or new."""
     # In the same folder, because a file can only be renamed in one step within a file system.
     # With a name of its own, because another process may be writing the same file.
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         write(temporary)
-        _flush(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
