@@ -4,6 +4,7 @@ Every message names the argument, what it must be and what it is. The checks rea
 and at most one sum, so that they can guard code that runs at every time step.
 """
 
+import math
 import os
 import shutil
 import sys
@@ -53,6 +54,21 @@ def check_finite(argument: str, tensor: object) -> None:
             f"{argument} must be finite, but {count} of {values.numel()} values are NaN or "
             f"infinite, the first ({values[first].item()}) at index {first}"
         )
+
+
+def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
+    """Refuse a tensor with values outside [0, 1], or [0, 1)."""
+    if tensor.numel() == 0:
+        return
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
+    if low >= 0 and (high < 1 if below_one else high <= 1):
+        return
+    if math.isnan(low):
+        found = f"{int(tensor.isnan().sum())} of {tensor.numel()} are NaN"
+    else:
+        found = f"they run from {low:g} to {high:g}"
+    raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
 
 
 def check_same_device(**tensors: object) -> None:

@@ -15,7 +15,7 @@ and gradients from two- and four-term shifts are this package's.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -33,7 +33,7 @@ from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.population import Record
 from sqsnn.options import options
 
 
@@ -91,7 +91,7 @@ class Local(_Remembering):
 
     def check(self, network: SpikingNetwork) -> None:
         """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
-        for population in cast(Sequence[Population], network.populations):
+        for _, population in network.layers:
             if self.signal.by_score and not population.is_stochastic:
                 raise ValueError(
                     f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
@@ -111,15 +111,8 @@ class Local(_Remembering):
     ) -> Figures:
         """Run the network, and add every neuron's own gradient; see `Rule.step`.
 
-        Args:
-            network: The network to train.
-            spikes: Encoded samples.
-            labels: Their classes.
-            generator: Draws all random numbers.
-            report_steps: How many of the last steps count for loss and prediction; None for all.
-            update: With `Online(update_every_step=True)`: called after every time step that counts,
-                when `.grad` holds the gradient of that step; takes an optimiser step and empties
-                `.grad`.
+        With `Online(update_every_step=True)`, `update` is called after every time step that counts,
+        when `.grad` holds the gradient of that step, to change the weights and to empty `.grad`.
 
         Raises:
             TypeError: If the score needs neurons that are circuits, and a population is none.
@@ -144,29 +137,7 @@ class Local(_Remembering):
                 f"backend is {self.score.backend.backend!r}, but no source measures on it: give "
                 "Measured(source=hardware.DeviceBits(...)), or train through sqsnn.train"
             )
-        return self._step(self.score, network, spikes, labels, generator, report_steps)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Give the random feedback weights and the running baselines."""
-        return dict(self._memory.tensors)
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state_dict` gave."""
-        self._memory.tensors = dict(state)
-
-    def fresh(self) -> "Local":
-        """Return a rule with the same options that remembers nothing."""
-        return replace(self)
-
-    def _step(
-        self,
-        score: Exact | Measured,
-        network: SpikingNetwork,
-        spikes: Tensor,
-        labels: Tensor,
-        generator: torch.Generator,
-        report_steps: int | None,
-    ) -> Figures:
+        score = self.score
         counting = signals.reported(len(spikes), report_steps, spikes)
         copies = self.signal.runs
         labels = labels.repeat(copies)
@@ -188,6 +159,18 @@ class Local(_Remembering):
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
         return figures | (cost._asdict() if score.measured else {})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the random feedback weights and the running baselines."""
+        return dict(self._memory.tensors)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` gave."""
+        self._memory.tensors = dict(state)
+
+    def fresh(self) -> "Local":
+        """Return a rule with the same options that remembers nothing."""
+        return replace(self)
 
     def _learn(
         self,

@@ -19,7 +19,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from sqsnn.learning.bit_source import Backend, BitSource, SimulatedBits, require_circuits
-from sqsnn.learning.estimators import Cost, Derivative, Derivatives, Geometric, Laplace, measure
+from sqsnn.learning.estimators import Cost, Derivative, Geometric, Laplace, measure
 from sqsnn.learning.layers import Layer
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
@@ -27,33 +27,20 @@ from sqsnn.quantum import shift_rules
 
 
 class Signals(NamedTuple):
-    """What a population receives; None where it receives nothing.
+    """What a population receives; None where it receives nothing."""
 
-    Attributes:
-        on_probability: L, the signal on the firing probabilities, `(T, B, H, N)`.
-        on_likelihood: A, the signal on the log-likelihood of the own spikes, `(T, B, H)`.
-    """
-
-    on_probability: Tensor | None
-    on_likelihood: Tensor | None
+    on_probability: Tensor | None  # L, on the firing probabilities, (T, B, H, N)
+    on_likelihood: Tensor | None  # A, on the log-likelihood of the own spikes, (T, B, H)
 
 
 class Pulled(NamedTuple):
-    """The gradient of a population.
+    """The gradient of a population."""
 
-    Attributes:
-        parameters: One for each of `population.parameters()`.
-        currents: `(T, B, H, N)`.
-        delta: The part of `currents` that comes from L; feedback carries it downward.
-        log_likelihood: Of the own spikes per step and neuron, in nats; None where it is unknown.
-        cost: What ran on a source of bits.
-    """
-
-    parameters: tuple[Tensor, ...]
-    currents: Tensor
-    delta: Tensor
-    log_likelihood: float | None
-    cost: Cost
+    parameters: tuple[Tensor, ...]  # one for each of `population.parameters()`
+    currents: Tensor  # (T, B, H, N)
+    delta: Tensor  # the part of `currents` that comes from L; feedback carries it downward
+    log_likelihood: float | None  # of own spikes per step and neuron, in nats; None if unknown
+    cost: Cost  # what ran on a source of bits
 
 
 @runtime_checkable
@@ -148,13 +135,8 @@ class Measured:
             )
 
     def check(self, population: Population) -> None:
-        """Refuse neurons that are no circuits, or of which more is needed than bits.
-
-        Raises:
-            TypeError: If they are no circuits.
-            ValueError: If they need probabilities, are compiled, or have noise beside a device's.
-        """
-        neurons = require_circuits(population)
+        """Refuse neurons that are no circuits, or need more than bits; see `Score.check`."""
+        neurons = require_circuits(population, "score 'measured'")
         if neurons.surrogate != "straight_through":
             raise ValueError(
                 f"surrogate is {neurons.surrogate!r}, which needs probabilities, but score "
@@ -168,11 +150,7 @@ class Measured:
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """Pull signals back through circuits that are replayed with shifted angles.
-
-        Raises:
-            TypeError: If the neurons are no circuits.
-        """
+        """Pull signals back through circuits that are replayed with shifted angles."""
         neurons = require_circuits(layer.population)
         source = self.source or SimulatedBits()
         currents, spikes = layer.driven.detach(), layer.record.spikes
@@ -198,9 +176,13 @@ class Measured:
             cost = cost.plus(measured.cost)
             if measured.log_likelihood is not None:
                 likelihood += measured.log_likelihood.sum().item()
-            for part, values in enumerate(_weighted(measured, here)):
-                if values is None:
+            measured_parts = zip((measured.probability, measured.score), here, strict=True)
+            for part, (derivative, signal) in enumerate(measured_parts):
+                if derivative is None or signal is None:
                     continue
+                values = derivative * signal
+                if values.ndim == 4:  # the channels of the probability
+                    values = values.sum(-1)
                 angles, rotations = shift_rules.sum_by_parameter(
                     neurons.circuit, measured.occurrences, values
                 )
@@ -251,15 +233,3 @@ def _replayed(
 ) -> Float[Tensor, "length windows_B H N"]:
     steps = [values[first.start + step : first.stop + step] for step in range(length)]
     return torch.stack(steps).flatten(1, 2)
-
-
-def _weighted(measured: Derivatives, received: Signals) -> Iterator[Tensor | None]:
-    """Weight the derivatives of each occurrence, `(O, B, H)`, with L, then with A."""
-    if measured.probability is None or received.on_probability is None:
-        yield None
-    else:
-        yield (measured.probability * received.on_probability).sum(-1)
-    if measured.score is None or received.on_likelihood is None:
-        yield None
-    else:
-        yield measured.score * received.on_likelihood

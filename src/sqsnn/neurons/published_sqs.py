@@ -21,13 +21,9 @@ from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 
 
 class PublishedState(NamedTuple):
-    """The state.
+    """The state."""
 
-    Attributes:
-        spikes: Last spikes, `(B, H, 1)`.
-    """
-
-    spikes: Tensor
+    spikes: Tensor  # the last ones, (B, H, 1)
 
 
 class PublishedSQS(SteppedPopulation):

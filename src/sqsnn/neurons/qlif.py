@@ -26,13 +26,9 @@ SMALLEST_DECAY = 1e-3
 
 
 class QLIFState(NamedTuple):
-    """The state.
+    """The state."""
 
-    Attributes:
-        angle: phi in radians, `(B, H, N)`.
-    """
-
-    angle: Tensor
+    angle: Tensor  # phi in radians, (B, H, N)
 
 
 class QLIF(SteppedPopulation):
@@ -85,8 +81,7 @@ class QLIF(SteppedPopulation):
             raise ValueError(f"learn is {learn!r}; it may be true or false")
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.encoding_slope: EncodingSlope = encoding_slope
-        values = {"decay": decay, "threshold": threshold}
-        for name, value in values.items():
+        for name, value in {"decay": decay, "threshold": threshold}.items():
             parameter = learned(value, size, channels, dtype, device)
             if learn:
                 self.register_parameter(name, parameter)

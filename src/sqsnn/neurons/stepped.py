@@ -49,11 +49,9 @@ class SteppedPopulation(Population):
         ... )
         >>> bool((record.spikes[1:] * record.spikes[:-1]).any())
         False
-
-    Args:
-        size: Neurons H.
-        channels: Channels N.
     """
+
+    own_spikes_are_data = True
 
     @abstractmethod
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
@@ -70,11 +68,6 @@ class SteppedPopulation(Population):
     @abstractmethod
     def rest(self, drive: Float[Tensor, "B H N"]) -> Any:
         """Make the state before the first step, a NamedTuple of tensors `(B, H, N)`."""
-
-    @property
-    def own_spikes_are_data(self) -> bool:
-        """True: no gradient runs through an own spike to later steps."""
-        return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
@@ -102,12 +95,7 @@ class SteppedPopulation(Population):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """Run T steps; see `Population.forward`.
-
-        Raises:
-            TypeError: If the state comes from other neurons.
-            ValueError: If the state does not fit, or `keep_memory` is True.
-        """
+        """Run T steps; see `Population.evolve`."""
         if keep_memory:
             raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
         drives = self.drive(currents)
@@ -167,11 +155,7 @@ class SteppedPopulation(Population):
 def learned(
     value: float, size: int, channels: int, dtype: torch.dtype, device: torch.device | str | None
 ) -> nn.Parameter:
-    """Make a parameter per neuron and channel, `(size, channels)`, that starts at one value.
-
-    Raises:
-        ValueError: If the value is not finite, or the dtype is neither float32 nor float64.
-    """
+    """Make a parameter per neuron and channel, `(size, channels)`, that starts at a finite value."""
     if not math.isfinite(value):
         raise ValueError(f"a parameter cannot start at {value}; it must be finite")
     if dtype not in (torch.float32, torch.float64):
