@@ -2,7 +2,8 @@
 
 Every encoding keeps the dtype and the device of its values and puts time first: its spikes have
 shape (T, B, P, channels), ready for a network. Values are intensities in [0, 1], series are any
-finite numbers.
+finite numbers. What has another type, range, shape or device raises a TypeError or ValueError that
+names it.
 """
 
 import math
@@ -51,10 +52,6 @@ def rate(
         max_rate: Probability of a spike per step at a value of 1; above 0, at most 1.
         generator: Draws the random numbers; must be on the device of `values`.
         uniforms: The random numbers themselves instead, in [0, 1).
-
-    Raises:
-        TypeError: If not exactly one of `generator` and `uniforms` is given, or dtypes differ.
-        ValueError: If an argument is out of range, has a wrong shape or lies on another device.
     """
     _check_intensities(values, steps)
     if not 0.0 < max_rate <= 1.0:
@@ -88,10 +85,6 @@ def latency(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"
     Args:
         values: Intensities in [0, 1].
         steps: Time steps T, at least 1.
-
-    Raises:
-        TypeError: If an argument has another type.
-        ValueError: If an argument is out of range or has another shape.
     """
     _check_intensities(values, steps)
     values = values.detach()
@@ -115,11 +108,6 @@ def delta(series: Float[Tensor, "T B P"], threshold: float) -> Float[Tensor, "T 
     Args:
         series: Any finite numbers.
         threshold: Change that makes a spike, in the units of `series`; above 0.
-
-    Raises:
-        TypeError: If `series` is not float32 or float64.
-        ValueError: If `series` has a wrong shape, no step, or a value that is not finite, or if
-            `threshold` is not a finite number above 0.
 
     Source:
         Miskowicz, Send-On-Delta Concept: An Event-Based Data Reporting Strategy, Sensors 6 (2006),
@@ -153,10 +141,6 @@ def direct(values: Float[Tensor, "B P"], steps: int) -> Float[Tensor, "T B P 1"]
     Args:
         values: Intensities in [0, 1].
         steps: Time steps T, at least 1.
-
-    Raises:
-        TypeError: If an argument has another type.
-        ValueError: If an argument is out of range or has another shape.
     """
     _check_intensities(values, steps)
     return values.expand(steps, *values.shape).unsqueeze(-1)
@@ -199,9 +183,6 @@ class _Encoding:
                 `(B, T, P, N)`.
             generator: Draws the random numbers of `Rate`; the other encodings draw none.
             shared: Give every sample the same random numbers.
-
-        Raises:
-            ValueError: If the values have another shape or range.
         """
         return type(self).function(values, self.steps)
 

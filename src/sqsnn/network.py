@@ -43,9 +43,6 @@ class SpikingNetwork(nn.Module):
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
-
-    Raises:
-        ValueError: If there are fewer than two sizes, or not one factory per layer.
     """
 
     def __init__(
@@ -105,10 +102,6 @@ class SpikingNetwork(nn.Module):
             generator: Draws the uniforms; T1 and then T2 steps draw what T1 + T2 steps draw.
             uniforms: What `draw_uniforms` returned, one tensor per layer, to repeat earlier spikes.
             keep_memory: Also record the memory states.
-
-        Raises:
-            ValueError: If shapes, devices or values do not fit, or not exactly one source of
-                randomness is given.
         """
         self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]

@@ -19,12 +19,7 @@ from sqsnn.uniforms import draw_uniforms
 
 
 def last(record: Record, steps: int | None) -> Record:
-    """Keep the last steps of a record, the window in which the network reports; None for all.
-
-    Raises:
-        TypeError: If `steps` is neither an integer nor None.
-        ValueError: If `steps` is out of range.
-    """
+    """Keep the last steps of a record, the window in which the network reports; None for all."""
     if steps is None:
         return record
     check_positive_int("steps", steps, high=len(record.spikes))
@@ -79,9 +74,6 @@ def predict(
         readout: The score, a name in `READOUTS`.
         generator: Breaks ties at random instead, where spikes were measured and no probability is
             known: every class of the highest score then has the same chance.
-
-    Raises:
-        ValueError: If `readout` is not a known name.
     """
     if readout not in READOUTS:
         raise ValueError(f"readout must be one of {', '.join(READOUTS)}, but is {readout!r}")
@@ -121,11 +113,6 @@ def cross_entropy(
         labels: True classes, int64, 0 to classes - 1.
         on: "probability", the sum of the firing probabilities, or "count", the sum of the spikes,
             whose gradient is the surrogate's.
-
-    Raises:
-        TypeError: If `labels` are not int64.
-        ValueError: If `labels` are empty, have a wrong shape, lie on another device or hold a class
-            that the layer does not have, or if `on` is another name.
     """
     if on not in ("probability", "count"):
         raise ValueError(f"on must be 'probability' or 'count', but is {on!r}")

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from sqsnn.checks import check_positive_int
 
-_DTYPES = (torch.float32, torch.float64)
-
 
 def draw_uniforms(
     steps: int,
@@ -30,7 +28,7 @@ def draw_uniforms(
     check_positive_int("neurons", neurons)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, but is {generator!r}")
-    if dtype not in _DTYPES:
+    if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype must be torch.float32 or torch.float64, but is {dtype}")
     uniforms = torch.empty((steps, batch, neurons), dtype=dtype, device=device)
     # Compared with the tensor's own device, because "cuda" alone names whichever one is current.

@@ -27,11 +27,7 @@ MATRIX_ELEMENTS = 2**24
 
 @options
 class Backend:
-    """The device that measures all spikes of a network.
-
-    Raises:
-        ValueError: If an option does not apply to this device.
-    """
+    """The device that measures all spikes of a network."""
 
     backend: str = "aer"
     """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""

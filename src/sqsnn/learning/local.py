@@ -51,9 +51,6 @@ class Local(_Remembering):
         >>> rule = Local(signal=Feedback("symmetric"), score=Online())
         >>> rule.score
         Online(update_every_step=False)
-
-    Raises:
-        ValueError: If the signal needs what the score does not give.
     """
 
     signal: Annotated[Feedback | Reinforce | Both | NoSignal, Field(discriminator="kind")] = (
@@ -113,12 +110,6 @@ class Local(_Remembering):
 
         With `Online(update_every_step=True)`, `update` is called after every time step that counts,
         when `.grad` holds the gradient of that step, to change the weights and to empty `.grad`.
-
-        Raises:
-            TypeError: If the score needs neurons that are circuits, and a population is none.
-            ValueError: If labels do not fit, if neurons that draw nothing shall learn from a
-                likelihood, if the surrogate needs probabilities that are unknown, if no device
-                stands behind `backend`, or if `update` does not fit the options.
         """
         network.check_spikes(spikes)
         self.check(network)
@@ -208,12 +199,14 @@ class Local(_Remembering):
         for index in range(last, -1 if feedback or reward else last - 1, -1):
             layer = layers[index]
             if deltas:
-                received = Signals(
-                    _fed_back(layer, weights[index], feedback.delta_above(deltas))
-                    if feedback
-                    else None,
-                    _of_every_neuron(to_hidden, layer.record),
-                )
+                on_probability = None
+                if feedback:
+                    delta = feedback.delta_above(deltas)
+                    population = layer.population
+                    on_probability = signals.fed_back(
+                        delta, weights[index], population.channels
+                    ) * surrogates.spike_slope(layer.record.probability, population.surrogate)
+                received = Signals(on_probability, _of_every_neuron(to_hidden, layer.record))
             pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
             deltas.append(pulled.delta)
@@ -221,13 +214,6 @@ class Local(_Remembering):
             if pulled.log_likelihood is not None:
                 likelihoods.append(pulled.log_likelihood)
         return cost, likelihoods
-
-
-def _fed_back(layer: Layer, weights: Tensor, delta: Tensor) -> Tensor:
-    """Compute L of a hidden layer, `(T, B, H, N)`: F delta times the slope of the surrogate."""
-    population = layer.population
-    received = signals.fed_back(delta, weights, population.channels)
-    return received * surrogates.spike_slope(layer.record.probability, population.surrogate)
 
 
 def _of_every_neuron(

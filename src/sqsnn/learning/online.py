@@ -42,7 +42,7 @@ class Online:
     measured: ClassVar[bool] = False
 
     def check(self, population: Population) -> None:
-        """Refuse a population whose derivatives cannot be carried forward; see `Score.check`."""
+        """Refuse a population whose derivatives cannot be carried forward; see `Rule.check`."""
         neurons = require_circuits(population, "score 'online'")
         if neurons.noise is not None:  # it would need traces of density matrices
             raise ValueError("score 'online' works without noise only; use score 'exact'")
@@ -77,7 +77,11 @@ def learn_online(
     counts = torch.zeros_like(scores)
     eligibilities = [layer.no_score() for layer in layers] if signal.by_score else []
     for t in range(steps):
-        seen = _observe(network, layers, spikes[t].repeat(copies, 1, 1), generator)
+        uniforms = network.draw_uniforms(1, batch, generator)
+        sources, seen = spikes[t].repeat(copies, 1, 1), []
+        for (synapses, _), layer, numbers in zip(network.layers, layers, uniforms, strict=True):
+            seen.append(layer.observe(sources, synapses(sources[None])[0], numbers[0]))
+            sources = seen[-1].spikes
         output = seen[-1]
         before, scores = scores, scores + counting[t] * output.probability.sum(-1)
         counts += counting[t] * output.spikes.sum(-1)
@@ -103,19 +107,6 @@ def learn_online(
         "loss": signals.losses(scores, labels).mean().item(),
         "correct": float((predicted == labels).sum()) / copies,
     }
-
-
-def _observe(
-    network: SpikingNetwork, layers: Sequence[Traced], sources: Tensor, generator: torch.Generator
-) -> list[Observed]:
-    """Run one step of every layer, from the inputs up."""
-    uniforms = network.draw_uniforms(1, len(sources), generator)
-    seen = []
-    for synapses, layer, numbers in zip(network.synapses, layers, uniforms, strict=True):
-        observed = layer.observe(sources, synapses(sources[None])[0], numbers[0])
-        seen.append(observed)
-        sources = observed.spikes
-    return seen
 
 
 def _learn(

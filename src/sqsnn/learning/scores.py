@@ -11,7 +11,7 @@ enters from, or leaves to, another neuron.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -41,35 +41,6 @@ class Pulled(NamedTuple):
     delta: Tensor  # the part of `currents` that comes from L; feedback carries it downward
     log_likelihood: float | None  # of own spikes per step and neuron, in nats; None if unknown
     cost: Cost  # what ran on a source of bits
-
-
-@runtime_checkable
-class Score(Protocol):
-    """How signals are pulled back through a population."""
-
-    @property
-    def measured(self) -> bool:
-        """Whether spikes are all that is known, so that the signals must not use probabilities."""
-        ...
-
-    def check(self, population: Population) -> None:
-        """Refuse a population that the score cannot train.
-
-        Raises:
-            TypeError: If it needs other neurons.
-            ValueError: If an option of the neurons does not go with the score.
-        """
-        ...
-
-    def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """Pull signals back through one population.
-
-        Args:
-            layer: What the population did, from fresh memory.
-            signals: What it receives.
-            generator: Draws what has to be drawn.
-        """
-        ...
 
 
 @options
@@ -105,11 +76,7 @@ class Exact:
 
 @options
 class Measured:
-    """Gradients from measured bits alone: every step is replayed from fresh memory in a window.
-
-    Raises:
-        ValueError: If SPSA is combined with a window of several steps.
-    """
+    """Gradients from measured bits alone: every step is replayed from fresh memory in a window."""
 
     window: PositiveInt = 1
     """Steps replayed per spike. 1 takes one circuit but is biased; as many as there are steps
@@ -135,7 +102,7 @@ class Measured:
             )
 
     def check(self, population: Population) -> None:
-        """Refuse neurons that are no circuits, or need more than bits; see `Score.check`."""
+        """Refuse neurons that are no circuits, or need more than bits; see `Rule.check`."""
         neurons = require_circuits(population, "score 'measured'")
         if neurons.surrogate != "straight_through":
             raise ValueError(

@@ -54,11 +54,7 @@ class Signal:
 
 @options
 class Feedback(Signal):
-    """Hidden neurons receive the outputs' deltas, carried down by feedback weights.
-
-    Raises:
-        ValueError: If a direct path is combined with symmetric weights.
-    """
+    """Hidden neurons receive the outputs' deltas, carried down by feedback weights."""
 
     feedback: Literal["random", "symmetric"] = "random"
     """How deltas reach hidden neurons: by fixed random weights, or by the synapses' own."""
@@ -84,9 +80,6 @@ class Reinforce(Signal):
     """Every spike answers for the loss that follows it, minus a baseline.
 
     With the default horizon and output score the gradient is unbiased.
-
-    Raises:
-        ValueError: If the baseline needs more samples, or the horizon has no discount.
     """
 
     samples: PositiveInt = 4
@@ -210,7 +203,7 @@ def without_baseline(
     memory: "Memory",
     name: str = "baseline",
 ) -> Float[Tensor, "T B"]:
-    """Subtract from losses a baseline (`name` if it runs) that depends on no spike of the same run."""
+    """Subtract a baseline, `name` if it runs, that depends on no spike of the same run."""
     if reward.baseline == "none":
         return losses
     if reward.baseline == "running":

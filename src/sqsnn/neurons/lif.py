@@ -28,9 +28,6 @@ class LIF(LeakyPopulation):
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
-
-    Raises:
-        ValueError: If beta or dtype is out of range.
     """
 
     is_stochastic = False

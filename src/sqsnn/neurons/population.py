@@ -7,6 +7,7 @@ it emits the same spikes, bit for bit.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -78,17 +79,10 @@ class Population(nn.Module, ABC):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """Run T steps of the neuron's own law; `forward` has checked the arguments.
+        """Run T steps of the neuron's own law; `forward` describes the arguments and checks them.
 
-        Args:
-            currents: Currents.
-            state: What an earlier call returned; None starts afresh.
-            uniforms: Numbers in [0, 1) from which spikes are drawn, or None.
-            observed: Spikes to score, or None; one of both is given.
-            keep_memory: Whether the record shall hold the memory states.
-
-        Returns:
-            The record, whose spikes come from `surrogates.spike`, and the state, a NamedTuple.
+        Either `uniforms` or `observed` is given. The record's spikes come from `surrogates.spike`,
+        and the state is a NamedTuple.
         """
 
     @property
@@ -132,12 +126,30 @@ class Population(nn.Module, ABC):
 
         Returns:
             The record, and the state from which a later call can go on.
-
-        Raises:
-            ValueError: If shapes, devices or values do not fit, or not exactly one source of spikes
-                is given.
         """
-        steps, batch = self._check(currents, generator, uniforms, observed)
+        self.check_currents(currents, "steps", "batch")
+        steps, batch = currents.shape[:2]
+        if steps < 1:
+            raise ValueError("currents has 0 steps; it needs at least 1")
+        given = {"generator": generator, "uniforms": uniforms, "observed": observed}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "give exactly one of generator, uniforms and observed; given were "
+                f"{' and '.join(named) or 'none'}"
+            )
+        check_same_device(currents=currents, uniforms=uniforms, observed=observed)
+        for name, values in (("uniforms", uniforms), ("observed", observed)):
+            if values is not None and values.dtype != currents.dtype:
+                raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
+        if uniforms is not None:
+            check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
+            check_unit_interval("uniforms", uniforms, below_one=True)
+        if observed is not None:
+            check_shape("observed", observed, (steps, batch, self.size, self.channels))
+            wrong = observed[(observed != 0) & (observed != 1)]
+            if len(wrong):
+                raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
         if generator is not None:
             uniforms = self.draw_uniforms(steps, batch, generator)
         return self.evolve(currents, state, uniforms, observed, keep_memory)
@@ -163,34 +175,11 @@ class Population(nn.Module, ABC):
             )
         check_finite("currents", currents)
 
-    def _check(
-        self,
-        currents: Tensor,
-        generator: torch.Generator | None,
-        uniforms: Tensor | None,
-        observed: Tensor | None,
-    ) -> tuple[int, int]:
-        self.check_currents(currents, "steps", "batch")
-        steps, batch = currents.shape[:2]
-        if steps < 1:
-            raise ValueError("currents has 0 steps; it needs at least 1")
-        given = {"generator": generator, "uniforms": uniforms, "observed": observed}
-        named = [name for name, value in given.items() if value is not None]
-        if len(named) != 1:
-            raise ValueError(
-                "give exactly one of generator, uniforms and observed; given were "
-                f"{' and '.join(named) or 'none'}"
-            )
-        check_same_device(currents=currents, uniforms=uniforms, observed=observed)
-        for name, values in (("uniforms", uniforms), ("observed", observed)):
-            if values is not None and values.dtype != currents.dtype:
-                raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
-        if uniforms is not None:
-            check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
-            check_unit_interval("uniforms", uniforms, below_one=True)
-        if observed is not None:
-            check_shape("observed", observed, (steps, batch, self.size, self.channels))
-            wrong = observed[(observed != 0) & (observed != 1)]
-            if len(wrong):
-                raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
-        return steps, batch
+    def check_state(self, state: Any, batch: int, shape: Sequence[int], dtype: torch.dtype) -> None:
+        """Refuse a state of tensors other than `(B, H, *shape)` of a dtype."""
+        for part, tensor in state._asdict().items():
+            name = f"state.{part}"
+            check_shape(name, tensor, (batch, self.size, *shape))
+            check_same_device(**{name: tensor}, parameters=self.parameter_like)
+            if tensor.dtype != dtype:
+                raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")

@@ -29,16 +29,12 @@ class PublishedState(NamedTuple):
 class PublishedSQS(SteppedPopulation):
     """H neurons of the circulating script, N = M = 1; th_in, th_mem and th_ent are learned.
 
+    Arguments that are not listed are those of `SQSNeurons`.
+
     Args:
-        size: Neurons H.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
         generator: Draws the initial values, those of `crx`.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
 
     def __init__(

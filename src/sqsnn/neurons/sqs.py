@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_choice, check_same_device, check_shape
+from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Population, Record
@@ -76,9 +76,6 @@ class SQSNeurons(Population):
         generator: Draws the initial values.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
-
-    Raises:
-        ValueError: If an argument is out of range; the message says what it may be.
     """
 
     def __init__(
@@ -185,11 +182,7 @@ class SQSNeurons(Population):
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"]
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
-        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
-
-        Raises:
-            ValueError: If there is noise: an outcome then has no single operator.
-        """
+        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame."""
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
@@ -231,7 +224,8 @@ class SQSNeurons(Population):
         if state is None:
             memory = quantum.ground_state(instrument, currents.shape[1])
         else:
-            self._check_state(state, currents, (2**self.memory_qubits,))
+            shape = (2**self.memory_qubits,)
+            self.check_state(state, currents.shape[1], shape, currents.dtype.to_complex())
             memory = quantum.from_laboratory(instrument, state.memory)
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         result = trajectory.run(
@@ -257,12 +251,12 @@ class SQSNeurons(Population):
         """Run T noisy steps on density matrices, or on pure states with sampled noise."""
         by_density = self.noise_simulation == "density_matrix"
         shape = (2**self.memory_qubits,) * (2 if by_density else 1)
+        dtype, batch = currents.dtype.to_complex(), currents.shape[1]
         if state is None:
-            dtype, batch = currents.dtype.to_complex(), currents.shape[1]
             memory = torch.zeros(batch, self.size, *shape, dtype=dtype, device=currents.device)
             memory[(..., *(0 for _ in shape))] = 1  # |0><0| or |0>
         else:
-            self._check_state(state, currents, shape)
+            self.check_state(state, batch, shape, dtype)
             memory = state.memory
         angles, driven = self.encoding_angles(currents), self.driven(currents)
         if by_density:
@@ -285,15 +279,6 @@ class SQSNeurons(Population):
         freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
         freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
-
-    def _check_state(self, state: SQSState, currents: Tensor, shape: tuple[int, ...]) -> None:
-        check_shape("state.memory", state.memory, (currents.shape[1], self.size, *shape))
-        check_same_device(currents=currents, **{"state.memory": state.memory})
-        if state.memory.dtype != currents.dtype.to_complex():
-            raise ValueError(
-                f"state.memory has dtype {state.memory.dtype}; with currents of "
-                f"{currents.dtype} it must have {currents.dtype.to_complex()}"
-            )
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_same_device, check_shape
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
 
@@ -102,7 +101,13 @@ class SteppedPopulation(Population):
         if state is None:
             state = self.rest(drives[0])
         else:
-            self._check_state(state, currents)
+            wanted = type(self.rest(drives[0]))
+            if not isinstance(state, wanted):
+                raise TypeError(
+                    f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
+                    f"{type(state).__name__}"
+                )
+            self.check_state(state, currents.shape[1], (self.channels,), currents.dtype)
         bits, probabilities, carries = [], [], []
         for t, drive in enumerate(drives):
             probability, carried = self.fire(drive, state)
@@ -136,26 +141,11 @@ class SteppedPopulation(Population):
         """Give what `print(network)` shows."""
         return f"{self.size}, channels={self.channels}"
 
-    def _check_state(self, state: Any, currents: Tensor) -> None:
-        wanted = type(self.rest(currents[0]))
-        if not isinstance(state, wanted):
-            raise TypeError(
-                f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
-                f"{type(state).__name__}"
-            )
-        for name, tensor in state._asdict().items():
-            check_shape(f"state.{name}", tensor, tuple(currents.shape[1:]))
-            check_same_device(currents=currents, **{f"state.{name}": tensor})
-            if tensor.dtype != currents.dtype:
-                raise ValueError(
-                    f"state.{name} has dtype {tensor.dtype}; currents have {currents.dtype}"
-                )
-
 
 def learned(
     value: float, size: int, channels: int, dtype: torch.dtype, device: torch.device | str | None
 ) -> nn.Parameter:
-    """Make a parameter per neuron and channel, `(size, channels)`, that starts at a finite value."""
+    """Make a parameter `(size, channels)`, per neuron and channel, that starts at one value."""
     if not math.isfinite(value):
         raise ValueError(f"a parameter cannot start at {value}; it must be finite")
     if dtype not in (torch.float32, torch.float64):

@@ -30,9 +30,6 @@ class StochasticLIF(LeakyPopulation):
         threshold: First value of the threshold.
         tau: Width of the noise, in units of the membrane; above 0.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
-
-    Raises:
-        ValueError: If beta, tau, surrogate or dtype is out of range.
     """
 
     def __init__(
