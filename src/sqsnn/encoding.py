@@ -2,8 +2,7 @@
 
 Every encoding keeps the dtype and the device of its values and puts time first: its spikes have
 shape (T, B, P, channels), ready for a network. Values are intensities in [0, 1], series are any
-finite numbers. What has another type, range, shape or device raises a TypeError or ValueError that
-names it.
+finite numbers. What does not fit raises a TypeError or ValueError that names it.
 """
 
 import math

@@ -90,7 +90,7 @@ class Geometric:
         fired: Bool[Tensor, "trials B H N"],
         like: Tensor,
     ) -> Event:
-        """Estimate 1 / P of an event and its log from the trials until it happens."""
+        """Estimate 1 / P and log P of an event from the trials until it happens."""
         blocks, most = (self.repeats, self.max_trials), self.max_trials
         happened, fired = happened.unflatten(0, blocks), fired.unflatten(0, blocks)
         steps = torch.arange(1, most + 1, dtype=like.dtype, device=like.device)
@@ -120,13 +120,8 @@ class Laplace:
         """Shots of each shifted circuit, and of each circuit without shift."""
         return self.shots, self.shots
 
-    def event(
-        self,
-        happened: Bool[Tensor, "trials B H"],
-        fired: Bool[Tensor, "trials B H N"],
-        like: Tensor,
-    ) -> Event:
-        """Estimate the probability of an event from its share of the trials; see `Geometric`."""
+    def event(self, happened: Tensor, fired: Tensor, like: Tensor) -> Event:
+        """Estimate 1 / P and log P from the event's share of the trials; see `Geometric.event`."""
         seen = happened.to(like).sum(0)
         share = (seen + 1) / (len(happened) + 2)
         together = (fired & happened[..., None]).to(like).sum(0)
@@ -209,9 +204,7 @@ def _share(shots: Bool[Tensor, "J shots *rest"], like: Tensor) -> Float[Tensor, 
     return shots.to(like).mean(1)
 
 
-def _combined(
-    coefficients: Float[Tensor, "O J K"], shares: Float[Tensor, "J B H"]
-) -> Float[Tensor, "O B H"]:
+def _combined(coefficients: Tensor, shares: Tensor) -> Float[Tensor, "O B H"]:
     return torch.einsum("ojh,jbh->obh", coefficients.expand(-1, -1, shares.shape[-1]), shares)
 
 

@@ -39,9 +39,7 @@ class Layer(NamedTuple):
             record, _ = self.population(self.driven, observed=self.record.spikes)
         return record
 
-    def add_gradients(
-        self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]
-    ) -> None:
+    def add_gradients(self, parameters: Sequence[Tensor], currents: Tensor) -> None:
         """Add gradients of all of the population's parameters, and the weights' with dz/dw = x."""
         weight = self.synapses.weight
         if weight.requires_grad:

@@ -216,10 +216,8 @@ class Local(_Remembering):
         return cost, likelihoods
 
 
-def _of_every_neuron(
-    advantage: Float[Tensor, "T B"] | None, record: Record
-) -> Float[Tensor, "T B H"] | None:
-    """Give one signal to all neurons of a layer, as a share of the batch's mean."""
+def _of_every_neuron(advantage: Tensor | None, record: Record) -> Tensor | None:
+    """Give one signal, `(T, B)`, to all neurons of a layer, as a share of the batch's mean."""
     if advantage is None:
         return None
     shape = record.log_likelihood.shape

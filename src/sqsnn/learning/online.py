@@ -12,7 +12,7 @@ with the scores of all steps up to it, z_t = g z_{t-1} + dlog p(s_t | s_<t), one
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -28,7 +28,6 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
-from sqsnn.synapses import Synapses
 
 
 @options
@@ -149,7 +148,7 @@ def _learn(
             parts.append(Gradient(*(advantage @ values for values in counted)))
         for part in parts:
             parameters, by_weight = layer.split(part)
-            add_gradient(cast(Synapses, network.synapses[index]).weight, by_weight)
+            add_gradient(network.layers[index][0].weight, by_weight)
             with torch.enable_grad():  # for angles and gains that are made of other parameters
                 made = (layer.neurons.angles, layer.neurons.gains)
             for parameter, gradient in zip(made, parameters, strict=True):

@@ -11,6 +11,7 @@ enters from, or leaves to, another neuron.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from functools import partial
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
@@ -59,19 +60,17 @@ class Exact:
         record = layer.scored()
         outputs = (record.probability, record.log_likelihood)
         wanted = [layer.driven, *_trained(layer.population)]
+        # The graph is kept for the second part, and freed with the record.
+        pull = partial(torch.autograd.grad, retain_graph=True, materialize_grads=True)
         parts = [
-            [torch.zeros_like(tensor) for tensor in wanted]
-            if signal is None
-            # The graph is kept for the second part, and freed with the record.
-            else torch.autograd.grad(
-                output, wanted, signal, retain_graph=True, materialize_grads=True
-            )
+            list(map(torch.zeros_like, wanted)) if signal is None else pull(output, wanted, signal)
             for output, signal in zip(outputs, signals, strict=True)
         ]
         currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
-        parameters = _of_all(layer.population, gradients)
-        return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
+        return Pulled(
+            _of_all(layer.population, gradients), currents, parts[0][0], likelihood, Cost()
+        )
 
 
 @options
@@ -195,8 +194,6 @@ def _windows(steps: int, window: int) -> Iterator[tuple[int, slice]]:
     yield window, slice(0, steps - window + 1)
 
 
-def _replayed(
-    values: Float[Tensor, "T B H N"], length: int, first: slice
-) -> Float[Tensor, "length windows_B H N"]:
+def _replayed(values: Tensor, length: int, first: slice) -> Float[Tensor, "W windows_B H N"]:
     steps = [values[first.start + step : first.stop + step] for step in range(length)]
     return torch.stack(steps).flatten(1, 2)

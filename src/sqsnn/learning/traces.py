@@ -100,16 +100,14 @@ class Traced:
         own, synaptic = (
             (along @ traces.flatten(1, 2)).squeeze(1).real for traces in (self.own, self.synaptic)
         )
-        sources = seen.drive.sources
-        direct = torch.einsum("bhn,bpn->hnp", self.by_current(seen, slope), sources)
+        direct = torch.einsum("bhn,bpn->hnp", self.by_current(seen, slope), seen.drive.sources)
         return Gradient(own + self._own(seen, slope).sum(0), synaptic + direct.flatten(1))
 
     def scores(self, seen: Observed, slope: Slope) -> Gradient:
         """Give a slope by each parameter for every sample, `(H, B, ...)`."""
         along = slope.memory.conj().transpose(0, 1).unsqueeze(2)  # (H, B, 1, dim)
         own, synaptic = ((along @ traces).squeeze(2).real for traces in (self.own, self.synaptic))
-        sources = seen.drive.sources
-        direct = torch.einsum("bhn,bpn->hbnp", self.by_current(seen, slope), sources)
+        direct = torch.einsum("bhn,bpn->hbnp", self.by_current(seen, slope), seen.drive.sources)
         own = own + self._own(seen, slope).transpose(0, 1)
         return Gradient(own, synaptic + direct.flatten(2))
 

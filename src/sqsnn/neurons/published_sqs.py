@@ -66,9 +66,7 @@ class PublishedSQS(SteppedPopulation):
         angle = drive + self.entangling_angle * state.spikes
         return (angle / 2).sin().square(), angle
 
-    def settle(
-        self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]
-    ) -> PublishedState:
+    def settle(self, carried: Tensor, spikes: Tensor) -> PublishedState:
         """Only the spike is remembered."""
         return PublishedState(spikes)
 

@@ -189,10 +189,8 @@ class SQSNeurons(Population):
                 "a neuron with noise has no single Kraus operator per outcome; take "
                 "kraus_operators of one with noise=None"
             )
-        instrument = quantum.prepare(self.circuit, self.angles)
-        return quantum.kraus_operators(
-            instrument, torch.stack(self.encoding_angles(currents), dim=-1)
-        )
+        angles = torch.stack(self.encoding_angles(currents), dim=-1)
+        return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
 
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
@@ -204,9 +202,8 @@ class SQSNeurons(Population):
         self.check_currents(currents, "steps", "batch")
         angles = torch.stack(self.encoding_angles(currents), dim=-1)
         if self.noise is None:
-            return quantum.sequence_probabilities(
-                quantum.prepare(self.circuit, self.angles), angles
-            )
+            instrument = quantum.prepare(self.circuit, self.angles)
+            return quantum.sequence_probabilities(instrument, angles)
         noisy = density.prepare(self.circuit, self.angles, self.noise)
         return density.sequence_probabilities(noisy, angles, self.driven(currents))
 

@@ -65,12 +65,7 @@ class StochasticLIF(LeakyPopulation):
         membrane = self.membrane(drive, state)
         return torch.sigmoid((membrane - self.threshold) / self.tau), membrane
 
-    def log_probability(
-        self,
-        spikes: Float[Tensor, "T B H N"],
-        probability: Float[Tensor, "T B H N"],
-        carried: Float[Tensor, "T B H N"],
-    ) -> Float[Tensor, "T B H N"]:
+    def log_probability(self, spikes: Tensor, probability: Tensor, carried: Tensor) -> Tensor:
         """Compute log sigmoid(+-(u - threshold) / tau), finite where p rounds to 0 or 1."""
         excess = (carried - self.threshold) / self.tau
         return logsigmoid(torch.where(spikes > 0, excess, -excess))

@@ -25,25 +25,19 @@ EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 SILENT_SCALE = 0.3
 
 
-def spike(
-    bits: Float[Tensor, "*shape"], probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
-) -> Float[Tensor, "*shape"]:
+def spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
     """Pass sampled bits on, with the surrogate's gradient for the probability p of a spike."""
     return _Spike.apply(bits, probability, surrogate)
 
 
-def spike_slope(
-    probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
-) -> Float[Tensor, "*shape"] | float:
+def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | float:
     """Compute d(spike)/d(p), the slope of a surrogate, for rules that work without autograd."""
     if callable(surrogate):
         return surrogate(probability)
     return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
 
 
-def encoding_angle(
-    currents: Float[Tensor, "*shape"], slope: EncodingSlope, *, saturate: bool = False
-) -> Float[Tensor, "*shape"]:
+def encoding_angle(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
     """Encode currents as angles, phi = pi max(z, 0), or pi min(max(z, 0), 1) with `saturate`.
 
     In the backward pass the slope outside that range, d away, is 0 ("exact"; a neuron whose current
