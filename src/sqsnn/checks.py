@@ -4,6 +4,7 @@ Every message names the argument, what it must be and what it is. The checks rea
 and at most one sum, so that they can guard code that runs at every time step.
 """
 
+import math
 import os
 import shutil
 import sys
@@ -21,17 +22,9 @@ _COMPILERS = {"darwin": "clang++", "win32": "cl"}
 
 
 def check_shape(argument: str, tensor: object, expected: Sequence[str | int]) -> None:
-    """Refuse a tensor whose shape is not the expected one.
+    """Refuse a tensor whose shape is not the expected one: sizes, or names that stand for any size.
 
-    Args:
-        argument: The name of the argument, for the message.
-        tensor: What the caller passed.
-        expected: One entry per dimension; a number must match exactly, a name stands for any size,
-            and the same name twice for the same size twice.
-
-    Raises:
-        TypeError: If `tensor` is not a tensor.
-        ValueError: If the shape differs.
+    The same name twice stands for the same size twice.
     """
     shape = _require_tensor(argument, tensor).shape
     if len(shape) == len(expected):
@@ -45,16 +38,7 @@ def check_shape(argument: str, tensor: object, expected: Sequence[str | int]) ->
 
 
 def check_finite(argument: str, tensor: object) -> None:
-    """Refuse a tensor that holds NaN or an infinity.
-
-    Args:
-        argument: The name of the argument, for the message.
-        tensor: What the caller passed, of any shape and dtype.
-
-    Raises:
-        TypeError: If `tensor` is not a tensor.
-        ValueError: If a value is not finite.
-    """
+    """Refuse a tensor that holds NaN or an infinity."""
     values = _require_tensor(argument, tensor).detach()
     if not (values.is_floating_point() or values.is_complex()):
         return
@@ -72,16 +56,23 @@ def check_finite(argument: str, tensor: object) -> None:
         )
 
 
+def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
+    """Refuse a tensor with values outside [0, 1], or [0, 1)."""
+    if tensor.numel() == 0:
+        return
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
+    if low >= 0 and (high < 1 if below_one else high <= 1):
+        return
+    if math.isnan(low):
+        found = f"{int(tensor.isnan().sum())} of {tensor.numel()} are NaN"
+    else:
+        found = f"they run from {low:g} to {high:g}"
+    raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
+
+
 def check_same_device(**tensors: object) -> None:
-    """Refuse tensors that lie on different devices.
-
-    Args:
-        **tensors: The arguments by name; None stands for an argument left out and is skipped.
-
-    Raises:
-        TypeError: If an argument is neither a tensor nor None.
-        ValueError: If two devices differ.
-    """
+    """Refuse tensors that lie on different devices; None stands for an argument left out."""
     given = {name: value for name, value in tensors.items() if value is not None}
     devices = {name: _require_tensor(name, value).device for name, value in given.items()}
     if len(set(devices.values())) > 1:
@@ -90,18 +81,7 @@ def check_same_device(**tensors: object) -> None:
 
 
 def check_positive_int(argument: str, value: object, low: int = 1, high: int | None = None) -> None:
-    """Refuse a value that is not an integer from `low` to `high`.
-
-    Args:
-        argument: The name of the argument, for the message.
-        value: What the caller passed; NumPy integers count, booleans do not.
-        low: The smallest value allowed.
-        high: The largest value allowed; None for no upper limit.
-
-    Raises:
-        TypeError: If `value` is not an integer.
-        ValueError: If it is out of range.
-    """
+    """Refuse a value that is not an integer from `low` to `high`; booleans do not count."""
     wanted = f"an integer of at least {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
@@ -110,16 +90,7 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
 
 
 def check_choice(argument: str, value: object, choices: object) -> None:
-    """Refuse a value that is not one of a Literal's choices.
-
-    Args:
-        argument: Name of the argument, for the message.
-        value: What the caller passed.
-        choices: The Literal, or a union of one with `Callable`, which admits any callable.
-
-    Raises:
-        ValueError: If it is none of them.
-    """
+    """Refuse a value that is no choice of a Literal, or of its union with `Callable`."""
     names, *others = get_args(choices) if get_origin(choices) is not Literal else [choices]
     allowed = get_args(names)
     if value in allowed or (others and callable(value)):
@@ -129,11 +100,7 @@ def check_choice(argument: str, value: object, choices: object) -> None:
 
 
 def require_compiler() -> None:
-    """Refuse a machine on which torch.compile finds no C++ compiler.
-
-    Raises:
-        CompilerMissingError: If the compiler that CXX names, else the usual one, is absent.
-    """
+    """Refuse a machine on which torch.compile finds no C++ compiler."""
     compiler = os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))
     if shutil.which(compiler) is None:
         raise CompilerMissingError(

@@ -20,15 +20,10 @@ PopulationFactory = Callable[..., Population]
 
 
 class NetworkRecord(NamedTuple):
-    """What a network did.
+    """What a network did."""
 
-    Attributes:
-        layers: One record per layer, the output last.
-        state: The states of all populations, from which the next call can go on.
-    """
-
-    layers: tuple[Record, ...]
-    state: tuple[Any, ...]
+    layers: tuple[Record, ...]  # the output last
+    state: tuple[Any, ...]  # of all populations, from which the next call can go on
 
 
 class SpikingNetwork(nn.Module):
@@ -48,9 +43,6 @@ class SpikingNetwork(nn.Module):
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
-
-    Raises:
-        ValueError: If there are fewer than two sizes, or not one factory per layer.
     """
 
     def __init__(
@@ -76,17 +68,22 @@ class SpikingNetwork(nn.Module):
         self.populations = nn.ModuleList()
         for (presynaptic, size), factory in zip(pairwise(sizes), factories, strict=True):
             population = factory(size, generator=generator, dtype=dtype, device=device)
-            self.synapses.append(
-                Synapses(
-                    presynaptic,
-                    size,
-                    channels=population.channels,
-                    generator=generator,
-                    dtype=dtype,
-                    device=device,
-                )
+            synapses = Synapses(
+                presynaptic,
+                size,
+                channels=population.channels,
+                generator=generator,
+                dtype=dtype,
+                device=device,
             )
+            self.synapses.append(synapses)
             self.populations.append(population)
+
+    @property
+    def layers(self) -> list[tuple[Synapses, Population]]:
+        """The synapses and the population of each layer."""
+        pairs = zip(self.synapses, self.populations, strict=True)
+        return [(cast(Synapses, below), cast(Population, above)) for below, above in pairs]
 
     def forward(
         self,
@@ -105,10 +102,6 @@ class SpikingNetwork(nn.Module):
             generator: Draws the uniforms; T1 and then T2 steps draw what T1 + T2 steps draw.
             uniforms: What `draw_uniforms` returned, one tensor per layer, to repeat earlier spikes.
             keep_memory: Also record the memory states.
-
-        Raises:
-            ValueError: If shapes, devices or values do not fit, or not exactly one source of
-                randomness is given.
         """
         self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]
@@ -127,9 +120,7 @@ class SpikingNetwork(nn.Module):
                 )
         records: list[Record] = []
         after: list[Any] = []
-        for synapses, population, before, numbers in zip(
-            self.synapses, self.populations, states, drawn, strict=True
-        ):
+        for (synapses, population), before, numbers in zip(self.layers, states, drawn, strict=True):
             record, state_after = population(
                 synapses(spikes), before, uniforms=numbers, keep_memory=keep_memory
             )
@@ -139,12 +130,7 @@ class SpikingNetwork(nn.Module):
         return NetworkRecord(tuple(records), tuple(after))
 
     def check_spikes(self, spikes: object) -> None:
-        """Refuse input spikes that are not `(T, B, P, channels)` of at least one step.
-
-        Raises:
-            TypeError: If they are no tensor.
-            ValueError: If their shape does not fit.
-        """
+        """Refuse input spikes that are not `(T, B, P, channels)` of at least one step."""
         check_shape("spikes", spikes, ("steps", "batch", self.sizes[0], "channels"))
         if not len(cast(Tensor, spikes)):
             raise ValueError("spikes has 0 steps; it needs at least 1")
@@ -152,13 +138,9 @@ class SpikingNetwork(nn.Module):
     def draw_uniforms(
         self, steps: int, batch: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Draw the random numbers of T steps, one `(T, B, H)` per layer: step by step, then layer.
-
-        A layer whose neurons need several numbers per step has `(T, B, *uniforms_shape)`.
-        """
-        populations = cast(Sequence[Population], self.populations)
+        """Draw the random numbers of T steps, `(T, B, *uniforms_shape)` per layer: step by step."""
         drawn = [
-            [population.draw_uniforms(1, batch, generator) for population in populations]
+            [population.draw_uniforms(1, batch, generator) for _, population in self.layers]
             for _ in range(steps)
         ]
         return tuple(torch.cat(layer) for layer in zip(*drawn, strict=True))

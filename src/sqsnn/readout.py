@@ -19,16 +19,7 @@ from sqsnn.uniforms import draw_uniforms
 
 
 def last(record: Record, steps: int | None) -> Record:
-    """Keep the last steps of a record, the window in which the network reports.
-
-    Args:
-        record: What a layer did over T steps.
-        steps: How many steps to keep, 1 to T; None for all.
-
-    Raises:
-        TypeError: If `steps` is neither an integer nor None.
-        ValueError: If `steps` is out of range.
-    """
+    """Keep the last steps of a record, the window in which the network reports; None for all."""
     if steps is None:
         return record
     check_positive_int("steps", steps, high=len(record.spikes))
@@ -83,20 +74,17 @@ def predict(
         readout: The score, a name in `READOUTS`.
         generator: Breaks ties at random instead, where spikes were measured and no probability is
             known: every class of the highest score then has the same chance.
-
-    Raises:
-        ValueError: If `readout` is not a known name.
     """
     if readout not in READOUTS:
         raise ValueError(f"readout must be one of {', '.join(READOUTS)}, but is {readout!r}")
     scores = READOUTS[readout](record).detach()
     if readout != "probability":
         steps, _, _, channels = record.spikes.shape
-        fraction = probability(record).detach()
-        if generator is not None:
-            fraction = draw_uniforms(
-                1, len(scores), scores.shape[1], generator, scores.dtype, scores.device
-            )[0]
+        if generator is None:
+            fraction = probability(record).detach()
+        else:
+            samples, classes = scores.shape
+            (fraction,) = draw_uniforms(1, samples, classes, generator, scores.dtype, scores.device)
         scores = break_ties(scores, fraction, steps * channels)
     return scores.argmax(dim=1)
 
@@ -104,15 +92,9 @@ def predict(
 def break_ties(
     scores: Float[Tensor, "B classes"], probability: Float[Tensor, "B classes"], spikes: int
 ) -> Float[Tensor, "B classes"]:
-    """Add to whole-numbered scores the firing probabilities as a fraction below 1.
+    """Add to scores of at most `spikes` the firing probabilities as a fraction below 1, in float64.
 
-    Args:
-        scores: Spike counts or first spikes.
-        probability: The summed firing probabilities.
-        spikes: Largest possible number of spikes per class: steps times channels.
-
-    Returns:
-        The sum in float64, because beside a count of hundreds float32 has no digits for the tie.
+    Beside a count of hundreds float32 has no digits for the tie.
     """
     return scores.double() + probability / (spikes + 1)
 
@@ -122,23 +104,15 @@ def cross_entropy(
     labels: Int64[Tensor, "B"],
     on: Literal["probability", "count"] = "probability",
 ) -> Float[Tensor, ""]:
-    """Compare the class scores, as logits, with the labels.
+    """Compare the class scores, as logits, with the labels: the mean loss in nats.
 
     The scores are finite sums, so that firing probabilities of exactly 0 and 1 do no harm.
 
     Args:
         record: What the output layer did.
-        labels: True classes, int64, 0 to classes - 1, of shape (B,).
+        labels: True classes, int64, 0 to classes - 1.
         on: "probability", the sum of the firing probabilities, or "count", the sum of the spikes,
             whose gradient is the surrogate's.
-
-    Returns:
-        The mean loss over the batch, in nats.
-
-    Raises:
-        TypeError: If `labels` are not int64.
-        ValueError: If `labels` are empty, have a wrong shape, lie on another device or hold a class
-            that the layer does not have, or if `on` is another name.
     """
     if on not in ("probability", "count"):
         raise ValueError(f"on must be 'probability' or 'count', but is {on!r}")
@@ -148,19 +122,7 @@ def cross_entropy(
 
 
 def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> None:
-    """Refuse labels that do not name a class for each sample.
-
-    Args:
-        labels: What the caller passed as classes.
-        samples: How many there must be.
-        classes: How many classes there are.
-        like: Lies on the device on which the labels must lie.
-
-    Raises:
-        TypeError: If `labels` are no tensor, or not int64.
-        ValueError: If `labels` are empty, have a wrong shape, lie on another device or hold a class
-            that there is not.
-    """
+    """Refuse labels that do not name a class, on the device of `like`, for each sample."""
     check_shape("labels", labels, (samples,))
     check_same_device(labels=labels, scores=like)
     labels = cast(Tensor, labels)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file that is whole at any moment."""
+    """Write a JSON file of finite numbers that is whole at any moment."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(path, lambda path: path.write_text(text, "utf-8"))
 
@@ -20,12 +20,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         write(temporary)
-        _flush(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

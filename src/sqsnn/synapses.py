@@ -57,9 +57,6 @@ class Synapses(nn.Module):
 
         Args:
             spikes: Presynaptic spikes, `(T, B, P, N)` or `(T, B, P, 1)`.
-
-        Raises:
-            ValueError: If shape, dtype or device does not fit the weights.
         """
         channels, _, presynaptic = self.weight.shape
         given = spikes.shape[-1] if spikes.dim() == 4 else 1

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from sqsnn.checks import check_positive_int
 
-_DTYPES = (torch.float32, torch.float64)
-
 
 def draw_uniforms(
     steps: int,
@@ -21,31 +19,16 @@ def draw_uniforms(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Float[Tensor, "T B H"]:
-    """Draw uniform numbers in [0, 1) step by step from a generator.
+    """Draw uniform numbers in [0, 1) step by step from a generator on the same device.
 
     Drawing T1 and then T2 steps gives the same numbers as drawing T1 + T2 steps, on any device.
-
-    Args:
-        steps: Time steps T, at least 1.
-        batch: Samples B; 0 is allowed and draws nothing.
-        neurons: Neurons H, at least 1.
-        generator: Where the numbers come from; it moves on by T draws.
-        dtype: Torch.float32 or torch.float64.
-        device: Where the numbers shall lie; must be the generator's.
-
-    Returns:
-        Uniforms of shape (T, B, H).
-
-    Raises:
-        TypeError: If `generator` is not a torch.Generator, or a size is not an integer.
-        ValueError: If a size is out of range, the dtype is another one, or the devices differ.
     """
     check_positive_int("steps", steps)
     check_positive_int("batch", batch, low=0)
     check_positive_int("neurons", neurons)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, but is {generator!r}")
-    if dtype not in _DTYPES:
+    if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype must be torch.float32 or torch.float64, but is {dtype}")
     uniforms = torch.empty((steps, batch, neurons), dtype=dtype, device=device)
     # Compared with the tensor's own device, because "cuda" alone names whichever one is current.

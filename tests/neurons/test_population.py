@@ -122,9 +122,9 @@ def test_currents_that_do_not_fit_are_refused(neurons, currents, message):
     [
         (UNIFORMS[:3], r"uniforms must have shape \(4, 2, 3\), but has \(3, 2, 3\)"),
         (UNIFORMS[..., None], r"has \(4, 2, 3, 1\)"),
-        (UNIFORMS * 2, r"uniforms lies in \[1.0, 1.0\]"),
-        (UNIFORMS - 1, r"uniforms lies in \[-0.5"),
-        (UNIFORMS * math.nan, "uniforms lies in"),
+        (UNIFORMS * 2, r"uniforms must lie in \[0, 1\), but they run from 1 to 1"),
+        (UNIFORMS - 1, r"uniforms must lie in .* from -0.5"),
+        (UNIFORMS * math.nan, "uniforms must lie in"),
         (UNIFORMS.to("meta"), "uniforms on meta"),
     ],
 )

@@ -358,7 +358,7 @@ def test_numbers_and_spikes_that_do_not_fit_are_refused(kind):
         ({"uniforms": uniforms[1:]}, "uniforms must have shape"),
         ({"uniforms": uniforms[..., None]}, "uniforms must have shape"),
         ({"uniforms": uniforms.float()}, "uniforms has dtype torch.float32; currents"),
-        ({"uniforms": uniforms + 1}, "uniforms lies in"),
+        ({"uniforms": uniforms + 1}, "uniforms must lie in"),
         ({"observed": spikes[:, :, :1]}, "observed must have shape"),
         ({"observed": spikes.float()}, "observed has dtype torch.float32"),
         ({"observed": spikes / 2}, "observed holds 0.5"),

@@ -14,22 +14,3 @@ from .signals import Both as Both
 from .signals import Feedback as Feedback
 from .signals import NoSignal as NoSignal
 from .signals import Reinforce as Reinforce
-
-__all__ = [
-    "Backend",
-    "Backprop",
-    "BitSource",
-    "Both",
-    "Exact",
-    "Feedback",
-    "Geometric",
-    "Laplace",
-    "Local",
-    "Measured",
-    "NoSignal",
-    "Online",
-    "Reinforce",
-    "Rule",
-    "SimulatedBits",
-    "run_network",
-]

@@ -23,11 +23,7 @@ from sqsnn.options import options
 
 @options
 class Backprop:
-    """The gradient of the cross-entropy through the whole network and all time steps.
-
-    Raises:
-        ValueError: If the bounds are no rates in order.
-    """
+    """The gradient of the cross-entropy through the whole network and all time steps."""
 
     loss_on: Literal["probability", "count"] = "probability"
     """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps."""

@@ -4,7 +4,7 @@ Measured bits are all that it gives of a neuron: no state, no probability.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,11 +27,7 @@ MATRIX_ELEMENTS = 2**24
 
 @options
 class Backend:
-    """The device that measures all spikes of a network.
-
-    Raises:
-        ValueError: If an option does not apply to this device.
-    """
+    """The device that measures all spikes of a network."""
 
     backend: str = "aer"
     """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""
@@ -117,8 +113,7 @@ def run_network(
             themselves.
 
     Returns:
-        One record per layer: the recorded spikes, `probability` as above, `log_likelihood` NaN.
-        The state is empty, since a device keeps none.
+        One record per layer, with `log_likelihood` NaN, and no state, since a device keeps none.
 
     Raises:
         HardwareError: If a job failed.
@@ -126,9 +121,8 @@ def run_network(
     """
     network.check_spikes(spikes)
     records: list[Record] = []
-    for synapses, population in zip(network.synapses, network.populations, strict=True):
-        neurons = require_circuits(cast(Population, population))
-        record = measured_record(neurons, synapses(spikes), source, generator)
+    for synapses, population in network.layers:
+        record = measured_record(require_circuits(population), synapses(spikes), source, generator)
         if correct is not None:
             record = record._replace(probability=correct(record.spikes))
         records.append(record)
@@ -139,6 +133,7 @@ def run_network(
 class SimulatedBits:
     """The simulator as a source of bits, with the population's noise."""
 
+    @torch.no_grad()
     def sample(
         self,
         neurons: SQSNeurons,
@@ -147,12 +142,7 @@ class SimulatedBits:
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "settings shots W B H N"]:
-        """Simulate the spikes; see `BitSource.sample`.
-
-        Raises:
-            TypeError: If the neurons are no circuits.
-            ValueError: If `shots` is below 1 or the currents do not fit.
-        """
+        """Simulate the spikes; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
         neurons.check_currents(currents, "steps", "batch")
@@ -162,49 +152,37 @@ class SimulatedBits:
         # Every setting has its own matrices, which large registers make large.
         matrices = neurons.size * 4**neurons.circuit.qubits
         some_settings = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
+        rotations = torch.stack(neurons.encoding_angles(currents), dim=-1)
+        driven = neurons.driven(currents)
         rows = []
         for start in range(0, len(settings), some_settings):
             chosen = settings[start : start + some_settings]
             pieces = []
             for first in range(0, shots, some_shots):
-                count = min(some_shots, shots - first)
+                runs = min(some_shots, shots - first) * batch
+                circuits = len(chosen) * neurons.size
                 uniforms = draw_uniforms(
-                    steps,
-                    count * batch,
-                    len(chosen) * neurons.size,
-                    generator,
-                    currents.dtype,
-                    currents.device,
+                    steps, runs, circuits, generator, currents.dtype, currents.device
                 )
-                pieces.append(_replay(neurons, currents, chosen, uniforms))
+                bits = replay.sample(
+                    neurons.circuit,
+                    neurons.angles,
+                    rotations,
+                    chosen,
+                    uniforms.unflatten(1, (-1, batch)),
+                    noise=neurons.noise,
+                    driven=driven,
+                )
+                pieces.append(bits)
             rows.append(torch.cat(pieces, dim=1))
         return torch.cat(rows)
 
 
-@torch.no_grad()
-def _replay(
-    neurons: SQSNeurons, currents: Tensor, settings: Sequence[Setting], uniforms: Tensor
-) -> Tensor:
-    return replay.sample(
-        neurons.circuit,
-        neurons.angles,
-        torch.stack(neurons.encoding_angles(currents), dim=-1),
-        settings,
-        uniforms.unflatten(1, (-1, currents.shape[1])),
-        noise=neurons.noise,
-        driven=neurons.driven(currents),
-    )
-
-
-def require_circuits(population: Population) -> SQSNeurons:
-    """Refuse neurons that are no quantum circuits: they have no angles to shift.
-
-    Raises:
-        TypeError: If the population is not one of `SQSNeurons`.
-    """
+def require_circuits(population: Population, who: str = "this") -> SQSNeurons:
+    """Refuse neurons that are no quantum circuits, which `who` needs."""
     if not isinstance(population, SQSNeurons):
         raise TypeError(
-            f"this needs neurons that are circuits (SQSNeurons), but the population is a "
+            f"{who} needs neurons that are circuits (SQSNeurons), but the population is a "
             f"{type(population).__name__}; score 'exact' works for every population"
         )
     return population

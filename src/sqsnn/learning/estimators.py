@@ -38,19 +38,12 @@ SPSA_SIZE = 0.5  # radians
 
 
 class Cost(NamedTuple):
-    """What ran on the source of bits.
+    """What ran on the source of bits."""
 
-    Attributes:
-        circuits: Different circuits: one per neuron, window and setting.
-        shots: Runs of circuits.
-        events: Recorded events for which trials were repeated (geometric).
-        truncations: Events among them that `max_trials` trials missed.
-    """
-
-    circuits: int = 0
-    shots: int = 0
-    events: int = 0
-    truncations: int = 0
+    circuits: int = 0  # different ones: one per neuron, window and setting
+    shots: int = 0  # runs of circuits
+    events: int = 0  # recorded events for which trials were repeated (geometric)
+    truncations: int = 0  # events among them that `max_trials` trials missed
 
     def plus(self, other: "Cost") -> "Cost":
         """Add two costs."""
@@ -58,38 +51,22 @@ class Cost(NamedTuple):
 
 
 class Derivatives(NamedTuple):
-    """Derivatives of the last step of a window by O occurrences of angles.
+    """Derivatives of the last step of a window by O occurrences of angles, where requested."""
 
-    Attributes:
-        occurrences: Where each angle acts.
-        probability: d p(channel fires | c), `(O, B, H, N)`; None if not requested.
-        score: d log p(s | c), `(O, B, H)`; None if not requested.
-        log_likelihood: log p(s | c), `(B, H)`, unbiased; None where it was not measured.
-        cost: What ran.
-    """
-
-    occurrences: tuple[Occurrence, ...]
-    probability: Tensor | None
-    score: Tensor | None
-    log_likelihood: Tensor | None
+    occurrences: tuple[Occurrence, ...]  # where each angle acts
+    probability: Tensor | None  # d p(channel fires | c), (O, B, H, N)
+    score: Tensor | None  # d log p(s | c), (O, B, H)
+    log_likelihood: Tensor | None  # log p(s | c), (B, H), unbiased; goes with the score
     cost: Cost
 
 
 class Event(NamedTuple):
-    """What repeated trials tell about an event.
+    """What repeated trials tell about an event."""
 
-    Attributes:
-        inverse: 1 / P of the event, `(B, H)`.
-        log_probability: log P, `(B, H)`.
-        chance: Probability that each channel fires in the last step, given the event,
-            `(B, H, N)`.
-        cost: Events and truncations.
-    """
-
-    inverse: Tensor
-    log_probability: Tensor
-    chance: Tensor
-    cost: Cost = Cost()
+    inverse: Tensor  # 1 / P of the event, (B, H)
+    log_probability: Tensor  # log P, (B, H)
+    chance: Tensor  # that each channel fires in the last step, given the event, (B, H, N)
+    cost: Cost = Cost()  # events and truncations
 
 
 @options
@@ -113,13 +90,7 @@ class Geometric:
         fired: Bool[Tensor, "trials B H N"],
         like: Tensor,
     ) -> Event:
-        """Estimate the probability of an event from the trials until it happens.
-
-        Args:
-            happened: Whether each trial returned the event.
-            fired: The spikes of each trial's last step.
-            like: Gives dtype and device.
-        """
+        """Estimate 1 / P and log P of an event from the trials until it happens."""
         blocks, most = (self.repeats, self.max_trials), self.max_trials
         happened, fired = happened.unflatten(0, blocks), fired.unflatten(0, blocks)
         steps = torch.arange(1, most + 1, dtype=like.dtype, device=like.device)
@@ -149,13 +120,8 @@ class Laplace:
         """Shots of each shifted circuit, and of each circuit without shift."""
         return self.shots, self.shots
 
-    def event(
-        self,
-        happened: Bool[Tensor, "trials B H"],
-        fired: Bool[Tensor, "trials B H N"],
-        like: Tensor,
-    ) -> Event:
-        """Estimate the probability of an event from its share of the trials; see `Geometric`."""
+    def event(self, happened: Tensor, fired: Tensor, like: Tensor) -> Event:
+        """Estimate 1 / P and log P from the event's share of the trials; see `Geometric.event`."""
         seen = happened.to(like).sum(0)
         share = (seen + 1) / (len(happened) + 2)
         together = (fired & happened[..., None]).to(like).sum(0)
@@ -174,18 +140,9 @@ def measure(
     probability: bool,
     score: bool,
 ) -> Derivatives:
-    """Measure the derivatives of the last step of windows of W steps.
+    """Measure d p and d log p, where requested, of the last step of windows of recorded spikes.
 
-    Args:
-        derivative: "shift", the exact rule, or "spsa", all angles at once (W = 1).
-        estimator: Shots of each circuit, and what is made of them.
-        source: Where bits come from.
-        neurons: The population.
-        currents: Recorded currents.
-        spikes: Recorded spikes, 0 or 1.
-        generator: Draws outcomes and the directions of SPSA.
-        probability: Whether to measure d p.
-        score: Whether to measure d log p.
+    "shift" is the exact rule; "spsa" turns all angles at once and needs W = 1.
     """
     recorded = spikes > 0  # (W, B, H, N)
     last, (shots, trials) = len(currents) - 1, estimator.circuit_shots
@@ -247,9 +204,7 @@ def _share(shots: Bool[Tensor, "J shots *rest"], like: Tensor) -> Float[Tensor, 
     return shots.to(like).mean(1)
 
 
-def _combined(
-    coefficients: Float[Tensor, "O J K"], shares: Float[Tensor, "J B H"]
-) -> Float[Tensor, "O B H"]:
+def _combined(coefficients: Tensor, shares: Tensor) -> Float[Tensor, "O B H"]:
     return torch.einsum("ojh,jbh->obh", coefficients.expand(-1, -1, shares.shape[-1]), shares)
 
 

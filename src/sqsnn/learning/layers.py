@@ -5,7 +5,7 @@ neither to any other layer: presynaptic spikes are data.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,19 +21,14 @@ from sqsnn.synapses import Synapses
 class Layer(NamedTuple):
     """One layer and what it did.
 
-    Attributes:
-        synapses: The synapses below the population.
-        population: The neurons.
-        currents: `(T, B, H, N)`, differentiable in the synapses' weights.
-        driven: The same numbers, a leaf at which the population's gradient ends.
-        record: What the population did; differentiable in `driven` and its parameters if the
-            population treats own spikes as data, else detached.
+    The record is differentiable in `driven` and the population's parameters if the population
+    treats own spikes as data, else detached.
     """
 
     synapses: Synapses
     population: Population
-    currents: Tensor
-    driven: Tensor
+    currents: Tensor  # (T, B, H, N), differentiable in the synapses' weights
+    driven: Tensor  # the same numbers, a leaf at which the population's gradient ends
     record: Record
 
     def scored(self) -> Record:
@@ -44,15 +39,8 @@ class Layer(NamedTuple):
             record, _ = self.population(self.driven, observed=self.record.spikes)
         return record
 
-    def add_gradients(
-        self, parameters: Sequence[Tensor], currents: Float[Tensor, "T B H N"]
-    ) -> None:
-        """Add the gradients of the population's parameters and of the weights, dz/dw = x.
-
-        Args:
-            parameters: One gradient for each of `population.parameters()`.
-            currents: The gradient of the currents.
-        """
+    def add_gradients(self, parameters: Sequence[Tensor], currents: Tensor) -> None:
+        """Add gradients of all of the population's parameters, and the weights' with dz/dw = x."""
         weight = self.synapses.weight
         if weight.requires_grad:
             (by_weight,) = torch.autograd.grad(self.currents, [weight], currents)
@@ -71,30 +59,16 @@ def run_layers(
 ) -> list[Layer]:
     """Run a network; simulated spikes are those of `network(spikes, generator=generator)`.
 
-    Args:
-        network: The network.
-        spikes: Encoded samples.
-        generator: Draws all random numbers.
-        differentiable: Whether to keep what differentiating the probabilities needs.
-        source: Measures the spikes, which are then all that is known; None to simulate them.
-
-    Raises:
-        TypeError: If a source shall measure neurons that are no circuits.
-        ValueError: If the spikes have another shape, or no step.
+    From a source, spikes are all that is known; `differentiable` keeps the graph of probabilities.
     """
     network.check_spikes(spikes)
     drawn = (
         network.draw_uniforms(len(spikes), spikes.shape[1], generator)
         if source is None
-        else (None,) * len(network.populations)
+        else [None] * len(network.layers)
     )
     layers = []
-    for synapses, population, uniforms in zip(
-        cast(Sequence[Synapses], network.synapses),
-        cast(Sequence[Population], network.populations),
-        drawn,
-        strict=True,
-    ):
+    for (synapses, population), uniforms in zip(network.layers, drawn, strict=True):
         with torch.enable_grad():
             currents = synapses(spikes)
         driven = currents.detach().requires_grad_()

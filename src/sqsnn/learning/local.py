@@ -15,7 +15,7 @@ and gradients from two- and four-term shifts are this package's.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -33,7 +33,7 @@ from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.population import Record
 from sqsnn.options import options
 
 
@@ -51,9 +51,6 @@ class Local(_Remembering):
         >>> rule = Local(signal=Feedback("symmetric"), score=Online())
         >>> rule.score
         Online(update_every_step=False)
-
-    Raises:
-        ValueError: If the signal needs what the score does not give.
     """
 
     signal: Annotated[Feedback | Reinforce | Both | NoSignal, Field(discriminator="kind")] = (
@@ -91,7 +88,7 @@ class Local(_Remembering):
 
     def check(self, network: SpikingNetwork) -> None:
         """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
-        for population in cast(Sequence[Population], network.populations):
+        for _, population in network.layers:
             if self.signal.by_score and not population.is_stochastic:
                 raise ValueError(
                     f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
@@ -111,21 +108,8 @@ class Local(_Remembering):
     ) -> Figures:
         """Run the network, and add every neuron's own gradient; see `Rule.step`.
 
-        Args:
-            network: The network to train.
-            spikes: Encoded samples.
-            labels: Their classes.
-            generator: Draws all random numbers.
-            report_steps: How many of the last steps count for loss and prediction; None for all.
-            update: With `Online(update_every_step=True)`: called after every time step that counts,
-                when `.grad` holds the gradient of that step; takes an optimiser step and empties
-                `.grad`.
-
-        Raises:
-            TypeError: If the score needs neurons that are circuits, and a population is none.
-            ValueError: If labels do not fit, if neurons that draw nothing shall learn from a
-                likelihood, if the surrogate needs probabilities that are unknown, if no device
-                stands behind `backend`, or if `update` does not fit the options.
+        With `Online(update_every_step=True)`, `update` is called after every time step that counts,
+        when `.grad` holds the gradient of that step, to change the weights and to empty `.grad`.
         """
         network.check_spikes(spikes)
         self.check(network)
@@ -144,29 +128,7 @@ class Local(_Remembering):
                 f"backend is {self.score.backend.backend!r}, but no source measures on it: give "
                 "Measured(source=hardware.DeviceBits(...)), or train through sqsnn.train"
             )
-        return self._step(self.score, network, spikes, labels, generator, report_steps)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Give the random feedback weights and the running baselines."""
-        return dict(self._memory.tensors)
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state_dict` gave."""
-        self._memory.tensors = dict(state)
-
-    def fresh(self) -> "Local":
-        """Return a rule with the same options that remembers nothing."""
-        return replace(self)
-
-    def _step(
-        self,
-        score: Exact | Measured,
-        network: SpikingNetwork,
-        spikes: Tensor,
-        labels: Tensor,
-        generator: torch.Generator,
-        report_steps: int | None,
-    ) -> Figures:
+        score = self.score
         counting = signals.reported(len(spikes), report_steps, spikes)
         copies = self.signal.runs
         labels = labels.repeat(copies)
@@ -188,6 +150,18 @@ class Local(_Remembering):
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
         return figures | (cost._asdict() if score.measured else {})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the random feedback weights and the running baselines."""
+        return dict(self._memory.tensors)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state_dict` gave."""
+        self._memory.tensors = dict(state)
+
+    def fresh(self) -> "Local":
+        """Return a rule with the same options that remembers nothing."""
+        return replace(self)
 
     def _learn(
         self,
@@ -225,12 +199,14 @@ class Local(_Remembering):
         for index in range(last, -1 if feedback or reward else last - 1, -1):
             layer = layers[index]
             if deltas:
-                received = Signals(
-                    _fed_back(layer, weights[index], feedback.delta_above(deltas))
-                    if feedback
-                    else None,
-                    _of_every_neuron(to_hidden, layer.record),
-                )
+                on_probability = None
+                if feedback:
+                    delta = feedback.delta_above(deltas)
+                    population = layer.population
+                    on_probability = signals.fed_back(
+                        delta, weights[index], population.channels
+                    ) * surrogates.spike_slope(layer.record.probability, population.surrogate)
+                received = Signals(on_probability, _of_every_neuron(to_hidden, layer.record))
             pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
             deltas.append(pulled.delta)
@@ -240,17 +216,8 @@ class Local(_Remembering):
         return cost, likelihoods
 
 
-def _fed_back(layer: Layer, weights: Tensor, delta: Tensor) -> Tensor:
-    """Compute L of a hidden layer, `(T, B, H, N)`: F delta times the slope of the surrogate."""
-    population = layer.population
-    received = signals.fed_back(delta, weights, population.channels)
-    return received * surrogates.spike_slope(layer.record.probability, population.surrogate)
-
-
-def _of_every_neuron(
-    advantage: Float[Tensor, "T B"] | None, record: Record
-) -> Float[Tensor, "T B H"] | None:
-    """Give one signal to all neurons of a layer, as a share of the batch's mean."""
+def _of_every_neuron(advantage: Tensor | None, record: Record) -> Tensor | None:
+    """Give one signal, `(T, B)`, to all neurons of a layer, as a share of the batch's mean."""
     if advantage is None:
         return None
     shape = record.log_likelihood.shape

@@ -12,7 +12,7 @@ with the scores of all steps up to it, z_t = g z_{t-1} + dlog p(s_t | s_<t), one
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -20,14 +20,14 @@ from torch import Tensor
 
 from sqsnn import readout
 from sqsnn.learning import signals
+from sqsnn.learning.bit_source import require_circuits
 from sqsnn.learning.rule import Figures, add_gradient
-from sqsnn.learning.signals import Memory, Reinforce, Signal
-from sqsnn.learning.traces import Gradient, Observed, Traced, require_traceable
+from sqsnn.learning.signals import Memory, Signal
+from sqsnn.learning.traces import Gradient, Observed, Traced
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
-from sqsnn.synapses import Synapses
 
 
 @options
@@ -41,13 +41,11 @@ class Online:
     measured: ClassVar[bool] = False
 
     def check(self, population: Population) -> None:
-        """Refuse a population whose derivatives cannot be carried forward.
-
-        Raises:
-            TypeError: If its neurons are no circuits.
-            ValueError: If they have noise, or are compiled.
-        """
-        if require_traceable(population).compile_steps:
+        """Refuse a population whose derivatives cannot be carried forward; see `Rule.check`."""
+        neurons = require_circuits(population, "score 'online'")
+        if neurons.noise is not None:  # it would need traces of density matrices
+            raise ValueError("score 'online' works without noise only; use score 'exact'")
+        if neurons.compile_steps:
             raise ValueError("compile goes with score 'exact', but score is 'online'")
 
 
@@ -65,19 +63,12 @@ def learn_online(
     """Run the network once, and add every neuron's own gradient on the way; see `Local.step`.
 
     Without `update`, `.grad` holds the sum over all steps.
-
-    Raises:
-        TypeError: If a population is not one of `SQSNeurons`.
-        ValueError: If a population has noise.
     """
     copies, (steps, samples) = signal.runs, spikes.shape[:2]
     batch = copies * samples
-    synapses = cast(Sequence[Synapses], network.synapses)
     layers = [
-        Traced(population, incoming.weight.shape[2], batch)
-        for population, incoming in zip(
-            cast(Sequence[Population], network.populations), synapses, strict=True
-        )
+        Traced(require_circuits(population), synapses.weight.shape[2], batch)
+        for synapses, population in network.layers
     ]
     counting = signals.reported(steps, report_steps, spikes)
     scores = spikes.new_zeros(batch, network.sizes[-1])
@@ -85,7 +76,11 @@ def learn_online(
     counts = torch.zeros_like(scores)
     eligibilities = [layer.no_score() for layer in layers] if signal.by_score else []
     for t in range(steps):
-        seen = _observe(network, layers, spikes[t].repeat(copies, 1, 1), generator)
+        uniforms = network.draw_uniforms(1, batch, generator)
+        sources, seen = spikes[t].repeat(copies, 1, 1), []
+        for (synapses, _), layer, numbers in zip(network.layers, layers, uniforms, strict=True):
+            seen.append(layer.observe(sources, synapses(sources[None])[0], numbers[0]))
+            sources = seen[-1].spikes
         output = seen[-1]
         before, scores = scores, scores + counting[t] * output.probability.sum(-1)
         counts += counting[t] * output.spikes.sum(-1)
@@ -93,8 +88,10 @@ def learn_online(
         advantage = None
         if signal.by_score:
             loss = signals.losses(scores, labels) - signals.losses(before, labels)
-            loss = signal.score_weight * loss
-            advantage = _advantage(loss, labels, t, signal.by_score, memory)
+            reduced = signals.without_baseline(
+                (signal.score_weight * loss)[None], labels, signal.by_score, memory, f"baseline/{t}"
+            )
+            advantage = reduced[0] / batch
         received = error[..., None].expand_as(output.probability)
         _learn(signal, memory, network, layers, seen, received, advantage, eligibilities, generator)
         for layer, observed in zip(layers, seen, strict=True):
@@ -111,26 +108,6 @@ def learn_online(
     }
 
 
-def _observe(
-    network: SpikingNetwork, layers: Sequence[Traced], sources: Tensor, generator: torch.Generator
-) -> list[Observed]:
-    """Run one step of every layer, from the inputs up."""
-    uniforms = network.draw_uniforms(1, len(sources), generator)
-    seen = []
-    for synapses, layer, numbers in zip(network.synapses, layers, uniforms, strict=True):
-        observed = layer.observe(sources, synapses(sources[None])[0], numbers[0])
-        seen.append(observed)
-        sources = observed.spikes
-    return seen
-
-
-def _advantage(
-    loss: Float[Tensor, "B"], labels: Tensor, step: int, reward: Reinforce, memory: Memory
-) -> Tensor:
-    name = f"baseline/{step}"
-    return signals.without_baseline(loss[None], labels, reward, memory, name)[0] / len(labels)
-
-
 def _learn(
     signal: Signal,
     memory: Memory,
@@ -142,10 +119,7 @@ def _learn(
     eligibilities: list[Gradient],
     generator: torch.Generator,
 ) -> None:
-    """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer.
-
-    `received` is the signal of the outputs; those of hidden layers follow from the deltas.
-    """
+    """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer."""
     feedback, reward, last = signal.by_feedback, signal.by_score, len(layers) - 1
     weights: Sequence[Tensor] = ()
     if feedback and last > 0:
@@ -174,7 +148,7 @@ def _learn(
             parts.append(Gradient(*(advantage @ values for values in counted)))
         for part in parts:
             parameters, by_weight = layer.split(part)
-            add_gradient(cast(Synapses, network.synapses[index]).weight, by_weight)
+            add_gradient(network.layers[index][0].weight, by_weight)
             with torch.enable_grad():  # for angles and gains that are made of other parameters
                 made = (layer.neurons.angles, layer.neurons.gains)
             for parameter, gradient in zip(made, parameters, strict=True):

@@ -11,7 +11,8 @@ enters from, or leaves to, another neuron.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from functools import partial
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from sqsnn.learning.bit_source import Backend, BitSource, SimulatedBits, require_circuits
-from sqsnn.learning.estimators import Cost, Derivative, Derivatives, Geometric, Laplace, measure
+from sqsnn.learning.estimators import Cost, Derivative, Geometric, Laplace, measure
 from sqsnn.learning.layers import Layer
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
@@ -27,62 +28,20 @@ from sqsnn.quantum import shift_rules
 
 
 class Signals(NamedTuple):
-    """What a population receives; None where it receives nothing.
+    """What a population receives; None where it receives nothing."""
 
-    Attributes:
-        on_probability: L, the signal on the firing probabilities, `(T, B, H, N)`.
-        on_likelihood: A, the signal on the log-likelihood of the own spikes, `(T, B, H)`.
-    """
-
-    on_probability: Tensor | None
-    on_likelihood: Tensor | None
+    on_probability: Tensor | None  # L, on the firing probabilities, (T, B, H, N)
+    on_likelihood: Tensor | None  # A, on the log-likelihood of the own spikes, (T, B, H)
 
 
 class Pulled(NamedTuple):
-    """The gradient of a population.
+    """The gradient of a population."""
 
-    Attributes:
-        parameters: One for each of `population.parameters()`.
-        currents: `(T, B, H, N)`.
-        delta: The part of `currents` that comes from L; feedback carries it downward.
-        log_likelihood: Of the own spikes per step and neuron, in nats; None where it is unknown.
-        cost: What ran on a source of bits.
-    """
-
-    parameters: tuple[Tensor, ...]
-    currents: Tensor
-    delta: Tensor
-    log_likelihood: float | None
-    cost: Cost
-
-
-@runtime_checkable
-class Score(Protocol):
-    """How signals are pulled back through a population."""
-
-    @property
-    def measured(self) -> bool:
-        """Whether spikes are all that is known, so that the signals must not use probabilities."""
-        ...
-
-    def check(self, population: Population) -> None:
-        """Refuse a population that the score cannot train.
-
-        Raises:
-            TypeError: If it needs other neurons.
-            ValueError: If an option of the neurons does not go with the score.
-        """
-        ...
-
-    def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """Pull signals back through one population.
-
-        Args:
-            layer: What the population did, from fresh memory.
-            signals: What it receives.
-            generator: Draws what has to be drawn.
-        """
-        ...
+    parameters: tuple[Tensor, ...]  # one for each of `population.parameters()`
+    currents: Tensor  # (T, B, H, N)
+    delta: Tensor  # the part of `currents` that comes from L; feedback carries it downward
+    log_likelihood: float | None  # of own spikes per step and neuron, in nats; None if unknown
+    cost: Cost  # what ran on a source of bits
 
 
 @options
@@ -101,28 +60,22 @@ class Exact:
         record = layer.scored()
         outputs = (record.probability, record.log_likelihood)
         wanted = [layer.driven, *_trained(layer.population)]
+        # The graph is kept for the second part, and freed with the record.
+        pull = partial(torch.autograd.grad, retain_graph=True, materialize_grads=True)
         parts = [
-            [torch.zeros_like(tensor) for tensor in wanted]
-            if signal is None
-            # The graph is kept for the second part, and freed with the record.
-            else torch.autograd.grad(
-                output, wanted, signal, retain_graph=True, materialize_grads=True
-            )
+            list(map(torch.zeros_like, wanted)) if signal is None else pull(output, wanted, signal)
             for output, signal in zip(outputs, signals, strict=True)
         ]
         currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
-        parameters = _of_all(layer.population, gradients)
-        return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
+        return Pulled(
+            _of_all(layer.population, gradients), currents, parts[0][0], likelihood, Cost()
+        )
 
 
 @options
 class Measured:
-    """Gradients from measured bits alone: every step is replayed from fresh memory in a window.
-
-    Raises:
-        ValueError: If SPSA is combined with a window of several steps.
-    """
+    """Gradients from measured bits alone: every step is replayed from fresh memory in a window."""
 
     window: PositiveInt = 1
     """Steps replayed per spike. 1 takes one circuit but is biased; as many as there are steps
@@ -148,13 +101,8 @@ class Measured:
             )
 
     def check(self, population: Population) -> None:
-        """Refuse neurons that are no circuits, or of which more is needed than bits.
-
-        Raises:
-            TypeError: If they are no circuits.
-            ValueError: If they need probabilities, are compiled, or have noise beside a device's.
-        """
-        neurons = require_circuits(population)
+        """Refuse neurons that are no circuits, or need more than bits; see `Rule.check`."""
+        neurons = require_circuits(population, "score 'measured'")
         if neurons.surrogate != "straight_through":
             raise ValueError(
                 f"surrogate is {neurons.surrogate!r}, which needs probabilities, but score "
@@ -168,11 +116,7 @@ class Measured:
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """Pull signals back through circuits that are replayed with shifted angles.
-
-        Raises:
-            TypeError: If the neurons are no circuits.
-        """
+        """Pull signals back through circuits that are replayed with shifted angles."""
         neurons = require_circuits(layer.population)
         source = self.source or SimulatedBits()
         currents, spikes = layer.driven.detach(), layer.record.spikes
@@ -198,9 +142,13 @@ class Measured:
             cost = cost.plus(measured.cost)
             if measured.log_likelihood is not None:
                 likelihood += measured.log_likelihood.sum().item()
-            for part, values in enumerate(_weighted(measured, here)):
-                if values is None:
+            measured_parts = zip((measured.probability, measured.score), here, strict=True)
+            for part, (derivative, signal) in enumerate(measured_parts):
+                if derivative is None or signal is None:
                     continue
+                values = derivative * signal
+                if values.ndim == 4:  # the channels of the probability
+                    values = values.sum(-1)
                 angles, rotations = shift_rules.sum_by_parameter(
                     neurons.circuit, measured.occurrences, values
                 )
@@ -246,20 +194,6 @@ def _windows(steps: int, window: int) -> Iterator[tuple[int, slice]]:
     yield window, slice(0, steps - window + 1)
 
 
-def _replayed(
-    values: Float[Tensor, "T B H N"], length: int, first: slice
-) -> Float[Tensor, "length windows_B H N"]:
+def _replayed(values: Tensor, length: int, first: slice) -> Float[Tensor, "W windows_B H N"]:
     steps = [values[first.start + step : first.stop + step] for step in range(length)]
     return torch.stack(steps).flatten(1, 2)
-
-
-def _weighted(measured: Derivatives, received: Signals) -> Iterator[Tensor | None]:
-    """Weight the derivatives of each occurrence, `(O, B, H)`, with L, then with A."""
-    if measured.probability is None or received.on_probability is None:
-        yield None
-    else:
-        yield (measured.probability * received.on_probability).sum(-1)
-    if measured.score is None or received.on_likelihood is None:
-        yield None
-    else:
-        yield measured.score * received.on_likelihood

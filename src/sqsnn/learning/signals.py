@@ -11,7 +11,7 @@ losses to go, sum_{t' >= t} r_t', leave out exactly what a spike at step t canno
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +22,6 @@ from torch.nn import functional
 from sqsnn.checks import check_positive_int
 from sqsnn.network import SpikingNetwork
 from sqsnn.options import options
-from sqsnn.synapses import Synapses
 
 BASELINE_RATE = 0.1  # share of the newest batch in the running baseline
 
@@ -33,17 +32,19 @@ class Signal:
     @property
     def by_feedback(self) -> "Feedback | None":
         """The feedback that hidden neurons receive."""
-        return None
+        part = self.feedback if isinstance(self, Both) else self
+        return part if isinstance(part, Feedback) else None
 
     @property
     def by_score(self) -> "Reinforce | None":
         """The rewards that weigh the scores of spikes."""
-        return None
+        part = self.reward if isinstance(self, Both) else self
+        return part if isinstance(part, Reinforce) else None
 
     @property
     def score_weight(self) -> float:
         """Factor of the rewards."""
-        return 1.0
+        return self.reward_weight if isinstance(self, Both) else 1.0
 
     @property
     def runs(self) -> int:
@@ -53,11 +54,7 @@ class Signal:
 
 @options
 class Feedback(Signal):
-    """Hidden neurons receive the outputs' deltas, carried down by feedback weights.
-
-    Raises:
-        ValueError: If a direct path is combined with symmetric weights.
-    """
+    """Hidden neurons receive the outputs' deltas, carried down by feedback weights."""
 
     feedback: Literal["random", "symmetric"] = "random"
     """How deltas reach hidden neurons: by fixed random weights, or by the synapses' own."""
@@ -73,11 +70,6 @@ class Feedback(Signal):
                 "the outputs whose weights it could use"
             )
 
-    @property
-    def by_feedback(self) -> "Feedback":
-        """This signal itself."""
-        return self
-
     def delta_above(self, deltas: Sequence[Tensor]) -> Tensor:
         """Choose the delta that reaches a layer among those above it, the outputs' first."""
         return deltas[0] if self.feedback_path == "direct" else deltas[-1]
@@ -88,9 +80,6 @@ class Reinforce(Signal):
     """Every spike answers for the loss that follows it, minus a baseline.
 
     With the default horizon and output score the gradient is unbiased.
-
-    Raises:
-        ValueError: If the baseline needs more samples, or the horizon has no discount.
     """
 
     samples: PositiveInt = 4
@@ -120,11 +109,6 @@ class Reinforce(Signal):
             )
 
     @property
-    def by_score(self) -> "Reinforce":
-        """This signal itself."""
-        return self
-
-    @property
     def decay(self) -> float:
         """Weight of a loss for a spike one step before it."""
         return {"same_step": 0.0, "discounted": self.discount}.get(self.horizon, 1.0)
@@ -142,21 +126,6 @@ class Both(Signal):
     """Factor of the rewards beside the feedback, which is biased but has less noise."""
     kind: Literal["both"] = field(default="both", kw_only=True, repr=False)
 
-    @property
-    def by_feedback(self) -> Feedback:
-        """The feedback."""
-        return self.feedback
-
-    @property
-    def by_score(self) -> Reinforce:
-        """The rewards."""
-        return self.reward
-
-    @property
-    def score_weight(self) -> float:
-        """Factor of the rewards."""
-        return self.reward_weight
-
 
 @options
 class NoSignal(Signal):
@@ -166,25 +135,14 @@ class NoSignal(Signal):
 
 
 class Advantages(NamedTuple):
-    """Losses that spikes answer for, minus the baseline, `(T, B)` each.
+    """Losses that spikes answer for, minus the baseline, `(T, B)` each."""
 
-    Attributes:
-        hidden: For hidden neurons: the losses from their own step on.
-        output: For outputs: the losses after it, since the loss of a step already contains the
-            output spikes of that step.
-    """
-
-    hidden: Tensor
-    output: Tensor
+    hidden: Tensor  # from a neuron's own step on
+    output: Tensor  # after it, since the loss of a step already contains its output spikes
 
 
 def reported(steps: int, report_steps: int | None, like: Tensor) -> Float[Tensor, "T"]:
-    """Mark the steps that count, the last `report_steps`, with 1 and all others with 0.
-
-    Raises:
-        TypeError: If `report_steps` is neither an integer nor None.
-        ValueError: If it is below 1 or above the number of steps.
-    """
+    """Mark the steps that count, the last `report_steps`, with 1 and all others with 0."""
     if report_steps is not None:
         check_positive_int("report_steps", report_steps, high=steps)
     first = 0 if report_steps is None else steps - report_steps
@@ -225,14 +183,7 @@ def increments(
 def advantages(
     steps: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], reward: Reinforce, memory: "Memory"
 ) -> Advantages:
-    """Compute the losses that follow each step, minus the baseline.
-
-    Args:
-        steps: r_t of `increments`; the batch holds all samples once, then once more, S times.
-        labels: Classes of the batch.
-        reward: Which losses count, and which baseline.
-        memory: Holds the running baseline, which this call updates.
-    """
+    """Compute the losses that follow each step, minus the baseline; a batch repeats all samples."""
     if reward.horizon == "episodic":
         whole = steps.sum(0).expand_as(steps)
         return Advantages(*[without_baseline(whole, labels, reward, memory)] * 2)
@@ -252,10 +203,7 @@ def without_baseline(
     memory: "Memory",
     name: str = "baseline",
 ) -> Float[Tensor, "T B"]:
-    """Subtract from losses a baseline that depends on no spike of the same run.
-
-    The arguments are those of `advantages`; `name` distinguishes running baselines.
-    """
+    """Subtract a baseline, `name` if it runs, that depends on no spike of the same run."""
     if reward.baseline == "none":
         return losses
     if reward.baseline == "running":
@@ -276,15 +224,9 @@ class Memory:
     ) -> list[Tensor]:
         """Give the weights F that carry delta down to each hidden layer, `(N, above, below)`.
 
-        Args:
-            network: The network.
-            feedback: Which weights; random ones are drawn at the first call and kept.
-            generator: Draws them.
-
-        Raises:
-            ValueError: If the random weights were drawn for a network of other sizes.
+        Random ones are drawn at the first call and kept.
         """
-        synapses = cast(Sequence[Synapses], network.synapses)[1:]
+        synapses = [below for below, _ in network.layers[1:]]
         if feedback.feedback == "symmetric":
             return [layer.weight.detach() for layer in synapses]
         weights = []
@@ -334,8 +276,7 @@ def fed_back(
 ) -> Float[Tensor, "T B below M"]:
     """Compute L = sum_o F_o delta_o for neurons of `channels` channels.
 
-    Channel n receives channel n; neurons of one channel, which feed all channels above, receive
-    the sum.
+    Neurons of one channel, which feed all channels above, receive the sum over them.
     """
     received = torch.einsum("tbon,nop->tbpn", delta, weights)
     return received if channels == received.shape[-1] else received.sum(-1, keepdim=True)

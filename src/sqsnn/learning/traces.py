@@ -15,90 +15,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import tangents
-from sqsnn.quantum.tangents import Slope, Step, TangentInstrument
+from sqsnn.quantum.tangents import Slope, Step
 
 
 class Drive(NamedTuple):
-    """The input of one step of a population.
+    """The input of one step of a population, with E rotations in the encoding."""
 
-    Attributes:
-        sources: Presynaptic spikes of each channel, `(B, P, N)`.
-        angles: Angles of the encoding's rotations, `(B, H, E)`.
-        by_gain: d(angle e)/d(gain e) = phi, `(B, H, E)`.
-        by_current: d(angle e)/dz of the rotation's own channel, `(B, H, E)`.
-    """
-
-    sources: Tensor
-    angles: Tensor
-    by_gain: Tensor
-    by_current: Tensor
+    sources: Tensor  # presynaptic spikes of each channel, (B, P, N)
+    angles: Tensor  # of the rotations, (B, H, E)
+    by_gain: Tensor  # d(angle e)/d(gain e) = phi, (B, H, E)
+    by_current: Tensor  # d(angle e)/dz of the rotation's own channel, (B, H, E)
 
 
 class Observed(NamedTuple):
-    """A step before `carry`, while signals still arrive.
+    """A step before `carry`, while signals still arrive."""
 
-    Attributes:
-        step: The step of the instrument and its derivatives.
-        drive: Its input.
-        spikes: `(B, H, N)`.
-        probability: Firing probabilities, `(B, H, N)`.
-    """
-
-    step: Step
+    step: Step  # of the instrument, with its derivatives
     drive: Drive
-    spikes: Tensor
-    probability: Tensor
+    spikes: Tensor  # (B, H, N)
+    probability: Tensor  # that a channel fires, (B, H, N)
 
 
 class Gradient(NamedTuple):
-    """Derivatives by the parameters of a population, summed over the batch or as `(H, B, ...)`.
+    """Derivatives by the parameters of a population, summed over the batch or as `(H, B, ...)`."""
 
-    Attributes:
-        own: By its angles, then its trainable gains, `(H, K + G)`.
-        synaptic: By its incoming weights, channel by channel, `(H, N * P)`.
-    """
-
-    own: Tensor
-    synaptic: Tensor
-
-
-def require_traceable(population: Population) -> SQSNeurons:
-    """Refuse neurons whose derivatives are not known step by step.
-
-    Raises:
-        TypeError: If they are no circuits.
-        ValueError: If they have noise, which would need traces of density matrices.
-    """
-    if not isinstance(population, SQSNeurons):
-        raise TypeError(
-            f"score 'online' carries the derivatives of SQSNeurons, but the population is a "
-            f"{type(population).__name__}; score 'exact' works for every population"
-        )
-    if population.noise is not None:
-        raise ValueError("score 'online' works without noise only; use score 'exact'")
-    return population
+    own: Tensor  # by its angles, then its trainable gains, (H, K + G)
+    synaptic: Tensor  # by its incoming weights, channel by channel, (H, N * P)
 
 
 class Traced:
-    """A population of quantum neurons with memory and traces; every batch needs a new one.
+    """A population without noise, with memory and traces; every batch needs a new one."""
 
-    Args:
-        neurons: The population.
-        presynaptic: Incoming weights per channel and neuron.
-        batch: Samples.
-
-    Raises:
-        TypeError: If the neurons are not `SQSNeurons`, whose derivatives are known.
-        ValueError: If there is noise, which would need traces of density matrices.
-    """
-
-    def __init__(self, neurons: Population, presynaptic: int, batch: int) -> None:
-        self.neurons = neurons = require_traceable(neurons)
-        self.tangent = self._prepare()
+    def __init__(self, neurons: SQSNeurons, presynaptic: int, batch: int) -> None:
+        self.neurons = neurons
+        self.parameters_changed()
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         circuit = neurons.circuit
         self.trained = [e for e, rotation in enumerate(circuit.encoding) if rotation.trainable]
@@ -147,16 +100,14 @@ class Traced:
         own, synaptic = (
             (along @ traces.flatten(1, 2)).squeeze(1).real for traces in (self.own, self.synaptic)
         )
-        sources = seen.drive.sources
-        direct = torch.einsum("bhn,bpn->hnp", self.by_current(seen, slope), sources)
+        direct = torch.einsum("bhn,bpn->hnp", self.by_current(seen, slope), seen.drive.sources)
         return Gradient(own + self._own(seen, slope).sum(0), synaptic + direct.flatten(1))
 
     def scores(self, seen: Observed, slope: Slope) -> Gradient:
         """Give a slope by each parameter for every sample, `(H, B, ...)`."""
         along = slope.memory.conj().transpose(0, 1).unsqueeze(2)  # (H, B, 1, dim)
         own, synaptic = ((along @ traces).squeeze(2).real for traces in (self.own, self.synaptic))
-        sources = seen.drive.sources
-        direct = torch.einsum("bhn,bpn->hbnp", self.by_current(seen, slope), sources)
+        direct = torch.einsum("bhn,bpn->hbnp", self.by_current(seen, slope), seen.drive.sources)
         own = own + self._own(seen, slope).transpose(0, 1)
         return Gradient(own, synaptic + direct.flatten(2))
 
@@ -192,10 +143,7 @@ class Traced:
 
     def parameters_changed(self) -> None:
         """Take over new angles; the traces stay, as in real-time recurrent learning."""
-        self.tangent = self._prepare()
-
-    def _prepare(self) -> TangentInstrument:
-        return tangents.prepare(self.neurons.circuit, self.neurons.angles)
+        self.tangent = tangents.prepare(self.neurons.circuit, self.neurons.angles)
 
     def _drive(self, sources: Tensor, currents: Tensor) -> Drive:
         neurons = self.neurons

@@ -6,14 +6,3 @@ from .qlif import QLIF as QLIF
 from .sqs import SQSNeurons as SQSNeurons
 from .stepped import SteppedPopulation as SteppedPopulation
 from .stochastic_lif import StochasticLIF as StochasticLIF
-
-__all__ = [
-    "LIF",
-    "QLIF",
-    "Population",
-    "PublishedSQS",
-    "Record",
-    "SQSNeurons",
-    "SteppedPopulation",
-    "StochasticLIF",
-]

@@ -28,12 +28,8 @@ def freeze_columns(module: nn.Module, name: str, frozen: Sequence[bool]) -> None
     """Exclude columns of a matrix from training.
 
     The matrix stays readable and assignable under its name; what changes under it are two
-    parameters, of which the frozen one has `requires_grad` False.
-
-    Args:
-        module: The module.
-        name: The name of its parameter, a matrix.
-        frozen: Whether each column is frozen; if none is, nothing changes.
+    parameters, of which the frozen one has `requires_grad` False. If no column is frozen, nothing
+    changes.
     """
     if any(frozen):
         parametrize.register_parametrization(module, name, _FrozenColumns(frozen))

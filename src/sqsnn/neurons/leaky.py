@@ -14,33 +14,17 @@ from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
 class LeakyState(NamedTuple):
-    """The state of leaky membranes, `(B, H, N)` each.
+    """The state of leaky membranes, `(B, H, N)` each."""
 
-    Attributes:
-        membrane: Potential u.
-        spikes: Last spikes s.
-    """
-
-    membrane: Tensor
-    spikes: Tensor
+    membrane: Tensor  # the potential u
+    spikes: Tensor  # the last spikes s
 
 
 class LeakyPopulation(SteppedPopulation):
     """H neurons whose membranes leak, integrate and are reset by subtraction.
 
     beta, threshold and bias are learned, one per neuron and channel; beta acts clamped to [0, 1].
-
-    Args:
-        size: Neurons H.
-        channels: Channels N, membranes side by side.
-        beta: First value of the membrane's decay per step, in [0, 1].
-        threshold: First value of the threshold.
-        generator: Unused, since no initial value is random.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If beta or dtype is out of range.
+    The arguments are those of `LIF`.
     """
 
     def __init__(

@@ -20,7 +20,14 @@ class LIF(LeakyPopulation):
     Nothing in them is random: the firing probability is the spike itself, 0 or 1, and carries the
     surrogate gradient.
 
-    Its arguments are those of `LeakyPopulation`.
+    Args:
+        size: Neurons H.
+        channels: Channels N, membranes side by side.
+        beta: First value of the membrane's decay per step, in [0, 1].
+        threshold: First value of the threshold.
+        generator: Unused, since no initial value is random.
+        dtype: torch.float32 or torch.float64.
+        device: Where the parameters lie.
     """
 
     is_stochastic = False

@@ -7,13 +7,20 @@ it emits the same spikes, bit for bit.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_finite, check_positive_int, check_same_device, check_shape
+from sqsnn.checks import (
+    check_finite,
+    check_positive_int,
+    check_same_device,
+    check_shape,
+    check_unit_interval,
+)
 from sqsnn.neurons.surrogates import SpikeSurrogate
 from sqsnn.uniforms import draw_uniforms
 
@@ -21,18 +28,13 @@ from sqsnn.uniforms import draw_uniforms
 class Record(NamedTuple):
     """What a population did over T steps.
 
-    Attributes:
-        spikes: `(T, B, H, N)` in {0, 1}; carries the surrogate gradient.
-        probability: Firing probability of each channel given the past, `(T, B, H, N)`.
-        log_likelihood: log p(s_t | s_<t), joint over the channels, `(T, B, H)`; -inf where an
-            observed spike was impossible.
-        memory: Memory states after each step, complex, laboratory frame, `(T, B, H, 2**M)`, or
-            density matrices `(T, B, H, 2**M, 2**M)`; None without `keep_memory`.
+    `memory`, kept with `keep_memory` only, holds the states after each step, complex, laboratory
+    frame: `(T, B, H, 2**M)`, or density matrices `(T, B, H, 2**M, 2**M)`.
     """
 
-    spikes: Tensor
-    probability: Tensor
-    log_likelihood: Tensor
+    spikes: Tensor  # (T, B, H, N) in {0, 1}; carries the surrogate gradient
+    probability: Tensor  # that each channel fires given the past, (T, B, H, N)
+    log_likelihood: Tensor  # log p(s_t | s_<t), joint over channels, (T, B, H); -inf if impossible
     memory: Tensor | None = None
 
 
@@ -47,6 +49,9 @@ class Population(nn.Module, ABC):
         surrogate: d(spike)/d(marginal probability) in the backward pass.
         is_stochastic: Whether spikes are drawn; else the firing probability is the spike, and has
             no likelihood from which to learn.
+        own_spikes_are_data: Whether no gradient runs through an own spike to later steps, as if it
+            were observed.
+        keeps_memory: Whether a neuron's spikes can depend on its earlier steps.
 
     Args:
         size: Neurons H.
@@ -55,6 +60,8 @@ class Population(nn.Module, ABC):
 
     surrogate: SpikeSurrogate = "straight_through"
     is_stochastic: bool = True
+    own_spikes_are_data: bool = False
+    keeps_memory: bool = True
 
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()
@@ -72,33 +79,16 @@ class Population(nn.Module, ABC):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """Run T steps of the neuron's own law; `forward` has checked the arguments.
+        """Run T steps of the neuron's own law; `forward` describes the arguments and checks them.
 
-        Args:
-            currents: Currents.
-            state: What an earlier call returned; None starts afresh.
-            uniforms: Numbers in [0, 1) from which spikes are drawn, or None.
-            observed: Spikes to score, or None; one of both is given.
-            keep_memory: Whether the record shall hold the memory states.
-
-        Returns:
-            The record, whose spikes come from `surrogates.spike`, and the state, a NamedTuple.
+        Either `uniforms` or `observed` is given. The record's spikes come from `surrogates.spike`,
+        and the state is a NamedTuple.
         """
 
     @property
     @abstractmethod
     def parameter_like(self) -> Tensor:
         """A tensor with the population's device and dtype."""
-
-    @property
-    def own_spikes_are_data(self) -> bool:
-        """Whether no gradient runs through an own spike to later steps, as if it were observed."""
-        return False
-
-    @property
-    def keeps_memory(self) -> bool:
-        """Whether a neuron's spikes can depend on its earlier steps."""
-        return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
@@ -136,48 +126,7 @@ class Population(nn.Module, ABC):
 
         Returns:
             The record, and the state from which a later call can go on.
-
-        Raises:
-            ValueError: If shapes, devices or values do not fit, or not exactly one source of spikes
-                is given.
         """
-        steps, batch = self._check(currents, generator, uniforms, observed)
-        if generator is not None:
-            uniforms = self.draw_uniforms(steps, batch, generator)
-        return self.evolve(currents, state, uniforms, observed, keep_memory)
-
-    def step(
-        self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H *numbers"]
-    ) -> tuple[Record, Any]:
-        """Run one time step; the record has no time dimension."""
-        check_shape("currents", currents, ("batch", self.size, self.channels))
-        check_shape("uniforms", uniforms, (len(currents), *self.uniforms_shape))
-        record, state = self(currents[None], state, uniforms=uniforms[None])
-        spikes, probability, log_likelihood, _ = record
-        return Record(spikes[0], probability[0], log_likelihood[0]), state
-
-    def check_currents(self, currents: Tensor, *leading: str) -> None:
-        """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit.
-
-        Raises:
-            ValueError: If they do not fit.
-        """
-        check_shape("currents", currents, (*leading, self.size, self.channels))
-        check_same_device(currents=currents, parameters=self.parameter_like)
-        if currents.dtype != self.parameter_like.dtype:
-            raise ValueError(
-                f"currents has dtype {currents.dtype}; the population's parameters have "
-                f"{self.parameter_like.dtype}"
-            )
-        check_finite("currents", currents)
-
-    def _check(
-        self,
-        currents: Tensor,
-        generator: torch.Generator | None,
-        uniforms: Tensor | None,
-        observed: Tensor | None,
-    ) -> tuple[int, int]:
         self.check_currents(currents, "steps", "batch")
         steps, batch = currents.shape[:2]
         if steps < 1:
@@ -195,18 +144,42 @@ class Population(nn.Module, ABC):
                 raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
         if uniforms is not None:
             check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
-            _check_unit_interval(uniforms)
+            check_unit_interval("uniforms", uniforms, below_one=True)
         if observed is not None:
             check_shape("observed", observed, (steps, batch, self.size, self.channels))
             wrong = observed[(observed != 0) & (observed != 1)]
             if len(wrong):
                 raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
-        return steps, batch
+        if generator is not None:
+            uniforms = self.draw_uniforms(steps, batch, generator)
+        return self.evolve(currents, state, uniforms, observed, keep_memory)
 
+    def step(
+        self, currents: Float[Tensor, "B H N"], state: Any, uniforms: Float[Tensor, "B H *numbers"]
+    ) -> tuple[Record, Any]:
+        """Run one time step; the record has no time dimension."""
+        check_shape("currents", currents, ("batch", self.size, self.channels))
+        check_shape("uniforms", uniforms, (len(currents), *self.uniforms_shape))
+        record, state = self(currents[None], state, uniforms=uniforms[None])
+        spikes, probability, log_likelihood, _ = record
+        return Record(spikes[0], probability[0], log_likelihood[0]), state
 
-def _check_unit_interval(uniforms: Tensor) -> None:
-    if uniforms.numel() == 0:
-        return
-    low, high = (extreme.item() for extreme in uniforms.aminmax())  # NaN shows in both
-    if not (low >= 0 and high < 1):
-        raise ValueError(f"uniforms lies in [{low}, {high}]; every value must be in [0, 1)")
+    def check_currents(self, currents: Tensor, *leading: str) -> None:
+        """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit."""
+        check_shape("currents", currents, (*leading, self.size, self.channels))
+        check_same_device(currents=currents, parameters=self.parameter_like)
+        if currents.dtype != self.parameter_like.dtype:
+            raise ValueError(
+                f"currents has dtype {currents.dtype}; the population's parameters have "
+                f"{self.parameter_like.dtype}"
+            )
+        check_finite("currents", currents)
+
+    def check_state(self, state: Any, batch: int, shape: Sequence[int], dtype: torch.dtype) -> None:
+        """Refuse a state of tensors other than `(B, H, *shape)` of a dtype."""
+        for part, tensor in state._asdict().items():
+            name = f"state.{part}"
+            check_shape(name, tensor, (batch, self.size, *shape))
+            check_same_device(**{name: tensor}, parameters=self.parameter_like)
+            if tensor.dtype != dtype:
+                raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")

@@ -21,28 +21,20 @@ from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 
 
 class PublishedState(NamedTuple):
-    """The state.
+    """The state."""
 
-    Attributes:
-        spikes: Last spikes, `(B, H, 1)`.
-    """
-
-    spikes: Tensor
+    spikes: Tensor  # the last ones, (B, H, 1)
 
 
 class PublishedSQS(SteppedPopulation):
     """H neurons of the circulating script, N = M = 1; th_in, th_mem and th_ent are learned.
 
+    Arguments that are not listed are those of `SQSNeurons`.
+
     Args:
-        size: Neurons H.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
         generator: Draws the initial values, those of `crx`.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -74,9 +66,7 @@ class PublishedSQS(SteppedPopulation):
         angle = drive + self.entangling_angle * state.spikes
         return (angle / 2).sin().square(), angle
 
-    def settle(
-        self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]
-    ) -> PublishedState:
+    def settle(self, carried: Tensor, spikes: Tensor) -> PublishedState:
         """Only the spike is remembered."""
         return PublishedState(spikes)
 

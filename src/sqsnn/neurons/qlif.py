@@ -26,13 +26,9 @@ SMALLEST_DECAY = 1e-3
 
 
 class QLIFState(NamedTuple):
-    """The state.
+    """The state."""
 
-    Attributes:
-        angle: phi in radians, `(B, H, N)`.
-    """
-
-    angle: Tensor
+    angle: Tensor  # phi in radians, (B, H, N)
 
 
 class QLIF(SteppedPopulation):
@@ -41,21 +37,15 @@ class QLIF(SteppedPopulation):
     Nothing in them is random: the excited population is estimated and compared with the threshold.
     decay acts clamped to at least 0.001, threshold to [0, 1]. A neuron that no sample drives never
     learns, whatever the encoding slope: in the ground state the population's own slope is 0.
+    Arguments that are not listed are those of `SQSNeurons`.
 
     Args:
-        size: Neurons H.
         channels: Channels N, qubits side by side.
         decay: First value of dt / T1, the decay per step without input; above 0.
         threshold: First value of the excited population beyond which a neuron fires, in (0, 1).
         learn: Whether decay and threshold are learned, one per neuron and channel, which makes the
             neuron much better than its authors' constants do.
         encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
-        generator: Unused, since no initial value is random.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
 
     is_stochastic = False
@@ -85,8 +75,7 @@ class QLIF(SteppedPopulation):
             raise ValueError(f"learn is {learn!r}; it may be true or false")
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.encoding_slope: EncodingSlope = encoding_slope
-        values = {"decay": decay, "threshold": threshold}
-        for name, value in values.items():
+        for name, value in {"decay": decay, "threshold": threshold}.items():
             parameter = learned(value, size, channels, dtype, device)
             if learn:
                 self.register_parameter(name, parameter)

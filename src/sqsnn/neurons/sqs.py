@@ -10,13 +10,13 @@ Source: Chen, Rajendran, Simeone, arXiv:2506.21324; circuits in `quantum/circuit
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_choice, check_same_device, check_shape
+from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Population, Record
@@ -32,14 +32,9 @@ MemoryGates = Literal["trained", "frozen"]
 
 
 class SQSState(NamedTuple):
-    """The memory qubits between two steps.
+    """The memory qubits between two steps, complex, laboratory frame, up to a global phase."""
 
-    Attributes:
-        memory: Complex, laboratory frame: `(B, H, 2**M)` up to a global phase, or density matrices
-            `(B, H, 2**M, 2**M)` where noise is simulated with them.
-    """
-
-    memory: Tensor
+    memory: Tensor  # (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
 
 
 class SQSNeurons(Population):
@@ -81,9 +76,6 @@ class SQSNeurons(Population):
         generator: Draws the initial values.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
-
-    Raises:
-        ValueError: If an argument is out of range; the message says what it may be.
     """
 
     def __init__(
@@ -121,6 +113,8 @@ class SQSNeurons(Population):
         self.encoding_slope: EncodingSlope = encoding_slope
         self.saturate = saturate
         self.through_collapse = through_collapse
+        self.own_spikes_are_data = not through_collapse
+        self.keeps_memory = memory_qubits > 0
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
@@ -141,16 +135,6 @@ class SQSNeurons(Population):
         return self.angles
 
     @property
-    def own_spikes_are_data(self) -> bool:
-        """Whether no gradient runs through an own spike to later steps."""
-        return not self.through_collapse
-
-    @property
-    def keeps_memory(self) -> bool:
-        """Whether there are memory qubits."""
-        return self.memory_qubits > 0
-
-    @property
     def uniforms_shape(self) -> tuple[int, ...]:
         """`(H,)`; `(H, numbers)` for noise trajectories, which also draw noise and readout."""
         if self.noise is None or self.noise_simulation == "density_matrix":
@@ -165,9 +149,11 @@ class SQSNeurons(Population):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, SQSState]:
-        """Run T steps of the instrument; see `Population.forward`."""
+        """Run T steps of the instrument; see `Population.evolve`."""
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
-        result = run(currents, state, uniforms, observed, keep_memory)
+        result = run(
+            currents, state, uniforms=uniforms, observed=observed, keep_history=keep_memory
+        )
         spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory)
@@ -196,35 +182,28 @@ class SQSNeurons(Population):
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"]
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
-        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
-
-        Raises:
-            ValueError: If there is noise: an outcome then has no single operator.
-        """
+        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame."""
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
                 "a neuron with noise has no single Kraus operator per outcome; take "
                 "kraus_operators of one with noise=None"
             )
-        instrument = quantum.prepare(self.circuit, self.angles)
-        return quantum.kraus_operators(
-            instrument, torch.stack(self.encoding_angles(currents), dim=-1)
-        )
+        angles = torch.stack(self.encoding_angles(currents), dim=-1)
+        return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
 
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
     ) -> Float[Tensor, "B H sequences"]:
         """Compute the exact law of all 2**(N T) spike sequences, step 1 as most significant digit.
 
-        With noise it is the law of the recorded spikes, by density matrices in both simulations.
+        With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
         self.check_currents(currents, "steps", "batch")
         angles = torch.stack(self.encoding_angles(currents), dim=-1)
         if self.noise is None:
-            return quantum.sequence_probabilities(
-                quantum.prepare(self.circuit, self.angles), angles
-            )
+            instrument = quantum.prepare(self.circuit, self.angles)
+            return quantum.sequence_probabilities(instrument, angles)
         noisy = density.prepare(self.circuit, self.angles, self.noise)
         return density.sequence_probabilities(noisy, angles, self.driven(currents))
 
@@ -236,32 +215,26 @@ class SQSNeurons(Population):
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
 
-    def _run(
-        self,
-        currents: Tensor,
-        state: SQSState | None,
-        uniforms: Tensor | None,
-        observed: Tensor | None,
-        keep_memory: bool,
-    ) -> Trajectory:
+    def _run(self, currents: Tensor, state: SQSState | None, **spikes: Any) -> Trajectory:
         """Run T noiseless steps; memory states in the laboratory frame."""
         instrument = quantum.prepare(self.circuit, self.angles)
         if state is None:
             memory = quantum.ground_state(instrument, currents.shape[1])
         else:
-            self._check_state(state, currents, (2**self.memory_qubits,))
+            shape = (2**self.memory_qubits,)
+            self.check_state(state, currents.shape[1], shape, currents.dtype.to_complex())
             memory = quantum.from_laboratory(instrument, state.memory)
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         result = trajectory.run(
             instrument,
             memory,
             self.encoding_angles(currents),
-            uniforms=uniforms,
-            observed=observed,
             # Observed spikes are data: nothing runs through them.
-            through_collapse=surrogate if self.through_collapse and observed is None else None,
-            keep_history=keep_memory,
+            through_collapse=(
+                surrogate if self.through_collapse and spikes["observed"] is None else None
+            ),
             compile=self.compile_steps,
+            **spikes,
         )
         history = result.history
         return result._replace(
@@ -270,45 +243,30 @@ class SQSNeurons(Population):
         )
 
     def _run_noisy(
-        self,
-        noise: Noise,
-        currents: Tensor,
-        state: SQSState | None,
-        uniforms: Tensor | None,
-        observed: Tensor | None,
-        keep_memory: bool,
+        self, noise: Noise, currents: Tensor, state: SQSState | None, **spikes: Any
     ) -> Trajectory:
         """Run T noisy steps on density matrices, or on pure states with sampled noise."""
         by_density = self.noise_simulation == "density_matrix"
         shape = (2**self.memory_qubits,) * (2 if by_density else 1)
+        dtype, batch = currents.dtype.to_complex(), currents.shape[1]
         if state is None:
-            dtype, batch = currents.dtype.to_complex(), currents.shape[1]
             memory = torch.zeros(batch, self.size, *shape, dtype=dtype, device=currents.device)
             memory[(..., *(0 for _ in shape))] = 1  # |0><0| or |0>
         else:
-            self._check_state(state, currents, shape)
+            self.check_state(state, batch, shape, dtype)
             memory = state.memory
         angles, driven = self.encoding_angles(currents), self.driven(currents)
         if by_density:
-            return density.run(
-                density.prepare(self.circuit, self.angles, noise),
-                memory,
-                angles,
-                driven,
-                uniforms=uniforms,
-                observed=observed,
-                keep_history=keep_memory,
-            )
-        if uniforms is None:
+            noisy = density.prepare(self.circuit, self.angles, noise)
+            return density.run(noisy, memory, angles, driven, **spikes)
+        if spikes.pop("observed") is not None:
             raise ValueError(
                 "observed spikes cannot be scored with noise_simulation='trajectories': the "
                 "likelihood given one sample of the noise is not the likelihood; use "
                 "noise_simulation='density_matrix'"
             )
         sampled = sampled_noise.prepare(self.circuit, self.angles, noise)
-        return sampled_noise.run(
-            sampled, memory, angles, driven, uniforms=uniforms, keep_history=keep_memory
-        )
+        return sampled_noise.run(sampled, memory, angles, driven, **spikes)
 
     def _freeze_memory_gates(self) -> None:
         circuit = self.circuit
@@ -319,22 +277,11 @@ class SQSNeurons(Population):
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
         freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
 
-    def _check_state(self, state: SQSState, currents: Tensor, shape: tuple[int, ...]) -> None:
-        check_shape("state.memory", state.memory, (currents.shape[1], self.size, *shape))
-        check_same_device(currents=currents, **{"state.memory": state.memory})
-        if state.memory.dtype != currents.dtype.to_complex():
-            raise ValueError(
-                f"state.memory has dtype {state.memory.dtype}; with currents of "
-                f"{currents.dtype} it must have {currents.dtype.to_complex()}"
-            )
-
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):
             raise TypeError(f"noise must be a Noise or None, but is {noise!r}")
-        for name, value in {
-            "through_collapse": self.through_collapse,
-            "compile": self.compile_steps,
-        }.items():
+        alone = {"through_collapse": self.through_collapse, "compile": self.compile_steps}
+        for name, value in alone.items():
             if value:
                 raise ValueError(f"{name} is True, which works without noise only")
         if self.noise_simulation == "density_matrix":

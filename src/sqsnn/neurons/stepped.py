@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_same_device, check_shape
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
 
@@ -49,11 +48,9 @@ class SteppedPopulation(Population):
         ... )
         >>> bool((record.spikes[1:] * record.spikes[:-1]).any())
         False
-
-    Args:
-        size: Neurons H.
-        channels: Channels N.
     """
+
+    own_spikes_are_data = True
 
     @abstractmethod
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
@@ -70,11 +67,6 @@ class SteppedPopulation(Population):
     @abstractmethod
     def rest(self, drive: Float[Tensor, "B H N"]) -> Any:
         """Make the state before the first step, a NamedTuple of tensors `(B, H, N)`."""
-
-    @property
-    def own_spikes_are_data(self) -> bool:
-        """True: no gradient runs through an own spike to later steps."""
-        return True
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
@@ -102,19 +94,20 @@ class SteppedPopulation(Population):
         observed: Float[Tensor, "T B H N"] | None,
         keep_memory: bool,
     ) -> tuple[Record, Any]:
-        """Run T steps; see `Population.forward`.
-
-        Raises:
-            TypeError: If the state comes from other neurons.
-            ValueError: If the state does not fit, or `keep_memory` is True.
-        """
+        """Run T steps; see `Population.evolve`."""
         if keep_memory:
             raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
         drives = self.drive(currents)
         if state is None:
             state = self.rest(drives[0])
         else:
-            self._check_state(state, currents)
+            wanted = type(self.rest(drives[0]))
+            if not isinstance(state, wanted):
+                raise TypeError(
+                    f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
+                    f"{type(state).__name__}"
+                )
+            self.check_state(state, currents.shape[1], (self.channels,), currents.dtype)
         bits, probabilities, carries = [], [], []
         for t, drive in enumerate(drives):
             probability, carried = self.fire(drive, state)
@@ -148,30 +141,11 @@ class SteppedPopulation(Population):
         """Give what `print(network)` shows."""
         return f"{self.size}, channels={self.channels}"
 
-    def _check_state(self, state: Any, currents: Tensor) -> None:
-        wanted = type(self.rest(currents[0]))
-        if not isinstance(state, wanted):
-            raise TypeError(
-                f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
-                f"{type(state).__name__}"
-            )
-        for name, tensor in state._asdict().items():
-            check_shape(f"state.{name}", tensor, tuple(currents.shape[1:]))
-            check_same_device(currents=currents, **{f"state.{name}": tensor})
-            if tensor.dtype != currents.dtype:
-                raise ValueError(
-                    f"state.{name} has dtype {tensor.dtype}; currents have {currents.dtype}"
-                )
-
 
 def learned(
     value: float, size: int, channels: int, dtype: torch.dtype, device: torch.device | str | None
 ) -> nn.Parameter:
-    """Make a parameter per neuron and channel, `(size, channels)`, that starts at one value.
-
-    Raises:
-        ValueError: If the value is not finite, or the dtype is neither float32 nor float64.
-    """
+    """Make a parameter `(size, channels)`, per neuron and channel, that starts at one value."""
     if not math.isfinite(value):
         raise ValueError(f"a parameter cannot start at {value}; it must be finite")
     if dtype not in (torch.float32, torch.float64):

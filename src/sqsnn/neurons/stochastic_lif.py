@@ -22,19 +22,14 @@ from sqsnn.neurons.surrogates import SpikeSurrogate
 class StochasticLIF(LeakyPopulation):
     """H leaky neurons with escape noise; beta, threshold and bias are learned.
 
+    Arguments that are not listed are those of `LIF`.
+
     Args:
-        size: Neurons H.
         channels: Channels N, membranes side by side.
         beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
         tau: Width of the noise, in units of the membrane; above 0.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
-        generator: Unused, since no initial value is random.
-        dtype: torch.float32 or torch.float64.
-        device: Where the parameters lie.
-
-    Raises:
-        ValueError: If beta, tau, surrogate or dtype is out of range.
     """
 
     def __init__(
@@ -70,12 +65,7 @@ class StochasticLIF(LeakyPopulation):
         membrane = self.membrane(drive, state)
         return torch.sigmoid((membrane - self.threshold) / self.tau), membrane
 
-    def log_probability(
-        self,
-        spikes: Float[Tensor, "T B H N"],
-        probability: Float[Tensor, "T B H N"],
-        carried: Float[Tensor, "T B H N"],
-    ) -> Float[Tensor, "T B H N"]:
+    def log_probability(self, spikes: Tensor, probability: Tensor, carried: Tensor) -> Tensor:
         """Compute log sigmoid(+-(u - threshold) / tau), finite where p rounds to 0 or 1."""
         excess = (carried - self.threshold) / self.tau
         return logsigmoid(torch.where(spikes > 0, excess, -excess))

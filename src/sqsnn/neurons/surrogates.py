@@ -3,7 +3,8 @@
 The forward values are exact; only the backward pass is chosen here. A function may stand beside
 the names, and then serves backpropagation, feedback and online traces alike:
 
-    surrogate(p)         d(spike)/d(p) at the firing probabilities p
+    surrogate(p)         d(spike)/d(p) at the firing probabilities p: 1 ("straight_through"),
+                         p (1 - p) ("sigmoid"), or a function of your own
     encoding_slope(z)    (d phi/d z) / pi at the currents z, on both sides of 0
 
 Each takes a tensor of any shape and returns one of the same shape.
@@ -24,41 +25,24 @@ EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 SILENT_SCALE = 0.3
 
 
-def spike(
-    bits: Float[Tensor, "*shape"], probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
-) -> Float[Tensor, "*shape"]:
-    """Pass sampled bits on, with a surrogate gradient for the probability.
-
-    Args:
-        bits: Sampled spikes, 0 or 1.
-        probability: Firing probabilities p from which they were drawn.
-        surrogate: d(spike)/d(p): 1 ("straight_through"), p (1 - p) ("sigmoid"), or a function of p.
-    """
+def spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
+    """Pass sampled bits on, with the surrogate's gradient for the probability p of a spike."""
     return _Spike.apply(bits, probability, surrogate)
 
 
-def spike_slope(
-    probability: Float[Tensor, "*shape"], surrogate: SpikeSurrogate
-) -> Float[Tensor, "*shape"] | float:
-    """Compute d(spike)/d(p) of a surrogate, for rules that work without autograd."""
+def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | float:
+    """Compute d(spike)/d(p), the slope of a surrogate, for rules that work without autograd."""
     if callable(surrogate):
         return surrogate(probability)
     return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
 
 
-def encoding_angle(
-    currents: Float[Tensor, "*shape"], slope: EncodingSlope, *, saturate: bool = False
-) -> Float[Tensor, "*shape"]:
-    """Encode currents as angles, phi = pi max(z, 0), with a surrogate slope.
+def encoding_angle(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
+    """Encode currents as angles, phi = pi max(z, 0), or pi min(max(z, 0), 1) with `saturate`.
 
-    With the exact slope a neuron whose current is negative for every sample never learns again.
-
-    Args:
-        currents: Currents z.
-        slope: Slope in the backward pass: for z <= 0 it is 0 ("exact") or pi exp(z / 0.3)
-            ("exponential"); a function gives slope / pi for every z.
-        saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1); the slope for z > 1
-            is then 0 or pi exp(-(z - 1) / 0.3).
+    In the backward pass the slope outside that range, d away, is 0 ("exact"; a neuron whose current
+    is negative for every sample then never learns again) or pi exp(-d / 0.3) ("exponential"); a
+    function of z gives slope / pi everywhere.
     """
     if slope != "exact":
         return _Encoding.apply(currents, slope, saturate)

@@ -75,7 +75,7 @@ class WindowedScore:
     measured = False
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
-        """Pull a signal on the likelihood back; see `Score.pull`.
+        """Pull a signal on the likelihood back; see `Exact.pull`.
 
         Raises:
             ValueError: If a signal on probabilities is given, or none on the likelihood.
