@@ -120,6 +120,10 @@ CIRCUITS = "SQSNeurons.* score 'exact' works for every population"
             "backend is 'aer', which has its own noise",
         ),
         ({"score": "measured", "surrogate": "sigmoid"}, "'sigmoid', which needs probabilities"),
+        (
+            {"signal": "reinforce", "surrogate": "sigmoid"},
+            "'sigmoid', but signal 'reinforce' uses none",
+        ),
     ],
     ids=str,
 )

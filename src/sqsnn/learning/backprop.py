@@ -7,7 +7,7 @@ whether own spikes pass a gradient to the memory. The options here choose the lo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -32,8 +32,6 @@ class Backprop:
     rate_bounds: tuple[float, float] = (0.05, 0.5)
     """Lowest and highest mean number of spikes per step that the penalty leaves alone."""
     kind: Literal["backprop"] = field(default="backprop", kw_only=True, repr=False)
-
-    updates_every_step: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate_bounds[0] <= self.rate_bounds[1] <= 1:

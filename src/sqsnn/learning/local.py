@@ -94,6 +94,11 @@ class Local(_Remembering):
                     f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
                     f"{type(population).__name__} draws none; use signal 'feedback'"
                 )
+            if not self.signal.by_feedback and population.surrogate != "straight_through":
+                raise ValueError(
+                    f"surrogate is {population.surrogate!r}, but signal {self.signal.kind!r} uses "
+                    "none; leave it out, or use signal 'feedback' or 'both'"
+                )
             self.score.check(population)
 
     def step(

@@ -19,11 +19,6 @@ COUNTS = ("circuits", "shots", "events", "truncations")
 class Rule(Protocol):
     """How gradients are made; all that the trainer knows of a rule."""
 
-    @property
-    def updates_every_step(self) -> bool:
-        """Whether `step` takes an `update`, to change the weights after every time step."""
-        ...
-
     def check(self, network: SpikingNetwork) -> None:
         """Refuse a network that the rule cannot train.
 

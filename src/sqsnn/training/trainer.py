@@ -230,16 +230,17 @@ def _step(
         _update(progress, norms, where)
         progress.optimizer.zero_grad()
 
+    rule, every_step = progress.rule, False
     progress.optimizer.zero_grad()
-    if progress.rule.updates_every_step:
-        figures = dict(progress.rule.step(*given, update=update))
+    if isinstance(rule, Local) and rule.updates_every_step:
+        figures, every_step = dict(rule.step(*given, update=update)), True
     else:
-        figures = dict(progress.rule.step(*given))
+        figures = dict(rule.step(*given))
     if not math.isfinite(figures["loss"]):
         raise TrainingError(
             f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"
         )
-    if not progress.rule.updates_every_step:
+    if not every_step:
         update()
     return figures
 
