@@ -25,7 +25,7 @@ def test_device_time_by_hand():
 
 
 def test_the_sentence_calls_itself_an_estimate():
-    assert estimate(**RUN).describe() == (
+    assert estimate(**RUN).in_words() == (
         "Estimate: 2 jobs, 1,600 circuits of 34 us, 1,600 shots 250 us apart: 0.454 s of shots + "
         "4 s of overhead = 4.45 s of device time."
     )
@@ -33,20 +33,20 @@ def test_the_sentence_calls_itself_an_estimate():
 
 def test_the_sentence_of_a_packed_run():
     cost = estimate(rows=100, shots=3, jobs=1, slots=54, shot_duration=1.5e-3, rep_delay=0.0)
-    assert cost.describe() == (
+    assert cost.in_words() == (
         "Estimate: 1 job, 2 circuits of 0.0015 s with up to 54 neurons side by side, 6 shots 0 s "
         "apart: 0.009 s of shots + 2 s of overhead = 2.01 s of device time."
     )
 
 
 def test_long_times_are_whole_seconds():
-    assert "= 2,842 s of device time" in estimate(**{**RUN, "shots": 6250, "jobs": 1}).describe()
+    assert "= 2,842 s of device time" in estimate(**{**RUN, "shots": 6250, "jobs": 1}).in_words()
 
 
 def test_a_simulator_takes_no_device_time():
     cost = estimate(rows=5, shots=2, jobs=1, shot_duration=None, rep_delay=None)
     assert cost.device_seconds is cost.shot_seconds is cost.overhead_seconds is None
-    assert cost.describe() == (
+    assert cost.in_words() == (
         "Estimate: 1 job, 5 circuits, 10 shots; a simulator takes no device time."
     )
 

@@ -20,6 +20,7 @@ COMMANDS = [
     "digits --neurons lif --beta 0.5",
     "digits --rule local --signal both --samples 3 --output-score=false",
     "digits --rule local --score measured --window 2 --repeats 3",
+    "digits --rule local --score measured --backend aer",
     "digits --rule local --score measured --backend fake_brisbane --pack 2",
     "digits --depolarising-1q 0.01 --missed-spike 0.05",
     "recall",

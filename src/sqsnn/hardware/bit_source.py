@@ -36,13 +36,7 @@ class DeviceBits:
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "settings shots W B H N"]:
-        """Measure the spikes; see `BitSource.sample`.
-
-        Raises:
-            HardwareError: If a job failed.
-            TypeError: If the neurons are no circuits.
-            ValueError: If `shots` is below 1 or the currents do not fit.
-        """
+        """Measure the spikes; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
         neurons.check_currents(currents, "steps", "batch")
@@ -63,12 +57,7 @@ def angle_table(
 ) -> Float[Tensor, "J B H parameters"]:
     """List the angles of every setting, sample and neuron, in float64.
 
-    The columns have the order of `circuits.parameter_names(per_occurrence=True)`.
-
-    Args:
-        neurons: The population of H neurons.
-        currents: Currents of W steps.
-        settings: The turns of each of the J circuits.
+    Columns as in `circuits.parameter_names(per_occurrence=True)`.
     """
     circuit = neurons.circuit
     steps, batch = currents.shape[:2]

@@ -96,15 +96,7 @@ def effective_noise(target: Target, circuit: Circuit) -> Noise:
 
 
 def typical_target(target: Target, qubits: int) -> Target:
-    """Make a line of qubits that all have the median errors, durations and times of a device.
-
-    Args:
-        target: The device's target.
-        qubits: Number of qubits.
-
-    Raises:
-        HardwareError: If the device reports no errors or durations.
-    """
+    """Make a line of qubits that all have the median errors, durations and times of a device."""
     every = [relaxation_times(target, qubit) for qubit in range(target.num_qubits or 0)]
     if not every:
         raise HardwareError(
@@ -155,16 +147,7 @@ def _shared(compiled: QuantumCircuit, target: Target, qubits: int, places: int) 
 
 
 def gate_strength(target: Target, name: str, qubits: tuple[int, ...]) -> tuple[float, float]:
-    """Compute the depolarising rate of a native gate, and its duration in seconds.
-
-    Args:
-        target: The device's target.
-        name: The name of the gate.
-        qubits: The physical qubits that it acts on.
-
-    Raises:
-        HardwareError: If the gate is reported to be worse than pure noise, that is out of order.
-    """
+    """Compute the depolarising rate of a native gate, and its duration in seconds."""
     properties = _properties(target, name, qubits)
     error, time = properties.error or 0.0, properties.duration or 0.0
     # Process fidelity of a qubit's relaxation is the mean of 1 and what is left of X, Y and Z.

@@ -50,14 +50,8 @@ def parameter_names(
 ) -> tuple[str, ...]:
     """List the names of a neuron's angles in the order of the columns of a table of values.
 
-    Args:
-        circuit: The circuit of one step.
-        steps: T.
-        per_occurrence: Whether every placed gate has its own angle, as shift rules need.
-
-    Returns:
-        phi_{t}_{e} for every step t and placed rotation e of the encoding, then theta_{k} for every
-        angle k, or theta_{t}_{g} for every step and gate g that has an angle.
+    phi_{t}_{e} for every step t and placed rotation e of the encoding, then theta_{k} for every
+    angle k; or per occurrence, as shift rules need, theta_{t}_{g} for every gate g with an angle.
     """
     placed = [e for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
     names = [f"phi_{step}_{e}" for step in range(steps) for e in placed]
@@ -144,16 +138,7 @@ def from_qasm3(program: str) -> QuantumCircuit:
 
 
 def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "rows shots T N"]:
-    """Read spikes from measured bits.
-
-    Args:
-        bits: Bits of a register of spikes, of shape `(rows,)`.
-        steps: T.
-        channels: N.
-
-    Raises:
-        HardwareError: If there are not T*N bits.
-    """
+    """Read spikes from the measured bits of a register, of shape `(rows,)`."""
     wanted = steps * channels
     if bits.num_bits != wanted:
         raise HardwareError(
@@ -168,19 +153,7 @@ def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "ro
 def whole_spikes(
     result: Any, registers: Sequence[str], *, rows: int, shots: int, steps: int, channels: int
 ) -> Bool[np.ndarray, "rows_registers shots T N"]:
-    """Read the spikes of a complete result: row by row, the registers of each row in order.
-
-    Args:
-        result: The sampler's result of one circuit.
-        registers: Names of its registers, one per neuron.
-        rows: Rows of angles that were sent.
-        shots: Shots per row that were sent.
-        steps: T.
-        channels: N.
-
-    Raises:
-        HardwareError: If anything is missing; the message names it.
-    """
+    """Read the spikes of a complete result: row by row, the registers of each row in order."""
     if len(result) != 1:
         raise HardwareError(f"a job of 1 circuit returned {len(result)} results")
     neurons = []

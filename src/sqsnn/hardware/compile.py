@@ -39,30 +39,17 @@ _COMBINED = "measure_reset"
 
 
 class Compiled(NamedTuple):
-    """A circuit of some neurons side by side, ready to be bound to angles and run.
+    """A circuit of some neurons side by side, ready to be bound to angles and run."""
 
-    Attributes:
-        circuit: The circuit for the sampler, with one register of bits per neuron.
-        backend: The device, or the part of a snapshot that the circuit was made for.
-        parameters: Its free angles: those of the first neuron in the order of
-            `parameter_names(per_occurrence=True)`, then those of the next.
-        registers: Names of the registers of bits, one per neuron.
-        channels: N of a neuron.
-        groups: The physical qubits of each neuron, channels then memory; () without a chip.
-        gate_counts: Native instructions of the first neuron, without delays.
-        depth: Depth of the first neuron, without delays.
-        duration: Seconds of one shot, without the delay between shots; None without a chip.
-    """
-
-    circuit: QuantumCircuit
-    backend: Backend
-    parameters: tuple[Parameter, ...]
-    registers: tuple[str, ...]
-    channels: int
-    groups: Groups
-    gate_counts: Mapping[str, int]
-    depth: int
-    duration: float | None
+    circuit: QuantumCircuit  # for the sampler, with one register of bits per neuron
+    backend: Backend  # the device, or the part of a snapshot that the circuit was made for
+    parameters: tuple[Parameter, ...]  # by neuron, then as `parameter_names(per_occurrence=True)`
+    registers: tuple[str, ...]  # names, one per neuron
+    channels: int  # N of a neuron
+    groups: Groups  # physical qubits per neuron, channels then memory; () without a chip
+    gate_counts: Mapping[str, int]  # native instructions of the first neuron, without delays
+    depth: int  # of the first neuron, without delays
+    duration: float | None  # s of one shot, without the delay between shots; None without a chip
 
     @property
     def slots(self) -> int:
@@ -91,28 +78,16 @@ class Compiled(NamedTuple):
     def side_by_side(
         self, values: Float[np.ndarray, "rows parameters"]
     ) -> Float[np.ndarray, "circuits slots_parameters"]:
-        """Join rows of one neuron each to rows of `slots` neurons.
-
-        The last row is filled up with neurons at angle 0, whose spikes must be dropped again.
-        """
+        """Join rows of one neuron to rows of `slots`; neurons at angle 0 fill up the last row."""
         missing = -len(values) % self.slots
         filled = np.concatenate([values, np.zeros((missing, values.shape[1]))])
         return filled.reshape(-1, self.slots * values.shape[1])
 
 
 def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups) -> Compiled:
-    """Transpile T steps of a neuron for a device, with an angle for every placed gate.
+    """Transpile T steps of a neuron for a device, once per group of qubits (none without a chip).
 
-    Args:
-        circuit: The neuron's circuit of one step.
-        steps: T.
-        device: Where it will run.
-        groups: Disjoint groups of physical qubits, one per neuron, channels then memory; () for a
-            device without a chip, which holds one neuron.
-
-    Raises:
-        HardwareError: If a device with a chip gets no groups, one without a chip gets some, or the
-            device does not report durations.
+    Every placed gate has its own angle.
     """
     if device.has_chip != bool(groups):
         raise HardwareError(

@@ -21,23 +21,14 @@ USUAL_REP_DELAY = 250e-6
 
 
 class Estimate(NamedTuple):
-    """An estimate of the cost of a run.
-
-    Attributes:
-        jobs: Number of jobs.
-        circuits: Number of bound circuits.
-        slots: Neurons side by side in each circuit, at most.
-        shots: Executions, over all circuits.
-        shot_duration: Seconds of one shot, without the delay; None for a simulator.
-        rep_delay: Seconds between two shots.
-    """
+    """An estimate of the cost of a run."""
 
     jobs: int
-    circuits: int
-    slots: int
-    shots: int
-    shot_duration: float | None
-    rep_delay: float
+    circuits: int  # bound to angles
+    slots: int  # neurons side by side in each circuit, at most
+    shots: int  # over all circuits
+    shot_duration: float | None  # seconds of one shot, without the delay; None for a simulator
+    rep_delay: float  # seconds between two shots
 
     @property
     def shot_seconds(self) -> float | None:
@@ -58,7 +49,7 @@ class Estimate(NamedTuple):
             return None
         return self.shot_seconds + self.overhead_seconds
 
-    def describe(self) -> str:
+    def in_words(self) -> str:
         """Describe the estimate in one sentence."""
         counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
         if self.shot_duration is not None:
@@ -77,19 +68,12 @@ class Estimate(NamedTuple):
 
 
 class Total(NamedTuple):
-    """An estimate of many runs, as a training has.
-
-    Attributes:
-        jobs: Number of jobs.
-        circuits: Number of bound circuits.
-        shots: Executions, over all circuits.
-        device_seconds: Seconds of device time; None for a simulator.
-    """
+    """An estimate of many runs, as a training has."""
 
     jobs: int = 0
-    circuits: int = 0
-    shots: int = 0
-    device_seconds: float | None = 0.0
+    circuits: int = 0  # bound to angles
+    shots: int = 0  # over all circuits
+    device_seconds: float | None = 0.0  # None for a simulator
 
     @classmethod
     def of(cls, parts: Iterable["Estimate | Total"]) -> "Total":
@@ -112,7 +96,7 @@ class Total(NamedTuple):
             None if seconds is None else seconds * number,
         )
 
-    def describe(self) -> str:
+    def in_words(self) -> str:
         """Describe the estimate in one sentence."""
         counted = {"job": self.jobs, "circuit": self.circuits, "shot": self.shots}
         counts = ", ".join(_counted(number, name) for name, number in counted.items())
@@ -130,20 +114,9 @@ def estimate(
     rep_delay: float | None,
     slots: int = 1,
 ) -> Estimate:
-    """Estimate the cost of running neurons on samples, with or without packing.
+    """Estimate the cost of running rows of angles, `slots` of them side by side in one circuit.
 
-    Args:
-        rows: Neuron runs: a layer's neurons times its samples.
-        shots: Shots per row.
-        jobs: Number of jobs.
-        shot_duration: One shot of the scheduled circuit in s, without the delay; None for a
-            simulator.
-        rep_delay: The backend's `default_rep_delay` in s; None for 250 us, as IBM's devices have.
-        slots: Rows side by side in one circuit.
-
-    Raises:
-        TypeError: If a count is not an integer.
-        ValueError: If a count is below 1, or a time is negative or not finite.
+    Times are in seconds; without a `shot_duration` it is a simulator.
     """
     counts = {"rows": rows, "shots": shots, "jobs": jobs, "slots": slots}
     for argument, count in counts.items():

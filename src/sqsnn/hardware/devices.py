@@ -92,11 +92,7 @@ def find(name: str) -> Device:
 
 
 def require_reset(device: Device) -> Device:
-    """Refuse a device that cannot measure and reset a qubit in the middle of a circuit.
-
-    Raises:
-        HardwareError: If the device lacks one of the two; the message names it.
-    """
+    """Refuse a device that cannot measure and reset a qubit in the middle of a circuit."""
     offered = device.target.operation_names
     missing = [name for name in ("measure", "reset") if name not in offered]
     if missing:
@@ -129,24 +125,12 @@ class Part(BackendV2):
         return Options()
 
     def run(self, run_input: Any, **options: Any) -> Any:
-        """Refuse to run: a part is a description.
-
-        Raises:
-            HardwareError: Always.
-        """
+        """Refuse to run: a part is a description."""
         raise HardwareError(f"{self.name} describes a part of a device and cannot run circuits")
 
 
 def restrict(backend: Backend, qubits: Sequence[int]) -> Backend:
-    """Cut a device down to some of its qubits, numbered from 0 in the order given.
-
-    Args:
-        backend: The whole device.
-        qubits: Different qubits of it.
-
-    Raises:
-        HardwareError: If a qubit is not the device's, or stands twice.
-    """
+    """Cut a device down to some of its qubits, numbered from 0 in the order given."""
     count = backend.num_qubits
     if len(set(qubits)) < len(qubits) or not all(0 <= qubit < count for qubit in qubits):
         raise HardwareError(
@@ -172,13 +156,7 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
 
 
 def bare_target(like: Target, qubits: int, properties: Sequence[QubitProperties] | None) -> Target:
-    """Make a target without instructions that has the time grid of another one.
-
-    Args:
-        like: The other target.
-        qubits: Number of qubits.
-        properties: Their properties; None where none are reported.
-    """
+    """Make a target without instructions that has the time grid of another one."""
     return Target(
         num_qubits=None if properties else qubits,
         dt=like.dt,

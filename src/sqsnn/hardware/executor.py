@@ -34,24 +34,14 @@ _Key = tuple[Circuit, int, Circuit]
 
 
 class Counts(NamedTuple):
-    """What an executor has run.
+    """What an executor has run."""
 
-    Attributes:
-        jobs: Jobs sent to the device by this executor.
-        circuits: Rows of angles bound, neurons side by side counted once.
-        shots: Shots over all circuits.
-        transpilations: Circuits transpiled.
-        resumed: Jobs of an earlier executor, whose bits were on the disk or fetched.
-        device_seconds: Billed seconds of the jobs sent or fetched, as far as the service has
-            reported them; 0 for a simulation.
-    """
-
-    jobs: int = 0
-    circuits: int = 0
-    shots: int = 0
-    transpilations: int = 0
-    resumed: int = 0
-    device_seconds: float = 0.0
+    jobs: int = 0  # sent to the device by this executor
+    circuits: int = 0  # rows of angles bound, neurons side by side counted once
+    shots: int = 0  # over all circuits
+    transpilations: int = 0  # circuits transpiled
+    resumed: int = 0  # jobs of an earlier executor: bits on the disk or fetched
+    device_seconds: float = 0.0  # billed, as far as reported so far; 0 for a simulation
 
 
 class _Program(NamedTuple):
@@ -123,13 +113,7 @@ class Executor:
     def compiled(
         self, circuit: Circuit, steps: int, placed_like: Circuit | None = None
     ) -> Compiled:
-        """Transpile a circuit for the device, at the first call only.
-
-        Args:
-            circuit: A neuron's circuit of one step.
-            steps: T.
-            placed_like: As in `run`.
-        """
+        """Transpile a circuit for the device, at the first call only; see `run`."""
         key = (circuit, steps, placed_like or circuit)
         if key not in self._compiled:
             groups = self._places(key[2]) if self.device.has_chip else ()
@@ -138,14 +122,7 @@ class Executor:
         return self._compiled[key]
 
     def estimate(self, circuit: Circuit, steps: int, rows: int, shots: int) -> Estimate:
-        """Estimate the cost of `run` before it runs.
-
-        Args:
-            circuit: A neuron's circuit of one step.
-            steps: T.
-            rows: Number of rows of angles.
-            shots: Shots per row.
-        """
+        """Estimate the cost of `run` with this many rows of angles, before it runs."""
         compiled = self.compiled(circuit, steps)
         bound = math.ceil(rows / compiled.slots)
         return estimate(

@@ -34,11 +34,7 @@ _HOW = (
 
 
 def service() -> QiskitRuntimeService:
-    """Open the service of the user's account.
-
-    Raises:
-        HardwareError: If there is no account, or it does not reach the service.
-    """
+    """Open the service of the user's account."""
     try:
         return QiskitRuntimeService()
     except (*_REFUSED, AttributeError) as error:  # the last from a malformed saved account
@@ -46,11 +42,7 @@ def service() -> QiskitRuntimeService:
 
 
 def backend(name: str) -> BackendV2:
-    """Find a device of the account.
-
-    Raises:
-        HardwareError: If there is no account, or it has no such device.
-    """
+    """Find a device of the account."""
     account = service()
     try:
         return account.backend(name)
@@ -59,11 +51,7 @@ def backend(name: str) -> BackendV2:
 
 
 def job(number: str) -> Any:
-    """Find a job that was submitted earlier.
-
-    Raises:
-        HardwareError: If there is no account, or it has no such job.
-    """
+    """Find a job that was submitted earlier."""
     account = _service_for_jobs()
     try:
         return account.job(number)
@@ -93,15 +81,7 @@ def open_mode(
 
 
 def rows_per_job(circuit: QuantumCircuit, shots: int) -> int:
-    """Compute how many rows of angles a job may have.
-
-    Args:
-        circuit: The circuit of the job.
-        shots: Shots per row.
-
-    Raises:
-        HardwareError: If a job cannot take one row.
-    """
+    """Compute how many rows of angles a job of this circuit may have."""
     on = Counter(qubit for instruction in circuit.data for qubit in instruction.qubits)
     rows = min(
         MAX_EXECUTIONS // shots,

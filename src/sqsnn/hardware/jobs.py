@@ -22,12 +22,7 @@ from sqsnn.storage import write_atomically, write_json
 
 
 def job_key(about: Mapping[str, Any], values: Float[np.ndarray, "rows parameters"]) -> str:
-    """Name a job by a digest of all that decides its outcome.
-
-    Args:
-        about: Device, circuit, steps, shots and seed, as JSON.
-        values: The angles of every row.
-    """
+    """Name a job by a digest of all that decides its outcome."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(str(values.shape).encode())
     digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
@@ -50,19 +45,11 @@ class Journal:
         write_json(self.note(key), {"job": number, **about})
 
     def number(self, key: str) -> str | None:
-        """Read the number of a job that was submitted; None for any other job.
-
-        Raises:
-            HardwareError: If the note is damaged.
-        """
+        """Read the number of a job that was submitted; None for any other job."""
         return self._noted(key).get("job")
 
     def calibrations(self, key: str) -> list[str]:
-        """Read when the device had been calibrated before a job was submitted, if known.
-
-        Raises:
-            HardwareError: If the note is damaged.
-        """
+        """Read when the device had been calibrated before a job was submitted, if known."""
         calibrated = self._noted(key).get("calibrated")
         return [] if calibrated is None else [calibrated]
 
@@ -81,11 +68,7 @@ class Journal:
         write_atomically(self._bits(key), write)
 
     def kept(self, key: str, shape: tuple[int, ...]) -> Bool[np.ndarray, "rows shots T N"] | None:
-        """Read the spikes of a job that has finished; None for any other job.
-
-        Raises:
-            HardwareError: If the file is damaged or holds another number of spikes.
-        """
+        """Read the spikes of a job that has finished; None for any other job."""
         path = self._bits(key)
         if not path.is_file():
             return None

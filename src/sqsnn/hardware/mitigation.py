@@ -25,24 +25,15 @@ CALIBRATION_SHOTS = 4000
 
 
 class ReadoutErrors(NamedTuple):
-    """The readout errors in every place of the chip on which a neuron stands.
+    """The readout errors in every place of the chip on which a neuron stands."""
 
-    Attributes:
-        false_spike: q(1|0), `(places, N)`.
-        missed_spike: q(0|1), `(places, N)`.
-    """
-
-    false_spike: Float[np.ndarray, "places N"]
-    missed_spike: Float[np.ndarray, "places N"]
+    false_spike: Float[np.ndarray, "places N"]  # q(1|0)
+    missed_spike: Float[np.ndarray, "places N"]  # q(0|1)
 
     def correct(
         self, spikes: Bool[Tensor, "T B H N"] | Float[Tensor, "T B H N"]
     ) -> Float[Tensor, "T B H N"]:
-        """Turn spikes into numbers whose expectation is the true outcome, below 0 or above 1.
-
-        Args:
-            spikes: Recorded spikes in {0, 1} of a layer that ran as one call of a `DeviceBits`.
-        """
+        """Turn spikes of one call of `DeviceBits` into numbers whose mean is the true outcome."""
         batch, neurons = spikes.shape[1:3]
         places = len(self.false_spike)
         place = torch.arange(batch * neurons).reshape(batch, neurons) % places

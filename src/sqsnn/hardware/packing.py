@@ -35,25 +35,13 @@ _MOST_SETS, _MOST_ARRANGEMENTS, _STARTS = 2000, 720, 60
 def choose_groups(
     target: Target, circuit: Circuit, copies: int | None
 ) -> tuple[tuple[int, ...], ...]:
-    """Choose disjoint connected groups of physical qubits, one per neuron, the best first.
+    """Choose disjoint connected groups of N + M physical qubits, the best first, channels first.
 
     Gates count with the best error over native gates and directions. Qubits without measurement or
     reset, and qubits and couplings whose error is 1, or not reported where that of others is, are
-    not used; a device that reports no errors is judged by its couplings alone.
-
-    Args:
-        target: The backend's target.
-        circuit: The neuron's circuit, N + M qubits.
-        copies: Number of groups, greedily the best by error rates; None for as many as a search
-            that strands few qubits finds, then exchanged for better ones where that costs none.
-
-    Returns:
-        `copies` groups of N + M physical qubits, channels first, then the memory.
-
-    Raises:
-        TypeError: If `copies` is not an integer.
-        ValueError: If `copies` is below 1.
-        HardwareError: If the device has no coupling map, or too few usable connected groups.
+    not used; a device that reports no errors is judged by its couplings alone. So many `copies` are
+    chosen greedily by error rates; None stands for as many as a search finds that strands few
+    qubits, then exchanged for better ones where that costs none.
     """
     if copies is not None:
         check_positive_int("copies", copies)

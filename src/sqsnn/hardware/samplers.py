@@ -26,15 +26,7 @@ SamplerFactory = Callable[[int], Sampler]
 def sampler_for(
     device: Device, compiled: Compiled, *, noisy: bool = True, threads: int = 1, mode: Any = None
 ) -> SamplerFactory:
-    """Make the samplers that run a compiled circuit.
-
-    Args:
-        device: Where to run.
-        compiled: The circuit to run.
-        noisy: Whether Aer imitates the snapshot's noise.
-        threads: Threads of Aer.
-        mode: The session or batch of an IBM device; None for single jobs.
-    """
+    """Make the samplers that run a compiled circuit; `mode` is a session or batch of IBM."""
     if device.kind == "ibm":
         from qiskit_ibm_runtime import SamplerV2
 

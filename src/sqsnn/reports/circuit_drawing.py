@@ -61,9 +61,6 @@ def circuit(circuit: Circuit) -> Figure:
 
     Boxes name the gate and its angle: phi_n is the encoding angle of channel n, g a trainable gain,
     theta_k the parameter with index k. A dot is a control.
-
-    Args:
-        circuit: The circuit, named or your own.
     """
     placed, depth = _pack(circuit.gates)
     columns = 1 + depth + 2  # encoding, gates, measurement, reset

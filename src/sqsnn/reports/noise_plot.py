@@ -11,32 +11,18 @@ from sqsnn.reports.style import BLUE, MUTED, styled
 
 @dataclass(frozen=True)
 class NoisePoint:
-    """A network under noise of one strength.
+    """A network under noise of one strength."""
 
-    Args:
-        strength: Factor of the device's rates.
-        accuracies: Shares of samples named rightly, by spikes alone, one per run.
-        mean: Mean of the accuracies.
-        deviation: Standard deviation of a run's accuracy, over the runs.
-        spikes_per_sample: Spikes per sample of each layer.
-    """
-
-    strength: float
-    accuracies: tuple[float, ...]
-    mean: float
-    deviation: float
-    spikes_per_sample: tuple[float, ...]
+    strength: float  # factor of the device's rates
+    accuracies: tuple[float, ...]  # by spikes alone, one per run
+    mean: float  # of the accuracies
+    deviation: float  # standard deviation of a run's accuracy
+    spikes_per_sample: tuple[float, ...]  # of each layer
 
 
 @styled
 def accuracy_against_noise(points: Sequence[NoisePoint], backend: str, classes: int) -> Figure:
-    """Draw the accuracy at each strength, with the standard deviation of a run, and chance.
-
-    Args:
-        points: One or more measurements.
-        backend: The name of the device whose rates have strength 1.
-        classes: Number of classes.
-    """
+    """Draw the accuracy at each strength, with the standard deviation of a run, and chance."""
     runs = len(points[0].accuracies)
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()

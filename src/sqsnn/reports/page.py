@@ -30,27 +30,11 @@ def render(
     pictures: Mapping[str, bytes] = MappingProxyType({}),
     folded: Collection[str] = (),
 ) -> str:
-    """Render Markdown as a whole HTML page.
+    """Render Markdown with tables as a whole HTML page.
 
-    Block quotes are drawn as warnings; bold cells of a table, the first above all, as headline
-    figures.
-
-    Args:
-        title: Heading of the page, plain text.
-        text: Markdown, with tables. It shows a picture as `![what it shows](name.png)`.
-        pictures: PNG files by name, embedded where the text shows them.
-        folded: Titles of second-level sections that stay closed until the reader opens them.
-
-    Returns:
-        The HTML.
-
-    Raises:
-        ValueError: If the text shows a picture that `pictures` lacks or that is not a PNG file.
-
-    Example:
-        >>> page = render("Sums", "1 + 1 = **2**")
-        >>> "<p>1 + 1 = <strong>2</strong></p>" in page
-        True
+    The text shows a picture as `![what it shows](name.png)`; sections whose titles are `folded`
+    stay closed until the reader opens them. Block quotes are drawn as warnings; bold cells of a
+    table, the first above all, as headline figures.
     """
     markdown = MarkdownIt("js-default", {"html": False})
     tokens = markdown.parse(text)
@@ -94,17 +78,7 @@ def code(text: str) -> str:
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
     """Write a table of plain texts, whose first column names the rows.
 
-    Args:
-        headings: One per column.
-        rows: One cell per column.
-        numbers: Whether the other columns hold numbers: they stand on the right, and a column
-            without a known number is left out.
-
-    Returns:
-        Markdown.
-
-    Raises:
-        ValueError: If a row does not have as many cells as there are headings.
+    The other columns hold `numbers`, on the right, and are left out where none is known; or texts.
     """
     for row in rows:
         if len(row) != len(headings):

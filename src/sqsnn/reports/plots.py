@@ -29,14 +29,8 @@ _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spike
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw loss and accuracy over the epochs, with a circle at the epoch of the best weights.
 
-    Args:
-        metrics: One mapping per epoch with `epoch`, `train_loss` (nats), and as shares in [0, 1]
-            `train_accuracy`, `validation_accuracy` (spike counts alone),
-            `validation_accuracy_ties_by_probability`, which chooses the best weights, and
-            `validation_accuracy_probability`, None where spikes were measured.
-
-    Raises:
-        ValueError: If there is no epoch to draw.
+    `validation_accuracy_ties_by_probability` chooses the best weights;
+    `validation_accuracy_probability` is None where spikes were measured.
     """
     if not metrics:
         raise ValueError("metrics must hold at least one epoch, but is empty")
@@ -95,18 +89,7 @@ def raster(
 
     Time runs to the right; each row is a neuron, its channels side by side in thinner rows. Behind
     the spikes of a layer lies the probability with which they were drawn. The bars on the right
-    count each neuron's spikes.
-
-    Args:
-        record: What the network did with a batch.
-        input_spikes: Its input, `(T, B, P, N or 1)`; analogue values are shaded.
-        sample: Which sample of the batch to draw.
-        label: Its true class.
-        prediction: The class that the network named.
-        class_names: The names of the output neurons.
-
-    Raises:
-        ValueError: If `sample` is not in the batch, or the names do not fit the output layer.
+    count each neuron's spikes. Analogue input is shaded.
     """
     steps, batch, classes, _ = record.layers[-1].spikes.shape
     check_shape("input_spikes", input_spikes, (steps, batch, "P", "C"))
@@ -158,18 +141,11 @@ def raster(
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"], class_names: Sequence[str]
 ) -> Figure:
-    """Draw how often each true class was read as each class.
+    """Draw how often each true class, a row, was read as each class, a column.
 
     The diagonal is shaded blue by the share of its row; mistakes are orange on a scale of their
     own, up to the largest share but at least a tenth: on the blue scale of a good network they
     would not be visible.
-
-    Args:
-        counts: Numbers of samples, true classes in rows and predicted classes in columns.
-        class_names: The names of the classes, in order.
-
-    Raises:
-        ValueError: If the counts are not square, negative or all zero, or the names do not fit.
     """
     classes = len(counts)
     if counts.shape != (classes, classes) or counts.sum() == 0 or counts.min() < 0:

@@ -23,24 +23,13 @@ if TYPE_CHECKING:
 
 
 def backend_of(recipe: Recipe) -> Backend | None:
-    """The backend that measures the spikes of a training, or None where they are simulated.
-
-    Args:
-        recipe: The settings.
-    """
+    """Find the backend that measures the spikes of a training; None where they are simulated."""
     score = getattr(recipe.rule, "score", None)
     return score.backend if isinstance(score, Measured) else None
 
 
 def build_source(recipe: Recipe) -> "DeviceBits | None":
-    """Build what measures the network's spikes, or None where they are simulated.
-
-    Args:
-        recipe: The settings.
-
-    Raises:
-        HardwareError: If there is no such backend.
-    """
+    """Build what measures the network's spikes; None where they are simulated."""
     backend = backend_of(recipe)
     if backend is None:
         return None
@@ -57,11 +46,7 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
 
 
 def is_billed(source: BitSource | None) -> bool:
-    """Whether the jobs of a source run on a device of an account.
-
-    Args:
-        source: What `build_source` gave.
-    """
+    """Whether the jobs of a source run on a device of an account."""
     executor = getattr(source, "executor", None)
     return executor is not None and executor.device.kind == "ibm"
 
@@ -71,11 +56,6 @@ def measuring(source: "BitSource | None", recipe: Recipe, run: RunFolder) -> Ite
     """Keep the jobs of a real device while a network trains, and send them as the settings say.
 
     A training that died half-way then pays for no job twice.
-
-    Args:
-        source: What `build_source` gave.
-        recipe: The settings.
-        run: The folder that keeps the jobs.
     """
     backend = backend_of(recipe)
     if backend is None or not is_billed(source):
@@ -95,11 +75,6 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
     """Estimate the jobs of the epochs that are left, with validation and the test at the end.
 
     A step of the rule is played through on blank samples, which shows the circuits that it runs.
-
-    Args:
-        settings: The settings.
-        dataset: The data.
-        progress: Where training stands, with its source.
     """
     from sqsnn.hardware.cost import Total
 

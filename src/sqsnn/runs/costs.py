@@ -53,13 +53,6 @@ def of_test(loaded: "Loaded", samples: Samples) -> dict[str, Any]:
 
     Of more samples every k-th is counted, from all classes even where samples lie ordered by class.
     Where all are counted, their spikes are those of the test that ends a run.
-
-    Args:
-        loaded: The network, in evaluation mode, and its settings.
-        samples: The test samples, on the network's device.
-
-    Returns:
-        As `count_costs`.
     """
     stride = math.ceil(len(samples.labels) / COST_SAMPLES)
     generator = loaded.generator()
@@ -76,18 +69,8 @@ def count_costs(
 ) -> dict[str, Any]:
     """Count the costs of an inference, as means over all samples that ran.
 
-    Args:
-        network: The network.
-        ran: Batches with the same number of steps: the input spikes, `(T, B, P, N or 1)`, the
-            record of the network, and how many samples count, the first ones; the others fill the
-            batch.
-
-    Returns:
-        `samples`, the number of samples that the means are over; `layers`, the figures of each
-        layer, the output last; `total`, their sums over layers. All are plain types.
-
-    Raises:
-        ValueError: If no sample ran, or the batches have different numbers of steps.
+    Each batch is the input spikes, the network's record, and how many samples count, the first
+    ones; the others fill the batch. `layers` holds the figures of each layer, `total` their sums.
     """
     synapses = [cast(Synapses, module) for module in network.synapses]
     populations = [cast(Population, module) for module in network.populations]
@@ -120,25 +103,15 @@ def count_costs(
 
 
 class CostRow(NamedTuple):
-    """A row of the table of costs.
+    """A row of the table of costs."""
 
-    Attributes:
-        label: What is counted.
-        layers: The count of each layer.
-        total: The sum over layers; None where it means nothing.
-    """
-
-    label: str
-    layers: tuple[float, ...]
-    total: float | None
+    label: str  # what is counted
+    layers: tuple[float, ...]  # the count of each layer
+    total: float | None  # the sum over layers; None where it means nothing
 
 
 def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
-    """Lay out costs as a table, one row per figure.
-
-    Args:
-        costs: The result of `count_costs`.
-    """
+    """Lay out the result of `count_costs` as a table, one row per figure."""
     layers, total = costs["layers"], costs["total"]
 
     def row(label: str, name: str) -> CostRow:

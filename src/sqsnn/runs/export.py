@@ -14,24 +14,10 @@ from sqsnn.training.build import require_circuit
 def export_neuron(
     folder: RunFolder, layer: int, neuron: int, steps: int | None, data_dir: Path | None
 ) -> tuple[Path, Path]:
-    """Write a neuron with its trained angles; its encoding angles stay free, `input` variables.
+    """Write a neuron, counted from 0 as its layer is, as a program and as a drawing.
 
-    The angle of rotation e at step t is phi_t_e = gain * pi * max(z, 0) for the current z.
-
-    Args:
-        folder: The folder of a run with at least one whole epoch.
-        layer: The layer, from 0, the first hidden one.
-        neuron: The neuron in it, from 0.
-        steps: Time steps; None for those of the run.
-        data_dir: The folder of the datasets now, or None for that of the training.
-
-    Returns:
-        The program, layer-L-neuron-H.qasm, and the drawing, layer-L-neuron-H.txt.
-
-    Raises:
-        CheckpointError, DataError: As `run.load` does.
-        ConfigError: If there is no such layer or neuron.
-        HardwareError: If Qiskit is not installed.
+    The angles are those of training; its encoding angles stay free, `input` variables: phi_t_e of
+    rotation e at step t is gain * pi * max(z, 0) for the current z.
     """
     from sqsnn import hardware
 

@@ -60,18 +60,6 @@ def noise(
 
     Writes noise.json and noise.png into the folder. The noise takes the place of that of training;
     every strength sees the same samples, input spikes and random numbers.
-
-    Args:
-        folder: The folder of a run with at least one whole epoch.
-        options: The device, the strengths, and the number of runs.
-        data_dir: The folder of the datasets now, or None for that of the training.
-        watch: Called before each strength.
-
-    Raises:
-        CheckpointError, DataError: As `run.load` does.
-        ConfigError: As `run.load` does; or if neurons are no circuits, or too large for density
-            matrices, or there are too few samples.
-        HardwareError: If there is no such device, or it reports no error rates.
     """
     from sqsnn.reports import noise_plot, style
 
@@ -100,17 +88,9 @@ def noise(
 
 
 def costs(folder: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
-    """Count the costs of an inference on test samples, with the best weights.
+    """Count the costs of an inference on test samples, with the best weights, into costs.json.
 
-    Writes costs.json into the folder. A run that was measured on a backend is counted as if it were
-    simulated.
-
-    Args:
-        folder: The folder of a run with at least one whole epoch.
-        data_dir: The folder of the datasets now, or None for that of the training.
-
-    Raises:
-        CheckpointError, ConfigError, DataError: As `run.load` does.
+    A run that was measured on a backend is counted as if it were simulated.
     """
     loaded = run.load(folder, data_dir)
     loaded.network.eval()
@@ -152,7 +132,7 @@ def _point(
 
 
 def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
-    """The populations of a network whose neurons are small enough for density matrices."""
+    """List the populations, if their neurons are small enough for density matrices."""
     populations = []
     for layer, population in enumerate(loaded.network.populations, start=1):
         if not isinstance(population, SQSNeurons):
@@ -171,7 +151,7 @@ def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
 
 
 def _choose(loaded: Loaded, number: int | None) -> Samples:
-    """Validation samples by chance, since they may lie ordered by class."""
+    """Choose validation samples by chance, since they may lie ordered by class."""
     import torch
 
     samples = trainer.place(loaded.dataset.validation, loaded.settings.training)

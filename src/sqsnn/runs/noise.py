@@ -8,14 +8,7 @@ from sqsnn.training.build import require_circuit
 
 
 def settle_noise(settings: RunSettings) -> RunSettings:
-    """Write down the rates of the device that settings name, so that a run repeats without it.
-
-    Args:
-        settings: The settings; returned as they are where they name no device.
-
-    Raises:
-        HardwareError: If there is no such device, or it reports no error rates.
-    """
+    """Write down the rates of the device that settings name, so that a run repeats without it."""
     device = settings.device_noise
     if not settings.needs_rates or device.noise_from is None:
         return settings
@@ -26,15 +19,7 @@ def settle_noise(settings: RunSettings) -> RunSettings:
 
 
 def device_noise(name: str, circuit: Circuit) -> Noise:
-    """The rates of a neuron's gates that stand for a typical place on a device.
-
-    Args:
-        name: The name of the device, e.g. fake_brisbane.
-        circuit: The circuit of the neurons.
-
-    Raises:
-        HardwareError: If there is no such device, or it reports no error rates.
-    """
+    """Find the rates of a neuron's gates that stand for a typical place on a device."""
     # Here and not above: runs without a device need no Qiskit.
     from sqsnn import hardware
 

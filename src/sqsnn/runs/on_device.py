@@ -118,20 +118,9 @@ def run_on_device(
     data_dir: Path | None,
     confirm: Confirm = lambda text, billed: None,
 ) -> tuple[Outcome, Path]:
-    """Run test samples through the network of a run on a backend.
+    """Run test samples through the network of a run on a backend, and write all bits.
 
-    Args:
-        folder: The folder of a run with at least one whole epoch.
-        options: Where and how.
-        data_dir: The folder of the datasets now, or None for that of the training.
-        confirm: Called with the estimate before anything runs.
-
-    Returns:
-        The outcome, and the folder into which it and all bits were written.
-
-    Raises:
-        CheckpointError, ConfigError, DataError: As `run.load` does, or too few samples.
-        HardwareError: If the backend is not to be had, or a job failed.
+    `confirm` gets the estimate before anything runs. The path is the folder of the results.
     """
     from sqsnn import hardware
     from sqsnn.hardware import ibm
@@ -156,7 +145,7 @@ def run_on_device(
         journal=hardware.Journal(folder.path / "hardware" / "jobs"),
     )
     expected = _estimate(executor, loaded, len(values), options)
-    said, unpacked = expected.describe(), None
+    said, unpacked = expected.in_words(), None
     if expected.slots > 1:
         unpacked = _estimate(hardware.Executor(device), loaded, len(values), options).device_seconds
         said += f" Without --pack it would be {unpacked:.3g} s."
@@ -220,7 +209,7 @@ def run_on_device(
 
 
 def _one_circuit(loaded: Loaded) -> Circuit:
-    """The circuit of all layers."""
+    """Read the circuit of all layers."""
     return require_circuits(cast(Population, loaded.network.populations[0])).circuit
 
 
@@ -240,7 +229,7 @@ def _choose(
 def _estimate(
     executor: "Executor", loaded: Loaded, inferences: int, options: DeviceOptions
 ) -> "Estimate":
-    """All layers, and the calibration, as one estimate."""
+    """Estimate all layers, and the calibration, as one."""
     from sqsnn.hardware.mitigation import CALIBRATION_SHOTS
 
     circuit, steps = _one_circuit(loaded), loaded.settings.encoding.steps
@@ -264,7 +253,7 @@ def _simulated(
     options: DeviceOptions,
     generator: torch.Generator,
 ) -> tuple[Tensor, list[float]]:
-    """Which samples the simulator names rightly, and its spikes per sample."""
+    """Find which samples the simulator names rightly, and its spikes per sample."""
     with torch.no_grad():
         simulated = loaded.network(spikes, generator=generator)
     # As of a device: spikes are all that counts.
@@ -279,7 +268,7 @@ def _simulated(
 def _rightly_named(
     loaded: Loaded, measured: NetworkRecord, labels: Tensor, shots: int, generator: torch.Generator
 ) -> Tensor:
-    """Whether each sample is named rightly, its shots summed; float64."""
+    """Find whether each sample is named rightly, its shots summed; float64."""
     output = readout.last(measured.layers[-1], loaded.settings.report_steps)
     # `probability` is the spikes, or what is left of them without readout errors.
     # Summed in float64: rounding must not break ties, least of all by the order of spikes.

@@ -27,14 +27,7 @@ CIRCUIT = "circuit.png"
 
 
 def draw_run(run: RunFolder, loaded: "Loaded", scores: Scores, samples: Samples) -> None:
-    """Draw all pictures of a run into its folder.
-
-    Args:
-        run: The folder, with the figures of all epochs.
-        loaded: The trained network.
-        scores: The scores of the test samples.
-        samples: The test samples.
-    """
+    """Draw all pictures of a run into its folder, which has the figures of all epochs."""
     from sqsnn.reports import style
 
     figures = draw_training(loaded.settings, run.read_metrics())
@@ -45,12 +38,7 @@ def draw_run(run: RunFolder, loaded: "Loaded", scores: Scores, samples: Samples)
 def draw_training(
     settings: RunSettings, epochs: Sequence[Mapping[str, Any]]
 ) -> "dict[str, Figure]":
-    """Draw what needs no network, by file name: learning curve and circuit.
-
-    Args:
-        settings: The settings of the run.
-        epochs: The figures of each epoch so far; without any there is no learning curve.
-    """
+    """Draw what needs no network, by file name: learning curve and circuit."""
     from sqsnn.reports import circuit_drawing, plots
 
     figures = {CURVE: plots.learning_curve(epochs)} if epochs else {}
@@ -60,13 +48,7 @@ def draw_training(
 
 
 def draw_test(loaded: "Loaded", scores: Scores, samples: Samples) -> "dict[str, Figure]":
-    """Draw what the test shows, by file name: the spikes of its first sample, and its mistakes.
-
-    Args:
-        loaded: The trained network.
-        scores: The scores of the test samples.
-        samples: The test samples.
-    """
+    """Draw what the test shows, by file name: the spikes of its first sample, and its mistakes."""
     from sqsnn.reports import plots
 
     settings, class_names = loaded.settings, loaded.dataset.class_names

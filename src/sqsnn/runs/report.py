@@ -42,29 +42,16 @@ are those of all layers.
 
 
 class Written(NamedTuple):
-    """A page on the disk.
-
-    Attributes:
-        path: Its file.
-        left_out: Why pictures are missing on it.
-    """
+    """A page on the disk."""
 
     path: Path
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...]  # why pictures are missing on it
 
 
 def write_report(path: Path, out: Path | None = None, data_dir: Path | None = None) -> Written:
-    """Write a run as one HTML file that holds all its figures and pictures.
+    """Write a run as one HTML file that holds all its figures and pictures, by default report.html.
 
-    Args:
-        path: The folder of a run, finished or not.
-        out: The file; None for report.html in that folder.
-        data_dir: The folder of the datasets now, for pictures that have to be drawn anew; None for
-            that of the training.
-
-    Raises:
-        CheckpointError: If the folder holds no run.
-        ConfigError: If its settings are broken.
+    The run may be unfinished. Datasets are looked for in `data_dir` where pictures are drawn anew.
     """
     found = folders.find(path)
     settings = found.read_settings()

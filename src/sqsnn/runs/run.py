@@ -239,7 +239,7 @@ def _ask(settled: RunSettings, dataset: Dataset, progress: Progress, watcher: Wa
     """Estimate the jobs of a backend before it runs them."""
     if progress.source is not None:
         expected = backend.estimate(settled, dataset, progress)
-        watcher.spend(expected.describe(), backend.is_billed(progress.source))
+        watcher.spend(expected.in_words(), backend.is_billed(progress.source))
 
 
 def _load_data(settled: RunSettings) -> Dataset:
