@@ -166,10 +166,12 @@ def _time_first(values: Tensor, steps: int) -> Tensor:
     return spikes if channels else spikes.unsqueeze(-1)
 
 
+@options
 class _Encoding:
     """What the encodings share: a function of values and steps."""
 
-    steps: int
+    steps: PositiveInt = 10
+    """Time steps per sample."""
     function: ClassVar[Callable[[Tensor, int], Tensor]]
 
     def encode(
@@ -190,8 +192,6 @@ class _Encoding:
 class Rate(_Encoding):
     """Random spikes: in every step, a value is the probability of a spike."""
 
-    steps: PositiveInt = 10
-    """Time steps per sample."""
     max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Spike probability per step at a value of 1."""
     kind: Literal["rate"] = field(default="rate", kw_only=True, repr=False)
@@ -212,8 +212,6 @@ class Rate(_Encoding):
 class Latency(_Encoding):
     """One spike per value, the larger the earlier."""
 
-    steps: PositiveInt = 10
-    """Time steps per sample."""
     kind: Literal["latency"] = field(default="latency", kw_only=True, repr=False)
 
     function = staticmethod(latency)
@@ -223,8 +221,6 @@ class Latency(_Encoding):
 class Direct(_Encoding):
     """The value itself at every step, as an analogue input."""
 
-    steps: PositiveInt = 10
-    """Time steps per sample."""
     kind: Literal["direct"] = field(default="direct", kw_only=True, repr=False)
 
     function = staticmethod(direct)
@@ -234,8 +230,6 @@ class Direct(_Encoding):
 class Spikes(_Encoding):
     """Samples that are spike trains already, of as many steps."""
 
-    steps: PositiveInt = 10
-    """Time steps per sample."""
     kind: Literal["spikes"] = field(default="spikes", kw_only=True, repr=False)
 
     function = staticmethod(_time_first)
