@@ -240,24 +240,26 @@ def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -
 class _ToLaboratory(torch.autograd.Function):
     """Multiply real amplitudes by (-i)^(ones in the index): a real number moves to its place."""
 
+    # A loop over the index is several times faster than indexing for the usual small memories.
     @staticmethod
     def forward(ctx: Any, memory: Tensor) -> Tensor:
         turned = memory.new_zeros(memory.shape, dtype=memory.dtype.to_complex())
-        index, part, sign = _places(memory)
-        torch.view_as_real(turned)[..., index, part] = sign * memory
+        parts = torch.view_as_real(turned)
+        for index in range(memory.shape[-1]):
+            part, sign = _place(index)
+            parts[..., index, part] = memory[..., index] if sign > 0 else -memory[..., index]
         return turned
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        index, part, sign = _places(gradient)
-        return sign * torch.view_as_real(gradient.resolve_conj())[..., index, part]
+        parts = torch.view_as_real(gradient.resolve_conj())
+        places = [(index, *_place(index)) for index in range(gradient.shape[-1])]
+        return torch.stack([sign * parts[..., index, part] for index, part, sign in places], dim=-1)
 
 
-def _places(memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each index, its (-i)^(ones in the index) as 0 for real or 1 for imaginary, and the sign."""
-    device, index = memory.device, range(memory.shape[-1])
-    ones = torch.tensor([i.bit_count() % 4 for i in index], device=device)
-    return torch.tensor(index, device=device), ones % 2, ones.new_tensor([1, -1, -1, 1])[ones]
+def _place(index: int) -> tuple[int, int]:
+    """(-i)^(ones in the index) as 0 for real or 1 for imaginary, and its sign."""
+    return ((0, 1), (1, -1), (0, -1), (1, 1))[index.bit_count() % 4]
 
 
 def _phases(qubits: int, like: Tensor) -> Tensor:
