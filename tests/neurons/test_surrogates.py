@@ -170,7 +170,7 @@ def test_every_rule_uses_a_function_as_it_uses_the_name(rule, surrogate, named):
 def test_measured_bits_refuse_a_function_of_the_probability():
     neurons = partial(SQSNeurons, surrogate=bump)
     network = SpikingNetwork([3, 4, 2], neurons=neurons, generator=seeded())
-    with pytest.raises(ValueError, match="needs probabilities; measured bits work with"):
+    with pytest.raises(ValueError, match="needs probabilities, but score .measured. sees bits alone"):
         Local(score=Measured()).step(
             network, torch.ones(2, 2, 3, 1), torch.tensor([0, 1]), seeded()
         )
