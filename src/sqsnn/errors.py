@@ -26,7 +26,7 @@ class TrainingError(SqsnnError, RuntimeError):
 
 
 class CompilerMissingError(SqsnnError, RuntimeError):
-    """`compile` is set where torch.compile finds no working C++ compiler."""
+    """`compile` is on, but torch.compile finds no working C++ compiler."""
 
 
 class HardwareError(SqsnnError, RuntimeError):

@@ -68,9 +68,8 @@ class Exact:
         ]
         currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
-        return Pulled(
-            _of_all(layer.population, gradients), currents, parts[0][0], likelihood, Cost()
-        )
+        parameters = _of_all(layer.population, gradients)
+        return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
 
 
 @options

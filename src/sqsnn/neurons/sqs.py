@@ -151,9 +151,8 @@ class SQSNeurons(Population):
     ) -> tuple[Record, SQSState]:
         """Run T steps of the instrument; see `Population.evolve`."""
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
-        result = run(
-            currents, state, uniforms=uniforms, observed=observed, keep_history=keep_memory
-        )
+        drawn = {"uniforms": uniforms, "observed": observed, "keep_history": keep_memory}
+        result = run(currents, state, **drawn)
         spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory)
