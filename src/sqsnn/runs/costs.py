@@ -131,10 +131,8 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     ]
     if not total["measurements"]:
         return rows
-    rows += [
-        row("encoding: RX placed", "encoding_rotations"),
-        row("encoding: RX left out", "skipped_rotations"),
-    ]
+    rows.append(row("encoding: RX placed", "encoding_rotations"))
+    rows.append(row("encoding: RX left out", "skipped_rotations"))
     for gate, number in total["circuit_gates"].items():
         counts = tuple(layer["circuit_gates"].get(gate, 0) for layer in layers)
         rows.append(CostRow(f"circuit: {gate}", counts, number))

@@ -158,19 +158,15 @@ def run_on_device(
         if options.mitigate_readout:
             errors = hardware.calibrate(executor, circuit, steps, generator)
         source = hardware.DeviceBits(executor)
-        measured = run_network(
-            loaded.network,
-            spikes,
-            source,
-            generator,
-            correct=None if errors is None else errors.correct,
-        )
+        correct = None if errors is None else errors.correct
+        measured = run_network(loaded.network, spikes, source, generator, correct=correct)
     seconds = time.perf_counter() - began
     place = folder.path / "hardware" / options.label
     place.mkdir(parents=True, exist_ok=True)
     _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
-    right = _rightly_named(loaded, measured, labels, options.shots, generator)
-    simulated = [_simulated(loaded, spikes, labels, options, generator) for _ in range(SIMULATIONS)]
+    shots = options.shots
+    right = _rightly_named(loaded, measured, labels, shots, generator)
+    simulated = [_simulated(loaded, spikes, labels, shots, generator) for _ in range(SIMULATIONS)]
     expected_right = torch.stack([one for one, _ in simulated]).mean(0)
     difference = right - expected_right
     compiled, counts = executor.compiled(circuit, steps), executor.counts
@@ -247,11 +243,7 @@ def _estimate(
 
 
 def _simulated(
-    loaded: Loaded,
-    spikes: Tensor,
-    labels: Tensor,
-    options: DeviceOptions,
-    generator: torch.Generator,
+    loaded: Loaded, spikes: Tensor, labels: Tensor, shots: int, generator: torch.Generator
 ) -> tuple[Tensor, list[float]]:
     """Find which samples the simulator names rightly, and its spikes per sample."""
     with torch.no_grad():
@@ -261,7 +253,7 @@ def _simulated(
     seen = simulated._replace(
         layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
     )
-    right = _rightly_named(loaded, seen, labels, options.shots, generator)
+    right = _rightly_named(loaded, seen, labels, shots, generator)
     return right, _spikes_per_sample(simulated)
 
 
@@ -287,11 +279,8 @@ def _spikes_per_sample(record: NetworkRecord) -> list[float]:
 def _write_bits(
     path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: NetworkRecord
 ) -> None:
-    arrays = {
-        "test_samples": chosen.cpu().numpy(),
-        "labels": labels.cpu().numpy(),
-        "input": spikes.cpu().numpy(),
-    }
+    named = {"test_samples": chosen, "labels": labels, "input": spikes}
+    arrays = {name: values.cpu().numpy() for name, values in named.items()}
     for number, record in enumerate(measured.layers, start=1):
         arrays[f"layer_{number}"] = record.spikes.cpu().numpy() > 0  # (T, B, H, N)
 
