@@ -117,11 +117,8 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     def row(label: str, name: str) -> CostRow:
         return CostRow(label, tuple(layer[name] for layer in layers), total.get(name))
 
-    rows = [
-        row("spikes received", "spikes_received"),
-        row("spikes emitted", "spikes_emitted"),
-        row("synaptic operations", "synaptic_operations"),
-    ]
+    events = ("spikes_received", "spikes_emitted", "synaptic_operations")
+    rows = [row(name.replace("_", " "), name) for name in events]
     if total["multiply_accumulates"]:
         rows.append(row("multiply-accumulates", "multiply_accumulates"))
     rows += [

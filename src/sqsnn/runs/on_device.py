@@ -77,13 +77,7 @@ class DeviceOptions(Section):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out; all accuracies by spike count with ties broken at random.
-
-    difference: Device minus simulator, sample by sample, and its standard error.
-    gates, depth, shot_microseconds: Of one neuron over all steps, as it runs on the device.
-    device_seconds: As billed; None of a simulation. `estimated_seconds` was said before, and
-        `estimated_seconds_unpacked` what it would be one neuron after another.
-    """
+    """What came out; all accuracies by spike count with ties broken at random."""
 
     backend: str
     calibrated: str | None
@@ -91,8 +85,8 @@ class Outcome:
     shots: int
     accuracy: float
     simulator_accuracy: float
-    difference: float
-    standard_error: float
+    difference: float  # device minus simulator, sample by sample
+    standard_error: float  # of the difference
     spikes_per_sample: list[float]
     simulator_spikes_per_sample: list[float]
     jobs: int
@@ -101,12 +95,12 @@ class Outcome:
     executions: int
     transpilations: int
     neurons_side_by_side: int
-    gates: dict[str, int]
-    depth: int
-    shot_microseconds: float | None
-    estimated_seconds: float | None
-    estimated_seconds_unpacked: float | None
-    device_seconds: float | None
+    gates: dict[str, int]  # of one neuron over all steps, as it runs on the device
+    depth: int  # of that circuit
+    shot_microseconds: float | None  # of that circuit, without the delay
+    estimated_seconds: float | None  # before anything ran
+    estimated_seconds_unpacked: float | None  # one neuron after another
+    device_seconds: float | None  # as billed; None of a simulation
     false_spike: list[float] | None
     missed_spike: list[float] | None
     seconds: float
