@@ -104,36 +104,21 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
         )
         known = parameters_by_name(native)
         parameters = tuple(known[name] for name in names)
-        counts, depth = count_gates(native), _depth(native)
-        return Compiled(
-            native,
-            device.backend,
-            parameters,
-            (REGISTER,),
-            circuit.channels,
-            (),
-            counts,
-            depth,
-            None,
-        )
+        about = parameters, (REGISTER,), circuit.channels, (), count_gates(native), _depth(native)
+        return Compiled(native, device.backend, *about, duration=None)
     natives = _transpiled(neuron, device.backend, groups)
     qubits = [qubit for group in groups for qubit in group]
     part = restrict(device.backend, qubits)
     together, registers, parameters = _side_by_side(natives, names)
     scheduled = _scheduled(_combine_reset(together, part.target), part.target, device.name)
     duration = scheduled.estimate_duration(part.target, unit="s")
-    runs_whole = device.kind == "ibm"
-    return Compiled(
-        _on_the_chip(scheduled, device.backend, qubits) if runs_whole else scheduled,
-        device.backend if runs_whole else part,
-        parameters,
-        registers,
-        circuit.channels,
-        groups,
-        count_gates(natives[0]),
-        _depth(natives[0]),
-        duration,
-    )
+    first = natives[0]
+    about = parameters, registers, circuit.channels, groups, count_gates(first), _depth(first)
+    if device.kind != "ibm":
+        return Compiled(scheduled, part, *about, duration)
+    whole = QuantumCircuit(QuantumRegister(device.backend.num_qubits, "q"), *scheduled.cregs)
+    whole.compose(scheduled, qubits, scheduled.clbits, inplace=True)
+    return Compiled(whole, device.backend, *about, duration)
 
 
 def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> list[QuantumCircuit]:
@@ -225,14 +210,6 @@ def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCir
             f"{name} does not report how long its instructions take, so that idle times are "
             f"unknown ({error.message}); choose a device that reports durations"
         ) from error
-
-
-def _on_the_chip(
-    circuit: QuantumCircuit, backend: Backend, qubits: Sequence[int]
-) -> QuantumCircuit:
-    whole = QuantumCircuit(QuantumRegister(backend.num_qubits, "q"), *circuit.cregs)
-    whole.compose(circuit, qubits, circuit.clbits, inplace=True)
-    return whole
 
 
 def _depth(circuit: QuantumCircuit) -> int:

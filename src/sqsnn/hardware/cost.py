@@ -88,13 +88,8 @@ class Total(NamedTuple):
 
     def times(self, number: int) -> "Total":
         """Multiply the estimate."""
-        seconds = self.device_seconds
-        return Total(
-            self.jobs * number,
-            self.circuits * number,
-            self.shots * number,
-            None if seconds is None else seconds * number,
-        )
+        seconds = None if self.device_seconds is None else self.device_seconds * number
+        return Total(self.jobs * number, self.circuits * number, self.shots * number, seconds)
 
     def in_words(self) -> str:
         """Describe the estimate in one sentence."""
@@ -125,14 +120,8 @@ def estimate(
         if seconds is not None and not (0 <= seconds < math.inf):
             raise ValueError(f"{argument} must be a time in s, 0 or more, but is {seconds}")
     circuits = math.ceil(rows / slots)
-    return Estimate(
-        jobs=jobs,
-        circuits=circuits,
-        slots=slots,
-        shots=circuits * shots,
-        shot_duration=shot_duration,
-        rep_delay=USUAL_REP_DELAY if rep_delay is None else rep_delay,
-    )
+    delay = USUAL_REP_DELAY if rep_delay is None else rep_delay
+    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay)
 
 
 def _counted(count: int, name: str) -> str:

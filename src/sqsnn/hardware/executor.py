@@ -184,13 +184,9 @@ class Executor:
     def _sampler_of(self, key: _Key) -> SamplerFactory:
         # Made when jobs are sent, not when their cost is estimated: a session opens in between.
         if key not in self._samplers:
-            self._samplers[key] = self._sampler or sampler_for(
-                self.device,
-                self._compiled[key],
-                noisy=self._noisy,
-                threads=self._threads,
-                mode=self.mode,
-            )
+            options = {"noisy": self._noisy, "threads": self._threads, "mode": self.mode}
+            made = self._sampler or sampler_for(self.device, self._compiled[key], **options)
+            self._samplers[key] = made
         return self._samplers[key]
 
     def _places(self, circuit: Circuit) -> Groups:

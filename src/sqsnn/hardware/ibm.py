@@ -64,13 +64,8 @@ def open_mode(
 ) -> AbstractContextManager[Any]:
     """Open a batch or a session for the jobs of an IBM device; it closes at the end.
 
-    Args:
-        backend: The device.
-        mode: "batch" keeps jobs together; "session" reserves the device, which is billed until the
-            session closes; "job" sends jobs one by one and opens nothing.
-
-    Raises:
-        HardwareError: If the service refuses.
+    "batch" keeps jobs together; "session" reserves the device, which is billed until the session
+    closes; "job" sends jobs one by one and opens nothing.
     """
     if mode == "job":
         return nullcontext()

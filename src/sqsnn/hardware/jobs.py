@@ -11,6 +11,7 @@ KEY.json   the service's number of the job, and what it runs
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,7 @@ def job_key(about: Mapping[str, Any], values: Float[np.ndarray, "rows parameters
 
 
 class Journal:
-    """Keeps the jobs of a run in a folder.
-
-    Args:
-        folder: The folder, made for the first job.
-    """
+    """Keeps the jobs of a run in a folder, which is made for the first job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,10 +81,9 @@ class Journal:
     def _noted(self, key: str) -> dict[str, Any]:
         if not self.note(key).is_file():
             return {}
-        try:
+        noted = None
+        with suppress(json.JSONDecodeError, UnicodeDecodeError):
             noted = json.loads(self.note(key).read_text("utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise HardwareError(f"{self.note(key)} is damaged: remove it") from error
         if not isinstance(noted, dict) or "job" not in noted:
             raise HardwareError(f"{self.note(key)} is damaged: remove it")
         return noted

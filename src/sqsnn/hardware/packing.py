@@ -144,11 +144,8 @@ class _Chip(NamedTuple):
 
 
 def _gate_names(target: Target, qubits: int) -> list[str]:
-    return [
-        name
-        for name, operation in instructions(target)
-        if isinstance(operation, Gate) and operation.num_qubits == qubits
-    ]
+    gates = [(name, gate) for name, gate in instructions(target) if isinstance(gate, Gate)]
+    return [name for name, gate in gates if gate.num_qubits == qubits]
 
 
 def _errors(

@@ -33,12 +33,11 @@ def sampler_for(
         sampler = SamplerV2(mode=device.backend if mode is None else mode)
         return lambda seed: sampler
     width = compiled.circuit.num_qubits
+    noise = NoiseModel.from_backend(compiled.backend) if noisy and device.has_chip else None
     # Angles are bound inside Aer, which is several times faster than a circuit for every row.
     simulator = AerSimulator(
         method="statevector" if width <= LARGEST_STATE else "matrix_product_state",
-        noise_model=NoiseModel.from_backend(compiled.backend)
-        if noisy and device.has_chip
-        else None,
+        noise_model=noise,
         runtime_parameter_bind_enable=True,
         max_parallel_experiments=threads,
         max_parallel_threads=threads,

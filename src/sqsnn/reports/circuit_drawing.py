@@ -230,9 +230,8 @@ def _draw_box(
     _add(sheet, box, gid)
     heights = (y,) if len(rows) == 1 else (y - 0.085, y + 0.095)
     for height, row in zip(heights, rows, strict=False):
-        sheet.axes.text(
-            x, height, row, fontsize=8.5, ha="center", va="center_baseline", zorder=_TEXT, gid=gid
-        )
+        text = sheet.axes.text(x, height, row, fontsize=8.5, zorder=_TEXT, gid=gid)
+        text.set(ha="center", va="center_baseline")
     return x, y
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -27,36 +28,16 @@ def accuracy_against_noise(points: Sequence[NoisePoint], backend: str, classes: 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(points, key=lambda point: point.strength)
-    axes.errorbar(
-        [point.strength for point in ordered],
-        [point.mean for point in ordered],
-        [point.deviation for point in ordered],
-        color=BLUE,
-        marker="o",
-        markersize=5,
-        capsize=3,
-    )
+    strengths = [point.strength for point in ordered]
+    means = [point.mean for point in ordered]
+    deviations = [point.deviation for point in ordered]
+    axes.errorbar(strengths, means, deviations, color=BLUE, marker="o", markersize=5, capsize=3)
+    note: dict[str, Any] = {"textcoords": "offset points", "color": MUTED, "fontsize": 8.5}
     axes.axhline(1 / classes, color=MUTED, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "chance",
-        (1, 1 / classes),
-        (-2, 3),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        color=MUTED,
-        fontsize=8.5,
-    )
+    right = ("axes fraction", "data")
+    axes.annotate("chance", (1, 1 / classes), (-2, 3), xycoords=right, ha="right", **note)
     axes.axvline(1, color=MUTED, linewidth=0.8)
-    axes.annotate(
-        "the device",
-        (1, 0),
-        (3, 4),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        color=MUTED,
-        fontsize=8.5,
-    )
+    axes.annotate("the device", (1, 0), (3, 4), xycoords=("data", "axes fraction"), **note)
     axes.grid(axis="y")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(

@@ -158,25 +158,13 @@ def confusion_matrix(
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot(aspect="equal")
     colors = _cell_colors(counts)
-    axes.pcolormesh(
-        np.arange(classes + 1) - 0.5,
-        np.arange(classes + 1) - 0.5,
-        colors,
-        edgecolors="white",
-        linewidth=1.2 if classes <= 20 else 0.6,
-    )
+    edges, line = np.arange(classes + 1) - 0.5, 1.2 if classes <= 20 else 0.6
+    axes.pcolormesh(edges, edges, colors, edgecolors="white", linewidth=line)
     size = min(10.0, 1.7 * 72 * (side - 1.4) / classes / 5)
     for row, column in zip(*np.nonzero(counts), strict=True):
         is_dark = colors[row, column] @ (0.299, 0.587, 0.114) < 0.55
-        axes.text(
-            column,
-            row,
-            str(counts[row, column]),
-            color="white" if is_dark else INK,
-            fontsize=size,
-            ha="center",
-            va="center_baseline",
-        )
+        cell = axes.text(column, row, str(counts[row, column]), fontsize=size)
+        cell.set(color="white" if is_dark else INK, ha="center", va="center_baseline")
     correct, total = np.trace(counts), counts.sum()
     axes.set(
         title=f"Confusion matrix: {correct} of {total} correct ({100 * correct / total:.1f} %)",

@@ -36,13 +36,9 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
     # Here and not above: the extra `hardware` may not be installed.
     from sqsnn import hardware
 
-    device = hardware.find(backend.backend)
-    executor = hardware.Executor(
-        device,
-        pack=None if backend.pack == "all" else backend.pack,
-        threads=recipe.training.threads,
-    )
-    return hardware.DeviceBits(executor)
+    device, threads = hardware.find(backend.backend), recipe.training.threads
+    pack = None if backend.pack == "all" else backend.pack
+    return hardware.DeviceBits(hardware.Executor(device, pack=pack, threads=threads))
 
 
 def is_billed(source: BitSource | None) -> bool:

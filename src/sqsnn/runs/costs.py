@@ -117,11 +117,8 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     def row(label: str, name: str) -> CostRow:
         return CostRow(label, tuple(layer[name] for layer in layers), total.get(name))
 
-    rows = [
-        row("spikes received", "spikes_received"),
-        row("spikes emitted", "spikes_emitted"),
-        row("synaptic operations", "synaptic_operations"),
-    ]
+    events = ("spikes_received", "spikes_emitted", "synaptic_operations")
+    rows = [row(name.replace("_", " "), name) for name in events]
     if total["multiply_accumulates"]:
         rows.append(row("multiply-accumulates", "multiply_accumulates"))
     rows += [
@@ -131,10 +128,8 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     ]
     if not total["measurements"]:
         return rows
-    rows += [
-        row("encoding: RX placed", "encoding_rotations"),
-        row("encoding: RX left out", "skipped_rotations"),
-    ]
+    rows.append(row("encoding: RX placed", "encoding_rotations"))
+    rows.append(row("encoding: RX left out", "skipped_rotations"))
     for gate, number in total["circuit_gates"].items():
         counts = tuple(layer["circuit_gates"].get(gate, 0) for layer in layers)
         rows.append(CostRow(f"circuit: {gate}", counts, number))

@@ -30,16 +30,10 @@ def export_neuron(
     if not 0 <= neuron < neurons.size:
         raise ConfigError(f"neuron is {neuron}, but layer {layer} has 0..{neurons.size - 1}")
     circuit = neurons.circuit
-    free = hardware.neuron_circuit(
-        circuit,
-        circuit.channels,
-        circuit.memory_qubits,
-        loaded.settings.encoding.steps if steps is None else steps,
-    )
-    angles = neurons.angles[neuron].tolist()
-    trained = free.assign_parameters(
-        {f"theta_{number}": angle for number, angle in enumerate(angles)}
-    )
+    steps = loaded.settings.encoding.steps if steps is None else steps
+    free = hardware.neuron_circuit(circuit, circuit.channels, circuit.memory_qubits, steps)
+    angles = enumerate(neurons.angles[neuron].tolist())
+    trained = free.assign_parameters({f"theta_{number}": angle for number, angle in angles})
     name = f"layer-{layer}-neuron-{neuron}"
     program, drawing = folder.path / f"{name}.qasm", folder.path / f"{name}.txt"
     write_atomically(program, lambda path: path.write_text(hardware.to_qasm3(trained), "utf-8"))

@@ -77,13 +77,7 @@ class DeviceOptions(Section):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out; all accuracies by spike count with ties broken at random.
-
-    difference: Device minus simulator, sample by sample, and its standard error.
-    gates, depth, shot_microseconds: Of one neuron over all steps, as it runs on the device.
-    device_seconds: As billed; None of a simulation. `estimated_seconds` was said before, and
-        `estimated_seconds_unpacked` what it would be one neuron after another.
-    """
+    """What came out; all accuracies by spike count with ties broken at random."""
 
     backend: str
     calibrated: str | None
@@ -91,8 +85,8 @@ class Outcome:
     shots: int
     accuracy: float
     simulator_accuracy: float
-    difference: float
-    standard_error: float
+    difference: float  # device minus simulator, sample by sample
+    standard_error: float  # of the difference
     spikes_per_sample: list[float]
     simulator_spikes_per_sample: list[float]
     jobs: int
@@ -101,12 +95,12 @@ class Outcome:
     executions: int
     transpilations: int
     neurons_side_by_side: int
-    gates: dict[str, int]
-    depth: int
-    shot_microseconds: float | None
-    estimated_seconds: float | None
-    estimated_seconds_unpacked: float | None
-    device_seconds: float | None
+    gates: dict[str, int]  # of one neuron over all steps, as it runs on the device
+    depth: int  # of that circuit
+    shot_microseconds: float | None  # of that circuit, without the delay
+    estimated_seconds: float | None  # before anything ran
+    estimated_seconds_unpacked: float | None  # one neuron after another
+    device_seconds: float | None  # as billed; None of a simulation
     false_spike: list[float] | None
     missed_spike: list[float] | None
     seconds: float
@@ -158,19 +152,15 @@ def run_on_device(
         if options.mitigate_readout:
             errors = hardware.calibrate(executor, circuit, steps, generator)
         source = hardware.DeviceBits(executor)
-        measured = run_network(
-            loaded.network,
-            spikes,
-            source,
-            generator,
-            correct=None if errors is None else errors.correct,
-        )
+        correct = None if errors is None else errors.correct
+        measured = run_network(loaded.network, spikes, source, generator, correct=correct)
     seconds = time.perf_counter() - began
     place = folder.path / "hardware" / options.label
     place.mkdir(parents=True, exist_ok=True)
     _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
-    right = _rightly_named(loaded, measured, labels, options.shots, generator)
-    simulated = [_simulated(loaded, spikes, labels, options, generator) for _ in range(SIMULATIONS)]
+    shots = options.shots
+    right = _rightly_named(loaded, measured, labels, shots, generator)
+    simulated = [_simulated(loaded, spikes, labels, shots, generator) for _ in range(SIMULATIONS)]
     expected_right = torch.stack([one for one, _ in simulated]).mean(0)
     difference = right - expected_right
     compiled, counts = executor.compiled(circuit, steps), executor.counts
@@ -247,11 +237,7 @@ def _estimate(
 
 
 def _simulated(
-    loaded: Loaded,
-    spikes: Tensor,
-    labels: Tensor,
-    options: DeviceOptions,
-    generator: torch.Generator,
+    loaded: Loaded, spikes: Tensor, labels: Tensor, shots: int, generator: torch.Generator
 ) -> tuple[Tensor, list[float]]:
     """Find which samples the simulator names rightly, and its spikes per sample."""
     with torch.no_grad():
@@ -261,7 +247,7 @@ def _simulated(
     seen = simulated._replace(
         layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
     )
-    right = _rightly_named(loaded, seen, labels, options.shots, generator)
+    right = _rightly_named(loaded, seen, labels, shots, generator)
     return right, _spikes_per_sample(simulated)
 
 
@@ -287,11 +273,8 @@ def _spikes_per_sample(record: NetworkRecord) -> list[float]:
 def _write_bits(
     path: Path, chosen: Tensor, labels: Tensor, spikes: Tensor, measured: NetworkRecord
 ) -> None:
-    arrays = {
-        "test_samples": chosen.cpu().numpy(),
-        "labels": labels.cpu().numpy(),
-        "input": spikes.cpu().numpy(),
-    }
+    named = {"test_samples": chosen, "labels": labels, "input": spikes}
+    arrays = {name: values.cpu().numpy() for name, values in named.items()}
     for number, record in enumerate(measured.layers, start=1):
         arrays[f"layer_{number}"] = record.spikes.cpu().numpy() > 0  # (T, B, H, N)
 

@@ -190,12 +190,10 @@ def _pictures(shown: Collection[str], missing: Collection[str], is_finished: boo
         if name in shown:
             sections.append(f"## {title}\n\n![{alt}]({name})")
         elif name in missing:
-            why = (
-                f"{name} is not in the folder of the run and could not be drawn anew."
-                if is_finished
-                else f"{name} is drawn when the run is finished."
-            )
-            sections.append(f"## {title}\n\n{why}")
+            why = "is drawn when the run is finished."
+            if is_finished:
+                why = "is not in the folder of the run and could not be drawn anew."
+            sections.append(f"## {title}\n\n{name} {why}")
     return sections
 
 
@@ -233,12 +231,9 @@ def _tables(
 ) -> list[str]:
     """Write what is for reference: settings, machine, epochs and the file of the settings."""
     listed = list_settings(settings)
-    chosen = [
-        (one.name, _shown(one.value), _shown(one.default), one.meaning)
-        for one in listed
-        if one.is_chosen
-    ]
-    others = [(one.name, _shown(one.value), one.meaning) for one in listed if not one.is_chosen]
+    rows = [(one, (one.name, _shown(one.value), _shown(one.default))) for one in listed]
+    chosen = [(*cells, one.meaning) for one, cells in rows if one.is_chosen]
+    others = [(*cells[:2], one.meaning) for one, cells in rows if not one.is_chosen]
     machine = [(name, str(value)) for name, value in timing.get("machine", {}).items()]
     # A folder of this machine means nothing to the reader.
     data = settings.data.model_copy(update={"data_dir": None})
