@@ -16,7 +16,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
-from sqsnn.quantum.shift_rules import Setting
+from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.runs import folder, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
@@ -95,7 +95,7 @@ def encoded(neurons: SQSNeurons, currents: Tensor) -> Tensor:
 
 
 def replayed_law(
-    circuit: Circuit, angles: Tensor, encoding: Tensor, settings: Sequence[Setting]
+    circuit: Circuit, angles: Tensor, encoding: Tensor, settings: Sequence[Shifts]
 ) -> Tensor:
     """The exact noiseless law of replayed circuits, `(J, B, H, 2**(N W))`, step 1 the first digit.
 

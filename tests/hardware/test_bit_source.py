@@ -30,7 +30,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
-from sqsnn.quantum.shift_rules import Setting, Shift
+from sqsnn.quantum.shift_rules import Shift, Shifts
 from sqsnn.synapses import Synapses
 
 SIZE, BATCH = 2, 2
@@ -109,7 +109,7 @@ def test_a_shift_turns_the_angle_of_its_name_and_no_other(circuit):
           for g, gate in enumerate(neurons.circuit.gates) if gate.parameter is not None),
     ]  # fmt: skip
     assert len(shifts) == len(names)
-    settings: list[Setting] = [(), *((shift,) for shift in shifts), tuple(shifts)]
+    settings: list[Shifts] = [(), *((shift,) for shift in shifts), tuple(shifts)]
     table = angle_table(neurons, currents, settings).detach()
     kinds = {"encoding": "phi", "gate": "theta"}
     for shift, row in zip(shifts, table[1:-1], strict=True):
@@ -153,7 +153,7 @@ def test_bits_of_every_setting_sample_and_neuron_follow_their_own_law(
     gates = [g for g, gate in enumerate(neurons.circuit.gates) if gate.parameter is not None]
     rotated = [e for e, rotation in enumerate(neurons.circuit.encoding) if rotation.is_gate]
     each = torch.tensor([HALF_TURN, -HALF_TURN / 2], dtype=torch.float64)  # an angle a neuron
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         (),
         (Shift(0, "gate", gates[-1], -3 * HALF_TURN / 2),),
         (Shift(steps - 1, "encoding", rotated[-1], HALF_TURN),),
@@ -185,7 +185,7 @@ def test_a_current_of_zero_or_below_turns_nothing_but_its_shift_does():
     currents[0] = 0
     table = angle_table(neurons, currents, [()])
     assert not table.any()
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         (),
         (Shift(1, "encoding", 0, HALF_TURN),),
         (Shift(0, "encoding", 1, -HALF_TURN), Shift(2, "encoding", 1, HALF_TURN)),
@@ -263,9 +263,9 @@ class Played:
     def __init__(self, shifted: BitSource) -> None:
         self.shifted = shifted
 
-    def sample(self, neurons, currents, settings, shots, generator):
-        if (list(settings), shots) != ([()], 1):
-            return self.shifted.sample(neurons, currents, settings, shots, generator)
+    def sample(self, neurons, currents, shifts, shots, generator):
+        if (list(shifts), shots) != ([()], 1):
+            return self.shifted.sample(neurons, currents, shifts, shots, generator)
         fires = torch.rand(currents.shape, generator=seeded(neurons.size)) < 0.5
         return fires[None, None]
 

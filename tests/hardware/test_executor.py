@@ -35,7 +35,7 @@ from sqsnn.hardware.devices import find
 from sqsnn.hardware.executor import Executor
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
-from sqsnn.quantum.shift_rules import Setting, Shift
+from sqsnn.quantum.shift_rules import Shift, Shifts
 
 HALF_TURN = np.pi
 
@@ -81,7 +81,7 @@ def test_shifted_circuits_are_rows_of_the_same_job():
     sampler = StubSampler(lambda block, _: silence(block))
     executor = Executor(find("aer"), sampler=sampler)
     neurons = SQSNeurons(3, generator=seeded(0))
-    settings: list[Setting] = [(), (Shift(0, "gate", 1, 0.5),), (Shift(1, "encoding", 0, -0.5),)]
+    settings: list[Shifts] = [(), (Shift(0, "gate", 1, 0.5),), (Shift(1, "encoding", 0, -0.5),)]
     currents = torch.rand((2, 4, 3, 1), generator=seeded(1))
     DeviceBits(executor).sample(neurons, currents, settings, 7, seeded(0))
     assert [(rows_of(block), block[2]) for block in sampler.blocks] == [(3 * 4 * 3, 7)]
@@ -165,7 +165,7 @@ def test_settings_shots_steps_samples_neurons_and_channels_are_not_mixed_up():
         neurons.angles.zero_()
     fires = torch.rand((steps, batch, size, channels), generator=seeded(4)) < 0.5
     flipped = torch.tensor([0.0, HALF_TURN, 0.0, HALF_TURN], dtype=torch.float64)
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         (),
         (Shift(1, "encoding", 0, HALF_TURN),),
         (Shift(0, "gate", 1, flipped),),
@@ -189,7 +189,7 @@ def test_shifts_turn_forward_or_backward_and_the_place_they_name():
     with torch.no_grad():
         neurons.angles.fill_(HALF_TURN / 2)
     currents = torch.zeros((3, 1, 2, 2), dtype=torch.float64)
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         (Shift(t, place, n, sign * HALF_TURN / 2),)
         for t, place, n, sign in itertools.product(
             range(3), ("gate", "encoding"), range(2), (1, -1)

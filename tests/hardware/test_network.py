@@ -165,9 +165,9 @@ class Tape:
         self.currents: list[Tensor] = []
         self.asked: list[tuple] = []
 
-    def sample(self, neurons, currents, settings, shots, generator):
+    def sample(self, neurons, currents, shifts, shots, generator):
         self.currents.append(currents)
-        self.asked.append((neurons.size, list(settings), shots))
+        self.asked.append((neurons.size, list(shifts), shots))
         return self.bits.pop(0)[None, None].bool()
 
 

@@ -15,10 +15,10 @@ from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import replay
 from sqsnn.quantum.noise import Noise
-from sqsnn.quantum.shift_rules import Setting, Shift
+from sqsnn.quantum.shift_rules import Shift, Shifts
 
 STEPS, BATCH, SIZE, CHANNELS, SHOTS = 2, 3, 4, 2, 5
-SETTINGS: list[Setting] = [(), (Shift(1, "gate", 0, 0.7),), (Shift(0, "encoding", 1, 1.1),)]
+SETTINGS: list[Shifts] = [(), (Shift(1, "gate", 0, 0.7),), (Shift(0, "encoding", 1, 1.1),)]
 
 
 def made(size: int = SIZE, channels: int = CHANNELS, **options) -> SQSNeurons:
@@ -62,7 +62,7 @@ def test_every_axis_is_where_it_is_said_to_be(at_once, monkeypatch):
     fires = torch.rand((STEPS, BATCH, SIZE, CHANNELS), generator=seeded(4)) < 0.5
     currents = fires.double()
     flipped = torch.tensor([0.0, torch.pi, 0.0, torch.pi], dtype=torch.float64)
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         (),
         (Shift(1, "encoding", 0, torch.pi),),
         (Shift(0, "gate", 1, flipped),),

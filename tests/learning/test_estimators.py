@@ -264,8 +264,8 @@ def test_laplace_counts_agreements_by_the_rule_of_succession():
     # Of 8 shots of every circuit 3 agree: 1/P = 10/4, and so log P.
     @dataclass
     class Fixed:
-        def sample(self, neurons, currents, settings, shots, generator):
-            bits = torch.zeros(len(settings), shots, 1, 1, 1, 1, dtype=torch.bool)
+        def sample(self, neurons, currents, shifts, shots, generator):
+            bits = torch.zeros(len(shifts), shots, 1, 1, 1, 1, dtype=torch.bool)
             bits[:, [1, 2, 6]] = True
             return bits
 
@@ -291,8 +291,8 @@ def test_geometric_counts_the_trials_up_to_the_first_that_agrees():
     # never fires, so that d log p is 3 (1 - 0) / 2 for every rule of two terms.
     @dataclass
     class Fixed:
-        def sample(self, neurons, currents, settings, shots, generator):
-            bits = torch.zeros(len(settings), shots, 1, 1, 1, 1, dtype=torch.bool)
+        def sample(self, neurons, currents, shifts, shots, generator):
+            bits = torch.zeros(len(shifts), shots, 1, 1, 1, 1, dtype=torch.bool)
             if settings == [()]:
                 bits[:, [2, 3]] = True
             else:
@@ -323,7 +323,7 @@ def test_a_shift_of_the_last_step_is_not_in_the_past():
     # Were the past's terms of the last step's own shifts kept, they would add noise of mean 0.
     @dataclass
     class Fixed:
-        def sample(self, neurons, currents, settings, shots, generator):
+        def sample(self, neurons, currents, shifts, shots, generator):
             bits = torch.ones(len(settings), shots, 2, 1, 1, 1, dtype=torch.bool)
             if settings != [()]:
                 bits[1::2, :, 0] = False
@@ -356,7 +356,7 @@ def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, mo
 
     def exact() -> Tensor:
         rule = shift_rules.parameter_shift(one.circuit, 1, one.angles)
-        return rule.coefficients[..., 0] @ share(rule.settings) / share([()])
+        return rule.coefficients[..., 0] @ share(rule.shifts) / share([()])
 
     def expected(size: float) -> Tensor:
         """The mean over all sign vectors."""
@@ -403,9 +403,9 @@ class Counting:
 
     calls: list[tuple[int, int, int, int]] = field(default_factory=list)
 
-    def sample(self, neurons, currents, settings, shots, generator):
+    def sample(self, neurons, currents, shifts, shots, generator):
         self.calls.append((len(settings), shots, currents.shape[1], neurons.size))
-        return SimulatedBits().sample(neurons, currents, settings, shots, generator)
+        return SimulatedBits().sample(neurons, currents, shifts, shots, generator)
 
 
 @pytest.mark.parametrize("window", [1, 3])
@@ -470,7 +470,7 @@ def test_a_window_of_one_step_tells_the_memory_gates_of_crx_nothing():
     assert len(memory) == 4
     encoding = torch.stack(neurons.encoding_angles(currents), dim=-1).detach()
     rule = shift_rules.parameter_shift(neurons.circuit, 1, neurons.angles)
-    law = replayed_law(neurons.circuit, neurons.angles.detach(), encoding, rule.settings)
+    law = replayed_law(neurons.circuit, neurons.angles.detach(), encoding, rule.shifts)
     by_place = rule.coefficients[..., 0] @ law[:, 0, 0]  # (O, outcomes)
     assert by_place[memory].abs().max() < 1e-15
     assert by_place.abs().max() > 0.1

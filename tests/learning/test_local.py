@@ -590,10 +590,10 @@ def test_a_source_measures_the_spikes_of_the_network_too():
     class Counting(SimulatedBits):
         shots = 0
 
-        def sample(self, neurons, currents, settings, shots, generator):
-            if len(currents) == STEPS and shots == 1 and settings == [()]:
+        def sample(self, neurons, currents, shifts, shots, generator):
+            if len(currents) == STEPS and shots == 1 and shifts == [()]:
                 Counting.shots += 1
-            return super().sample(neurons, currents, settings, shots, generator)
+            return super().sample(neurons, currents, shifts, shots, generator)
 
     network = network_of(2, 4, CLASSES)
     figures = Local(score=Measured(source=Counting())).step(

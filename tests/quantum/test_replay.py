@@ -23,7 +23,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import replay
 from sqsnn.quantum.circuit import Circuit, Normal
 from sqsnn.quantum.noise import Noise
-from sqsnn.quantum.shift_rules import Setting, Shift
+from sqsnn.quantum.shift_rules import Shift, Shifts
 
 CASES = circuit_cases(channels=(1, 2))
 NOISE = Noise(
@@ -37,12 +37,12 @@ NOISE = Noise(
 )
 
 
-def law_of(neurons: SQSNeurons, currents: Tensor, settings: list[Setting]) -> Tensor:
+def law_of(neurons: SQSNeurons, currents: Tensor, settings: list[Shifts]) -> Tensor:
     angles = neurons.angles.detach()
     return replayed_law(neurons.circuit, angles, encoded(neurons, currents), settings)
 
 
-def some_settings(circuit: Circuit, steps: int) -> list[Setting]:
+def some_settings(circuit: Circuit, steps: int) -> list[Shifts]:
     """Nothing, one gate, one rotation of the encoding, several at several steps, one twice."""
     turnable = [g for g, gate in enumerate(circuit.gates) if gate.parameter is not None]
     first, last = turnable[0], turnable[-1]
@@ -156,7 +156,7 @@ SHOTS = 4000
 def drawn(
     neurons: SQSNeurons,
     currents: Tensor,
-    settings: list[Setting],
+    settings: list[Shifts],
     shots: int = SHOTS,
     seed: int = 3,
 ) -> Tensor:
@@ -239,7 +239,7 @@ def test_a_shifted_rotation_brings_its_noise_where_no_current_flows():
     turn = 1.3
     driven = silent.clone()
     driven[1] = turn / math.pi
-    settings: list[Setting] = [(Shift(1, "encoding", 0, turn),)]
+    settings: list[Shifts] = [(Shift(1, "encoding", 0, turn),)]
     found = counts(drawn(neurons, silent, settings))
     law = neurons.sequence_probabilities(driven).detach()[None]
     assert min(p_values(found, law)) > 1e-6
@@ -247,7 +247,7 @@ def test_a_shifted_rotation_brings_its_noise_where_no_current_flows():
     faint = silent.clone()
     faint[1] = 1e-12
     placed, absent = (neurons.sequence_probabilities(z).detach() for z in (faint, silent))
-    none: list[Setting] = [(Shift(1, "encoding", 0, 0.0),), (Shift(0, "gate", 0, 0.0),)]
+    none: list[Shifts] = [(Shift(1, "encoding", 0, 0.0),), (Shift(0, "gate", 0, 0.0),)]
     found = counts(drawn(neurons, silent, none))
     assert min(p_values(found, torch.stack([placed, absent]))) > 1e-6
     assert min(p_values(found, torch.stack([absent, placed]))) < 1e-6
@@ -257,7 +257,7 @@ def test_noisy_shifted_samples_follow_the_law_of_other_angles():
     # Shifted at every step, a gate has another angle: the noisy law of other neurons.
     neurons = quantum_neurons("integrate_and_fire", noise=NOISE)
     currents = currents_of_both_signs(neurons, 2)
-    settings: list[Setting] = [
+    settings: list[Shifts] = [
         tuple(Shift(step, "gate", index, 1.9) for step in (0, 1)) for index in (0, 3)
     ]
     found = counts(drawn(neurons, currents, settings))

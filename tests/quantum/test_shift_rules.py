@@ -35,7 +35,7 @@ CASES = [
 def by_rule(neurons: SQSNeurons, currents: Tensor, rule: Combination) -> Tensor:
     """The rule applied to the exact law: (O, B, H, sequences)."""
     angles = neurons.angles.detach()
-    law = replayed_law(neurons.circuit, angles, encoded(neurons, currents), rule.settings)
+    law = replayed_law(neurons.circuit, angles, encoded(neurons, currents), rule.shifts)
     coefficients = rule.coefficients.expand(-1, -1, neurons.size)
     return torch.einsum("ojh,jbhs->obhs", coefficients, law)
 
@@ -198,10 +198,10 @@ def test_the_number_of_circuits_is_two_or_four_an_occurrence():
     rule = shift_rules.parameter_shift(circuit, 2, torch.zeros(1, dtype=torch.float32))
     # A step: 2 encoding rotations, 4 + 1 + 4 CRX, 2 + 2 RX.
     assert len(rule.occurrences) == 2 * (2 + 9 + 4)
-    assert len(rule.settings) == 2 * (2 * 2 + 4 * 9 + 2 * 4)
-    assert rule.coefficients.shape == (len(rule.occurrences), len(rule.settings), 1)
+    assert len(rule.shifts) == 2 * (2 * 2 + 4 * 9 + 2 * 4)
+    assert rule.coefficients.shape == (len(rule.occurrences), len(rule.shifts), 1)
     assert rule.coefficients.dtype == torch.float32
-    assert all(len(setting) == 1 for setting in rule.settings)
+    assert all(len(setting) == 1 for setting in rule.shifts)
     assert ((rule.coefficients != 0).sum(0) == 1).all()  # no circuit serves two occurrences
 
 
@@ -251,11 +251,11 @@ def test_spsa_takes_two_circuits_a_direction_and_signs_of_every_neuron():
         for seed in (0, 0, 1)
     ]
     rule = draws[0]
-    assert len(rule.settings) == 2 * directions
+    assert len(rule.shifts) == 2 * directions
     assert rule.coefficients.shape == (len(places), 2 * directions, 40)
     size_of_each = torch.full_like(rule.coefficients, 1 / (2 * size * directions))
     torch.testing.assert_close(rule.coefficients.abs(), size_of_each, rtol=1e-14, atol=0)
-    for j, setting in enumerate(rule.settings):
+    for j, setting in enumerate(rule.shifts):
         assert [shift[:3] for shift in setting] == list(places)
         moved = torch.stack([shift.angle for shift in setting])  # (O, H)
         torch.testing.assert_close(moved.abs(), torch.full_like(moved, size))

@@ -28,7 +28,6 @@ def samples(number: int) -> Samples:
 class SpyRule:
     """Remembers what it was given; gives losses and gradients from a list."""
 
-
     def __init__(self, losses=None, gradients=None):
         self.losses = iter(losses or itertools.repeat(1.0))
         self.gradients = iter(gradients or itertools.repeat(0.0))

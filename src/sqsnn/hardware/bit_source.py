@@ -12,7 +12,7 @@ from sqsnn.hardware.circuits import turned_gates
 from sqsnn.hardware.executor import Executor
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum.shift_rules import Setting
+from sqsnn.quantum.shift_rules import Shifts
 
 
 class DeviceBits:
@@ -32,30 +32,30 @@ class DeviceBits:
         self,
         neurons: SQSNeurons,
         currents: Float[Tensor, "W B H N"],
-        settings: Sequence[Setting],
+        shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
-    ) -> Bool[Tensor, "settings shots W B H N"]:
+    ) -> Bool[Tensor, "shifts shots W B H N"]:
         """Measure the spikes; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
         neurons.check_currents(currents, "steps", "batch")
         steps, batch = currents.shape[:2]
-        table = angle_table(neurons, currents, settings)  # (J, B, H, parameters)
+        table = angle_table(neurons, currents, shifts)  # (J, B, H, parameters)
         rows = table.flatten(0, 2).cpu().numpy()
         spikes = self.executor.run(neurons.circuit, steps, rows, shots, generator)
         return (
             torch.from_numpy(np.ascontiguousarray(spikes))
             .to(currents.device)
-            .unflatten(0, (len(settings), batch, neurons.size))
+            .unflatten(0, (len(shifts), batch, neurons.size))
             .permute(0, 3, 4, 1, 2, 5)
         )
 
 
 def angle_table(
-    neurons: SQSNeurons, currents: Float[Tensor, "W B H N"], settings: Sequence[Setting]
+    neurons: SQSNeurons, currents: Float[Tensor, "W B H N"], shifts: Sequence[Shifts]
 ) -> Float[Tensor, "J B H parameters"]:
-    """List the angles of every setting, sample and neuron, in float64.
+    """List the angles of every circuit, sample and neuron, in float64.
 
     Columns as in `circuits.parameter_names(per_occurrence=True)`.
     """
@@ -73,10 +73,10 @@ def angle_table(
         ],
         dim=-1,
     )
-    table = columns.repeat(len(settings), 1, 1, 1)
+    table = columns.repeat(len(shifts), 1, 1, 1)
     first_gate = steps * len(placed)
-    for j, setting in enumerate(settings):
-        for shift in setting:
+    for j, turns in enumerate(shifts):
+        for shift in turns:
             if shift.place == "encoding":
                 column = shift.step * len(placed) + placed.index(shift.index)
             else:

@@ -17,7 +17,7 @@ from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.options import options
 from sqsnn.quantum import replay
-from sqsnn.quantum.shift_rules import Setting
+from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.uniforms import draw_uniforms
 
 # Neurons simulated side by side: more would not fit the processor's caches.
@@ -54,21 +54,21 @@ class BitSource(Protocol):
         self,
         neurons: SQSNeurons,
         currents: Float[Tensor, "W B H N"],
-        settings: Sequence[Setting],
+        shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
-    ) -> Bool[Tensor, "settings shots W B H N"]:
+    ) -> Bool[Tensor, "shifts shots W B H N"]:
         """Measure the spikes of W steps from memory |0..0>, each neuron alone, shot by shot.
 
         Args:
             neurons: The population.
             currents: Currents of W steps.
-            settings: The turns of each circuit; () leaves the circuit unchanged.
+            shifts: The shifted angles of each circuit; () leaves it unchanged.
             shots: Independent repetitions, in the order of their measurement.
             generator: Draws the outcomes where they are simulated.
 
         Returns:
-            Measured (with readout error: recorded) spikes, (settings, shots, W, B, H, N).
+            Measured (with readout error: recorded) spikes, (shifts, shots, W, B, H, N).
         """
         ...
 
@@ -138,10 +138,10 @@ class SimulatedBits:
         self,
         neurons: SQSNeurons,
         currents: Float[Tensor, "W B H N"],
-        settings: Sequence[Setting],
+        shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
-    ) -> Bool[Tensor, "settings shots W B H N"]:
+    ) -> Bool[Tensor, "shifts shots W B H N"]:
         """Simulate the spikes; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
@@ -149,14 +149,14 @@ class SimulatedBits:
         steps, batch = currents.shape[:2]
         each = batch * neurons.size
         some_shots = min(shots, max(1, AT_ONCE // each))
-        # Every setting has its own matrices, which large registers make large.
+        # Every circuit has its own matrices, which large registers make large.
         matrices = neurons.size * 4**neurons.circuit.qubits
-        some_settings = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
+        some_circuits = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
         rotations = torch.stack(neurons.encoding_angles(currents), dim=-1)
         driven = neurons.driven(currents)
         rows = []
-        for start in range(0, len(settings), some_settings):
-            chosen = settings[start : start + some_settings]
+        for start in range(0, len(shifts), some_circuits):
+            chosen = shifts[start : start + some_circuits]
             pieces = []
             for first in range(0, shots, some_shots):
                 runs = min(some_shots, shots - first) * batch

@@ -40,7 +40,7 @@ SPSA_SIZE = 0.5  # radians
 class Cost(NamedTuple):
     """What ran on the source of bits."""
 
-    circuits: int = 0  # different ones: one per neuron, window and setting
+    circuits: int = 0  # different ones: one per neuron, window and shift
     shots: int = 0  # runs of circuits
     events: int = 0  # recorded events for which trials were repeated (geometric)
     truncations: int = 0  # events among them that `max_trials` trials missed
@@ -153,7 +153,7 @@ def measure(
             neurons.circuit, neurons.size, shots, SPSA_SIZE, generator, neurons.angles.detach()
         )
         shots = 1  # one direction per shot
-    shifted = source.sample(neurons, currents, rule.settings, shots, generator)
+    shifted = source.sample(neurons, currents, rule.shifts, shots, generator)
     past = _agree(shifted[:, :, :-1], recorded[:-1])  # (J, shots, B, H)
     cost = _cost(shifted)
     before = after = _certain(currents)
@@ -194,8 +194,8 @@ def _certain(like: Tensor) -> Event:
 
 
 def _agree(
-    measured: Bool[Tensor, "*settings W B H N"], recorded: Bool[Tensor, "W B H N"]
-) -> Bool[Tensor, "*settings B H"]:
+    measured: Bool[Tensor, "*shifts W B H N"], recorded: Bool[Tensor, "W B H N"]
+) -> Bool[Tensor, "*shifts B H"]:
     """Compare shots with the recorded spikes of all steps and channels."""
     return (measured == recorded).all(-1).all(-3)
 
@@ -209,5 +209,5 @@ def _combined(coefficients: Tensor, shares: Tensor) -> Float[Tensor, "O B H"]:
 
 
 def _cost(measured: Tensor) -> Cost:
-    settings, shots, _, batch, neurons, _ = measured.shape
-    return Cost(settings * batch * neurons, settings * shots * batch * neurons)
+    shifts, shots, _, batch, neurons, _ = measured.shape
+    return Cost(shifts * batch * neurons, shifts * shots * batch * neurons)

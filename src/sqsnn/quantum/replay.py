@@ -1,7 +1,7 @@
 """Circuits of several steps, run from fresh memory with single gates turned: their spikes.
 
-J settings (`shift_rules.Setting`) of H neurons are run side by side as J*H neurons, so that the
-same code simulates them as simulates a network.
+J circuits of H neurons, each with its `shift_rules.Shifts`, are run side by side as J*H neurons, so
+that the same code simulates them as simulates a network.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from sqsnn.quantum import density, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
-from sqsnn.quantum.shift_rules import Setting
+from sqsnn.quantum.shift_rules import Shifts
 
 
 def sample(
     circuit: Circuit,
     angles: Float[Tensor, "H parameters"],
     encoding: Float[Tensor, "W B H rotations"],
-    settings: Sequence[Setting],
+    shifts: Sequence[Shifts],
     uniforms: Float[Tensor, "W shots B JH"],
     *,
     driven: Bool[Tensor, "W B H rotations"],
@@ -32,7 +32,7 @@ def sample(
     """Draw (with noise: recorded) spikes of W steps, shot by shot; see `density.run`."""
     shots = uniforms.shape[1]
     numbers = uniforms.flatten(1, 2)  # (W, shots * B, J * H)
-    turned, by_gate, by_rotation, placed = turn(circuit, angles, encoding, driven, settings)
+    turned, by_gate, by_rotation, placed = turn(circuit, angles, encoding, driven, shifts)
     bits, memory = [], None
     for step in range(len(numbers)):
         now = slice(step, step + 1)
@@ -49,7 +49,7 @@ def sample(
             result = density.run(noisy, start, rotations, each_placed, uniforms=numbers[now])
         memory = result.memory
         bits.append(result.bits[0] > 0)
-    spikes = torch.stack(bits).unflatten(1, (shots, -1)).unflatten(3, (len(settings), -1))
+    spikes = torch.stack(bits).unflatten(1, (shots, -1)).unflatten(3, (len(shifts), -1))
     return spikes.permute(3, 1, 0, 2, 4, 5)
 
 
@@ -58,7 +58,7 @@ def turn(
     angles: Float[Tensor, "H parameters"],
     encoding: Float[Tensor, "W B H rotations"],
     driven: Bool[Tensor, "W B H rotations"],
-    settings: Sequence[Setting],
+    shifts: Sequence[Shifts],
 ) -> tuple[Circuit, Tensor, Tensor, Tensor]:
     """The circuit with an angle per gate, so that one can turn alone; its angles and rotations."""
     number = count()
@@ -67,18 +67,18 @@ def turn(
         for gate in circuit.gates
     )
     parameters = [gate.parameter for gate in circuit.gates if gate.parameter is not None]
-    steps, copies = len(encoding), len(settings)
+    steps, copies = len(encoding), len(shifts)
     by_gate = angles[:, parameters].repeat(steps, copies, 1, 1)  # (W, J, H, gates)
     by_rotation, placed = (  # (W, B, J, H, E)
         values[:, :, None].repeat(1, 1, copies, 1, 1) for values in (encoding, driven)
     )
-    for j, setting in enumerate(settings):
-        for step, place, index, angle in setting:
+    for j, turns in enumerate(shifts):
+        for step, place, index, angle in turns:
             if place == "gate":
                 by_gate[step, j, :, gates[index].parameter] += angle
             else:
                 by_rotation[step, :, j, :, index] += angle
                 placed[step, :, j, :, index] = True  # even where its current is 0 or below
-    # One population of J * H neurons, setting by setting.
+    # One population of J * H neurons, circuit by circuit.
     own = replace(circuit, gates=gates)
     return own, by_gate.flatten(1, 2), by_rotation.flatten(2, 3), placed.flatten(2, 3)

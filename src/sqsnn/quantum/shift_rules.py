@@ -46,7 +46,7 @@ class Shift(NamedTuple):
 
 
 # All shifts of one circuit; () leaves the circuit unchanged.
-Setting = tuple[Shift, ...]
+Shifts = tuple[Shift, ...]
 
 
 class Occurrence(NamedTuple):
@@ -65,7 +65,7 @@ class Combination(NamedTuple):
     """How derivatives come from probabilities f_j: df/d(occurrence o) = sum_j c[o, j] f_j."""
 
     occurrences: tuple[Occurrence, ...]  # O places
-    settings: tuple[Setting, ...]  # J circuits
+    shifts: tuple[Shifts, ...]  # J circuits
     coefficients: Tensor  # (O, J, H), or (O, J, 1) where they are the same for every neuron
 
 
@@ -93,14 +93,14 @@ def parameter_shift(circuit: Circuit, steps: int, like: Tensor) -> Combination:
         terms(circuit.gates[place.index].name) if place.place == "gate" else TWO_TERMS
         for place in places
     ]
-    settings = tuple(
+    shifts = tuple(
         (place.shifted(angle),)
         for place, rule in zip(places, rules, strict=True)
         for _, angle in rule
     )
     rows = (like.new_tensor([coefficient for coefficient, _ in rule]) for rule in rules)
-    coefficients = torch.block_diag(*rows).reshape(len(places), len(settings), 1)
-    return Combination(places, settings, coefficients)
+    coefficients = torch.block_diag(*rows).reshape(len(places), len(shifts), 1)
+    return Combination(places, shifts, coefficients)
 
 
 def simultaneous_perturbation(
@@ -124,13 +124,13 @@ def simultaneous_perturbation(
     shape = (len(places), directions, neurons)
     drawn = torch.randint(0, 2, shape, generator=generator, device=generator.device)
     signs = (2 * drawn - 1).to(like)
-    settings = tuple(
+    shifts = tuple(
         tuple(place.shifted(sign * size * signs[o, d]) for o, place in enumerate(places))
         for d in range(directions)
         for sign in (1.0, -1.0)
     )
     pairs = torch.stack([signs, -signs], dim=2).flatten(1, 2)  # (O, 2 * directions, H)
-    return Combination(places, settings, pairs / (2 * size * directions))
+    return Combination(places, shifts, pairs / (2 * size * directions))
 
 
 def sum_by_parameter(

@@ -12,7 +12,7 @@ from sqsnn.data.catalog import Dataset
 from sqsnn.learning.bit_source import Backend, BitSource, run_network
 from sqsnn.learning.scores import Measured
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.quantum.shift_rules import Setting
+from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import Recipe, RunSettings
 from sqsnn.training.trainer import Progress, fresh_rule
@@ -116,13 +116,13 @@ class _Blank:
         self,
         neurons: SQSNeurons,
         currents: Float[Tensor, "W B H N"],
-        settings: Sequence[Setting],
+        shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
-    ) -> Bool[Tensor, "settings shots W B H N"]:
+    ) -> Bool[Tensor, "shifts shots W B H N"]:
         """See `BitSource.sample`."""
         steps, batch = currents.shape[:2]
-        rows = len(settings) * batch * neurons.size
+        rows = len(shifts) * batch * neurons.size
         self.estimates.append(self._executor.estimate(neurons.circuit, steps, rows, shots))
-        shape = (len(settings), shots, *currents.shape)
+        shape = (len(shifts), shots, *currents.shape)
         return torch.zeros((), dtype=torch.bool, device=currents.device).expand(shape)
