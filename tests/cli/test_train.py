@@ -11,7 +11,7 @@ import pytest
 from sqsnn.cli.progress import Screen
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
-from sqsnn.runs import run
+from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import for_dataset
 
@@ -265,4 +265,4 @@ def test_commands_that_need_circuits_say_so(sqsnn, refused, here, neurons):
     for command in ("hardware a", "export a", "inspect noise a"):
         assert "neurons that are circuits" in refused(*command.split()), command
     assert sorted(here.rglob("*")) == before
-    assert not isinstance(run.load(RunFolder(here / "a")).network.populations[0], SQSNeurons)
+    assert not isinstance(loading.load(RunFolder(here / "a")).network.populations[0], SQSNeurons)

@@ -10,7 +10,7 @@ from tools import StopAt, stopped
 
 from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.runs import backend, pictures, run
+from sqsnn.runs import backend, loading, pictures, run
 from sqsnn.runs import folder as folders
 from sqsnn.runs.backend import build_source
 from sqsnn.settings.run import RunSettings, from_flat
@@ -85,7 +85,7 @@ def test_a_network_learns_is_validated_and_tested_without_a_simulated_neuron(mea
     assert simulated == [False, False, False, True]
     assert folder.is_finished()
     before = build_network(folder.read_settings(), 64, 2)
-    after = run.load(folder).network
+    after = loading.load(folder).network
     for (name, one), other in zip(before.named_parameters(), after.parameters(), strict=True):
         assert other.isfinite().all()
         assert one.numel() == 0 or not one.equal(other), name

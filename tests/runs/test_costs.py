@@ -15,7 +15,7 @@ from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, Encoded, Normal
-from sqsnn.runs import costs, inspect, run
+from sqsnn.runs import costs, inspect, loading, run
 from sqsnn.runs.costs import cost_rows, count_costs
 from sqsnn.settings.run import from_flat
 
@@ -271,8 +271,8 @@ def test_a_run_writes_the_costs_of_its_test(finished):
 
 def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
     monkeypatch.setattr(costs, "COST_SAMPLES", 15)
-    loaded = run.load(finished)
-    _, samples = run.score_test(loaded)
+    loaded = loading.load(finished)
+    _, samples = loading.score_test(loaded)
     found = costs.of_test(loaded, samples)
     assert found["samples"] == 14  # every third of 40
     assert costs.of_test(loaded, samples) == found

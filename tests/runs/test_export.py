@@ -13,7 +13,7 @@ from tools import TINY
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.hardware import from_qasm3
 from sqsnn.runs import folder as folders
-from sqsnn.runs import run
+from sqsnn.runs import loading, run
 from sqsnn.runs.export import export_neuron
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import from_flat
@@ -64,7 +64,7 @@ def bound(program: str, neurons, neuron: int, currents: torch.Tensor):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_program_read_back_has_the_law_of_that_neuron(once, model, tmp_path):
     folder = RunFolder(shutil.copytree(once[model].path, tmp_path / "run"))
-    network = run.load(folder).network.double()
+    network = loading.load(folder).network.double()
     laws, programs = [], []
     currents = torch.tensor([[0.4, 0.3], [-0.2, 0.6]], dtype=torch.float64)
     for layer, neuron in ((0, 0), (0, 2), (1, 1)):

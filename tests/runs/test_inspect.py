@@ -12,7 +12,7 @@ from tools import small_run
 from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.neurons.population import Population
 from sqsnn.quantum.noise import Noise
-from sqsnn.runs import inspect, run
+from sqsnn.runs import inspect, loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.inspect import NoiseOptions
 from sqsnn.runs.noise import device_noise
@@ -116,7 +116,7 @@ def test_neurons_that_are_no_circuits_are_refused(folder, monkeypatch):
     class Other(Population):
         pass
 
-    loaded = run.load(folder)
+    loaded = loading.load(folder)
     loaded.network.populations[1].__class__ = Other
     monkeypatch.setattr(run, "load", lambda folder, data_dir: loaded)
     with pytest.raises(ConfigError, match=r"gates needs .* layer 2 of this run has Other"):

@@ -20,7 +20,7 @@ from sqsnn.hardware import executor as executing
 from sqsnn.hardware import ibm
 from sqsnn.options import explain
 from sqsnn.runs import folder as folders
-from sqsnn.runs import run
+from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.on_device import SIMULATIONS, DeviceOptions, run_on_device
 from sqsnn.settings import flat
@@ -100,7 +100,7 @@ def test_the_files_hold_the_measured_bits(folder, shots):
     assert (chosen == chosen[:, :1]).all()
     if shots > 1:
         assert (bits["input"][:, 0] != bits["input"][:, 1]).any()
-    samples = run.load(folder).dataset.load_test()
+    samples = loading.load(folder).dataset.load_test()
     np.testing.assert_array_equal(bits["labels"], samples.labels[bits["test_samples"]])
     never = samples.values[bits["test_samples"]].numpy() == 0
     assert never.any() and not bits["input"][..., 0].any(axis=0)[never].any()
@@ -130,7 +130,7 @@ def test_the_files_hold_the_measured_bits(folder, shots):
 def test_hidden_spikes_on_the_device_are_what_drives_the_outputs(folder):
     # Bits of the second layer follow the likelihood that the network gives them on the first's.
     _, bits = go(folder, samples=TEST_SAMPLES, shots=3)
-    network = run.load(folder).network.double()
+    network = loading.load(folder).network.double()
     inputs = [torch.as_tensor(bits[name]).double() for name in ("input", "layer_1", "layer_2")]
     for layer, (given, spikes) in enumerate(pairwise(inputs)):
         with torch.no_grad():

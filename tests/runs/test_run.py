@@ -18,7 +18,7 @@ from tools import make_old, small_run, stopped
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.reports import plots
 from sqsnn.runs import folder as folders
-from sqsnn.runs import run
+from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import RunSettings, from_flat
 from sqsnn.settings.toml import to_toml
@@ -75,7 +75,7 @@ def test_a_run_leaves_everything_behind(tmp_path):
         "spikes_per_sample",
     }
     result = folder.read_result()
-    assert result["parameters"] == sum(p.numel() for p in run.load(folder).network.parameters())
+    assert result["parameters"] == sum(p.numel() for p in loading.load(folder).network.parameters())
     assert result["test_samples"] == 40
     assert all(0 <= result[f"test_{name}"] <= 1 for name in ACCURACIES)
     assert len(result["spikes_per_sample"]) == 2
@@ -84,7 +84,7 @@ def test_a_run_leaves_everything_behind(tmp_path):
 
 
 def test_the_accuracy_is_that_of_spikes_alone(whole):
-    scores, samples = run.score_test(run.load(whole))
+    scores, samples = loading.score_test(loading.load(whole))
     counts, labels = scores.counts, samples.labels
     shares = [
         (row[label] == row.max()).item() / int((row == row.max()).sum())
@@ -113,7 +113,7 @@ def test_a_run_on_spike_trains_ends_with_pictures_and_a_result(tmp_path, monkeyp
     assert folder.read_result()["test_samples"] == 100
     settled = folder.read_settings()
     assert (settled.data.source, settled.report_steps) == ("generated, delay 5", 1)
-    scores, _ = run.score_test(run.load(folder))
+    scores, _ = loading.score_test(loading.load(folder))
     assert scores.counts.max() == 1  # of one step and one channel
     # The picture names the class that the report names, at the last step.
     assert seen["spikes"].shape == (7, 64, 3, 1)
@@ -131,7 +131,7 @@ def test_the_result_is_that_of_the_best_weights(whole):
             -line["validation_loss"],
         ),
     )
-    assert run.load(whole).epoch == whole.read_result()["best_epoch"] == best["epoch"]
+    assert loading.load(whole).epoch == whole.read_result()["best_epoch"] == best["epoch"]
 
 
 def test_the_test_set_is_read_once_and_last(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
     folder = RunFolder(tmp_path / "killed")
     code = f"""
 from pathlib import Path
-from sqsnn.runs import run
+from sqsnn.runs import run, loading
 from sqsnn.settings.toml import from_toml
 run.begin(from_toml({to_toml(settings)!r}, "here"), Path({str(folder.path)!r}))
 """
@@ -257,8 +257,8 @@ def test_a_folder_of_the_old_format_is_refused_everywhere(whole):
     before = contents(whole)
     for use in (
         lambda: run.resume(whole),
-        lambda: run.load(whole),
-        lambda: run.evaluate_run(whole, 1, None),
+        lambda: loading.load(whole),
+        lambda: loading.evaluate_run(whole, 1, None),
     ):
         with pytest.raises(ConfigError, match=r"has format 1 or 2, .* train the network again"):
             use()
@@ -271,34 +271,34 @@ def test_a_folder_of_the_old_format_is_refused_everywhere(whole):
 
 def test_evaluating_again_gives_the_result_of_the_run(whole):
     result = whole.read_result()
-    figures = run.evaluate_run(whole, shots=1, data_dir=None)
+    figures = loading.evaluate_run(whole, shots=1, data_dir=None)
     del result["costs"]  # counted once
     assert figures == {"shots": 1, **result}
     assert json.loads((whole.path / "evaluation.json").read_text()) == figures
 
 
 def test_more_shots_are_written_beside(whole):
-    figures = run.evaluate_run(whole, shots=5, data_dir=None)
+    figures = loading.evaluate_run(whole, shots=5, data_dir=None)
     assert json.loads((whole.path / "evaluation-shots-5.json").read_text()) == figures
     assert figures["shots"] == 5
     # Per shot, so about what one shot gives.
     one = whole.read_result()["spikes_per_sample"]
     assert figures["spikes_per_sample"] == pytest.approx(one, rel=0.2)
     with pytest.raises(ValueError, match="shots must be an integer of at least 1"):
-        run.evaluate_run(whole, shots=0, data_dir=None)
+        loading.evaluate_run(whole, shots=0, data_dir=None)
 
 
 def test_a_run_without_an_epoch_cannot_be_evaluated(tmp_path):
     folder = folders.create(tmp_path / "run", small_run())
     with pytest.raises(CheckpointError, match="no epoch of this run has ended"):
-        run.evaluate_run(folder, shots=1, data_dir=None)
+        loading.evaluate_run(folder, shots=1, data_dir=None)
 
 
 def test_the_test_must_come_from_the_source_of_the_training(whole):
     text = whole.config.read_text()
     whole.config.write_text(text.replace('source = "scikit-learn"', 'source = "usps.h5"'))
     with pytest.raises(ConfigError, match=r"trained on digits from usps\.h5, .* scikit-learn"):
-        run.evaluate_run(whole, shots=1, data_dir=None)
+        loading.evaluate_run(whole, shots=1, data_dir=None)
 
 
 @pytest.mark.parametrize("wrong", ["circuit", "classes", "folder"])
@@ -334,7 +334,7 @@ def test_threads_are_those_of_the_settings_and_are_put_back(tmp_path, monkeypatc
         assert torch.get_num_threads() == before
         run.resume(folder, pictures=False)
         assert torch.get_num_threads() == before
-        run.evaluate_run(folder, 1, None)
+        loading.evaluate_run(folder, 1, None)
     assert torch.get_num_threads() == before
     assert set(seen) == {before + 2}
 
@@ -364,7 +364,7 @@ def test_a_run_on_events_is_trained_tested_and_tested_again(on_events, tmp_path,
     assert saved.data.source == "N-MNIST, 150-recording subset"
     assert saved.data.polarity == ("sum", "channels")[channels - 1]
     assert (folder.path / "raster.png").is_file()
-    again = run.evaluate_run(folder, 1, None)
+    again = loading.evaluate_run(folder, 1, None)
     assert again["test_accuracy"] == result["test_accuracy"]
 
 
@@ -391,4 +391,4 @@ def test_other_recordings_are_another_source(on_events, tmp_path):
     folder = begun(on_events(1, epochs=1), tmp_path / "run")
     event_files.write_nmnist(tmp_path / "data", train=16, test=3)
     with pytest.raises(ConfigError, match=r"150-recording subset, but here lies .*160-recording"):
-        run.load(folder)
+        loading.load(folder)

@@ -62,9 +62,9 @@ loaded = run.load(run_folder.find(Path(out)))
 scores, _ = run.score_test(loaded)
 """
 _NEW_SCORES = """
-from sqsnn.runs import folder, run
-loaded = run.load(folder.find(Path(out)))
-scores, _ = run.score_test(loaded)
+from sqsnn.runs import folder, loading
+loaded = loading.load(folder.find(Path(out)))
+scores, _ = loading.score_test(loaded)
 """
 _TRAIN = """
 import hashlib, json, sys

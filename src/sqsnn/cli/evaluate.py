@@ -26,7 +26,7 @@ def evaluate(
     """
     from sqsnn.cli.progress import Screen
     from sqsnn.runs import folder
-    from sqsnn.runs.run import evaluate_run
+    from sqsnn.runs.loading import evaluate_run
 
     found = folder.find(run)
     Screen().show_evaluation(found, evaluate_run(found, shots, data_dir))

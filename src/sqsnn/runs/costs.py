@@ -28,7 +28,7 @@ estimate a population, and how often is not part of the model.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -38,17 +38,15 @@ from sqsnn.data.catalog import Samples
 from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.runs.loading import Loaded
 from sqsnn.synapses import Synapses
 from sqsnn.training import evaluate
-
-if TYPE_CHECKING:
-    from sqsnn.runs.run import Loaded
 
 COST_SAMPLES = 1000  # the spread over samples leaves of a mean less than a thirtieth of it
 _NOT_SUMMED = ("presynaptic", "neurons", "channels", "steps", "analogue_input", "spikes_received")
 
 
-def of_test(loaded: "Loaded", samples: Samples) -> dict[str, Any]:
+def of_test(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     """Count the costs of an inference, as means over at most 1000 test samples.
 
     Of more samples every k-th is counted, from all classes even where samples lie ordered by class.

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.neurons.population import Population
-from sqsnn.runs import run
+from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
 from sqsnn.storage import write_atomically
 from sqsnn.training.build import require_circuit
@@ -21,7 +21,7 @@ def export_neuron(
     """
     from sqsnn import hardware
 
-    loaded = run.load(folder, data_dir)
+    loaded = loading.load(folder, data_dir)
     require_circuit(loaded.settings)
     layers: list[Population] = list(loaded.network.populations)  # type: ignore[arg-type]
     if not 0 <= layer < len(layers):

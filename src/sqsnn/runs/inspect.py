@@ -13,10 +13,10 @@ from sqsnn.errors import ConfigError
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import costs as counting
-from sqsnn.runs import run
+from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.loading import Loaded
 from sqsnn.runs.noise import device_noise
-from sqsnn.runs.run import Loaded
 from sqsnn.settings.section import Section, split_commas
 from sqsnn.storage import write_json
 from sqsnn.training import evaluate, trainer
@@ -63,7 +63,7 @@ def noise(
     """
     from sqsnn.reports import noise_plot, style
 
-    loaded = run.load(folder, data_dir)
+    loaded = loading.load(folder, data_dir)
     populations = _small_circuits(loaded)
     rates = device_noise(options.backend, populations[0].circuit)
     chosen = _choose(loaded, options.samples)
@@ -92,7 +92,7 @@ def costs(folder: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
 
     A run that was measured on a backend is counted as if it were simulated.
     """
-    loaded = run.load(folder, data_dir)
+    loaded = loading.load(folder, data_dir)
     loaded.network.eval()
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     with threads(loaded.settings.training.threads):

@@ -21,9 +21,9 @@ from sqsnn.learning.bit_source import Backend, require_circuits, run_network
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.population import Population
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.runs import run
+from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
-from sqsnn.runs.run import Loaded
+from sqsnn.runs.loading import Loaded
 from sqsnn.settings.section import Section
 from sqsnn.storage import write_atomically, write_json
 from sqsnn.training import trainer
@@ -119,7 +119,7 @@ def run_on_device(
     from sqsnn import hardware
     from sqsnn.hardware import ibm
 
-    loaded = run.load(folder, data_dir)
+    loaded = loading.load(folder, data_dir)
     require_circuit(loaded.settings)
     loaded.network.eval()
     # A run that was trained with noise is compared with a perfect device, too.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqsnn import readout
 from sqsnn.data.catalog import Samples
 from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.loading import Loaded
 from sqsnn.settings.run import RunSettings
 from sqsnn.training import evaluate
 from sqsnn.training.build import require_circuit
@@ -18,15 +19,13 @@ from sqsnn.training.evaluate import Scores
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sqsnn.runs.run import Loaded
-
 CURVE = "learning-curve.png"
 RASTER = "raster.png"
 CONFUSION = "confusion-matrix.png"
 CIRCUIT = "circuit.png"
 
 
-def draw_run(run: RunFolder, loaded: "Loaded", scores: Scores, samples: Samples) -> None:
+def draw_run(run: RunFolder, loaded: Loaded, scores: Scores, samples: Samples) -> None:
     """Draw all pictures of a run into its folder, which has the figures of all epochs."""
     from sqsnn.reports import style
 
@@ -47,7 +46,7 @@ def draw_training(
     return figures
 
 
-def draw_test(loaded: "Loaded", scores: Scores, samples: Samples) -> "dict[str, Figure]":
+def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Figure]":
     """Draw what the test shows, by file name: the spikes of its first sample, and its mistakes."""
     from sqsnn.reports import plots
 

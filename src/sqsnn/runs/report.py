@@ -9,7 +9,7 @@ from sqsnn.errors import SqsnnError
 from sqsnn.reports import page, style
 from sqsnn.reports.page import MISSING, code, count, escape, percent, seconds, table
 from sqsnn.runs import folder as folders
-from sqsnn.runs import pictures, run
+from sqsnn.runs import loading, pictures
 from sqsnn.runs.backend import backend_of
 from sqsnn.runs.costs import cost_rows
 from sqsnn.runs.folder import RunFolder
@@ -113,9 +113,9 @@ def _draw(
             why = (f"No test is repeated for pictures: {backend.backend} measured its spikes",)
         else:
             try:
-                loaded = run.load(found, data_dir)
+                loaded = loading.load(found, data_dir)
                 with threads(settings.training.threads):
-                    figures |= pictures.draw_test(loaded, *run.score_test(loaded))
+                    figures |= pictures.draw_test(loaded, *loading.score_test(loaded))
             except SqsnnError as error:
                 why = (f"Pictures are missing, because the test cannot be repeated: {error}",)
     return {name: style.png(one) for name, one in figures.items() if name in missing}, why

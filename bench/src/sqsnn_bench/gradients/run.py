@@ -11,7 +11,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.reports import style
 from sqsnn.runs.folder import RunFolder
-from sqsnn.runs.run import load
+from sqsnn.runs.loading import load
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
 from sqsnn.training.build import Purpose
@@ -38,9 +38,9 @@ def diagnose_run(
         watch: Called before each estimator.
 
     Raises:
-        CheckpointError, DataError: As `sqsnn.runs.run.load` does.
-        ConfigError: As `sqsnn.runs.run.load` does; or if neurons are no circuits, or there are too
-            few samples.
+        CheckpointError, DataError: As `sqsnn.runs.loading.load` does.
+        ConfigError: As `sqsnn.runs.loading.load` does; or if neurons are no circuits, or there are
+            too few samples.
     """
     loaded = load(folder, data_dir)
     _require_circuits(loaded.network)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, save, styled
 from sqsnn_bench.study.config import Study
-from sqsnn_bench.study.tables import Row
+from sqsnn_bench.study.page import Row
 
 _READOUT = "test_accuracy"
 _COLOURS = (BLUE, VERMILION, GREEN, INK, MUTED)

@@ -1,0 +1,129 @@
+"""A trained network and its data, loaded from the folder of a run and tested."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from sqsnn.checks import check_positive_int
+from sqsnn.data import catalog
+from sqsnn.data.catalog import Dataset, Samples
+from sqsnn.data.events import Binning
+from sqsnn.errors import ConfigError
+from sqsnn.learning.bit_source import BitSource
+from sqsnn.network import SpikingNetwork
+from sqsnn.runs import checkpoint
+from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.run import RunSettings
+from sqsnn.storage import write_json
+from sqsnn.training import evaluate, trainer
+from sqsnn.training.build import Purpose, build_network, count_trained, seeded
+from sqsnn.training.evaluate import Scores
+from sqsnn.training.machine import threads
+from sqsnn.training.trainer import Metrics
+
+
+class Loaded(NamedTuple):
+    """A trained network and its data, ready to be tested.
+
+    Attributes:
+        settings: The settings of the run.
+        dataset: The data.
+        network: The network with the best weights.
+        epoch: The epoch that the weights are from.
+        source: Measures the spikes of a backend; None where they are simulated.
+    """
+
+    settings: RunSettings
+    dataset: Dataset
+    network: SpikingNetwork
+    epoch: int
+    source: BitSource | None = None
+
+    def generator(self, purpose: Purpose = Purpose.TEST, epoch: int = 0) -> torch.Generator:
+        """The generator of the run's seed for a purpose, on the run's device."""
+        training = self.settings.training
+        return seeded(training.seed, purpose, epoch=epoch, device=training.device)
+
+
+def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
+    """Load the data of a run and its network with the best weights so far.
+
+    Args:
+        run: The folder of a run.
+        data_dir: The folder of the datasets now, or None for that of the training.
+
+    Raises:
+        CheckpointError: If no epoch has ended yet or the folder is damaged.
+        ConfigError: If the machine or the data are not what the settings need.
+        DataError: If the dataset cannot be had.
+    """
+    settled = run.read_settings()
+    if data_dir is not None:
+        data = settled.data.model_copy(update={"data_dir": data_dir})
+        settled = settled.model_copy(update={"data": data})
+    dataset = load_data(settled)
+    network = build_network(settled, dataset.features, len(dataset.class_names))
+    return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
+
+
+def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
+    """Run a network over the test samples; with one shot it is the test that ends a run."""
+    samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
+    loaded.network.eval()
+    scores = evaluate.score(
+        loaded.network,
+        loaded.settings,
+        samples.values,
+        generator=loaded.generator(),
+        shots=shots,
+        source=loaded.source,
+    )
+    return scores, samples
+
+
+def evaluate_run(run: RunFolder, shots: int, data_dir: Path | None) -> Metrics:
+    """Test the network of a run once more; writes evaluation.json, or evaluation-shots-K.json."""
+    check_positive_int("shots", shots)  # before the data are read
+    loaded = load(run, data_dir)
+    with threads(loaded.settings.training.threads):
+        scores, samples = score_test(loaded, shots)
+    tested = {"shots": shots, **figures(loaded, scores, samples)}
+    name = "evaluation.json" if shots == 1 else f"evaluation-shots-{shots}.json"
+    write_json(run.path / name, tested)
+    return tested
+
+
+def load_data(settled: RunSettings) -> Dataset:
+    """Load the dataset of a run, and refuse another source of it than that of the training."""
+    data = settled.data
+    binning = None
+    if data.duration is not None and data.pool is not None and data.polarity is not None:
+        binning = Binning(settled.encoding.steps, data.duration, data.pool, data.polarity)
+    dataset = catalog.load(
+        data.dataset,
+        data_dir=data.data_dir,
+        classes=data.classes,
+        train_samples=data.train_samples,
+        test_samples=data.test_samples,
+        delay=data.delay,
+        binning=binning,
+    )
+    if data.source not in (None, dataset.source):
+        raise ConfigError(
+            f"the run was trained on {data.dataset} from {data.source}, but here lies "
+            f"{dataset.source}, which has other values: point --data-dir to the former"
+        )
+    return dataset
+
+
+def figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
+    """The figures of a test, as metrics.json holds them."""
+    return {
+        "dataset": loaded.dataset.name,
+        "test_samples": len(samples.labels),
+        **evaluate.accuracy(scores, samples.labels).named("test"),
+        "spikes_per_sample": list(scores.spikes),
+        "parameters": count_trained(loaded.network),
+        "best_epoch": loaded.epoch,
+    }
