@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 import torch
 
-from sqsnn.runs import run
+from sqsnn.runs import loading
 from sqsnn_bench.cli import main
 from sqsnn_bench.study.config import Study, read_study
 from sqsnn_bench.study.plan import Plan, make_plan
@@ -84,7 +84,7 @@ def plan(study: Callable[..., Study], tmp_path: Path) -> Callable[..., Plan]:
 def tests_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the datasets whose test samples were read, one entry per reading."""
     read: list[str] = []
-    load = run.catalog.load
+    load = loading.catalog.load
 
     def watched(name: str, **options: Any) -> Any:
         dataset = load(name, **options)
@@ -95,7 +95,7 @@ def tests_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return replace(dataset, load_test=load_test)
 
-    monkeypatch.setattr(run.catalog, "load", watched)
+    monkeypatch.setattr(loading.catalog, "load", watched)
     return read
 
 

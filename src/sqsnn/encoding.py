@@ -170,8 +170,8 @@ def _time_first(values: Tensor, steps: int) -> Tensor:
 class _Encoding:
     """What the encodings share: a function of values and steps."""
 
-    steps: PositiveInt = 10
-    """Time steps per sample."""
+    # A docstring would describe it here alone, and not in the encodings.
+    steps: Annotated[PositiveInt, Field(description="Time steps per sample.")] = 10
     function: ClassVar[Callable[[Tensor, int], Tensor]]
 
     def encode(
@@ -199,7 +199,7 @@ class Rate(_Encoding):
     def encode(
         self, values: Tensor, *, generator: torch.Generator, shared: bool = False
     ) -> Float[Tensor, "T B P 1"]:
-        """Draw spikes; see `Latency.encode`."""
+        """Draw spikes; see `_Encoding.encode`."""
         if not shared:
             return rate(values, self.steps, max_rate=self.max_rate, generator=generator)
         batch, features = values.shape

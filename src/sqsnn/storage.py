@@ -14,7 +14,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Replace a file in one step: whoever reads, and whoever pulls the plug, finds old or new."""
+    """Replace a file in one step: after a crash it is the old one or the new one."""
     # In the same folder, because a file can only be renamed in one step within a file system.
     # With a name of its own, because another process may be writing the same file.
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")

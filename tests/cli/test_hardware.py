@@ -42,7 +42,7 @@ def test_a_run_on_a_simulator_shows_its_outcome_without_a_question(sqsnn, traine
     place = trained / "hardware" / "aer-samples-4-shots-2"
     result = json.loads((place / "result.json").read_text("utf-8"))
     table = rows(done.out)
-    assert table["accuracy on the device"] == f"{result['accuracy']:.1%}"
+    assert table["accuracy on aer"] == f"{result['accuracy']:.1%}"
     simulator = f"{result['simulator_accuracy']:.1%}"
     assert table["accuracy of the simulator, same samples"] == simulator
     assert table["shots per sample"] == "2"
@@ -62,7 +62,7 @@ def test_the_same_command_again_says_that_nothing_was_run(sqsnn, trained):
     again = rows(sqsnn("hardware", "a", *SMALL).out)
     assert first["jobs"] == "2"
     assert again["jobs"] == "0, 2 done before"
-    assert again["accuracy on the device"] == first["accuracy on the device"]
+    assert again["accuracy on aer"] == first["accuracy on aer"]
 
 
 def test_a_snapshot_is_shown_with_its_day_its_errors_and_its_estimate(sqsnn, trained):

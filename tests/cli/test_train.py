@@ -177,7 +177,7 @@ def test_an_interrupt_before_anything_was_written_says_so(sqsnn, here, monkeypat
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.catalog, "load", interrupt)
+    monkeypatch.setattr(loading.catalog, "load", interrupt)
     done = sqsnn("train", "digits")
     assert done.code == 130
     assert "nothing was written" in done.err

@@ -293,7 +293,7 @@ def test_geometric_counts_the_trials_up_to_the_first_that_agrees():
     class Fixed:
         def sample(self, neurons, currents, shifts, shots, generator):
             bits = torch.zeros(len(shifts), shots, 1, 1, 1, 1, dtype=torch.bool)
-            if settings == [()]:
+            if shifts == [()]:
                 bits[:, [2, 3]] = True
             else:
                 bits[::2] = True
@@ -324,8 +324,8 @@ def test_a_shift_of_the_last_step_is_not_in_the_past():
     @dataclass
     class Fixed:
         def sample(self, neurons, currents, shifts, shots, generator):
-            bits = torch.ones(len(settings), shots, 2, 1, 1, 1, dtype=torch.bool)
-            if settings != [()]:
+            bits = torch.ones(len(shifts), shots, 2, 1, 1, 1, dtype=torch.bool)
+            if shifts != [()]:
                 bits[1::2, :, 0] = False
             return bits
 
@@ -351,8 +351,8 @@ def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, mo
     outcome = int(spikes.item())
     places = shift_rules.occurrences(one.circuit, 1)
 
-    def share(settings) -> Tensor:
-        return replayed_law(one.circuit, one.angles.detach(), encoding, settings)[:, 0, 0, outcome]
+    def share(shifts) -> Tensor:
+        return replayed_law(one.circuit, one.angles.detach(), encoding, shifts)[:, 0, 0, outcome]
 
     def exact() -> Tensor:
         rule = shift_rules.parameter_shift(one.circuit, 1, one.angles)
@@ -404,7 +404,7 @@ class Counting:
     calls: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def sample(self, neurons, currents, shifts, shots, generator):
-        self.calls.append((len(settings), shots, currents.shape[1], neurons.size))
+        self.calls.append((len(shifts), shots, currents.shape[1], neurons.size))
         return SimulatedBits().sample(neurons, currents, shifts, shots, generator)
 
 
@@ -433,8 +433,8 @@ def test_the_cost_is_that_of_the_calls_to_the_source(
         probability=probability, score=score,
     )  # fmt: skip
     each = batch * size
-    assert found.cost.circuits == sum(settings * each for settings, *_ in source.calls)
-    assert found.cost.shots == sum(settings * shots * each for settings, shots, *_ in source.calls)
+    assert found.cost.circuits == sum(circuits * each for circuits, *_ in source.calls)
+    assert found.cost.shots == sum(circuits * shots * each for circuits, shots, *_ in source.calls)
     assert all(call[2:] == (batch, size) for call in source.calls)
     # 2 encoding rotations and 2 RX in two circuits each, 2 CRX in four each, at every step.
     geometric = isinstance(estimator, Geometric)

@@ -8,11 +8,13 @@ from tools import TINY, make_old, small_run, stopped
 
 import sqsnn
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.learning.local import Local
+from sqsnn.learning.scores import Measured
 from sqsnn.learning.signals import Reinforce
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import folder as folders
-from sqsnn.runs import run
+from sqsnn.runs import loading
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_a_run_is_trained_tested_and_loaded(trained):
 
 @pytest.mark.parametrize("kind", [str, None])
 def test_loading_needs_no_dataset(trained, monkeypatch, kind):
-    monkeypatch.setattr(run.catalog, "load", None)
+    monkeypatch.setattr(loading.catalog, "load", None)
     path = trained.folder.path
     loaded = sqsnn.load(path if kind is None else kind(path))
     assert (loaded.settings, loaded.metrics) == (trained.settings, trained.metrics)
@@ -51,6 +53,30 @@ def test_networks_of_any_sizes_come_back_from_their_weights(tmp_path, neurons):
     assert type(trained.network.populations[0]).__name__.lower() in f"{neurons}neurons".replace(
         "_", ""
     )
+
+
+def test_layers_are_counted_and_not_sorted_by_name(tmp_path):
+    flat = {**TINY, "hidden": (3,) * 9 + (5, 4)}
+    assert sqsnn.train("digits", out=tmp_path / "run", **flat).network.sizes == (
+        64,
+        *[3] * 9,
+        5,
+        4,
+        2,
+    )
+
+
+def test_a_run_loads_onto_another_device(trained):
+    assert sqsnn.load(trained.folder.path, device="cpu").settings.training.device == "cpu"
+    with pytest.raises(ConfigError, match=r"device: .*'cpu' or 'cuda', but is 'tpu'"):
+        sqsnn.load(trained.folder.path, device="tpu")
+
+
+def test_a_running_source_is_refused_because_no_file_can_hold_it(tmp_path):
+    rule = Local(score=Measured(source=SimulatedBits()))
+    with pytest.raises(ConfigError, match=r"source is a running object, .* name a backend"):
+        sqsnn.train("digits", out=tmp_path / "run", rule=rule, **TINY)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_a_name_gets_the_next_number(tmp_path, monkeypatch):

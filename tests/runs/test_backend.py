@@ -206,7 +206,7 @@ def test_neurons_side_by_side_are_those_of_the_settings():
         ({"backend": "fake_atlantis"}, HardwareError, "fake_atlantis"),
         ({"backend": "aer2"}, HardwareError, "'aer2'"),
         ({"backend": "fake_manila", "pack": 3}, HardwareError, "3"),
-        ({"false_spike": 0.1}, ConfigError, "'aer', which has its own noise"),
+        ({"false_spike": 0.1}, ConfigError, "noise rates go with the simulator only"),
         ({"surrogate": "sigmoid"}, ConfigError, "needs probabilities"),
         ({"neurons": "lif"}, ConfigError, "neurons"),
     ],

@@ -118,6 +118,6 @@ def test_neurons_that_are_no_circuits_are_refused(folder, monkeypatch):
 
     loaded = loading.load(folder)
     loaded.network.populations[1].__class__ = Other
-    monkeypatch.setattr(run, "load", lambda folder, data_dir: loaded)
+    monkeypatch.setattr(loading, "load", lambda folder, data_dir: loaded)
     with pytest.raises(ConfigError, match=r"gates needs .* layer 2 of this run has Other"):
         inspect.noise(folder, SMALL)

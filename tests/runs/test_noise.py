@@ -3,7 +3,7 @@
 import pytest
 from tools import TINY
 
-from sqsnn.errors import HardwareError
+from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import noise as noises
 from sqsnn.runs import run
@@ -43,6 +43,12 @@ def test_settings_that_name_no_device_stay_as_they_are():
     for chosen in (settings(), settings(false_spike=0.1)):
         assert settle_noise(chosen) is chosen
     assert settings(false_spike=0.1).neurons.noise == Noise(false_spike=0.1)
+
+
+def test_rates_that_do_not_fit_the_neurons_are_refused_in_our_words():
+    with pytest.raises(ConfigError, match="density matrices take up to 4 qubits") as refused:
+        settle_noise(settings(noise_from="fake_brisbane", memory_qubits=4))
+    assert "pydantic" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

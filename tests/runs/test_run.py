@@ -136,7 +136,7 @@ def test_the_result_is_that_of_the_best_weights(whole):
 
 def test_the_test_set_is_read_once_and_last(tmp_path, monkeypatch):
     order: list[object] = []
-    load = run.catalog.load
+    load = loading.catalog.load
 
     def spy(*args, **given):
         dataset = load(*args, **given)
@@ -148,7 +148,7 @@ def test_the_test_set_is_read_once_and_last(tmp_path, monkeypatch):
         def epoch(self, epoch):
             order.append(epoch.metrics["epoch"])
 
-    monkeypatch.setattr(run.catalog, "load", spy)
+    monkeypatch.setattr(loading.catalog, "load", spy)
     run.begin(small_run(), tmp_path / "run", Follow(), pictures=False)
     assert order == [1, 2, 3, "test"]
 
@@ -218,7 +218,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
     folder = RunFolder(tmp_path / "killed")
     code = f"""
 from pathlib import Path
-from sqsnn.runs import run, loading
+from sqsnn.runs import loading, run, loading
 from sqsnn.settings.toml import from_toml
 run.begin(from_toml({to_toml(settings)!r}, "here"), Path({str(folder.path)!r}))
 """
@@ -318,10 +318,10 @@ def test_refused_settings_leave_no_folder_behind(tmp_path, wrong):
 
 def test_threads_are_those_of_the_settings_and_are_put_back(tmp_path, monkeypatch):
     before, seen = torch.get_num_threads(), []
-    score, step = run.evaluate.score, run.Watcher.step
+    score, step = loading.evaluate.score, run.Watcher.step
     with monkeypatch.context() as patch:
         patch.setattr(
-            run.evaluate,
+            loading.evaluate,
             "score",
             lambda *args, **given: seen.append(torch.get_num_threads()) or score(*args, **given),
         )

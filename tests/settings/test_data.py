@@ -24,6 +24,11 @@ def test_an_unknown_dataset_is_refused_with_those_that_there_are(name):
         require_spec(name)
 
 
+def test_a_slip_in_a_name_is_answered_with_the_name_that_was_meant():
+    with pytest.raises(ConfigError, match="but is 'digit'; did you mean digits"):
+        require_spec("digit")
+
+
 def test_the_data_of_the_library_tonic_need_no_list():
     assert require_spec("tonic:DVSGesture") == find_spec("tonic:DVSGesture")
 
@@ -68,6 +73,7 @@ def test_the_steps_of_a_task_follow_from_its_delay(name):
     assert spec.delay is not None
     default = from_flat(name, {})
     assert (default.data.delay, default.encoding.steps) == (spec.delay, spec.steps())
+    assert from_flat(name, {"delay": None}) == default
     for delay in (1, 9, 20):
         settings = from_flat(name, {"delay": delay})
         assert settings.encoding.steps == spec.steps() + delay - spec.delay
@@ -80,6 +86,8 @@ def test_the_steps_of_a_task_follow_from_its_delay(name):
     [
         ("digits", {"delay": 3}, "^delay is 3, but digits has none; it goes with recall, order"),
         ("nmnist", {"delay": 3}, "^delay is 3, but nmnist has none"),
+        ("recall", {"delay": "x"}, "^delay: .*valid integer.* but is 'x'"),
+        ("recall", {"delay": None, "steps": 50}, "^steps must be the 7 .* of recall, but is 50"),
         ("recall", {"delay": 0}, "^delay: .*greater than 0, but is 0"),
         ("digits", {"pool": 2}, "^pool is 2, but digits has no events; .*nmnist, shd, braille"),
         ("recall", {"polarity": "sum"}, "^polarity is 'sum', but recall has no events"),

@@ -34,7 +34,7 @@ def test_nesting_and_flattening_undo_each_other(chosen):
     assert chosen.items() <= mine.items()
     nested = flat.nest(RunSettings, mine, {})
     assert flat.flatten(RunSettings, nested) == mine
-    assert validated(nested) == settings
+    assert validated(RunSettings, nested) == settings
 
 
 def test_a_flat_name_means_one_thing():

@@ -117,7 +117,10 @@ def test_a_noise_without_rates_is_none():
         ({"memory_qubits": -1}, r"memory_qubits must be an integer in 0\.\.6, but is -1"),
         ({"channels": 5}, r"channels must be an integer in 1\.\.4, but is 5"),
         ({"circuit": "transmon"}, "circuit is 'transmon'; it may be one of crx, bidirectional"),
-        ({"circuit_options": {"layers": 2}}, "neurons 'sqs' cannot be built.*'layers'"),
+        (
+            {"circuit_options": {"layers": 2}},
+            "circuit 'bidirectional' has the options: coupling; but .*'layers'",
+        ),
         ({"circuit": "integrate_and_fire", "memory_qubits": 0}, "'integrate_and_fire' integrates"),
         ({"memory_gates": "frozen", "memory_qubits": 0}, "memory_gates is 'frozen', which needs"),
         ({"surrogate": "tanh"}, "surrogate: .*'straight_through' or 'sigmoid', but is 'tanh'"),

@@ -186,6 +186,9 @@ def test_what_cannot_be_is_refused_by_name(dataset, given, message):
     assert re.search(message, refusal(dataset, given))
 
 
+ON_AER = {"score": "measured", "backend": "aer"}
+
+
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
@@ -207,8 +210,10 @@ def test_what_cannot_be_is_refused_by_name(dataset, given, message):
         ({"score": "measured", "window": 0}, "window: .*greater than 0, but is 0"),
         ({"score": "measured", "estimator": "laplace", "shots": 0}, "shots: .*greater than 0"),
         ({"backend": "aer"}, "backend is 'aer', .* score 'measured' only"),
-        ({"score": "measured", "pack": 2}, "pack is 2, but backend 'aer' has no chip"),
-        ({"score": "measured", "mode": "batch"}, "mode is 'batch'.*ibm:NAME.*'aer'"),
+        ({"score": "measured", "pack": 2}, "pack is 2, but goes with backend only"),
+        ({"score": "measured", "mode": "batch"}, "mode is 'batch', but goes with backend only"),
+        ({**ON_AER, "pack": 2}, "pack is 2, but backend 'aer' has no chip"),
+        ({**ON_AER, "mode": "batch"}, "mode is 'batch'.*ibm:NAME.*'aer'"),
     ],
     ids=str,
 )

@@ -117,12 +117,16 @@ CIRCUITS = "SQSNeurons.* score 'exact' works for every population"
         ),
         (
             {"score": "measured", "backend": "aer", "false_spike": 0.1},
-            "backend is 'aer', which has its own noise",
+            "noise rates go with the simulator only, but backend is 'aer'",
+        ),
+        (
+            {"through_collapse": True},
+            "through_collapse is True, but goes with rule 'backprop' only",
         ),
         ({"score": "measured", "surrogate": "sigmoid"}, "'sigmoid', which needs probabilities"),
         (
             {"signal": "reinforce", "surrogate": "sigmoid"},
-            "'sigmoid', but signal 'reinforce' uses none",
+            "'sigmoid', but signal 'reinforce' uses no surrogate",
         ),
     ],
     ids=str,

@@ -8,7 +8,7 @@ import torch
 from matplotlib.image import imread
 
 from sqsnn.errors import CheckpointError, ConfigError
-from sqsnn.runs import run
+from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import for_dataset
 from sqsnn_bench.gradients import run as inspecting
@@ -69,14 +69,14 @@ def test_the_best_weights_are_diagnosed(folder, monkeypatch):
     monkeypatch.setattr(inspecting.diagnosis, "diagnose", diagnose)
     with pytest.raises(KeyboardInterrupt):
         diagnose_run(folder, SMALL)
-    best = run.load(folder).network.state_dict()
+    best = loading.load(folder).network.state_dict()
     for name, weights in states[0].items():
         assert torch.equal(weights, best[name])
     assert not (folder.path / "gradients.json").exists()
 
 
 def test_a_compiled_run_is_diagnosed_without_compiling(folder, monkeypatch):
-    loaded = run.load(folder)
+    loaded = loading.load(folder)
     for population in loaded.network.populations:
         population.compile_steps = True
     monkeypatch.setattr(inspecting, "load", lambda folder, data_dir: loaded)

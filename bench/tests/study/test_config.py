@@ -145,6 +145,11 @@ def test_settings_are_taken_only_from_a_group_with_the_same_models(study):
         study(change)
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no study file .*digits; examples/study.toml"):
+        read_study(tmp_path / "digits")
+
+
 def test_a_file_that_is_no_toml_is_named(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text("name = ")

@@ -20,7 +20,7 @@ def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()
             found.setdefault(leaf.name, []).append(leaf)
     fields: dict[str, Any] = {
         name: (
-            Annotated[_annotation(places[0]), Parameter(group=groups[places[0].path[0]])],
+            Annotated[_annotation(places[0]), Parameter(group=_group(places[0], groups))],
             Field(None, description=_help(places, cls)),
         )
         for name, places in found.items()
@@ -31,6 +31,11 @@ def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()
 def given(flags: Section | None) -> dict[str, Any]:
     """The settings that were typed, by their flat names."""
     return {} if flags is None else {name: getattr(flags, name) for name in flags.model_fields_set}
+
+
+def _group(leaf: Leaf, groups: Mapping[str, Group]) -> Group:
+    """The group of the innermost part that has one."""
+    return next(groups[part] for part in reversed(leaf.path) if part in groups)
 
 
 def _annotation(leaf: Leaf) -> Any:

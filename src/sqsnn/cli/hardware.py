@@ -58,7 +58,7 @@ def _table(outcome: "Outcome") -> Table:
     table = Table(title=Text(f"{outcome.backend}, {outcome.samples} samples"), show_header=False)
     error = outcome.standard_error
     rows = {
-        "accuracy on the device": f"{outcome.accuracy:.1%}",
+        f"accuracy on {outcome.backend}": f"{outcome.accuracy:.1%}",
         "accuracy of the simulator, same samples": f"{outcome.simulator_accuracy:.1%}",
         "difference": f"{100 * outcome.difference:+.1f} ± {100 * error:.1f} points",
         "shots per sample": f"{outcome.shots}",

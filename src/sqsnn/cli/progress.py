@@ -151,9 +151,9 @@ def _by_probability(accuracy: float | None) -> str:
 def _accuracies(figures: dict[str, Any], title: str) -> Table:
     table = Table(title=Text(title), show_header=False)
     table.add_row("test accuracy (spikes alone)", f"{figures['test_accuracy']:.2%}")
-    ties = figures["test_accuracy_ties_by_probability"]
-    table.add_row("  ties by probability", f"{ties:.2%}")
     if figures["test_accuracy_probability"] is not None:
+        ties = figures["test_accuracy_ties_by_probability"]
+        table.add_row("  ties by probability", f"{ties:.2%}")
         table.add_row("  by probability", f"{figures['test_accuracy_probability']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))

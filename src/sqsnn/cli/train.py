@@ -14,11 +14,13 @@ from sqsnn.errors import ConfigError
 from sqsnn.runs import folder, run
 from sqsnn.settings.run import RunSettings, from_flat
 
-# The part of the settings that each group of flags sets; ordered as the data flows.
+# The parts of the settings and the group of their flags; ordered as the data flows.
 _TITLES = {
     "data": "Data",
     "hidden": "Network",
     "neurons": "Network",
+    "noise": "Noise",
+    "noise_simulation": "Noise",
     "device_noise": "Noise",
     "encoding": "Encoding",
     "report_steps": "Readout",

@@ -97,7 +97,12 @@ class Local(_Remembering):
             if not self.signal.by_feedback and population.surrogate != "straight_through":
                 raise ValueError(
                     f"surrogate is {population.surrogate!r}, but signal {self.signal.kind!r} uses "
-                    "none; leave it out, or use signal 'feedback' or 'both'"
+                    "no surrogate; leave it out, or use signal 'feedback' or 'both'"
+                )
+            if getattr(population, "through_collapse", False):
+                raise ValueError(
+                    "through_collapse is True, but goes with rule 'backprop' only: a local rule "
+                    "passes no gradient through time"
                 )
             self.score.check(population)
 

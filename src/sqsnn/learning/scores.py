@@ -82,7 +82,7 @@ class Measured:
     derivative: Derivative = "shift"
     """Derivative of the bits: the exact parameter shift, or all angles at once (window 1 only)."""
     estimator: Annotated[Geometric | Laplace, Field(discriminator="kind")] = Geometric()
-    """What is made of the shots."""
+    """How shots become probabilities: trials until an event, or smoothed shares."""
     backend: Backend | None = None
     """Device that measures all spikes, also those of validation and test: aer, a snapshot such as
     fake_brisbane, or ibm:NAME [default: the simulator]."""
@@ -98,6 +98,8 @@ class Measured:
                 f"window is {self.window}, but derivative 'spsa' works with window 1 only, 'shift' "
                 "with any"
             )
+        if self.backend is not None and self.source is not None:
+            raise ValueError("source and backend both measure the spikes: give one of them")
 
     def check(self, population: Population) -> None:
         """Refuse neurons that are no circuits, or need more than bits; see `Rule.check`."""
@@ -111,7 +113,8 @@ class Measured:
             raise ValueError("compile goes with score 'exact', but score is 'measured'")
         if self.backend is not None and neurons.noise is not None:
             raise ValueError(
-                f"backend is {self.backend.backend!r}, which has its own noise: leave the rates out"
+                "noise rates go with the simulator only, but backend is "
+                f"{self.backend.backend!r}: leave them out"
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:

@@ -53,15 +53,14 @@ class SQSNeurons(Population):
         channels: Channels N, in 1..4.
         memory_qubits: Memory qubits M, in 0..6.
         circuit: A registered name ("crx", "bidirectional", "integrate_and_fire",
-            "hardware_efficient" or your own) or a `Circuit`.
+            "hardware_efficient" or your own), or in Python a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         memory_gates: "frozen" excludes from training the angles of gates that act on a memory qubit
-            and the gains of currents that turn one; `angles` and `gains` can still be read and
-            assigned as a whole.
+            and the gains of currents that turn one.
         surrogate: d(spike)/d(marginal probability) in the backward pass: "straight_through" (1),
-            "sigmoid" (p (1 - p)), or a function of p.
+            "sigmoid" (p (1 - p)), or in Python a function of p.
         encoding_slope: Slope of the encoding outside its range: "exponential" (it falls off),
-            "exact" (0), or a function of the currents; see `surrogates.py`.
+            "exact" (0), or in Python a function of the currents.
         saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1), so that a stronger
             current never makes a neuron quieter; beyond the paper.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse. It

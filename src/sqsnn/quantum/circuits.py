@@ -1,5 +1,6 @@
 """Named circuits: the four of the package, and those that users register."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,9 +77,18 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
             )
         return circuit
     if circuit not in _REGISTRY:
-        raise ValueError(f"circuit is {circuit!r}; it may be one of {', '.join(_REGISTRY)}")
+        raise ValueError(
+            f"circuit is {circuit!r}; it may be one of {', '.join(_REGISTRY)}, or one of your own "
+            "after an import of the module that registers it"
+        )
     check_qubits(channels, memory_qubits)
-    return replace(_REGISTRY[circuit](channels, memory_qubits, **options), name=circuit)
+    build = _REGISTRY[circuit]
+    try:
+        inspect.signature(build).bind(channels, memory_qubits, **options)
+    except TypeError as error:
+        known = ", ".join(list(inspect.signature(build).parameters)[2:]) or "none"
+        raise TypeError(f"circuit {circuit!r} has the options: {known}; but {error}") from None
+    return replace(build(channels, memory_qubits, **options), name=circuit)
 
 
 @register("crx")

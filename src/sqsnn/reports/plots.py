@@ -29,8 +29,8 @@ _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spike
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw loss and accuracy over the epochs, with a circle at the epoch of the best weights.
 
-    `validation_accuracy_ties_by_probability` chooses the best weights;
-    `validation_accuracy_probability` is None where spikes were measured.
+    `validation_accuracy_ties_by_probability` chooses the best weights. Where spikes were measured
+    it is None, as `validation_accuracy_probability` is, and `validation_accuracy` chooses.
     """
     if not metrics:
         raise ValueError("metrics must hold at least one epoch, but is empty")
@@ -59,7 +59,9 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     ):
         if np.isfinite(columns[name]).any():
             accuracy.plot(epochs, 100 * columns[name], line, color=color, label=label, **dots)
-    best = int(columns["validation_accuracy_ties_by_probability"].argmax())
+    choosing = columns["validation_accuracy_ties_by_probability"]
+    measured = np.isnan(choosing).any()
+    best = int((columns["validation_accuracy"] if measured else choosing).argmax())
     reached = 100 * columns["validation_accuracy"][best]
     accuracy.plot(epochs[best], reached, "o", markersize=9, markerfacecolor="none", color=BLUE)
     accuracy.set(

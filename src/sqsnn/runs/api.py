@@ -7,7 +7,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.runs import checkpoint, run
 from sqsnn.runs import folder as folders
 from sqsnn.runs.folder import RunFolder
-from sqsnn.settings.run import RunSettings, from_flat
+from sqsnn.settings.run import RunSettings, TrainingSettings, from_flat, validated
 from sqsnn.training.build import build_network
 
 
@@ -49,11 +49,12 @@ def train(dataset: str, *, out: Path | str | None = None, **settings: Any) -> Ru
     return load(run.begin(from_flat(dataset, settings), path).path)
 
 
-def load(folder: Path | str) -> Run:
+def load(folder: Path | str, device: str | None = None) -> Run:
     """Load a trained run; its dataset is not needed.
 
     Args:
         folder: Folder of a run with at least one whole epoch.
+        device: "cpu" or "cuda"; None for that of the training.
 
     Raises:
         CheckpointError: If the folder holds no run, no epoch has ended yet, or it is damaged.
@@ -61,8 +62,12 @@ def load(folder: Path | str) -> Run:
     """
     found = folders.find(Path(folder))
     settings = found.read_settings()
+    if device is not None:
+        training = validated(TrainingSettings, {**dict(settings.training), "device": device})
+        settings = settings.model_copy(update={"training": training})
     weights, _ = checkpoint.read_weights(found.best)
-    synapses = [tensor for name, tensor in weights.items() if name.startswith("synapses.")]
-    network = build_network(settings, synapses[0].shape[2], synapses[-1].shape[1])
+    last = len(settings.hidden)
+    features = weights["synapses.0.weight"].shape[2]
+    network = build_network(settings, features, weights[f"synapses.{last}.weight"].shape[1])
     checkpoint.load_weights(network, weights, found.best)
     return Run(found, settings, network.eval(), found.read_result() if found.is_finished() else {})

@@ -86,6 +86,7 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
         spikes = like.new_zeros(shape[0], samples, *shape[1:])
         rule = fresh_rule(settings, blank)
         rule.step(network, spikes, labels, generator, settings.report_steps)
+        network.zero_grad()
         return Total.of(blank.estimates)
 
     def evaluated(samples: int) -> Total:

@@ -188,5 +188,5 @@ def _under(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _comparable(settings: RunSettings) -> dict[str, Any]:
-    # The data may be moved between two sittings; every other setting changes what is computed.
+    # The data may be moved between stop and resume; every other setting changes what is computed.
     return settings.model_dump(mode="json", exclude={"data": {"data_dir"}})

@@ -1,6 +1,9 @@
 """The noise of a device, read from its error rates."""
 
-from sqsnn.errors import HardwareError
+from pydantic import ValidationError
+
+from sqsnn.errors import ConfigError, HardwareError
+from sqsnn.options import explain
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.run import RunSettings
@@ -14,7 +17,10 @@ def settle_noise(settings: RunSettings) -> RunSettings:
         return settings
     circuit = require_circuit(settings)
     noise = device_noise(device.noise_from, circuit).scaled(device.noise_strength)
-    neurons = type(settings.neurons).model_validate({**dict(settings.neurons), "noise": noise})
+    try:
+        neurons = type(settings.neurons).model_validate({**dict(settings.neurons), "noise": noise})
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
     return settings.model_copy(update={"neurons": neurons})
 
 

@@ -154,7 +154,9 @@ def _so_far(
     warning = f"> This run is not finished: {len(epochs)} of {planned} epochs are done."
     if not epochs:
         return warning
-    best = max(epochs, key=lambda epoch: epoch["validation_accuracy_ties_by_probability"])
+    measured = epochs[0]["validation_accuracy_probability"] is None
+    chosen_by = "validation_accuracy" + ("" if measured else "_ties_by_probability")
+    best = max(epochs, key=lambda epoch: epoch[chosen_by])
     figures = {
         f"validation accuracy, best epoch {best['epoch']}": percent(best["validation_accuracy"]),
         "epochs": f"{len(epochs)} of {planned}",

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from sqsnn.data.catalog import Dataset
+from sqsnn.errors import ConfigError
+from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded, figures, load_data, score_test
@@ -58,6 +60,11 @@ def begin(
     """
     if out is not None:
         folder.refuse_used(out)
+    if isinstance(settings.rule, Local) and settings.rule.source is not None:
+        raise ConfigError(
+            "source is a running object, which config.toml cannot hold, and resuming would lose "
+            "it: name a backend instead, or train by `rule.step`"
+        )
     with threads(settings.training.threads):
         settled, dataset = prepare(settings)
         # Before the folder: a refused run leaves nothing behind.

@@ -1,6 +1,7 @@
 """The settings of a run's data: which part of a dataset, and how its events are binned."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,17 +53,21 @@ def require_spec(dataset: str) -> DatasetSpec:
     """What is known about a dataset."""
     spec = find_spec(dataset)
     if spec is None:
+        close = get_close_matches(dataset, names(), 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names())
-        raise ConfigError(f"dataset must be one of {known}, or {TONIC}NAME, but is {dataset!r}")
+        raise ConfigError(
+            f"dataset must be one of {known}, or {TONIC}NAME, but is {dataset!r}{hint}"
+        )
     return spec
 
 
 def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
     """Fill in what is left open about the data: the delay, and how events are binned."""
     filled = dict(given)
-    if spec.delay is not None:
-        filled.setdefault("delay", spec.delay)
-    elif given.get("delay") is not None:
+    if spec.delay is not None and filled.get("delay") is None:
+        filled["delay"] = spec.delay
+    elif spec.delay is None and given.get("delay") is not None:
         delayed = ", ".join(name for name in names() if require_spec(name).delay is not None)
         raise ConfigError(
             f"delay is {given['delay']}, but {spec.name} has none; it goes with {delayed}"

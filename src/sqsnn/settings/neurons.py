@@ -47,7 +47,7 @@ class NeuronSettings(Section):
         try:
             self.factory()(1, generator=torch.Generator().manual_seed(0))
         except TypeError as error:
-            raise ValueError(f"neurons {self.kind!r} cannot be built: {error}") from error
+            raise ValueError(f"neurons {self.kind!r} cannot be built: {error}") from None
         return self
 
 

@@ -1,7 +1,7 @@
 """All settings of a run: a dataset's preset, what the user chose, and the checks between them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
@@ -14,6 +14,8 @@ from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, require_spec
 from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
 from sqsnn.settings.section import Section, Sizes
+
+S = TypeVar("S", bound=Section)
 
 Encoding = Annotated[Rate | Latency | Direct | Spikes, Field(discriminator="kind")]
 Rule = Annotated[Backprop | Local, Field(discriminator="kind")]
@@ -31,7 +33,8 @@ class TrainingSettings(Section):
     final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """Learning rate at the end of the one-cycle schedule."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without a better validation accuracy [default: never]."""
+    """Stop after this many epochs without better weights on the validation samples, by accuracy
+    (ties by probability), then by loss [default: never]."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random: weights, order of the data, spikes."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -79,7 +82,7 @@ class Recipe(Section):
     encoding: Encoding = Rate()
     """How values become spikes."""
     report_steps: PositiveInt | None = None
-    """Only the spikes of this many last steps are the answer [default: all, or the preset's]."""
+    """Only this many last steps count for the prediction [default: all, or the preset's]."""
     rule: Rule = Backprop()
     """Learning rule: through the whole network, or each neuron by itself."""
     training: TrainingSettings = TrainingSettings()
@@ -145,20 +148,21 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
         raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
     table = flat.merge(RunSettings, spec.preset, given)
     data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
-    if spec.delay is not None and _chosen(given, "encoding", "steps") is None:
-        table["encoding"] = {**table["encoding"], "steps": spec.steps(data["delay"])}
     table["data"] = {**table.get("data", {}), **data, "dataset": dataset}
-    settings = validated(table)
+    if spec.delay is not None and _chosen(given, "encoding", "steps") is None:
+        delay = validated(DataSettings, table["data"]).delay
+        table["encoding"] = {**table["encoding"], "steps": spec.steps(delay)}
+    settings = validated(RunSettings, table)
     _refuse_other_samples(settings)
     return settings
 
 
-def validated(table: Mapping[str, Any]) -> RunSettings:
-    """Check all settings of a run."""
+def validated(section: type[S], table: Mapping[str, Any]) -> S:
+    """Make a section from a table, and refuse in one line what is wrong."""
     try:
-        return RunSettings.model_validate(table)
+        return section.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(explain(error)) from error
+        raise ConfigError(explain(error)) from None
 
 
 def _chosen(given: Mapping[str, Any], part: str, name: str) -> Any:

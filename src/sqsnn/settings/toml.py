@@ -32,7 +32,7 @@ def from_toml(text: str, source: str) -> RunSettings:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}") from error
+        raise ConfigError(f"{source} is not valid TOML: {error}") from None
     found = content.pop("format", "1 or 2")
     if found != FORMAT:
         raise ConfigError(
@@ -40,6 +40,6 @@ def from_toml(text: str, source: str) -> RunSettings:
             "the network again with this version, or use the version that wrote the folder"
         )
     try:
-        return validated(content)
+        return validated(RunSettings, content)
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        raise ConfigError(f"{source}: {error}") from None

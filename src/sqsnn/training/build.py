@@ -69,7 +69,7 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     try:
         recipe.rule.check(network)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"rule {recipe.rule.kind!r}: {error}") from error
+        raise ConfigError(f"rule {recipe.rule.kind!r}: {error}") from None
     return network.to(training.device)
 
 

@@ -63,7 +63,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         hidden: Neurons of each hidden layer.
-        **settings: Any setting of `sqsnn train`, by the name of its flag (`help` lists them):
+        **settings: Most settings of `sqsnn train`, by the names of their flags (`help` lists them):
             `steps`, `epochs`, `memory_qubits`, `circuit`, `rule`, ...; `rule` and `encoding` also
             take the objects, e.g. `rule=sqsnn.Local(score=sqsnn.Online())` (only so, since `score`
             is a method here). Besides, `random_state` (int, RandomState or None) is the source of
@@ -229,4 +229,4 @@ def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(explain(error)) from error
+        raise ConfigError(explain(error)) from None

@@ -46,13 +46,13 @@ class Accuracy(NamedTuple):
         spikes: By spike counts alone, what a device gives: of k classes with the highest count,
             each is named in one case of k. It asks the same of every neuron, whether it has a
             firing probability or not.
-        ties_by_probability: By spike counts, ties broken by firing probability (at random where
-            spikes were measured).
+        ties_by_probability: By spike counts, ties broken by summed firing probability; None where
+            spikes were measured.
         probability: By summed firing probabilities; None where spikes were measured.
     """
 
     spikes: float
-    ties_by_probability: float
+    ties_by_probability: float | None
     probability: float | None
 
     def named(self, part: str) -> dict[str, float | None]:
@@ -87,7 +87,7 @@ def score(
             memory or on disk; n at least 1.
         generator: Encoding and neurons draw from it.
         batch_size: Samples per batch; None for that of the recipe.
-        shots: Independent runs per sample, each with an encoding of its own.
+        shots: Independent repetitions per sample, each with an encoding of its own.
         shared: Give every sample the same random numbers, so that the result for one does not
             depend on the others; the generator then moves on by one sample.
         source: Measures the spikes; None to simulate them.
@@ -156,13 +156,14 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
     labels, counts = labels.to(scores.predicted.device), scores.counts
     highest = counts == counts.amax(dim=1, keepdim=True)  # (n, classes)
     right = highest.gather(1, labels[:, None]).squeeze(1)
-    by_probability = None
+    by_probability = ties = None
     if not scores.measured:
         named = scores.probabilities.argmax(dim=1)
         by_probability = float((named == labels).double().mean())
+        ties = float((scores.predicted == labels).double().mean())
     return Accuracy(
         spikes=float((right.double() / highest.sum(1)).mean()),
-        ties_by_probability=float((scores.predicted == labels).double().mean()),
+        ties_by_probability=ties,
         probability=by_probability,
     )
 

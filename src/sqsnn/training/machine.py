@@ -23,7 +23,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def describe_machine(training: TrainingSettings) -> dict[str, Any]:
-    """Name device, threads and versions, for whoever reads the seconds of a run."""
+    """Name device, threads and versions, to explain the times of a run."""
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
         "threads": training.threads,

@@ -42,8 +42,14 @@ class Best(NamedTuple):
 
     @property
     def rank(self) -> tuple[float, float, float]:
-        """What decides which weights are best; few samples are soon all named rightly."""
-        return self.accuracy.ties_by_probability, self.accuracy.probability or 0.0, -self.loss
+        """What decides which weights are best: accuracy first, then probability, then loss.
+
+        Accuracy is that with ties by probability, or by spikes alone where spikes were measured.
+        With few validation samples, accuracies often tie.
+        """
+        best = self.accuracy.ties_by_probability
+        accuracy = self.accuracy.spikes if best is None else best
+        return accuracy, self.accuracy.probability or 0.0, -self.loss
 
 
 @dataclass
@@ -100,6 +106,7 @@ def start(
 ) -> Progress:
     """Make a fresh network with the optimiser and the schedule of a whole training."""
     training = recipe.training
+    source = source or getattr(recipe.rule, "source", None)
     network = build_network(recipe, features, classes)
     optimizer = Adam(network.parameters(), lr=training.learning_rate)
     schedule = OneCycleLR(
@@ -117,7 +124,7 @@ def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
     rule = recipe.rule.fresh()
     if source is None or not isinstance(rule, Local):
         return rule
-    return replace(rule, score=replace(rule.score, source=source))
+    return replace(rule, score=replace(rule.score, backend=None, source=source))
 
 
 def is_done(progress: Progress, training: TrainingSettings) -> bool:
@@ -230,12 +237,11 @@ def _step(
         _update(progress, norms, where)
         progress.optimizer.zero_grad()
 
-    rule, every_step = progress.rule, False
+    rule = progress.rule
+    every_step = isinstance(rule, Local) and rule.updates_every_step
     progress.optimizer.zero_grad()
-    if isinstance(rule, Local) and rule.updates_every_step:
-        figures, every_step = dict(rule.step(*given, update=update)), True
-    else:
-        figures = dict(rule.step(*given))
+    further = {"update": update} if every_step else {}
+    figures = dict(rule.step(*given, **further))
     if not math.isfinite(figures["loss"]):
         raise TrainingError(
             f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"

@@ -188,9 +188,11 @@ def read_study(path: Path) -> Study:
         path: The file, TOML.
 
     Raises:
-        ConfigError: If it is not TOML, a setting is missing, unknown or out of range, or a model
-            sets what must be equal for all.
+        ConfigError: If there is no such file, it is not TOML, a setting is missing, unknown or out
+            of range, or a model sets what must be equal for all.
     """
+    if not path.is_file():
+        raise ConfigError(f"there is no study file {path}; examples/study.toml is one")
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
