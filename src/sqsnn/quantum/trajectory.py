@@ -236,4 +236,6 @@ def dense_step(
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
     share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
     states = quantum.normalised(psi, weights)
+    # An impossible branch passes on neither a value nor a gradient.
+    states = torch.where(weights[..., None] > 0, states, torch.zeros_like(states))
     return bits, marginals, log_likelihood, (share[..., None] * states).sum(-2)
