@@ -98,8 +98,6 @@ class Measured:
                 f"window is {self.window}, but derivative 'spsa' works with window 1 only, 'shift' "
                 "with any"
             )
-        if self.backend is not None and self.source is not None:
-            raise ValueError("source and backend both measure the spikes: give one of them")
 
     def check(self, population: Population) -> None:
         """Refuse neurons that are no circuits, or need more than bits; see `Rule.check`."""

@@ -124,7 +124,7 @@ def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
     rule = recipe.rule.fresh()
     if source is None or not isinstance(rule, Local):
         return rule
-    return replace(rule, score=replace(rule.score, backend=None, source=source))
+    return replace(rule, score=replace(rule.score, source=source))
 
 
 def is_done(progress: Progress, training: TrainingSettings) -> bool:
