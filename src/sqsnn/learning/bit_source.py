@@ -50,19 +50,36 @@ class Backend:
 class BitSource(Protocol):
     """Runs a population's circuits from fresh memory and returns the measured bits."""
 
+    def run(
+        self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
+    ) -> Bool[Tensor, "T B H N"]:
+        """Measure the spikes of a free run in one shot: a leaky drive follows the measured spikes.
+
+        Args:
+            neurons: The population.
+            currents: Currents of T steps.
+            generator: Draws the outcomes where they are simulated.
+
+        Returns:
+            Measured (with readout error: recorded) spikes, (T, B, H, N).
+        """
+        ...
+
     def sample(
         self,
         neurons: SQSNeurons,
-        currents: Float[Tensor, "W B H N"],
+        potentials: Float[Tensor, "W B H N"],
         shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "shifts shots W B H N"]:
         """Measure the spikes of W steps from memory |0..0>, each neuron alone, shot by shot.
 
+        The angles are fixed beforehand: no spike of a shot turns a later gate.
+
         Args:
             neurons: The population.
-            currents: Currents of W steps.
+            potentials: What is encoded at W steps, from `neurons.potentials`.
             shifts: The shifted angles of each circuit; () leaves it unchanged.
             shots: Independent repetitions, in the order of their measurement.
             generator: Draws the outcomes where they are simulated.
@@ -84,8 +101,7 @@ def measured_record(
     Only spikes are known: `probability` holds them too, its unbiased estimate from one shot, and
     `log_likelihood` is NaN.
     """
-    (bits,) = source.sample(neurons, currents, [()], 1, generator)  # (1, T, B, H, N)
-    spikes = bits[0].to(currents.dtype)
+    spikes = source.run(neurons, currents, generator).to(currents.dtype)
     return Record(spikes, spikes, spikes.new_full(spikes.shape[:-1], torch.nan))
 
 
@@ -134,10 +150,18 @@ class SimulatedBits:
     """The simulator as a source of bits, with the population's noise."""
 
     @torch.no_grad()
+    def run(
+        self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
+    ) -> Bool[Tensor, "T B H N"]:
+        """Simulate the spikes of a free run; see `BitSource.run`."""
+        record, _ = require_circuits(neurons)(currents, generator=generator)
+        return record.spikes > 0
+
+    @torch.no_grad()
     def sample(
         self,
         neurons: SQSNeurons,
-        currents: Float[Tensor, "W B H N"],
+        potentials: Float[Tensor, "W B H N"],
         shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
@@ -145,15 +169,15 @@ class SimulatedBits:
         """Simulate the spikes; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
-        neurons.check_currents(currents, "steps", "batch")
-        steps, batch = currents.shape[:2]
+        neurons.check_currents(potentials, "steps", "batch", name="potentials")
+        steps, batch = potentials.shape[:2]
         each = batch * neurons.size
         some_shots = min(shots, max(1, AT_ONCE // each))
         # Every circuit has its own matrices, which large registers make large.
         matrices = neurons.size * 4**neurons.circuit.qubits
         some_circuits = max(1, min(AT_ONCE // (each * some_shots), MATRIX_ELEMENTS // matrices))
-        rotations = torch.stack(neurons.encoding_angles(currents), dim=-1)
-        driven = neurons.driven(currents)
+        rotations = torch.stack(neurons.encoding_angles(potentials), dim=-1)
+        driven = neurons.driven(potentials)
         rows = []
         for start in range(0, len(shifts), some_circuits):
             chosen = shifts[start : start + some_circuits]
@@ -162,7 +186,7 @@ class SimulatedBits:
                 runs = min(some_shots, shots - first) * batch
                 circuits = len(chosen) * neurons.size
                 uniforms = draw_uniforms(
-                    steps, runs, circuits, generator, currents.dtype, currents.device
+                    steps, runs, circuits, generator, potentials.dtype, potentials.device
                 )
                 bits = replay.sample(
                     neurons.circuit,

@@ -1,6 +1,6 @@
 """From measured bits to derivatives of probabilities and log-likelihoods; they need nothing else.
 
-A window of W steps runs from fresh memory with the recorded currents; c is the event that it
+A window of W steps runs from fresh memory with the recorded inputs; c is the event that it
 returns the recorded spikes before its last step, (c, s) those of the last step too. With shifted
 probabilities f_j and their coefficients (`quantum/shift_rules.py`),
 
@@ -133,7 +133,7 @@ def measure(
     estimator: Geometric | Laplace,
     source: BitSource,
     neurons: SQSNeurons,
-    currents: Float[Tensor, "W B H N"],
+    potentials: Float[Tensor, "W B H N"],
     spikes: Float[Tensor, "W B H N"],
     generator: torch.Generator,
     *,
@@ -145,39 +145,41 @@ def measure(
     "shift" is the exact rule; "spsa" turns all angles at once and needs W = 1.
     """
     recorded = spikes > 0  # (W, B, H, N)
-    last, (shots, trials) = len(currents) - 1, estimator.circuit_shots
+    last, (shots, trials) = len(potentials) - 1, estimator.circuit_shots
     if derivative == "shift":
-        rule = shift_rules.parameter_shift(neurons.circuit, len(currents), neurons.angles.detach())
+        rule = shift_rules.parameter_shift(
+            neurons.circuit, len(potentials), neurons.angles.detach()
+        )
     else:
         rule = shift_rules.simultaneous_perturbation(
             neurons.circuit, neurons.size, shots, SPSA_SIZE, generator, neurons.angles.detach()
         )
         shots = 1  # one direction per shot
-    shifted = source.sample(neurons, currents, rule.shifts, shots, generator)
+    shifted = source.sample(neurons, potentials, rule.shifts, shots, generator)
     past = _agree(shifted[:, :, :-1], recorded[:-1])  # (J, shots, B, H)
     cost = _cost(shifted)
-    before = after = _certain(currents)
+    before = after = _certain(potentials)
     if score or last > 0:
-        unshifted = source.sample(neurons, currents, [()], trials, generator)[0]
+        unshifted = source.sample(neurons, potentials, [()], trials, generator)[0]
         cost = cost.plus(_cost(unshifted[None]))
         fired = unshifted[:, -1]  # (trials, B, H, N)
         if last > 0:
-            before = estimator.event(_agree(unshifted[:, :-1], recorded[:-1]), fired, currents)
+            before = estimator.event(_agree(unshifted[:, :-1], recorded[:-1]), fired, potentials)
         if score:
-            after = estimator.event(_agree(unshifted, recorded), fired, currents)
+            after = estimator.event(_agree(unshifted, recorded), fired, potentials)
     cost = cost.plus(before.cost).plus(after.cost)
 
     # d P(c) / P(c): of the occurrences before the last step alone
     earlier = rule.coefficients.clone()
     earlier[[place.step == last for place in rule.occurrences]] = 0.0
-    d_log_past = before.inverse * _combined(earlier, _share(past, currents))  # (O, B, H)
+    d_log_past = before.inverse * _combined(earlier, _share(past, potentials))  # (O, B, H)
     d_probability = d_log_likelihood = None
     if probability:
-        fires = _share(shifted[:, :, -1] & past[..., None], currents)  # (J, B, H, N)
+        fires = _share(shifted[:, :, -1] & past[..., None], potentials)  # (J, B, H, N)
         joint = torch.stack([_combined(rule.coefficients, f) for f in fires.unbind(-1)], -1)
         d_probability = before.inverse[..., None] * joint - before.chance * d_log_past[..., None]
     if score:
-        agreed = _share(_agree(shifted, recorded), currents)
+        agreed = _share(_agree(shifted, recorded), potentials)
         d_log_likelihood = after.inverse * _combined(rule.coefficients, agreed) - d_log_past
     return Derivatives(
         rule.occurrences,

@@ -21,8 +21,8 @@ from sqsnn.synapses import Synapses
 class Layer(NamedTuple):
     """One layer and what it did.
 
-    The record is differentiable in `driven` and the population's parameters if the population
-    treats own spikes as data, else detached.
+    The record is differentiable in `driven` and the population's parameters, also through own
+    spikes where the population says so; detached where the score measures.
     """
 
     synapses: Synapses
@@ -33,7 +33,7 @@ class Layer(NamedTuple):
 
     def scored(self) -> Record:
         """Give the record with own spikes as data, differentiable in `driven` and parameters."""
-        if self.record.probability.requires_grad:
+        if self.population.own_spikes_are_data:
             return self.record
         with torch.enable_grad():
             record, _ = self.population(self.driven, observed=self.record.spikes)
@@ -76,8 +76,7 @@ def run_layers(
             circuits = require_circuits(population)
             record = measured_record(circuits, driven.detach(), source, generator)
         else:
-            # Drawing and scoring in one pass, where drawn spikes carry no gradient of their own.
-            with torch.set_grad_enabled(differentiable and population.own_spikes_are_data):
+            with torch.set_grad_enabled(differentiable):
                 record, _ = population(driven, uniforms=uniforms)
             record = record._replace(spikes=record.spikes.detach())
         layers.append(Layer(synapses, population, currents, driven, record))

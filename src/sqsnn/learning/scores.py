@@ -1,12 +1,14 @@
 """Scores: how a learning signal becomes the gradient of one population, and of no other.
 
-All spikes, own and presynaptic, are data: given them, each neuron's probabilities depend on its own
-circuit and currents alone. A score pulls the two signals back through that dependence,
+Presynaptic spikes are data: given them, each neuron's probabilities depend on its own circuit,
+drive and currents alone. A score pulls the two signals back through that dependence,
 
     sum_t [ L_t . d p_t + A_t d log p(s_t | s_<t) ],
 
-to angles, gains and currents; the synapses' gradient follows from these (dz/dw = x). No gradient
-enters from, or leaves to, another neuron.
+to the parameters and the currents; the synapses' gradient follows from these (dz/dw = x). No
+gradient enters from, or leaves to, another neuron. In the second term own spikes are data, too; in
+the first a surrogate may run through them, as far as it stays inside the neuron (through the reset
+of a leaky drive, or through the collapse).
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,14 +59,15 @@ class Exact:
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:
         """Pull signals back by autograd, for any population that scores `observed` spikes."""
-        record = layer.scored()
-        outputs = (record.probability, record.log_likelihood)
+        record, on_likelihood = layer.record, signals.on_likelihood
+        scored = record if on_likelihood is None else layer.scored()
+        pairs = (record.probability, signals.on_probability), (scored.log_likelihood, on_likelihood)
         wanted = [layer.driven, *_trained(layer.population)]
         # The graph is kept for the second part, and freed with the record.
         pull = partial(torch.autograd.grad, retain_graph=True, materialize_grads=True)
         parts = [
             list(map(torch.zeros_like, wanted)) if signal is None else pull(output, wanted, signal)
-            for output, signal in zip(outputs, signals, strict=True)
+            for output, signal in pairs
         ]
         currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
         likelihood = record.log_likelihood.detach().mean().item()
@@ -119,10 +122,15 @@ class Measured:
         """Pull signals back through circuits that are replayed with shifted angles."""
         neurons = require_circuits(layer.population)
         source = self.source or SimulatedBits()
-        currents, spikes = layer.driven.detach(), layer.record.spikes
-        steps, batch = currents.shape[:2]
+        spikes = layer.record.spikes
+        with torch.enable_grad():
+            # The recorded spikes fix every angle, also those of a leaky drive.
+            potentials = neurons.potentials(layer.driven, spikes)
+            rotations = torch.stack(neurons.encoding_angles(potentials), dim=-1)
+        encoded = potentials.detach()
+        steps, batch = encoded.shape[:2]
         shape = (2, steps, batch, neurons.size, len(neurons.circuit.encoding))
-        by_rotation = currents.new_zeros(shape)  # of L, and of A
+        by_rotation = encoded.new_zeros(shape)  # of L, and of A
         by_angle = torch.zeros_like(neurons.angles)
         cost, likelihood = Cost(), 0.0
         for length, first in _windows(steps, min(self.window, steps)):
@@ -133,7 +141,7 @@ class Measured:
                 self.estimator,
                 source,
                 neurons,
-                _replayed(currents, length, first),
+                _replayed(encoded, length, first),
                 _replayed(spikes, length, first),
                 generator,
                 probability=here.on_probability is not None,
@@ -155,9 +163,7 @@ class Measured:
                 by_angle += angles.sum(0)
                 for step, there in enumerate(rotations.unflatten(1, (-1, batch))):
                     by_rotation[part, first.start + step : first.stop + step] += there
-        with torch.enable_grad():
-            rotations = torch.stack(neurons.encoding_angles(layer.driven), dim=-1)
-            made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
+        made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
         (delta,) = torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True)
         outputs, weights = zip(*(pair for pair in made if pair[0].requires_grad), strict=True)
         by_current, *gradients = torch.autograd.grad(

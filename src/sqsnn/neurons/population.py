@@ -164,22 +164,28 @@ class Population(nn.Module, ABC):
         spikes, probability, log_likelihood, _ = record
         return Record(spikes[0], probability[0], log_likelihood[0]), state
 
-    def check_currents(self, currents: Tensor, *leading: str) -> None:
+    def check_currents(self, currents: Tensor, *leading: str, name: str = "currents") -> None:
         """Refuse currents, `(*leading, H, N)`, whose shape, device, dtype or values do not fit."""
-        check_shape("currents", currents, (*leading, self.size, self.channels))
-        check_same_device(currents=currents, parameters=self.parameter_like)
+        check_shape(name, currents, (*leading, self.size, self.channels))
+        check_same_device(**{name: currents}, parameters=self.parameter_like)
         if currents.dtype != self.parameter_like.dtype:
             raise ValueError(
-                f"currents has dtype {currents.dtype}; the population's parameters have "
+                f"{name} has dtype {currents.dtype}; the population's parameters have "
                 f"{self.parameter_like.dtype}"
             )
-        check_finite("currents", currents)
+        check_finite(name, currents)
 
     def check_state(self, state: Any, batch: int, shape: Sequence[int], dtype: torch.dtype) -> None:
         """Refuse a state of tensors other than `(B, H, *shape)` of a dtype."""
         for part, tensor in state._asdict().items():
-            name = f"state.{part}"
-            check_shape(name, tensor, (batch, self.size, *shape))
-            check_same_device(**{name: tensor}, parameters=self.parameter_like)
-            if tensor.dtype != dtype:
-                raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")
+            self.check_state_part(part, tensor, (batch, self.size, *shape), dtype)
+
+    def check_state_part(
+        self, part: str, tensor: Tensor, shape: Sequence[int], dtype: torch.dtype
+    ) -> None:
+        """Refuse one tensor of a state with another shape, device or dtype."""
+        name = f"state.{part}"
+        check_shape(name, tensor, shape)
+        check_same_device(**{name: tensor}, parameters=self.parameter_like)
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")

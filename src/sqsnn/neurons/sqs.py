@@ -1,6 +1,7 @@
 """The stochastic quantum spiking (SQS) neuron.
 
-    phi_n = pi max(z_n, 0)                              encoding: RX(gain phi_n) on rotated qubits
+    phi_n = pi clip(u_n, 0, 1)                          of a leaky drive u, `drive.py`
+    RX(gain phi_n)                                      encoding, on rotated qubits
     psi   = V(theta) (|u(phi)> (x) R(phi) m_{t-1})      N channel qubits, M memory qubits
     p(s)  = || <s| psi ||^2                             one measurement gives the N spikes
     m_t   = <s| psi / sqrt(p(s))                        the memory keeps its collapsed state
@@ -18,23 +19,44 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.drive import (
+    Drive,
+    Leaky,
+    LeakyController,
+    Learned,
+    Membrane,
+    Rectified,
+    Saturating,
+    at_rest,
+    first_values,
+    integrate,
+    settle,
+)
 from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit
+from sqsnn.quantum.control import Controller, Fixed, Turns
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
 
 NoiseSimulation = Literal["density_matrix", "trajectories"]
 MemoryGates = Literal["trained", "frozen"]
 
+LEAKY = Leaky()
+
 
 class SQSState(NamedTuple):
-    """The memory qubits between two steps, complex, laboratory frame, up to a global phase."""
+    """The memory qubits between two steps, and the drive where it is leaky.
+
+    The memory is complex, in the laboratory frame, up to a global phase.
+    """
 
     memory: Tensor  # (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
+    membrane: Tensor | None = None  # u, or v with a reset of K steps, (B, H, N)
+    spikes: Tensor | None = None  # the last spikes, the newest first, (B, H, N, K), or K = 1
 
 
 class SQSNeurons(Population):
@@ -55,14 +77,14 @@ class SQSNeurons(Population):
         circuit: A registered name ("crx", "bidirectional", "integrate_and_fire",
             "hardware_efficient" or your own), or in Python a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
+        drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
+            `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
         memory_gates: "frozen" excludes from training the angles of gates that act on a memory qubit
             and the gains of currents that turn one.
         surrogate: d(spike)/d(marginal probability) in the backward pass: "straight_through" (1),
             "sigmoid" (p (1 - p)), or in Python a function of p.
-        encoding_slope: Slope of the encoding outside its range: "exponential" (it falls off),
-            "exact" (0), or in Python a function of the currents.
-        saturate: Turn no further than a full flip, phi = pi min(max(z, 0), 1), so that a stronger
-            current never makes a neuron quieter; beyond the paper.
+        encoding_slope: Slope of the encoding outside its range: "exponential" (it falls off, and is
+            0.3 on the floor of a leaky drive), "exact" (0), or in Python a function of u.
         through_collapse: Let own spikes pass a gradient to the memory that they collapse. It
             depends on the phases of the branches: a convention, taken in the real frame for real
             circuits and in the laboratory frame for complex ones.
@@ -85,10 +107,10 @@ class SQSNeurons(Population):
         memory_qubits: int = 1,
         circuit: str | Circuit = "bidirectional",
         circuit_options: Mapping[str, object] | None = None,
+        drive: Drive = LEAKY,
         memory_gates: MemoryGates = "trained",
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
-        saturate: bool = False,
         through_collapse: bool = False,
         noise: Noise | None = None,
         noise_simulation: NoiseSimulation = "density_matrix",
@@ -106,25 +128,35 @@ class SQSNeurons(Population):
         check_choice("memory_gates", memory_gates, MemoryGates)
         if memory_gates == "frozen" and memory_qubits == 0:
             raise ValueError("memory_gates is 'frozen', which needs memory_qubits of at least 1")
-        self.circuit = circuits.get(circuit, channels, memory_qubits, **dict(circuit_options or {}))
+        if not isinstance(drive, Rectified | Saturating | Leaky):
+            raise TypeError(f"drive is {drive!r}; it may be Rectified(), Saturating() or Leaky()")
+        start = dict(circuit_options or {})
+        if isinstance(drive, Leaky) and circuit == "bidirectional":
+            start = {"coupling": 0.0, **start}  # the membrane remembers before the memory does
+        self.circuit = circuits.get(circuit, channels, memory_qubits, **start)
+        self.drive = drive
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
-        self.saturate = saturate
         self.through_collapse = through_collapse
-        self.own_spikes_are_data = not through_collapse
-        self.keeps_memory = memory_qubits > 0
+        resets = isinstance(drive, Leaky) and drive.remembered_spikes > 0
+        through_reset = isinstance(drive, Leaky) and resets and drive.through_reset
+        self.own_spikes_are_data = not (through_collapse or through_reset)
+        self.keeps_memory = memory_qubits > 0 or resets
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
         if noise is not None:
             self._check_noise(noise)
-        start = self.circuit.initial_parameters(size, generator)
-        self.angles = nn.Parameter(start.to(device=device, dtype=dtype))  # (H, parameters)
+        angles = self.circuit.initial_parameters(size, generator)
+        self.angles = nn.Parameter(angles.to(device=device, dtype=dtype))  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
         self.gains = nn.Parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(size, 1)
         )  # (H, trainable gains)
+        if isinstance(drive, Leaky):
+            learned = first_values(drive, size, channels, dtype, device)
+            self.beta, self.reset, self.bias = learned  # (H, N) each; reset (H, N, K) with K steps
         if memory_gates == "frozen":
             self._freeze_memory_gates()
 
@@ -151,18 +183,46 @@ class SQSNeurons(Population):
         """Run T steps of the instrument; see `Population.evolve`."""
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
         drawn = {"uniforms": uniforms, "observed": observed, "keep_history": keep_memory}
-        result = run(currents, state, **drawn)
+        result = run(self._controller(currents, state, observed), currents.shape[1], state, **drawn)
         spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
-        return record, SQSState(result.memory)
+        return record, SQSState(result.memory, *(result.control or ()))
 
-    def encoding_angle(self, currents: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
-        """Compute phi of each channel in radians, before any gain."""
-        return surrogates.encoding_angle(currents, self.encoding_slope, saturate=self.saturate)
+    def potentials(
+        self, currents: Float[Tensor, "T B H N"], spikes: Float[Tensor, "T B H N"]
+    ) -> Float[Tensor, "T B H N"]:
+        """Compute what is encoded at every step from rest, the own spikes given: u, or z.
 
-    def encoding_angles(self, currents: Float[Tensor, "*batch H N"]) -> list[Tensor]:
+        The angle of a channel is `encoding_angle` of it. Given the spikes, all angles are known
+        before the first step, so that the circuits are static.
+        """
+        if not isinstance(self.drive, Leaky):
+            return currents
+        membrane, rows = at_rest(self.drive, currents[0]), []
+        for current, own in zip(currents, spikes, strict=True):
+            potential, membrane = self.integrate(current, membrane)
+            membrane = settle(membrane, own)
+            rows.append(potential)
+        return torch.stack(rows)
+
+    def integrate(
+        self, currents: Float[Tensor, "*batch H N"], before: Membrane
+    ) -> tuple[Tensor, Membrane]:
+        """Compute the potential u of a step of a leaky drive, and the membrane after it."""
+        control = self._leaky(currents[None], before, None)
+        potential, after = integrate(
+            control.drive, control.learned, currents, before, exact=control.exact
+        )
+        return potential, after
+
+    def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
+        """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
+        saturate = self.drive.saturates
+        return surrogates.encoding_angle(potential, self.encoding_slope, saturate=saturate)
+
+    def encoding_angles(self, potential: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """Compute the angle of each rotation of the encoding in radians, `(*batch, H)` each."""
-        angle = self.encoding_angle(currents)
+        angle = self.encoding_angle(potential)
         # For one channel, squeeze: the gradient of unbind is a stack, which copies.
         phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
         gains = iter(self.gains.unbind(-1))
@@ -173,21 +233,26 @@ class SQSNeurons(Population):
             angles.append(phi[rotation.channel] if fixed_one else phi[rotation.channel] * gain)
         return angles
 
-    def driven(self, currents: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
-        """Tell whether each rotation of the encoding is placed: no gate for a current <= 0."""
-        return currents[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
+    def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
+        """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""
+        return potential[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
 
     def kraus_operators(
-        self, currents: Float[Tensor, "B H N"]
+        self, currents: Float[Tensor, "B H N"], state: SQSState | None = None
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
-        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame."""
+        """Compute K_s(phi) of every outcome, `(B, H, 2**N, 2**M, 2**M)`, laboratory frame.
+
+        A leaky drive continues from a state; None starts at rest.
+        """
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
                 "a neuron with noise has no single Kraus operator per outcome; take "
                 "kraus_operators of one with noise=None"
             )
-        angles = torch.stack(self.encoding_angles(currents), dim=-1)
+        control = self._controller(currents[None], state, None)
+        turns, _ = control.turns(0, control.start)
+        angles = torch.stack(list(turns.angles), dim=-1)
         return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
 
     def sequence_probabilities(
@@ -198,12 +263,12 @@ class SQSNeurons(Population):
         With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
         self.check_currents(currents, "steps", "batch")
-        angles = torch.stack(self.encoding_angles(currents), dim=-1)
+        control, (steps, batch) = self._controller(currents, None, None), currents.shape[:2]
         if self.noise is None:
             instrument = quantum.prepare(self.circuit, self.angles)
-            return quantum.sequence_probabilities(instrument, angles)
+            return quantum.sequence_probabilities(instrument, control, steps, batch)
         noisy = density.prepare(self.circuit, self.angles, self.noise)
-        return density.sequence_probabilities(noisy, angles, self.driven(currents))
+        return density.sequence_probabilities(noisy, control, steps, batch)
 
     def extra_repr(self) -> str:
         """Give what `print(network)` shows."""
@@ -213,20 +278,59 @@ class SQSNeurons(Population):
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
 
-    def _run(self, currents: Tensor, state: SQSState | None, **spikes: Any) -> Trajectory:
+    def _controller(
+        self, currents: Tensor, state: SQSState | None, observed: Tensor | None
+    ) -> Controller:
+        """Make what chooses the angles of a pass."""
+        if not isinstance(self.drive, Leaky):
+            if state is not None and state.membrane is not None:
+                raise ValueError(
+                    f"state is that of a leaky drive, but drive is {self.drive!r}, which has none"
+                )
+            driven = None if self.noise is None else self.driven(currents)
+            return Fixed(self.encoding_angles(currents), driven)
+        if state is None:
+            return self._leaky(currents, at_rest(self.drive, currents[0]), observed)
+        shape = (currents.shape[1], self.size, self.channels)
+        shapes = {"membrane": shape, "spikes": (*shape, self.drive.remembered_spikes)}
+        for part, wanted in shapes.items():
+            self.check_state_part(part, getattr(state, part), wanted, currents.dtype)
+        return self._leaky(currents, Membrane(state.membrane, state.spikes), observed)  # pyright: ignore[reportArgumentType]
+
+    def _leaky(self, currents: Tensor, start: Membrane, observed: Tensor | None) -> LeakyController:
+        drive = self.drive
+        if not isinstance(drive, Leaky):
+            raise TypeError(f"drive is {drive!r}, which has no membrane")
+        learned = Learned(surrogates.held(self.beta, 0.0, 1.0), self.reset, self.bias)
+        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
+        # Observed spikes are data: nothing runs through them.
+        is_data = observed is not None or not drive.through_reset
+        exact = self.encoding_slope == "exact"
+        return LeakyController(
+            drive, learned, currents, start, exact, self._turns, None if is_data else surrogate
+        )
+
+    def _turns(self, potential: Tensor) -> Turns:
+        driven = None if self.noise is None else self.driven(potential)
+        return Turns(self.encoding_angles(potential), driven)
+
+    def _run(
+        self, control: Controller, batch: int, state: SQSState | None, **spikes: Any
+    ) -> Trajectory:
         """Run T noiseless steps; memory states in the laboratory frame."""
         instrument = quantum.prepare(self.circuit, self.angles)
         if state is None:
-            memory = quantum.ground_state(instrument, currents.shape[1])
+            memory = quantum.ground_state(instrument, batch)
         else:
-            shape = (2**self.memory_qubits,)
-            self.check_state(state, currents.shape[1], shape, currents.dtype.to_complex())
+            shape = (batch, self.size, 2**self.memory_qubits)
+            dtype = self.angles.dtype.to_complex()
+            self.check_state_part("memory", state.memory, shape, dtype)
             memory = quantum.from_laboratory(instrument, state.memory)
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         result = trajectory.run(
             instrument,
             memory,
-            self.encoding_angles(currents),
+            control,
             # Observed spikes are data: nothing runs through them.
             through_collapse=(
                 surrogate if self.through_collapse and spikes["observed"] is None else None
@@ -241,22 +345,26 @@ class SQSNeurons(Population):
         )
 
     def _run_noisy(
-        self, noise: Noise, currents: Tensor, state: SQSState | None, **spikes: Any
+        self,
+        noise: Noise,
+        control: Controller,
+        batch: int,
+        state: SQSState | None,
+        **spikes: Any,
     ) -> Trajectory:
         """Run T noisy steps on density matrices, or on pure states with sampled noise."""
         by_density = self.noise_simulation == "density_matrix"
-        shape = (2**self.memory_qubits,) * (2 if by_density else 1)
-        dtype, batch = currents.dtype.to_complex(), currents.shape[1]
+        shape = (batch, self.size, *(2**self.memory_qubits,) * (2 if by_density else 1))
+        dtype = self.angles.dtype.to_complex()
         if state is None:
-            memory = torch.zeros(batch, self.size, *shape, dtype=dtype, device=currents.device)
-            memory[(..., *(0 for _ in shape))] = 1  # |0><0| or |0>
+            memory = torch.zeros(shape, dtype=dtype, device=self.angles.device)
+            memory[(..., *(0 for _ in shape[2:]))] = 1  # |0><0| or |0>
         else:
-            self.check_state(state, batch, shape, dtype)
+            self.check_state_part("memory", state.memory, shape, dtype)
             memory = state.memory
-        angles, driven = self.encoding_angles(currents), self.driven(currents)
         if by_density:
             noisy = density.prepare(self.circuit, self.angles, noise)
-            return density.run(noisy, memory, angles, driven, **spikes)
+            return density.run(noisy, memory, control, **spikes)
         if spikes.pop("observed") is not None:
             raise ValueError(
                 "observed spikes cannot be scored with noise_simulation='trajectories': the "
@@ -264,7 +372,7 @@ class SQSNeurons(Population):
                 "noise_simulation='density_matrix'"
             )
         sampled = sampled_noise.prepare(self.circuit, self.angles, noise)
-        return sampled_noise.run(sampled, memory, angles, driven, **spikes)
+        return sampled_noise.run(sampled, memory, control, **spikes)
 
     def _freeze_memory_gates(self) -> None:
         circuit = self.circuit

@@ -23,6 +23,8 @@ EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 
 # Distance from the encoding's range, in units of current, at which the slope has fallen to 1/e.
 SILENT_SCALE = 0.3
+# Slope of a membrane below its floor.
+FLOOR_SLOPE = 0.3
 
 
 def spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
@@ -49,6 +51,14 @@ def encoding_angle(currents: Tensor, slope: EncodingSlope, *, saturate: bool = F
     # Unlike clamp's, the slope of relu at 0 is 0.
     rectified = currents.relu()
     return math.pi * (rectified - (currents - 1).relu() if saturate else rectified)
+
+
+def floored(values: Float[Tensor, "*shape"], floor: float, *, exact: bool) -> Tensor:
+    """Keep values at or above a floor; below it the slope is 0.3, or 0 where it is to be exact.
+
+    A membrane on the floor would otherwise pass no gradient to the currents that push it there.
+    """
+    return _Floored.apply(values, floor, 0.0 if exact else FLOOR_SLOPE)
 
 
 def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -100,6 +110,19 @@ class _Encoding(torch.autograd.Function):
         if ctx.saturate:
             outside -= (currents - 1).clamp_min_(0.0)
         return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None, None
+
+
+class _Floored(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, floor: float, slope: float) -> Tensor:
+        ctx.save_for_backward(values > floor)
+        ctx.slope = slope
+        return values.clamp_min(floor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (above,) = ctx.saved_tensors
+        return torch.where(above, gradient, ctx.slope * gradient), None, None
 
 
 class _Threshold(torch.autograd.Function):

@@ -109,16 +109,21 @@ def bidirectional(channels: int, memory_qubits: int, coupling: float = 0.3 * mat
     """A memory that the input writes, that holds, and that the channels read.
 
     `coupling` is the size of the initial write and read angles: 0.3 pi, or 0.6 pi for tasks in
-    which a cue must be remembered over a delay.
+    which a cue must be remembered over a delay. 0 starts all angles near 0, which suits a leaky
+    drive; exactly 0 would be a saddle.
     """
     io, memory = _wires(channels, memory_qubits)
     coupled = Normal(coupling, 0.3, random_sign=True)
+    starts = coupled, Normal(0.0, 0.1), Normal(0.0, 0.05), Normal(0.3)
+    pair, chain, on_memory, on_channel = (
+        starts if coupling else [Normal(0.0, 0.02)] * 3 + [Normal(0.0)]
+    )
     placements = [
-        *(("CRX", (n, m), coupled) for m in memory for n in io),
-        *(("CRX", (a, a + 1), Normal(0.0, 0.1)) for a in memory[:-1]),
-        *(("RX", (m,), Normal(0.0, 0.05)) for m in memory),
-        *(("CRX", (m, n), coupled) for m in memory for n in io),
-        *(("RX", (n,), Normal(0.3)) for n in io),
+        *(("CRX", (n, m), pair) for m in memory for n in io),
+        *(("CRX", (a, a + 1), chain) for a in memory[:-1]),
+        *(("RX", (m,), on_memory) for m in memory),
+        *(("CRX", (m, n), pair) for m in memory for n in io),
+        *(("RX", (n,), on_channel) for n in io),
     ]
     return Circuit.build(channels, memory_qubits, placements)
 

@@ -6,20 +6,20 @@ parametrised circuit with its noise, the measurement, the idle memory and the re
 one such matrix per neuron, built once per pass; only the encoding and its noise act per sample.
 """
 
-from collections.abc import Sequence
 from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sqsnn.quantum import gates
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, placed_matrix
+from sqsnn.quantum.control import Controller, Turns, at
 from sqsnn.quantum.noise import Noise, Site, pauli_products
-from sqsnn.quantum.trajectory import Trajectory, at, repeat
+from sqsnn.quantum.trajectory import Trajectory, count_steps, repeat
 
 MAX_DENSITY_QUBITS = 4
 
@@ -77,8 +77,7 @@ def ground_state(instrument: DensityInstrument, batch: int) -> Tensor:
 def run(
     instrument: DensityInstrument,
     memory: Complex[Tensor, "batch neurons dim dim"],
-    angles: Sequence[Float[Tensor, "steps batch neurons"]],
-    driven: Bool[Tensor, "steps batch neurons rotations"],
+    control: Controller,
     *,
     uniforms: Float[Tensor, "steps batch neurons"] | None = None,
     observed: Float[Tensor, "steps batch neurons channels"] | None = None,
@@ -86,14 +85,14 @@ def run(
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the recorded outcomes, or the `observed` ones are data.
 
-    See `trajectory.run`; `driven` tells where a rotation of the encoding is a gate.
+    See `trajectory.run`; the controller says where a rotation of the encoding is a gate.
     """
-    stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
+    steps = count_steps(uniforms, observed)
     outcomes = None if observed is None else quantum.outcome_index(observed)
-    table = quantum.outcome_bits(instrument.circuit.channels, stacked.device)
+    table = quantum.outcome_bits(instrument.circuit.channels, memory.device)
 
-    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        after = _branches(instrument, to_pauli(instrument, memory), stacked[t], driven[t])
+    def step(t: int, memory: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        after = _branches(instrument, to_pauli(instrument, memory), turns)
         # A difference of numbers of order 1: an impossible outcome may come out as -1e-17.
         weights = after[..., 0].clamp_min(0.0)  # (B, H, 2**N)
         total = weights.sum(-1, keepdim=True)
@@ -106,18 +105,16 @@ def run(
         collapsed = _physical(quantum.pick(after, index) * scale[..., None])
         return bits, marginals, log_likelihood, to_density(instrument, collapsed)
 
-    return repeat(step, memory, len(stacked), keep_history)
+    return repeat(step, control, memory, steps, keep_history)
 
 
 def sequence_probabilities(
-    instrument: DensityInstrument,
-    angles: Float[Tensor, "steps batch neurons rotations"],
-    driven: Bool[Tensor, "steps batch neurons rotations"],
+    instrument: DensityInstrument, control: Controller, steps: int, batch: int
 ) -> Float[Tensor, "batch neurons sequences"]:
     """The exact joint law of every recorded sequence, step 1 its most significant digit."""
-    ground = to_pauli(instrument, ground_state(instrument, angles.shape[1]))
+    ground = to_pauli(instrument, ground_state(instrument, batch))
     branch = partial(_branches, instrument)
-    leaves = quantum.branch_tree(instrument.circuit, ground, branch, angles, driven)
+    leaves = quantum.branch_tree(instrument.circuit, branch, control, ground, steps)
     return leaves[..., 0].clamp_min(0.0).movedim(0, -1)
 
 
@@ -147,7 +144,7 @@ def transfer_matrix(
 
 
 def _branches(
-    instrument: DensityInstrument, memory: Tensor, angles: Tensor, driven: Tensor
+    instrument: DensityInstrument, memory: Tensor, turns: Turns
 ) -> Float[Tensor, "*batch neurons outcomes products"]:
     """Unnormalised Pauli vectors of the memory per recorded outcome, its probability first."""
     circuit = instrument.circuit
@@ -160,7 +157,7 @@ def _branches(
         else:
             blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
         if rotation.is_gate:
-            turn = angles[..., position], driven[..., position]
+            turn = turns.angles[position], turns.gates[..., position]
             blocks = _rotated(blocks, *turn, instrument.rotation_noise)
         if is_channel:  # the last channel comes first, next to the memory
             register = (blocks.squeeze(-3) * register[..., None, :]).flatten(-2)

@@ -14,7 +14,6 @@ probability depends on it.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit, unitary
+from sqsnn.quantum.control import Controller, Turns
 
 MAX_SEQUENCE_BITS = 20
 
@@ -187,36 +187,55 @@ def kraus_operators(
 
 
 def sequence_probabilities(
-    instrument: Instrument, angles: Float[Tensor, "steps batch neurons rotations"]
+    instrument: Instrument, control: Controller, steps: int, batch: int
 ) -> Float[Tensor, "batch neurons sequences"]:
     """The exact joint law P(s_1..s_T) = ||K_{s_T} ... K_{s_1} |0>||^2 of every sequence.
 
     The sequence index has step 1 as its most significant digit, each digit an outcome index.
     """
-    ground = ground_state(instrument, angles.shape[1])
-    leaves = branch_tree(instrument.circuit, ground, partial(branches, instrument), angles)
+
+    def branch(memory: Tensor, turns: Turns) -> Tensor:
+        return branches(instrument, memory, torch.stack(list(turns.angles), dim=-1))
+
+    ground = ground_state(instrument, batch)
+    leaves = branch_tree(instrument.circuit, branch, control, ground, steps)
     return squared_norm(leaves).movedim(0, -1)
 
 
 def branch_tree(
-    circuit: Circuit, memory: Tensor, branch: Callable[..., Tensor], *inputs: Tensor
+    circuit: Circuit,
+    branch: Callable[[Tensor, Turns], Tensor],
+    control: Controller,
+    memory: Tensor,
+    steps: int,
 ) -> Tensor:
     """The unnormalised memory after every sequence of outcomes, `(sequences, B, H, d)`.
 
-    `branch` leads from the memory and a step of the inputs to the memory after each outcome.
+    `branch` leads from the memory and the angles of a step to the memory after each outcome.
     """
-    steps = len(inputs[0])
     bits = circuit.channels * steps
     if bits > MAX_SEQUENCE_BITS:
         raise ValueError(
             f"currents have {steps} steps of {circuit.channels} channels, 2**{bits} spike "
             f"sequences; the exact law is built up to steps * channels = {MAX_SEQUENCE_BITS}"
         )
-    memory = memory[None]
-    for step in zip(*inputs, strict=True):
-        each = (part.expand(len(memory), *part.shape) for part in step)
-        memory = branch(memory, *each).movedim(-2, 1).flatten(0, 1)
+    table = outcome_bits(circuit.channels, memory.device)
+    memory, state = memory[None], _each(control.start, lambda part: part[None])
+    for t in range(steps):
+        turns, state = control.turns(t, state)
+        angles = [angle.expand(memory.shape[:-1]) for angle in turns.angles]
+        memory = branch(memory, turns._replace(angles=angles)).movedim(-2, 1).flatten(0, 1)
+        if state is not None:
+            spikes = table.to(state[0]).repeat(len(memory) // len(table), 1)
+            spikes = spikes[:, None, None].expand(-1, *memory.shape[1:-1], -1)
+            state = _each(state, lambda part: part.repeat_interleave(len(table), 0))
+            state = control.settle(state, spikes, None)
     return memory
+
+
+def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change every tensor of a controller's state; None has none."""
+    return None if state is None else type(state)(*map(change, state))
 
 
 def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*shape"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from sqsnn.quantum import density, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.control import Fixed
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Shifts
 
@@ -41,12 +42,13 @@ def sample(
         if noise is None:
             instrument = quantum.prepare(turned, by_gate[step])
             start = quantum.ground_state(instrument, len(each_shot)) if memory is None else memory
-            result = trajectory.run(instrument, start, rotations, uniforms=numbers[now])
+            result = trajectory.run(instrument, start, Fixed(rotations), uniforms=numbers[now])
         else:
             noisy = density.prepare(turned, by_gate[step], noise)
             start = density.ground_state(noisy, len(each_shot)) if memory is None else memory
             each_placed = placed[now].repeat(1, shots, 1, 1)
-            result = density.run(noisy, start, rotations, each_placed, uniforms=numbers[now])
+            control = Fixed(rotations, each_placed)
+            result = density.run(noisy, start, control, uniforms=numbers[now])
         memory = result.memory
         bits.append(result.bits[0] > 0)
     spikes = torch.stack(bits).unflatten(1, (shots, -1)).unflatten(3, (len(shifts), -1))

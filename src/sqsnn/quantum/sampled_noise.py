@@ -6,17 +6,18 @@ spike given one sample of the noise is not that given the past spikes, and a dra
 has no derivative; `density.py` has both.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from sqsnn.quantum import gates
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, placed_matrix
+from sqsnn.quantum.control import Controller, Turns
 from sqsnn.quantum.noise import Noise, Site
 from sqsnn.quantum.trajectory import Trajectory, repeat
 
@@ -68,8 +69,7 @@ def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
 def run(
     instrument: SampledInstrument,
     memory: Complex[Tensor, "batch neurons dim"],
-    angles: Sequence[Float[Tensor, "steps batch neurons"]],
-    driven: Bool[Tensor, "steps batch neurons rotations"],
+    control: Controller,
     *,
     uniforms: Float[Tensor, "steps batch neurons numbers"],
     keep_history: bool = False,
@@ -81,15 +81,10 @@ def run(
     The `uniforms_per_step` numbers of a step serve in that function's order.
     """
     circuit, noise = instrument.circuit, instrument.noise
-    leaves = (instrument.parameters, memory, *angles)
-    if torch.is_grad_enabled() and any(leaf.requires_grad for leaf in leaves):
-        raise ValueError(
-            "noise_simulation is 'trajectories', through which no gradient is defined: run under "
-            "torch.no_grad(), or differentiate with noise_simulation='density_matrix'"
-        )
     table = quantum.outcome_bits(circuit.channels, memory.device).to(instrument.parameters.dtype)
 
-    def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def step(t: int, memory: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        _refuse_gradients(instrument.parameters, memory, *turns.angles)
         outcome_number, *numbers = uniforms[t].movedim(-1, 0).contiguous()
         readout_numbers = torch.stack(numbers[: circuit.channels], dim=-1)
         site_numbers = iter(numbers[circuit.channels :])
@@ -100,10 +95,10 @@ def run(
         for position, rotation in enumerate(circuit.encoding):
             if rotation.is_gate:
                 stride = 2 ** (circuit.qubits - 1 - rotation.qubit)
-                half = angles[position][t] / 2
+                half = turns.angles[position] / 2
                 register = quantum.rotate(register, stride, half.cos(), half.sin(), real=False)
                 after = _sample(instrument.rotated[position], register, site_numbers)
-                register = torch.where(driven[t, ..., position, None], after, register)
+                register = torch.where(turns.gates[..., position, None], after, register)
         for qubits, matrix, sites in instrument.placed:
             # Neuron first and batch last, each gate is one matrix product per neuron.
             by_neuron = gates.apply(matrix, qubits, register.permute(1, 2, 0), circuit.qubits)
@@ -119,7 +114,15 @@ def run(
         unknown = torch.full_like(outcome_number, torch.nan)
         return bits, _recorded(noise, spiking), unknown, memory
 
-    return repeat(step, memory, len(driven), keep_history)
+    return repeat(step, control, memory, len(uniforms), keep_history)
+
+
+def _refuse_gradients(*leaves: Tensor) -> None:
+    if torch.is_grad_enabled() and any(leaf.requires_grad for leaf in leaves):
+        raise ValueError(
+            "noise_simulation is 'trajectories', through which no gradient is defined: run under "
+            "torch.no_grad(), or differentiate with noise_simulation='density_matrix'"
+        )
 
 
 def _recorded(noise: Noise, spiking: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ deterministic function. Two ways compute the same law:
 
 The choice follows from the circuit (and from `through_collapse`, which only `dense` knows). Spikes
 carry no gradient here; the caller puts a surrogate on them (`neurons/surrogates.py`).
+
+The angles of the encoding come from a controller (`control.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ from sqsnn.checks import require_compiler
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.control import Controller, Fixed, Turns, at
 from sqsnn.quantum.instrument import Instrument
 
 # Surrogate spikes (bits, marginals) -> spikes with a gradient, for `through_collapse`.
@@ -37,33 +40,32 @@ class Trajectory(NamedTuple):
     log_likelihood: Tensor  # log p(s_t | s_<t) of the outcome, joint over channels, (T, B, H)
     memory: Tensor  # in the initial frame, (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
     history: Tensor | None  # the memory after every step, time first; None unless kept
+    control: Any = None  # the controller's state
+
+
+Step = Callable[[int, Tensor, Turns], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 def repeat(
-    step: Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]],
-    memory: Tensor,
-    steps: int,
-    keep_history: bool,
+    step: Step, control: Controller, memory: Tensor, steps: int, keep_history: bool
 ) -> Trajectory:
-    """Repeat (t, memory) -> (bits, marginals, log-likelihood, memory) and stack the results."""
-    rows = []
+    """Repeat (t, memory, turns) -> (bits, marginals, log-likelihood, memory); stack the results."""
+    rows, state = [], control.start
     for t in range(steps):
-        row = step(t, memory)
-        memory = row[-1]
+        turns, state = control.turns(t, state)
+        row = step(t, memory, turns)
+        bits, marginals, _, memory = row
+        state = control.settle(state, bits, marginals)
         rows.append(row if keep_history else row[:-1])
     bits, marginals, log_likelihood, *history = (torch.stack(x) for x in zip(*rows, strict=True))
-    return Trajectory(bits, marginals, log_likelihood, memory, *(history or [None]))
-
-
-def at(source: Tensor | None, t: int) -> Tensor | None:
-    """One step of a tensor, time first, or None."""
-    return None if source is None else source[t]
+    kept = history[0] if history else None
+    return Trajectory(bits, marginals, log_likelihood, memory, kept, state)
 
 
 def run(
     instrument: Instrument,
     memory: Tensor,
-    angles: Sequence[Float[Tensor, "steps batch neurons"]],
+    control: Controller,
     *,
     uniforms: Float[Tensor, "steps batch neurons"] | None = None,
     observed: Float[Tensor, "steps batch neurons channels"] | None = None,
@@ -73,11 +75,9 @@ def run(
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the outcomes, or the `observed` ones are data.
 
-    There is one tensor of angles per rotation of the encoding, and memory is in the working frame.
+    The memory is in the working frame.
     """
-    if (uniforms is None) == (observed is None):
-        given = "neither" if uniforms is None else "both"
-        raise ValueError(f"give exactly one of uniforms and observed, not {given}")
+    steps = count_steps(uniforms, observed)
     if compile:
         require_compiler()
         if not instrument.real:
@@ -92,19 +92,40 @@ def run(
 
     if layout is None:
         one_step = ready(dense_step)
-        stacked = torch.stack(list(angles), dim=-1)  # (T, B, H, E)
         outcomes = None if observed is None else quantum.outcome_index(observed)
 
-        def step(t: int, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def dense(t: int, memory: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             drawn = at(uniforms, t), at(outcomes, t)
-            return one_step(instrument, memory, stacked[t], *drawn, through_collapse)
+            angles = torch.stack(list(turns.angles), dim=-1)  # (B, H, E)
+            return one_step(instrument, memory, angles, *drawn, through_collapse)
 
-        return repeat(step, memory, len(stacked), keep_history)
+        return repeat(dense, control, memory, steps, keep_history)
     plan = _Plan(layout, keep_history, ready(unrolled.forward), ready(unrolled.backward))
     tail = () if instrument.tail is None else (instrument.tail,)
-    results = _Unrolled.apply(plan, (uniforms, observed), memory, instrument.body, *angles, *tail)
-    bits, marginals, log_likelihood, final, *history = results
-    return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
+    if isinstance(control, Fixed):
+        source = uniforms, observed
+        results = _Unrolled.apply(plan, source, memory, instrument.body, *control.angles, *tail)
+        bits, marginals, log_likelihood, final, *history = results
+        return Trajectory(bits, marginals, log_likelihood, final, *(history or [None]))
+    alone = plan._replace(keep_history=False)
+
+    def one(t: int, memory: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        source = tuple(None if numbers is None else numbers[t : t + 1] for numbers in given)
+        angles = [angle[None] for angle in turns.angles]
+        *row, memory = _Unrolled.apply(alone, source, memory, instrument.body, *angles, *tail)
+        bits, marginals, log_likelihood = (part[0] for part in row)
+        return bits, marginals, log_likelihood, memory
+
+    given = uniforms, observed
+    return repeat(one, control, memory, steps, keep_history)
+
+
+def count_steps(uniforms: Tensor | None, observed: Tensor | None) -> int:
+    """The number of steps of the uniforms or of the observed spikes, one of which is given."""
+    if (uniforms is None) == (observed is None):
+        given = "neither" if uniforms is None else "both"
+        raise ValueError(f"give exactly one of uniforms and observed, not {given}")
+    return sum(len(source) for source in (uniforms, observed) if source is not None)
 
 
 class _Plan(NamedTuple):

@@ -87,6 +87,8 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 def _in_a_file(annotation: Any) -> Any:
     """The part of an annotation that a file can hold: no callables, no circuits."""
+    if get_origin(annotation) is Annotated:  # a choice among options objects
+        return annotation
     plain = (str, int, float, bool, type(None))
     kept = [
         part
