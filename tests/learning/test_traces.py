@@ -62,9 +62,7 @@ def test_traces_are_the_derivatives_of_autograd(drive, case, surrogate, slope):
     # The currents reach below the floor and beyond the clip, so that every slope takes part.
     neurons = population(*case, drive=drive, surrogate=surrogate, encoding_slope=slope)
     channels = neurons.channels
-    synapses = Synapses(
-        INPUTS, SIZE, channels=channels, generator=seeded(4), dtype=torch.float64
-    )
+    synapses = Synapses(INPUTS, SIZE, channels=channels, generator=seeded(4), dtype=torch.float64)
     with torch.no_grad():
         synapses.weight.mul_(3)
     spikes = torch.rand(STEPS, BATCH, INPUTS, channels, generator=seeded(5)).round().double()
