@@ -217,7 +217,14 @@ class Local(_Remembering):
                         delta, weights[index], population.channels
                     ) * surrogates.spike_slope(layer.record.probability, population.surrogate)
                 received = Signals(on_probability, _of_every_neuron(to_hidden, layer.record))
-            pulled = score.pull(layer, received, generator)
+            if index == last and to_output is not None:
+                # The advantage answers for what own spikes change later: once is enough.
+                pulled = score.pull(layer.with_data(), received, generator)
+                if feedback and index > 0:
+                    downward = received._replace(on_likelihood=None)
+                    pulled = pulled._replace(delta=score.pull(layer, downward, generator).delta)
+            else:
+                pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
             deltas.append(pulled.delta)
             cost = cost.plus(pulled.cost)

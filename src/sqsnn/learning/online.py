@@ -48,8 +48,6 @@ class Online:
             raise ValueError("score 'online' works without noise only; use score 'exact'")
         if neurons.compile_steps:
             raise ValueError("compile goes with score 'exact', but score is 'online'")
-        if neurons.through_collapse:  # it would need traces of the branches not measured
-            raise ValueError("through_collapse goes with score 'exact', but score is 'online'")
 
 
 @torch.no_grad()
@@ -130,6 +128,7 @@ def _learn(
     deltas: list[Tensor] = []
     for index in range(last, -1 if feedback or reward else last - 1, -1):
         layer, observed = layers[index], seen[index]
+        answers = index < last or (reward and reward.output_score and layer.neurons.keeps_memory)
         parts: list[Gradient] = []
         if index == last or feedback:
             if feedback and index < last:
@@ -139,9 +138,9 @@ def _learn(
                     observed.probability, layer.neurons.surrogate
                 )
             slope = layer.slope_of_probability(observed, received)
-            parts.append(layer.traces.gradient(observed, slope))
+            traces = layer.of_score if index == last and answers else layer.traces
+            parts.append(traces.gradient(observed, slope))
             deltas.append(layer.by_current(observed, slope))
-        answers = index < last or (reward and reward.output_score and layer.neurons.keeps_memory)
         if reward and advantage is not None and answers:
             score = layer.of_score.scores(observed, layer.slope_of_likelihood(observed))
             earlier = Gradient(*(reward.decay * values for values in eligibilities[index]))
