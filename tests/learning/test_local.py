@@ -889,3 +889,21 @@ def test_stochastic_lif_learns_by_every_signal(signal):
         optimiser.step()
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
     assert figures["correct"] > 36
+
+
+@pytest.mark.parametrize("surrogate", ["straight_through", "sigmoid"])
+def test_symmetric_feedback_is_backpropagation_of_the_loss_on_counts(surrogate):
+    network = network_of(2, 5, CLASSES, channels=2, surrogate=surrogate)
+    spikes = inputs_of(2, 2)
+    expected = gradients(Backprop(loss_on="count"), network, spikes)
+    assert_equal(gradients(Local(SYMMETRIC, loss_on="count"), network, spikes), expected)
+
+
+@pytest.mark.parametrize("score", [Exact(), Online()])
+def test_the_loss_on_counts_is_that_of_spikes(score):
+    network, spikes = network_of(2, 5, CLASSES), inputs_of(2)
+    rule = Local(SYMMETRIC, score=score, loss_on="count")
+    figures = rule.step(network, spikes, LABELS, seeded(5))
+    counts = network(spikes, generator=seeded(5)).layers[-1].spikes.sum(dim=(0, 3))
+    loss = nn.functional.cross_entropy(counts, LABELS).item()
+    assert figures["loss"] == pytest.approx(loss, abs=1e-12)

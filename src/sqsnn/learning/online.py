@@ -60,6 +60,8 @@ def learn_online(
     generator: torch.Generator,
     report_steps: int | None = None,
     update: Callable[[], None] | None = None,
+    *,
+    on_counts: bool = False,
 ) -> Figures:
     """Run the network once, and add every neuron's own gradient on the way; see `Local.step`.
 
@@ -71,6 +73,14 @@ def learn_online(
         Traced(require_circuits(population), synapses.weight.shape[2], batch, scored)
         for synapses, population in network.layers
     ]
+    reward = signal.by_score
+    # The loss of counts contains an output's spike itself, not only what it does to later ones.
+    output_answers = (
+        reward is not None
+        and reward.output_score
+        and layers[-1].neurons.keeps_memory
+        and not on_counts
+    )
     counting = signals.reported(steps, report_steps, spikes)
     scores = spikes.new_zeros(batch, network.sizes[-1])
     labels = labels.repeat(copies)
@@ -83,7 +93,8 @@ def learn_online(
             seen.append(layer.observe(sources, synapses(sources[None])[0], numbers[0]))
             sources = seen[-1].spikes
         output = seen[-1]
-        before, scores = scores, scores + counting[t] * output.probability.sum(-1)
+        logits = output.spikes if on_counts else output.probability
+        before, scores = scores, scores + counting[t] * logits.sum(-1)
         counts += counting[t] * output.spikes.sum(-1)
         error = counting[t] * signals.error(scores, labels)
         advantage = None
@@ -94,7 +105,21 @@ def learn_online(
             )
             advantage = reduced[0] / batch
         received = error[..., None].expand_as(output.probability)
-        _learn(signal, memory, network, layers, seen, received, advantage, eligibilities, generator)
+        if on_counts:
+            surrogate = layers[-1].neurons.surrogate
+            received = received * surrogates.spike_slope(output.probability, surrogate)
+        _learn(
+            signal,
+            memory,
+            network,
+            layers,
+            seen,
+            received,
+            advantage,
+            eligibilities,
+            generator,
+            output_answers=output_answers,
+        )
         for layer, observed in zip(layers, seen, strict=True):
             layer.carry(observed)
         if update is not None and counting[t] > 0:  # else all gradients are 0
@@ -119,6 +144,8 @@ def _learn(
     advantage: Float[Tensor, "B"] | None,
     eligibilities: list[Gradient],
     generator: torch.Generator,
+    *,
+    output_answers: bool,
 ) -> None:
     """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer."""
     feedback, reward, last = signal.by_feedback, signal.by_score, len(layers) - 1
@@ -128,7 +155,7 @@ def _learn(
     deltas: list[Tensor] = []
     for index in range(last, -1 if feedback or reward else last - 1, -1):
         layer, observed = layers[index], seen[index]
-        answers = index < last or (reward and reward.output_score and layer.neurons.keeps_memory)
+        answers = index < last or output_answers
         parts: list[Gradient] = []
         if index == last or feedback:
             if feedback and index < last:
