@@ -126,7 +126,7 @@ def test_the_result_is_that_of_the_best_weights(whole):
     best = max(
         whole.read_metrics(),
         key=lambda line: (
-            line["validation_accuracy_ties_by_probability"],
+            line["validation_accuracy"],
             line["validation_accuracy_probability"],
             -line["validation_loss"],
         ),

@@ -18,6 +18,7 @@ from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import to_toml
 from sqsnn.storage import write_atomically
 from sqsnn.training.machine import threads
+from sqsnn.training.trainer import rank
 
 _NEURONS = {
     "lif": "LIF neurons",
@@ -154,9 +155,7 @@ def _so_far(
     warning = f"> This run is not finished: {len(epochs)} of {planned} epochs are done."
     if not epochs:
         return warning
-    measured = epochs[0]["validation_accuracy_probability"] is None
-    chosen_by = "validation_accuracy" + ("" if measured else "_ties_by_probability")
-    best = max(epochs, key=lambda epoch: epoch[chosen_by])
+    best = max(epochs, key=rank)
     figures = {
         f"validation accuracy, best epoch {best['epoch']}": percent(best["validation_accuracy"]),
         "epochs": f"{len(epochs)} of {planned}",
