@@ -25,7 +25,13 @@ from sqsnn.settings.toml import to_toml
 from sqsnn.training.build import Purpose, seeded
 
 REPEATED = ("metrics.jsonl", "metrics.json", "best.safetensors", "checkpoint.safetensors")
-PICTURES = ["circuit.png", "confusion-matrix.png", "learning-curve.png", "raster.png"]
+PICTURES = [
+    "circuit-output.png",
+    "circuit.png",
+    "confusion-matrix.png",
+    "learning-curve.png",
+    "raster.png",
+]
 ACCURACIES = ("accuracy", "accuracy_ties_by_probability", "accuracy_probability")
 
 
