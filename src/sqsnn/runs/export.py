@@ -17,7 +17,8 @@ def export_neuron(
     """Write a neuron, counted from 0 as its layer is, as a program and as a drawing.
 
     The angles are those of training; its encoding angles stay free, `input` variables: phi_t_e of
-    rotation e at step t is gain * pi * max(z, 0) for the current z.
+    rotation e at step t is the gain times the angle that the drive makes of the currents, e.g.
+    pi clip(u, 0, 1).
     """
     from sqsnn import hardware
 
