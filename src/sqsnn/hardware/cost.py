@@ -29,6 +29,7 @@ class Estimate(NamedTuple):
     shots: int  # over all circuits
     shot_duration: float | None  # seconds of one shot, without the delay; None for a simulator
     rep_delay: float  # seconds between two shots
+    feed_forward: float = 0.0  # seconds of a shot in which a neuron waits for its own spikes
 
     @property
     def shot_seconds(self) -> float | None:
@@ -54,6 +55,8 @@ class Estimate(NamedTuple):
         counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
         if self.shot_duration is not None:
             counts += f" of {_time(self.shot_duration)}"
+            if self.feed_forward:
+                counts += f" ({_time(self.feed_forward)} of it feed-forward of own spikes)"
         if self.slots > 1:
             counts += f" with up to {self.slots} neurons side by side"
         counts += f", {_counted(self.shots, 'shot')}"
@@ -107,6 +110,7 @@ def estimate(
     jobs: int,
     shot_duration: float | None,
     rep_delay: float | None,
+    feed_forward: float = 0.0,
     slots: int = 1,
 ) -> Estimate:
     """Estimate the cost of running rows of angles, `slots` of them side by side in one circuit.
@@ -121,7 +125,7 @@ def estimate(
             raise ValueError(f"{argument} must be a time in s, 0 or more, but is {seconds}")
     circuits = math.ceil(rows / slots)
     delay = USUAL_REP_DELAY if rep_delay is None else rep_delay
-    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay)
+    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay, feed_forward)
 
 
 def _counted(count: int, name: str) -> str:
