@@ -153,7 +153,7 @@ def parameters_by_name(circuit: QuantumCircuit) -> dict[str, Parameter]:
 
 def to_qasm3(circuit: QuantumCircuit) -> str:
     """Write a circuit as an OpenQASM 3 program; free angles become its `input` variables."""
-    return qasm3.dumps(circuit)
+    return qasm3.dumps(feedforward.one_inside_another(circuit))
 
 
 def from_qasm3(program: str) -> QuantumCircuit:

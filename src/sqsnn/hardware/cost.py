@@ -8,7 +8,7 @@ the queue, which is not billed, and what error mitigation on the server would ad
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqsnn.checks import check_positive_int
@@ -30,6 +30,23 @@ class Estimate(NamedTuple):
     shot_duration: float | None  # seconds of one shot, without the delay; None for a simulator
     rep_delay: float  # seconds between two shots
     feed_forward: float = 0.0  # seconds of a shot in which a neuron waits for its own spikes
+
+    @classmethod
+    def together(cls, parts: Sequence["Estimate"]) -> "Estimate":
+        """Add runs on one device up; the times of a shot are then means over all shots."""
+        shots = sum(part.shots for part in parts)
+        times = [part.shot_duration for part in parts]
+        known = [time for time in times if time is not None]
+        total = sum(part.shots * time for part, time in zip(parts, known, strict=False))
+        return cls(
+            jobs=sum(part.jobs for part in parts),
+            circuits=sum(part.circuits for part in parts),
+            slots=max(part.slots for part in parts),
+            shots=shots,
+            shot_duration=None if len(known) < len(times) else total / shots,
+            rep_delay=parts[0].rep_delay,
+            feed_forward=sum(part.shots * part.feed_forward for part in parts) / shots,
+        )
 
     @property
     def shot_seconds(self) -> float | None:

@@ -10,10 +10,14 @@ spikes travel to the controller and back (`latency`). Schedulers know no control
 `hide` puts gates of known duration in its place, and `show` puts it back.
 """
 
+# Qiskit's classes that are written in Rust look like variables to a type checker.
+# pyright: reportInvalidTypeForm=false
+
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import (
@@ -116,6 +120,31 @@ def one_path(circuit: QuantumCircuit) -> QuantumCircuit:
             for placed in _placed(instruction):
                 path.append(placed)
     return path
+
+
+def one_inside_another(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Write conditions on several bits as conditions on one bit, one inside the other.
+
+    Readers of OpenQASM 3, Qiskit's own among them, may know no `&&`.
+    """
+    nested = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if not isinstance(operation, IfElseOp) or len(operation.blocks) > 1:
+            nested.append(instruction)
+            continue
+        with ExitStack() as stack:
+            for condition in _conjuncts(operation.condition):
+                stack.enter_context(nested.if_test(condition))
+            for placed in _placed(instruction):
+                nested.append(placed)
+    return nested
+
+
+def _conjuncts(condition: Any) -> list[Any]:
+    if isinstance(condition, expr.Binary) and condition.op is expr.Binary.Op.LOGIC_AND:
+        return [*_conjuncts(condition.left), *_conjuncts(condition.right)]
+    return [condition]
 
 
 class Hidden(NamedTuple):

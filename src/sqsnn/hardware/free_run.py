@@ -1,11 +1,10 @@
 """How neurons run free on a device, and the angles of such a run.
 
-| drive | how |
-|---|---|
-| without a membrane, or a leaky one with `reset_steps` 0 | one static circuit of T steps |
-| leaky, `reset_steps` 1..3 | one circuit of T steps: own spikes choose among 2^K angles |
-| leaky, longer resets, no memory qubits | T jobs of one step, the membrane integrated between them |
-| leaky, longer resets, memory qubits | refused: nothing may end the circuit that holds the memory |
+Drive                                       How
+no membrane, or leaky with `reset_steps` 0  one static circuit of T steps
+leaky, `reset_steps` 1..3                   one circuit: own spikes choose among 2^K angles
+leaky, longer resets, M = 0                 T jobs of one step, the membrane integrated in between
+leaky, longer resets, M >= 1                refused: the memory cannot wait between two jobs
 """
 
 from typing import NamedTuple
@@ -16,11 +15,13 @@ from torch import Tensor
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.circuits import placed_rotations, turned_gates
+from sqsnn.hardware.compile import Compiled
 from sqsnn.hardware.cost import Estimate
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.feedforward import MAX_RESET_STEPS, histories
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.quantum.circuit import Circuit
 
 
 class Plan(NamedTuple):
@@ -29,6 +30,14 @@ class Plan(NamedTuple):
     steps: int  # of a circuit
     reset_steps: int  # own last spikes that choose the angles within a circuit
     rounds: int  # circuits one after another
+
+    def compiled(self, executor: Executor, circuit: Circuit) -> Compiled:
+        """Transpile the circuit of a round."""
+        return executor.compiled(circuit, self.steps, reset_steps=self.reset_steps)
+
+    def estimate(self, executor: Executor, circuit: Circuit, rows: int, shots: int) -> Estimate:
+        """Estimate the cost of one round."""
+        return executor.estimate(circuit, self.steps, rows, shots, reset_steps=self.reset_steps)
 
 
 def plan(neurons: SQSNeurons, steps: int) -> Plan:
@@ -58,14 +67,9 @@ def plan(neurons: SQSNeurons, steps: int) -> Plan:
 
 def estimate(executor: Executor, neurons: SQSNeurons, steps: int, batch: int) -> Estimate:
     """Estimate a free run of a population over samples, in one shot."""
-    planned, rows = plan(neurons, steps), batch * neurons.size
-    one = executor.estimate(
-        neurons.circuit, planned.steps, rows, 1, reset_steps=planned.reset_steps
-    )
-    rounds = planned.rounds
-    return one._replace(
-        jobs=one.jobs * rounds, circuits=one.circuits * rounds, shots=one.shots * rounds
-    )
+    planned = plan(neurons, steps)
+    one = planned.estimate(executor, neurons.circuit, batch * neurons.size, 1)
+    return Estimate.together([one] * planned.rounds)
 
 
 def angles_by_history(
