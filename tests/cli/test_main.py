@@ -158,7 +158,9 @@ def test_a_flag_says_with_which_kinds_it_goes(sqsnn, monkeypatch):
         "--reward-weight": "[local: both]",
         "--loss-on": "[backprop]",
         "--memory-qubits": "[sqs]",
-        "--beta": "[lif, stochastic_lif]",
+        "--beta": "[sqs: leaky; lif, stochastic_lif]",
+        "--drive": "[sqs]",
+        "--reset-steps": "[sqs: leaky]",
         "--max-rate": "[rate]",
     }.items():
         assert kinds in flags[flag], flag

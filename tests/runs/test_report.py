@@ -159,11 +159,6 @@ def test_costs_may_be_counted_later(folder):
     assert f"add {costs['total']['synaptic_operations']:,.0f} weights" in page_of(folder).text
 
 
-def test_settings_that_no_command_gives_are_those_of_the_file(folder, monkeypatch):
-    monkeypatch.setattr("sqsnn.runs.report.train_command", lambda settings: None)
-    assert "which are those of config.toml" in page_of(folder).text
-
-
 def test_text_in_the_files_runs_nothing(folder):
     timing = json.loads(folder.timing.read_text())
     timing["machine"]["device"] = "<script>alert(1)</script>"

@@ -21,9 +21,10 @@ from torch import Tensor
 from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import require_circuits
+from sqsnn.learning.eligibility import Gradient
 from sqsnn.learning.rule import Figures, add_gradient
 from sqsnn.learning.signals import Memory, Signal
-from sqsnn.learning.traces import Gradient, Observed, Traced
+from sqsnn.learning.traces import Observed, Traced
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
@@ -47,6 +48,8 @@ class Online:
             raise ValueError("score 'online' works without noise only; use score 'exact'")
         if neurons.compile_steps:
             raise ValueError("compile goes with score 'exact', but score is 'online'")
+        if neurons.through_collapse:  # it would need traces of the branches not measured
+            raise ValueError("through_collapse goes with score 'exact', but score is 'online'")
 
 
 @torch.no_grad()
@@ -65,16 +68,16 @@ def learn_online(
     Without `update`, `.grad` holds the sum over all steps.
     """
     copies, (steps, samples) = signal.runs, spikes.shape[:2]
-    batch = copies * samples
+    batch, scored = copies * samples, signal.by_score is not None
     layers = [
-        Traced(require_circuits(population), synapses.weight.shape[2], batch)
+        Traced(require_circuits(population), synapses.weight.shape[2], batch, scored)
         for synapses, population in network.layers
     ]
     counting = signals.reported(steps, report_steps, spikes)
     scores = spikes.new_zeros(batch, network.sizes[-1])
     labels = labels.repeat(copies)
     counts = torch.zeros_like(scores)
-    eligibilities = [layer.no_score() for layer in layers] if signal.by_score else []
+    eligibilities = [layer.of_score.no_score() for layer in layers] if scored else []
     for t in range(steps):
         uniforms = network.draw_uniforms(1, batch, generator)
         sources, seen = spikes[t].repeat(copies, 1, 1), []
@@ -136,20 +139,16 @@ def _learn(
                     observed.probability, layer.neurons.surrogate
                 )
             slope = layer.slope_of_probability(observed, received)
-            parts.append(layer.gradient(observed, slope))
+            parts.append(layer.traces.gradient(observed, slope))
             deltas.append(layer.by_current(observed, slope))
         answers = index < last or (reward and reward.output_score and layer.neurons.keeps_memory)
         if reward and advantage is not None and answers:
-            score = layer.scores(observed, layer.slope_of_likelihood(observed))
+            score = layer.of_score.scores(observed, layer.slope_of_likelihood(observed))
             earlier = Gradient(*(reward.decay * values for values in eligibilities[index]))
             eligibilities[index] = Gradient(*map(torch.add, earlier, score))
             # The loss of a step does not depend on the output spikes of the step itself.
             counted = earlier if index == last else eligibilities[index]
             parts.append(Gradient(*(advantage @ values for values in counted)))
         for part in parts:
-            parameters, by_weight = layer.split(part)
-            add_gradient(network.layers[index][0].weight, by_weight)
-            with torch.enable_grad():  # for angles and gains that are made of other parameters
-                made = (layer.neurons.angles, layer.neurons.gains)
-            for parameter, gradient in zip(made, parameters, strict=True):
-                add_gradient(parameter, gradient)
+            add_gradient(network.layers[index][0].weight, layer.by_weight(part))
+            layer.add_gradient(part)

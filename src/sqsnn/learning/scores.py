@@ -157,11 +157,11 @@ class Measured:
                 values = derivative * signal
                 if values.ndim == 4:  # the channels of the probability
                     values = values.sum(-1)
-                angles, rotations = shift_rules.sum_by_parameter(
+                angles, turned = shift_rules.sum_by_parameter(
                     neurons.circuit, measured.occurrences, values
                 )
                 by_angle += angles.sum(0)
-                for step, there in enumerate(rotations.unflatten(1, (-1, batch))):
+                for step, there in enumerate(turned.unflatten(1, (-1, batch))):
                     by_rotation[part, first.start + step : first.stop + step] += there
         made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
         (delta,) = torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True)

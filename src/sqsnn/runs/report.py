@@ -173,17 +173,12 @@ def _large(figures: Mapping[str, str]) -> str:
 
 
 def _repeat(settings: RunSettings, timing: Mapping[str, Any]) -> str:
-    command = train_command(settings)
-    if command is None:
-        said = "No single command gives its settings, which are those of config.toml below."
-    else:
-        version = timing.get("machine", {}).get("sqsnn")
-        known = "" if version is None else f" with sqsnn {escape(str(version))}"
-        said = (
-            f"This trains it again{known}. The same versions on the same kind of machine give the "
-            f"same figures, bit for bit.\n\n{code(command)}"
-        )
-    return f"## To repeat it\n\n{said}"
+    version = timing.get("machine", {}).get("sqsnn")
+    known = "" if version is None else f" with sqsnn {escape(str(version))}"
+    return (
+        f"## To repeat it\n\nThis trains it again{known}. The same versions on the same kind of "
+        f"machine give the same figures, bit for bit.\n\n{code(train_command(settings))}"
+    )
 
 
 def _pictures(shown: Collection[str], missing: Collection[str], is_finished: bool) -> list[str]:
