@@ -164,7 +164,7 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
         }
         if placed:
             part.add_instruction(operation, placed, name=name)
-    if "if_else" in target.operation_names:
+    if "if_else" in target.operation_names and "if_else" not in part.operation_names:
         part.add_instruction(IfElseOp, name="if_else")
     return part
 
