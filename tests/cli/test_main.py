@@ -117,6 +117,8 @@ def flags_and_help(out: str) -> dict[str, str]:
 def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "none"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -105,6 +105,8 @@ def test_settings_reach_the_neurons():
     noisy = built(small_run(neurons="stochastic_lif", surrogate="sigmoid", **options).neurons)
     assert (noisy.channels, noisy.surrogate, noisy.tau) == (2, "sigmoid", 0.125)
     assert (noisy.beta.unique().item(), noisy.threshold.unique().item()) == (0.5, 0.75)
+    fair = built(small_run(neurons="lif", floor=-1.0, through_reset=True).neurons)
+    assert (fair.floor, fair.own_spikes_are_data) == (-1.0, False)
     qubit = built(small_run(neurons="qlif", decay=0.25, encoding_slope="exact").neurons)
     assert (qubit.encoding_slope, qubit.decay.unique().item()) == ("exact", 0.25)
     published = built(small_run(neurons="published_sqs", surrogate="sigmoid").neurons)
@@ -177,6 +179,10 @@ def test_a_noise_without_rates_is_none():
         ({"missed_spike": 0.1, "compile": True}, "compile is True, which works without noise"),
         ({"missed_spike": 0.1, "through_collapse": True}, "through_collapse is True, which works"),
         ({"neurons": "lif", "beta": 1.5}, r"beta is 1.5; it must be in \[0, 1\]"),
+        (
+            {"neurons": "lif", "floor": 0.5},
+            "floor is 0.5; it must be finite and at most 0, or None",
+        ),
         ({"neurons": "lif", "beta": "half"}, "beta: .*valid number.*, but is 'half'"),
         ({"neurons": "stochastic_lif", "tau": 0.0}, "tau is 0.0; it must be above 0"),
         ({"neurons": "qlif", "threshold": 1.0}, r"threshold is 1.0; it must be in \(0, 1\)"),

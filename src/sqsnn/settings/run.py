@@ -33,8 +33,8 @@ class TrainingSettings(Section):
     final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """Learning rate at the end of the one-cycle schedule."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without better weights on the validation samples, by accuracy
-    (ties by probability), then by loss [default: never]."""
+    """Stop after this many epochs without better weights on the validation samples, by spikes alone
+    as the test counts; of equals, by probability, then by loss [default: never]."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random: weights, order of the data, spikes."""
     device: Literal["cpu", "cuda"] = "cpu"
