@@ -35,7 +35,7 @@ def options_of(**chosen: Any) -> DeviceOptions:
     return DeviceOptions.model_validate(flat.nest(DeviceOptions, chosen, {}))
 
 
-def trained(path, epochs: int = 4, **chosen: Any) -> RunFolder:
+def trained(path, epochs: int = 12, **chosen: Any) -> RunFolder:
     small = {"hidden": (HIDDEN,), "steps": STEPS, "batch_size": 20, "learning_rate": 0.05}
     small |= {"classes": (0, 1, 2), "train_samples": 150, "test_samples": TEST_SAMPLES}
     settings = from_flat("digits", {**small, "epochs": epochs, **chosen})
