@@ -86,7 +86,10 @@ def learn_online(
     labels = labels.repeat(copies)
     counts = torch.zeros_like(scores)
     eligibilities = [layer.of_score.no_score() for layer in layers] if scored else []
+    weights: Sequence[Tensor] = ()
     for t in range(steps):
+        if signal.by_feedback and len(layers) > 1 and (t == 0 or update is not None):
+            weights = memory.feedback_weights(network, signal.by_feedback, generator)
         uniforms = network.draw_uniforms(1, batch, generator)
         sources, seen = spikes[t].repeat(copies, 1, 1), []
         for (synapses, _), layer, numbers in zip(network.layers, layers, uniforms, strict=True):
@@ -110,14 +113,13 @@ def learn_online(
             received = received * surrogates.spike_slope(output.probability, surrogate)
         _learn(
             signal,
-            memory,
             network,
             layers,
             seen,
             received,
             advantage,
             eligibilities,
-            generator,
+            weights,
             output_answers=output_answers,
         )
         for layer, observed in zip(layers, seen, strict=True):
@@ -136,22 +138,18 @@ def learn_online(
 
 def _learn(
     signal: Signal,
-    memory: Memory,
     network: SpikingNetwork,
     layers: Sequence[Traced],
     seen: Sequence[Observed],
     received: Float[Tensor, "B classes N"],
     advantage: Float[Tensor, "B"] | None,
     eligibilities: list[Gradient],
-    generator: torch.Generator,
+    weights: Sequence[Tensor],
     *,
     output_answers: bool,
 ) -> None:
     """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer."""
     feedback, reward, last = signal.by_feedback, signal.by_score, len(layers) - 1
-    weights: Sequence[Tensor] = ()
-    if feedback and last > 0:
-        weights = memory.feedback_weights(network, feedback, generator)
     deltas: list[Tensor] = []
     for index in range(last, -1 if feedback or reward else last - 1, -1):
         layer, observed = layers[index], seen[index]

@@ -25,8 +25,7 @@ from sqsnn.options import options
 from sqsnn.synapses import Synapses
 
 BASELINE_RATE = 0.1  # share of the newest batch in the running baseline
-SPONTANEOUS = 1024  # runs of spontaneous spikes per training step
-MIRROR_RATE = 0.1  # share of the newest spontaneous spikes in mirrored feedback weights
+SPONTANEOUS = 2**14  # spontaneous spikes of each neuron per training step, one in two
 
 
 class Signal:
@@ -61,7 +60,8 @@ class Feedback(Signal):
 
     feedback: Literal["random", "symmetric", "mirrored"] = "random"
     """How deltas reach hidden neurons: by fixed random weights, by the synapses' own, or by weights
-    that learn these from the currents that spontaneous spikes cause."""
+    that are learned anew in every training step, from the currents that spontaneous spikes cause.
+    """
     feedback_path: Literal["chained", "direct"] = "chained"
     """Path of the deltas: down through every hidden layer, or straight from the outputs (random
     weights only)."""
@@ -228,11 +228,13 @@ class Memory:
     ) -> list[Tensor]:
         """Give the weights F that carry delta down to each hidden layer, `(N, above, below)`.
 
-        Random ones are drawn at the first call and kept; mirrored ones start there and learn.
+        Random ones are drawn at the first call and kept.
         """
         synapses = [below for below, _ in network.layers[1:]]
         if feedback.feedback == "symmetric":
             return [layer.weight.detach() for layer in synapses]
+        if feedback.feedback == "mirrored":
+            return [mirror(layer, generator) for layer in synapses]
         weights = []
         for layer, above in enumerate(synapses):
             source = synapses[-1] if feedback.feedback_path == "direct" else above
@@ -249,9 +251,6 @@ class Memory:
                     f"this rule's feedback weights have shape {tuple(self.tensors[name].shape)}, "
                     f"but this network needs {shape}; use a fresh() rule for another network"
                 )
-            if feedback.feedback == "mirrored":
-                mirrored = mirror(above, generator)
-                self.tensors[name] = torch.lerp(self.tensors[name], mirrored, MIRROR_RATE)
             weights.append(self.tensors[name])
         return weights
 
@@ -283,18 +282,18 @@ def mirror(synapses: Synapses, generator: torch.Generator) -> Float[Tensor, "N a
     """Estimate the weights of synapses from spontaneous spikes and the currents that they cause.
 
     Spikes x that fire independently with probability 1/2 make E[(x_p - 1/2) z] = w_p / 4: both
-    sides of a synapse know the product, and nothing copies the weight. Source: weight mirrors,
-    Akrout et al., arXiv:1904.05391.
+    sides of a synapse know the product, and nothing copies the weight. The estimate must not lag
+    behind the weights: kept as a running mean, it lets hidden rates run away. Source: weight
+    mirrors, Akrout et al., arXiv:1904.05391.
     """
     weight = synapses.weight
     channels, _, below = weight.shape
     shape = (1, SPONTANEOUS, below, channels)
-    numbers = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
-    spikes = (numbers < 0.5).to(weight)
-    centred = 2 * spikes[0] - 1  # +-1
+    drawn = torch.randint(0, 2, shape, generator=generator, device=generator.device)
+    spikes = drawn.to(weight)
     currents = synapses(spikes)[0]
     currents = currents - currents.mean(0)
-    return torch.einsum("bhn,bpn->nhp", currents, centred) * 2 / SPONTANEOUS
+    return torch.einsum("bhn,bpn->nhp", currents, spikes[0] - 0.5) * 4 / SPONTANEOUS
 
 
 def fed_back(

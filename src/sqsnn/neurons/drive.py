@@ -31,8 +31,15 @@ from sqsnn.quantum.control import Turns
 MAX_RESET_STEPS = 4
 
 
+class _Memoryless:
+    """What drives without a membrane share."""
+
+    remembered_spikes: ClassVar[int] = 0
+    passes_gradients: ClassVar[bool] = False
+
+
 @options
-class Rectified:
+class Rectified(_Memoryless):
     """The paper's encoding: a current at or below 0 places no gate."""
 
     kind: Literal["rectified"] = field(default="rectified", kw_only=True, repr=False)
@@ -41,7 +48,7 @@ class Rectified:
 
 
 @options
-class Saturating:
+class Saturating(_Memoryless):
     """Turn no further than a full flip, so that a stronger current never makes a neuron quieter."""
 
     kind: Literal["saturating"] = field(default="saturating", kw_only=True, repr=False)
@@ -79,8 +86,19 @@ class Leaky:
         """How many of its last spikes a neuron's drive needs: K, or 1 to reset the membrane."""
         return 1 if self.reset_steps is None else self.reset_steps
 
+    @property
+    def passes_gradients(self) -> bool:
+        """Whether own spikes pass a gradient."""
+        return self.through_reset and self.remembered_spikes > 0
+
 
 Drive = Annotated[Rectified | Saturating | Leaky, Field(discriminator="kind")]
+
+
+def check_drive(drive: object) -> None:
+    """Refuse what is no drive."""
+    if not isinstance(drive, Rectified | Saturating | Leaky):
+        raise TypeError(f"drive is {drive!r}; it may be Rectified(), Saturating() or Leaky()")
 
 
 class Membrane(NamedTuple):
