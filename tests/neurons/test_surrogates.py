@@ -17,6 +17,7 @@ from sqsnn.learning.scores import Measured
 from sqsnn.learning.signals import Feedback
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
 
@@ -157,7 +158,10 @@ def test_every_rule_uses_a_function_as_it_uses_the_name(rule, surrogate, named):
     options = {"surrogate": surrogate, "encoding_slope": slope}
     for each in (options, {"surrogate": named or "straight_through"}):
         network = SpikingNetwork(
-            [3, 4, 2], neurons=partial(SQSNeurons, **each), generator=seeded(), dtype=torch.float64
+            [3, 4, 2],
+            neurons=partial(SQSNeurons, drive=Rectified(), **each),
+            generator=seeded(),
+            dtype=torch.float64,
         )
         spikes = torch.rand((4, 5, 3, 1), generator=seeded(1)).round().double()
         rule.step(network, spikes, torch.arange(5) % 2, seeded(2))
