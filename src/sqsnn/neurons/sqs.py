@@ -285,17 +285,19 @@ class SQSNeurons(Population):
         if not isinstance(self.drive, Leaky):
             if state is not None and state.membrane is not None:
                 raise ValueError(
-                    f"state is that of a leaky drive, but drive is {self.drive!r}, which has none"
+                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
                 )
             driven = None if self.noise is None else self.driven(currents)
             return Fixed(self.encoding_angles(currents), driven)
         if state is None:
             return self._leaky(currents, at_rest(self.drive, currents[0]), observed)
+        if state.membrane is None or state.spikes is None:
+            raise ValueError(f"state.membrane is None, but drive is {self.drive!r}, which has one")
         shape = (currents.shape[1], self.size, self.channels)
         shapes = {"membrane": shape, "spikes": (*shape, self.drive.remembered_spikes)}
         for part, wanted in shapes.items():
             self.check_state_part(part, getattr(state, part), wanted, currents.dtype)
-        return self._leaky(currents, Membrane(state.membrane, state.spikes), observed)  # pyright: ignore[reportArgumentType]
+        return self._leaky(currents, Membrane(state.membrane, state.spikes), observed)
 
     def _leaky(self, currents: Tensor, start: Membrane, observed: Tensor | None) -> LeakyController:
         drive = self.drive
