@@ -404,8 +404,14 @@ def test_the_memory_keeps_its_norm_in_single_precision(name, memory_qubits, driv
 
 
 @pytest.mark.slow
-@for_drives("rectified", "leaky")
-@pytest.mark.parametrize("name", ["bidirectional", "hardware_efficient"])
+@pytest.mark.parametrize(
+    ("name", "drive"),
+    [
+        ("bidirectional", Rectified()),
+        ("bidirectional", Leaky()),
+        ("hardware_efficient", Rectified()),
+    ],
+)
 def test_the_memory_keeps_its_norm_over_100000_steps(name, drive):
     check_a_long_run(name, 1, 100_000, drive)
 
