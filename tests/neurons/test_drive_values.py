@@ -10,7 +10,6 @@ from torch.testing import assert_close
 from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 
-
 # First values
 
 
