@@ -5,15 +5,16 @@ from functools import partial
 import numpy as np
 import pytest
 import reference
+import reference_drive
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import seeded
+from tools import assert_equal_states, for_drives, seeded, twin
 from torch import Tensor
 from torch.testing import assert_close
 
 from sqsnn.network import NetworkRecord, SpikingNetwork
-from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.neurons.sqs import LEAKY, SQSNeurons
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 
@@ -22,8 +23,10 @@ def random_spikes(*shape: int, seed: int = 1, dtype=torch.float32) -> Tensor:
     return torch.randint(0, 2, shape, generator=seeded(seed)).to(dtype)
 
 
-def network_of(sizes, circuit="bidirectional", channels=1, *, seed=0, **options) -> SpikingNetwork:
-    neurons = partial(SQSNeurons, circuit=circuit, channels=channels)
+def network_of(
+    sizes, circuit="bidirectional", channels=1, *, drive=LEAKY, seed=0, **options
+) -> SpikingNetwork:
+    neurons = partial(SQSNeurons, circuit=circuit, channels=channels, drive=drive)
     return SpikingNetwork(sizes, neurons=neurons, generator=seeded(seed), **options)
 
 
@@ -32,12 +35,13 @@ def assert_equal_records(one: NetworkRecord, other: NetworkRecord) -> None:
         for field in ("spikes", "probability", "log_likelihood"):
             assert torch.equal(getattr(layer, field), getattr(expected, field)), field
     for state, expected in zip(one.state, other.state, strict=True):
-        assert torch.equal(state.memory, expected.memory)
+        assert_equal_states(state, expected)
 
 
+@for_drives("rectified", "leaky", "leaky, K = 2")
 @pytest.mark.parametrize(("circuit", "channels"), [("bidirectional", 2), ("hardware_efficient", 1)])
-def test_each_layer_is_fed_by_the_spikes_of_the_one_before(circuit, channels):
-    network = network_of([4, 3, 2], circuit, channels, dtype=torch.float64)
+def test_each_layer_is_fed_by_the_spikes_of_the_one_before(circuit, channels, drive):
+    network = network_of([4, 3, 2], circuit, channels, drive=drive, dtype=torch.float64)
     spikes = random_spikes(4, 2, 4, channels, dtype=torch.float64)
     run = network(spikes, generator=seeded())
     for synapses, population, record in zip(
@@ -46,9 +50,12 @@ def test_each_layer_is_fed_by_the_spikes_of_the_one_before(circuit, channels):
         weight = synapses.weight.detach().numpy()
         currents = np.einsum("nhp,tbpn->tbhn", weight, spikes.detach().numpy())
         for h in range(population.size):
-            neuron = reference.named(circuit, channels, 1, population.angles[h].tolist())
             emitted = record.spikes[:, 1, h].tolist()
-            expected = reference.log_likelihood(neuron, currents[:, 1, h].tolist(), emitted)
+            followed = reference_drive.follow(
+                *twin(population, h), currents[:, 1, h].tolist(), emitted
+            )
+            indices = map(reference.outcome_index, emitted)
+            expected = [np.log(law[s]) for (law, _), s in zip(followed, indices, strict=True)]
             made = record.log_likelihood[:, 1, h].detach()
             assert_close(made, torch.as_tensor(expected), rtol=0, atol=1e-10)
         spikes = record.spikes
@@ -94,7 +101,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(circuit, channels,
             joined = torch.cat([getattr(start, field), getattr(end, field)])
             assert torch.equal(getattr(layer, field), joined), field
     for state, expected in zip(second.state, whole.state, strict=True):
-        assert torch.equal(state.memory, expected.memory)
+        assert_equal_states(state, expected)
 
 
 @pytest.mark.parametrize("circuit", NAMED)
@@ -120,10 +127,11 @@ def test_uniforms_drawn_in_pieces_are_those_drawn_at_once(cut, seed):
         assert torch.equal(torch.cat(layer), expected)
 
 
-def test_the_gradient_of_a_network_is_the_chain_of_its_layers():
-    network = network_of([4, 3, 2], dtype=torch.float64)
-    spikes = random_spikes(3, 2, 4, 1, dtype=torch.float64)
-    uniforms = network.draw_uniforms(3, 2, seeded(1))
+@for_drives("rectified", "leaky")
+def test_the_gradient_of_a_network_is_the_chain_of_its_layers(drive):
+    network = network_of([4, 3, 2], drive=drive, dtype=torch.float64)
+    spikes = random_spikes(6, 4, 4, 1, dtype=torch.float64)
+    uniforms = network.draw_uniforms(6, 4, seeded(1))
     run = network(spikes, uniforms=uniforms)
     loss = run.layers[-1].probability.square().sum()
     parameters = [parameter for parameter in network.parameters() if parameter.numel()]
@@ -155,7 +163,8 @@ def test_initial_values_are_the_generators_whatever_the_precision():
 def test_a_network_has_parameters_and_no_state():
     network = network_of([4, 3])
     names = set(network.state_dict())
-    assert names == {"synapses.0.weight", "populations.0.angles", "populations.0.gains"}
+    own = {f"populations.0.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
+    assert names == {"synapses.0.weight"} | own
     network(random_spikes(3, 2, 4, 1), generator=seeded())
     assert set(network.state_dict()) == names
 
@@ -207,7 +216,7 @@ def test_uniforms_and_states_that_do_not_fit_the_layers_are_refused():
         network(SPIKES, uniforms=uniforms[::-1])
     with pytest.raises(ValueError, match="state has 1 entries; the network has 2 layers"):
         network(SPIKES, state[:1], uniforms=uniforms)
-    with pytest.raises(ValueError, match=r"state\.memory must have shape"):
+    with pytest.raises(ValueError, match=r"state\.membrane must have shape"):
         network(SPIKES, state[::-1], uniforms=uniforms)
 
 

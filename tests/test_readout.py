@@ -151,6 +151,9 @@ def test_cross_entropy_pulls_the_true_class_up_and_the_others_down(on, field):
 def test_cross_entropy_reaches_every_weight_that_a_spike_passed(on):
     generator = torch.Generator().manual_seed(0)
     network = SpikingNetwork([6, 5, 3], generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        for synapses in network.synapses:
+            synapses.weight.abs_()  # so that most hidden neurons fire
     spikes = torch.ones(4, 8, 6, 1, dtype=torch.float64)
     hidden, output = network(spikes, generator=generator).layers
     readout.cross_entropy(output, torch.arange(8) % 3, on=on).backward()

@@ -2,19 +2,23 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import reference
+import reference_drive
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
+from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.control import Fixed, Turns
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.runs import folder, run
@@ -58,20 +62,37 @@ def frame_change(qubits: int) -> Tensor:
     return torch.as_tensor(reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits))
 
 
+# Every drive; those with a reset of K steps stand for each other where one law holds for all.
+DRIVES: dict[str, Drive] = {
+    "rectified": Rectified(),
+    "saturating": Saturating(),
+    "leaky": Leaky(),
+    **{f"leaky, K = {K}": Leaky(reset_steps=K) for K in range(5)},
+}
+
+
+def for_drives(*names: str) -> pytest.MarkDecorator:
+    """Run a test with every drive, or with those of these names."""
+    chosen = names or tuple(DRIVES)
+    return pytest.mark.parametrize("drive", [DRIVES[name] for name in chosen], ids=chosen)
+
+
 def quantum_neurons(
     circuit: str | Circuit,
     channels: int = 1,
     memory_qubits: int = 1,
     size: int = 2,
     noise: Noise | None = None,
+    drive: Drive = DRIVES["rectified"],
 ) -> SQSNeurons:
-    """Neurons in double precision, angles and gains far from any special value."""
+    """Neurons in double precision, angles, gains and drive far from any special value."""
     neurons = SQSNeurons(
         size,
         circuit=circuit,
         channels=channels,
         memory_qubits=memory_qubits,
         noise=noise,
+        drive=drive,
         dtype=torch.float64,
         encoding_slope="exact",
         generator=seeded(0),
@@ -79,7 +100,31 @@ def quantum_neurons(
     with torch.no_grad():
         neurons.angles.normal_(0, 1.5, generator=seeded(0))
         neurons.gains.normal_(0, 1, generator=seeded(1))
+        if isinstance(drive, Leaky):
+            neurons.beta.uniform_(0.4, 0.9, generator=seeded(6))
+            neurons.reset.uniform_(0.2, 1.2, generator=seeded(7))
+            neurons.bias.uniform_(-0.2, 0.2, generator=seeded(8))
     return neurons
+
+
+def twin(neurons: SQSNeurons, neuron: int, noise: reference.Noise | None = None):
+    """One of the neurons by tests/reference.py, and its drive."""
+    angles, gains = neurons.angles[neuron].tolist(), neurons.gains[neuron].tolist()
+    channels, memory_qubits = neurons.channels, neurons.memory_qubits
+    same = reference.named(neurons.circuit.name, channels, memory_qubits, angles, gains)
+    drive = neurons.drive
+    if not isinstance(drive, Leaky):
+        theirs = reference_drive.Drive(drive.kind)
+    else:
+        reset = neurons.reset[neuron].tolist()
+        theirs = reference_drive.Drive(
+            "leaky",
+            neurons.beta[neuron].tolist(),
+            neurons.bias[neuron].tolist(),
+            drive.floor,
+            **{"whole_reset" if drive.reset_steps is None else "reset": reset},
+        )
+    return replace(same, noise=noise or reference.Noise()), theirs
 
 
 def currents_of_both_signs(neurons: SQSNeurons, steps: int, batch: int = 2) -> Tensor:
@@ -87,6 +132,13 @@ def currents_of_both_signs(neurons: SQSNeurons, steps: int, batch: int = 2) -> T
     shape = (steps, batch, neurons.size, neurons.channels)
     z = torch.randn(shape, generator=seeded(2), dtype=torch.float64)
     return z + 0.1 * z.sign()
+
+
+def assert_equal_states(one: SQSState, other: SQSState) -> None:
+    """Compare memory and drive bit for bit."""
+    for field, value in one._asdict().items():
+        expected = getattr(other, field)
+        assert value is expected is None or torch.equal(value, expected), field
 
 
 def encoded(neurons: SQSNeurons, currents: Tensor) -> Tensor:
@@ -110,11 +162,13 @@ def replayed_law(
     steps = [instrument.prepare(turned, each) for each in by_gate]
     remaining = iter(steps)
 
-    def branch(memory: Tensor, encoded: Tensor) -> Tensor:
-        return instrument.branches(next(remaining), memory, encoded)
+    def branch(memory: Tensor, turns: Turns) -> Tensor:
+        return instrument.branches(next(remaining), memory, torch.stack(list(turns.angles), -1))
 
     ground = instrument.ground_state(steps[0], encoding.shape[1])
-    leaves = instrument.branch_tree(circuit, ground, branch, by_rotation)
+    leaves = instrument.branch_tree(
+        circuit, branch, Fixed(by_rotation.unbind(-1)), ground, len(steps)
+    )
     law = instrument.squared_norm(leaves).movedim(0, -1)  # (B, J * H, sequences)
     return law.unflatten(1, (len(settings), -1)).movedim(1, 0)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tools import seeded
 
+from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
@@ -13,6 +14,7 @@ NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 
 def made(name: str, **options) -> SQSNeurons:
     options = {"memory_gates": "frozen", "dtype": torch.float64, "memory_qubits": 2, **options}
+    options = {"drive": Rectified(), **options}
     return SQSNeurons(3, circuit=name, generator=seeded(), **options)
 
 
@@ -58,6 +60,12 @@ def test_spikes_are_those_of_neurons_whose_gates_are_trained():
     one, other = (each(currents, generator=seeded(2))[0] for each in (neurons, plain))
     assert torch.equal(one.spikes, other.spikes)
     assert torch.equal(one.probability, other.probability)
+
+
+def test_the_drive_is_trained_beside_frozen_gates():
+    neurons = made("integrate_and_fire", drive=Leaky())
+    trained = {name for name, p in neurons.named_parameters() if p.requires_grad}
+    assert {"beta", "reset", "bias"} <= trained
 
 
 def test_a_neuron_without_memory_has_no_gates_to_freeze():

@@ -10,12 +10,13 @@ import pytest
 import reference
 import torch
 from scipy.stats import chisquare
-from tools import seeded
+from tools import assert_equal_states, for_drives, seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
 
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.noise import Noise
@@ -53,8 +54,9 @@ def random_neurons(
     seed: int = 0,
     **options,
 ) -> SQSNeurons:
-    """Neurons in double precision whose angles and gains are all random and of order 2 and 1."""
-    options = {"dtype": torch.float64, "encoding_slope": "exact", **options}
+    """The paper's neurons in double precision, with random angles and gains of order 2 and 1."""
+    defaults = {"drive": Rectified(), "dtype": torch.float64, "encoding_slope": "exact"}
+    options = {**defaults, **options}
     neurons = SQSNeurons(
         size,
         channels=channels,
@@ -192,8 +194,11 @@ def test_an_idle_memory_decays_whatever_is_recorded():
     assert_close(record.memory, ground.expand_as(record.memory), rtol=0, atol=1e-12)
 
 
+@for_drives("rectified", "saturating", "leaky")
 @pytest.mark.parametrize("simulation", ["density_matrix", "trajectories"])
-def test_a_rotation_of_the_encoding_is_a_noisy_gate_only_where_its_current_is_positive(simulation):
+def test_a_rotation_of_the_encoding_is_a_noisy_gate_only_where_its_current_is_positive(
+    simulation, drive
+):
     def chance(current: float, rotation: Encoded) -> float:
         circuit = Circuit.build(1, 0, [], [rotation])
         noise = Noise(depolarising_1q=1.0)
@@ -201,6 +206,7 @@ def test_a_rotation_of_the_encoding_is_a_noisy_gate_only_where_its_current_is_po
             1,
             memory_qubits=0,
             circuit=circuit,
+            drive=drive,
             noise=noise,
             noise_simulation=simulation,
             generator=seeded(0),
@@ -246,7 +252,7 @@ def test_rounding_makes_no_probability_negative(dtype):
 
 
 def test_many_steps_in_single_precision_keep_a_state_a_state():
-    neurons = SQSNeurons(64, memory_qubits=1, noise=Noise(), generator=seeded(0))
+    neurons = SQSNeurons(64, drive=Rectified(), noise=Noise(), generator=seeded(0))
     with torch.no_grad():
         neurons.angles.mul_(0.05)  # rare spikes, which amplify rounding, and nothing that mixes
         currents = 0.05 * random_currents(1000, 8, 64, 1, dtype=torch.float32)
@@ -396,9 +402,10 @@ def test_the_probabilities_of_trajectories_average_to_the_exact_ones():
 
 @pytest.mark.parametrize("simulation", ["density_matrix", "trajectories"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_streams_replays_and_steps_are_the_same_bits(simulation, dtype):
+@for_drives("rectified", "saturating", "leaky", "leaky, K = 0", "leaky, K = 2")
+def test_streams_replays_and_steps_are_the_same_bits(simulation, dtype, drive):
     neurons = random_neurons(
-        "integrate_and_fire", 2, 1, size=3, dtype=dtype, noise_simulation=simulation
+        "integrate_and_fire", 2, 1, size=3, drive=drive, dtype=dtype, noise_simulation=simulation
     )
     currents = random_currents(6, 4, 3, 2, dtype=dtype)
     with torch.no_grad():
@@ -421,8 +428,8 @@ def test_streams_replays_and_steps_are_the_same_bits(simulation, dtype):
         assert torch.equal(getattr(replay, field), expected)
         assert torch.equal(torch.cat([getattr(half, field) for half in halves]), expected)
         assert torch.equal(torch.stack([getattr(record, field) for record in each]), expected)
-    assert torch.equal(state.memory, final.memory)
-    assert torch.equal(stepped.memory, final.memory)
+    assert_equal_states(state, final)
+    assert_equal_states(stepped, final)
     shape = (4, 3, 2, 2) if simulation == "density_matrix" else (4, 3, 2)
     assert final.memory.shape == shape
     assert whole.spikes.any()
@@ -468,7 +475,7 @@ def test_what_noise_cannot_do_is_refused_by_name():
         )
     with pytest.raises(ValueError, match=r"state.memory must have shape \(1, 2, 2, 2\)"):
         state = SQSState(torch.ones(1, 2, 2, dtype=torch.complex64))
-        SQSNeurons(2, noise=NOISE, generator=seeded(0))(
+        SQSNeurons(2, drive=Rectified(), noise=NOISE, generator=seeded(0))(
             torch.ones(1, 1, 2, 1), state, generator=seeded()
         )
 

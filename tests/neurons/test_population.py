@@ -49,12 +49,13 @@ def test_a_population_of_ones_own_needs_only_its_law(neurons):
 
 
 def test_the_generator_draws_what_draw_uniforms_draws(neurons):
-    by_generator, _ = neurons(CURRENTS, generator=seeded(3))
+    currents = CURRENTS + 0.5
+    by_generator, _ = neurons(currents, generator=seeded(3))
     uniforms = neurons.draw_uniforms(4, 2, seeded(3))
     assert uniforms.shape == (4, 2, 3)
-    by_uniforms, _ = neurons(CURRENTS, uniforms=uniforms)
+    by_uniforms, _ = neurons(currents, uniforms=uniforms)
     assert torch.equal(by_generator.spikes, by_uniforms.spikes)
-    other, _ = neurons(CURRENTS, generator=seeded(4))
+    other, _ = neurons(currents, generator=seeded(4))
     assert not torch.equal(by_generator.spikes, other.spikes)
 
 

@@ -11,6 +11,7 @@ from tools import seeded
 from torch import Tensor
 from torch.testing import assert_close
 
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
@@ -101,7 +102,7 @@ def test_given_the_last_spike_the_past_does_not_matter():
 
 def test_a_memory_qubit_knows_more_than_the_last_spike():
     neurons = SQSNeurons(
-        1, memory_qubits=1, circuit="crx", dtype=torch.float64, generator=seeded(0)
+        1, circuit="crx", drive=Rectified(), dtype=torch.float64, generator=seeded(0)
     )
     with torch.no_grad():
         neurons.angles.normal_(0, 1.5, generator=seeded(4))

@@ -12,13 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from tools import seeded
+from tools import DRIVES, assert_equal_states, for_drives, seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
 
 from sqsnn.checks import require_compiler
 from sqsnn.errors import CompilerMissingError
+from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum import circuits
@@ -35,8 +36,9 @@ CASES = [
 def random_neurons(
     name: str, channels: int, memory_qubits: int, *, size: int = 2, seed: int = 0, **options
 ) -> SQSNeurons:
-    """Neurons in double precision whose angles and gains are all random and of order 2 and 1."""
-    options = {"dtype": torch.float64, "encoding_slope": "exact", **options}
+    """The paper's neurons in double precision, with random angles and gains of order 2 and 1."""
+    defaults = {"drive": Rectified(), "dtype": torch.float64, "encoding_slope": "exact"}
+    options = {**defaults, **options}
     neurons = SQSNeurons(
         size,
         channels=channels,
@@ -124,7 +126,12 @@ def test_kraus_operators_are_the_references():
 def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(angle, current):
     # A formula of its own, so that an error shared with the reference would show.
     neurons = SQSNeurons(
-        1, memory_qubits=0, circuit="crx", dtype=torch.float64, generator=seeded(0)
+        1,
+        memory_qubits=0,
+        circuit="crx",
+        drive=Rectified(),
+        dtype=torch.float64,
+        generator=seeded(0),
     )
     with torch.no_grad():
         neurons.angles.fill_(angle)
@@ -137,7 +144,12 @@ def test_without_memory_a_neuron_fires_with_the_probability_of_two_rotations(ang
 @pytest.mark.parametrize("current", [-1.0, 0.2, 1.0, 1.7])
 def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
     neurons = SQSNeurons(
-        1, memory_qubits=0, circuit="crx", saturate=True, dtype=torch.float64, generator=seeded(0)
+        1,
+        memory_qubits=0,
+        circuit="crx",
+        drive=Saturating(),
+        dtype=torch.float64,
+        generator=seeded(0),
     )
     with torch.no_grad():
         neurons.angles.fill_(0.4)
@@ -154,7 +166,7 @@ def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
 def test_the_joint_law_of_a_saturated_neuron_is_the_references_of_clipped_currents(
     name, memory_qubits
 ):
-    neurons = random_neurons(name, 1, memory_qubits, saturate=True)
+    neurons = random_neurons(name, 1, memory_qubits, drive=Saturating())
     currents = 2 * random_currents(4, 1, 2, 1)
     assert (currents > 1).any()
     law = neurons.sequence_probabilities(currents)
@@ -166,14 +178,16 @@ def test_the_joint_law_of_a_saturated_neuron_is_the_references_of_clipped_curren
 # Scoring what was observed
 
 
-def test_observed_spikes_are_scored_as_they_were_when_drawn():
-    neurons = random_neurons("bidirectional", 2, 2, size=3)
+@for_drives()
+def test_observed_spikes_are_scored_as_they_were_when_drawn(drive):
+    neurons = random_neurons("bidirectional", 2, 2, size=3, drive=drive)
     currents = random_currents(6, 4, 3, 2)
     drawn, after = neurons(currents, generator=seeded(0), keep_memory=True)
     scored, scored_after = neurons(currents, observed=drawn.spikes.detach(), keep_memory=True)
     for one, other in zip(drawn, scored, strict=True):
         assert_close(one, other, rtol=0, atol=1e-12)
-    assert_close(after.memory, scored_after.memory, rtol=0, atol=1e-12)
+    for one, other in zip(after, scored_after, strict=True):
+        assert_close(one, other, rtol=0, atol=1e-12)
     assert torch.equal(drawn.spikes, scored.spikes)
 
 
@@ -187,8 +201,9 @@ def test_the_log_likelihood_of_several_channels_is_joint():
     assert_close(law @ outcomes, record.probability[0, 0, 0], rtol=0, atol=1e-12)
 
 
-def test_an_impossible_spike_scores_minus_infinity_and_leaves_no_nan():
-    neurons = SQSNeurons(1, circuit="crx", encoding_slope="exact", generator=seeded(0))
+@for_drives()
+def test_an_impossible_spike_scores_minus_infinity_and_leaves_no_nan(drive):
+    neurons = SQSNeurons(1, circuit="crx", drive=drive, encoding_slope="exact", generator=seeded(0))
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((3, 1, 1, 1), -1.0, requires_grad=True)  # never fires
@@ -346,10 +361,11 @@ def p_value(counts: np.ndarray, law: np.ndarray) -> float:
     return chisquare(counts, expected, sum_check=False).pvalue
 
 
+@for_drives("rectified", "saturating", "leaky, K = 0")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("current", [-1.0, 1.0])
-def test_probabilities_of_exactly_0_and_1_survive_forward_and_backward(current, dtype):
-    neurons = SQSNeurons(3, channels=2, dtype=dtype, generator=seeded(0))
+def test_probabilities_of_exactly_0_and_1_survive_forward_and_backward(current, dtype, drive):
+    neurons = SQSNeurons(3, channels=2, drive=drive, dtype=dtype, generator=seeded(0))
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((4, 500, 3, 2), current, dtype=dtype, requires_grad=True)
@@ -362,8 +378,10 @@ def test_probabilities_of_exactly_0_and_1_survive_forward_and_backward(current, 
     assert neurons.angles.grad.isfinite().all()
 
 
-def check_a_long_run(name: str, memory_qubits: int, steps: int) -> None:
-    neurons = SQSNeurons(3, circuit=name, memory_qubits=memory_qubits, generator=seeded(0))
+def check_a_long_run(name: str, memory_qubits: int, steps: int, drive) -> None:
+    neurons = SQSNeurons(
+        3, circuit=name, memory_qubits=memory_qubits, drive=drive, generator=seeded(0)
+    )
     generator, state, worst = seeded(1), None, 0.0
     with torch.no_grad():
         for start in range(0, steps, 1000):
@@ -379,15 +397,23 @@ def check_a_long_run(name: str, memory_qubits: int, steps: int) -> None:
     assert worst < 1e-5
 
 
+@for_drives("rectified", "leaky")
 @pytest.mark.parametrize(("name", "memory_qubits"), [("bidirectional", 1), ("bidirectional", 3)])
-def test_the_memory_keeps_its_norm_in_single_precision(name, memory_qubits):
-    check_a_long_run(name, memory_qubits, 1_000)
+def test_the_memory_keeps_its_norm_in_single_precision(name, memory_qubits, drive):
+    check_a_long_run(name, memory_qubits, 1_000, drive)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bidirectional", "hardware_efficient"])
-def test_the_memory_keeps_its_norm_over_100000_steps(name):
-    check_a_long_run(name, 1, 100_000)
+@pytest.mark.parametrize(
+    ("name", "drive"),
+    [
+        ("bidirectional", Rectified()),
+        ("bidirectional", Leaky()),
+        ("hardware_efficient", Rectified()),
+    ],
+)
+def test_the_memory_keeps_its_norm_over_100000_steps(name, drive):
+    check_a_long_run(name, 1, 100_000, drive)
 
 
 # Replay and streaming, bit for bit
@@ -399,18 +425,26 @@ def assert_equal_records(one: Record, other: Record) -> None:
         assert value is expected is None or torch.equal(value, expected), field
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(
     st.sampled_from(CASES),
+    st.sampled_from(list(DRIVES.values())),
     st.integers(1, 4),
     st.integers(0, 3),
     st.integers(1, 4),
     st.integers(0, 2**40),
 )
-def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(case, first, batch, size, seed):
+def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(
+    case, drive, first, batch, size, seed
+):
     name, channels, memory_qubits = case
     neurons = SQSNeurons(
-        size, circuit=name, channels=channels, memory_qubits=memory_qubits, generator=seeded(seed)
+        size,
+        circuit=name,
+        channels=channels,
+        memory_qubits=memory_qubits,
+        drive=drive,
+        generator=seeded(seed),
     )
     currents = random_currents(5, batch, size, channels, seed=seed, dtype=torch.float32)
     whole, after = neurons(currents, generator=seeded(seed), keep_memory=True)
@@ -422,12 +456,15 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(case, first, batch
     end, state = neurons(currents[first:], state, generator=generator, keep_memory=True)
     joined = Record(*(torch.cat(pair) for pair in zip(start, end, strict=True)))
     assert_equal_records(joined, whole)
-    assert torch.equal(state.memory, after.memory)
+    assert_equal_states(state, after)
 
 
+@for_drives()
 @pytest.mark.parametrize("name", NAMED)
-def test_steps_one_by_one_are_the_sequence_bit_for_bit(name):
-    neurons = SQSNeurons(3, circuit=name, channels=2, memory_qubits=1, generator=seeded(0))
+def test_steps_one_by_one_are_the_sequence_bit_for_bit(name, drive):
+    neurons = SQSNeurons(
+        3, circuit=name, channels=2, memory_qubits=1, drive=drive, generator=seeded(0)
+    )
     currents = random_currents(4, 2, 3, 2, dtype=torch.float32)
     uniforms = torch.rand((4, 2, 3), generator=seeded(5))
     whole, after = neurons(currents, uniforms=uniforms)
@@ -435,7 +472,7 @@ def test_steps_one_by_one_are_the_sequence_bit_for_bit(name):
     for t in range(4):
         record, state = neurons.step(currents[t], state, uniforms[t])
         assert_equal_records(record, Record(*(field[t] for field in whole[:3])))
-    assert torch.equal(state.memory, after.memory)
+    assert_equal_states(state, after)
 
 
 # Compiled steps
@@ -443,13 +480,16 @@ def test_steps_one_by_one_are_the_sequence_bit_for_bit(name):
 # In a process of its own: torch.compile cannot trace the run-time checks of the annotations.
 COMPARE_COMPILED = """
 import torch
+from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 
 options = dict({options}, channels=2, dtype=torch.float64)
 currents = torch.randn(5, 3, 4, 2, generator=torch.Generator().manual_seed(0)).double()
 results = []
 for compile in (False, True):
-    neurons = SQSNeurons(4, compile=compile, **options)
+    neurons = SQSNeurons(
+        4, compile=compile, generator=torch.Generator().manual_seed(0), **options
+    )
     record, state = neurons(currents, generator=torch.Generator().manual_seed(1))
     (record.spikes.sum() + record.log_likelihood.sum() + state.memory.abs().sum()).backward()
     results.append([*record[:3], state.memory, neurons.angles.grad])
@@ -468,12 +508,13 @@ for plain, compiled in zip(*results):
         {"circuit": "crx", "memory_qubits": 1, "through_collapse": True},
     ],
 )
-def test_compiled_steps_give_what_plain_ones_give(options):
+@for_drives("rectified", "leaky")
+def test_compiled_steps_give_what_plain_ones_give(options, drive):
     try:
         require_compiler()
     except CompilerMissingError as missing:
         pytest.skip(str(missing))
-    script = COMPARE_COMPILED.format(options=options)
+    script = COMPARE_COMPILED.format(options={**options, "drive": drive})
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -498,10 +539,14 @@ def test_initial_angles_are_the_generators():
 
 
 def test_a_population_has_parameters_and_no_state():
-    neurons = SQSNeurons(2, circuit="integrate_and_fire", generator=seeded(0))
-    assert set(neurons.state_dict()) == {"angles", "gains"}
-    neurons(torch.ones(3, 2, 2, 1), generator=seeded(0))
-    assert set(neurons.state_dict()) == {"angles", "gains"}
+    for drive in DRIVES.values():
+        neurons = SQSNeurons(2, circuit="integrate_and_fire", drive=drive, generator=seeded(0))
+        named = {"angles", "gains"} | (
+            {"beta", "reset", "bias"} if isinstance(drive, Leaky) else set()
+        )
+        assert set(neurons.state_dict()) == named
+        neurons(torch.ones(3, 2, 2, 1), generator=seeded(0))
+        assert set(neurons.state_dict()) == named
 
 
 def test_printing_shows_what_the_neurons_are():
@@ -587,7 +632,7 @@ def test_no_neurons_are_refused():
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(memory, message):
-    neurons = SQSNeurons(2, generator=seeded(0))
+    neurons = SQSNeurons(2, drive=Rectified(), generator=seeded(0))
     with pytest.raises(ValueError, match=message):
         neurons(torch.zeros(1, 3, 2, 1), SQSState(memory), generator=seeded(0))
 

@@ -17,6 +17,7 @@ from sqsnn.learning.scores import Measured
 from sqsnn.learning.signals import Feedback
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
 
@@ -157,7 +158,10 @@ def test_every_rule_uses_a_function_as_it_uses_the_name(rule, surrogate, named):
     options = {"surrogate": surrogate, "encoding_slope": slope}
     for each in (options, {"surrogate": named or "straight_through"}):
         network = SpikingNetwork(
-            [3, 4, 2], neurons=partial(SQSNeurons, **each), generator=seeded(), dtype=torch.float64
+            [3, 4, 2],
+            neurons=partial(SQSNeurons, drive=Rectified(), **each),
+            generator=seeded(),
+            dtype=torch.float64,
         )
         spikes = torch.rand((4, 5, 3, 1), generator=seeded(1)).round().double()
         rule.step(network, spikes, torch.arange(5) % 2, seeded(2))
@@ -222,3 +226,28 @@ def test_a_held_value_is_clamped_and_led_back_inside():
     # A descent step goes against the gradient.
     (found,) = torch.autograd.grad(held, values, torch.tensor([2.0, -2.0, 5.0, 3.0, -3.0]))
     assert found.tolist() == [0.0, -2.0, 5.0, 3.0, 0.0]
+
+
+# The floor of a membrane
+
+
+def test_a_membrane_stays_at_or_above_its_floor():
+    values = torch.tensor([-torch.inf, -3.0, -1.0, -0.5, 0.0, 7.0])
+    for exact in (True, False):
+        floored = surrogates.floored(values, -1.0, exact=exact)
+        assert floored.tolist() == [-1.0, -1.0, -1.0, -0.5, 0.0, 7.0]
+        assert surrogates.floored(values.double(), -1.0, exact=exact).dtype == torch.float64
+
+
+@pytest.mark.parametrize(("exact", "below"), [(True, 0.0), (False, 0.3)])
+def test_below_its_floor_a_membrane_has_the_stated_slope(exact, below):
+    values = torch.tensor([-9.0, -1.01, -0.99, 0.4], dtype=torch.float64, requires_grad=True)
+    weight = torch.arange(1.0, 5.0, dtype=torch.float64)
+    floored = surrogates.floored(values, -1.0, exact=exact)
+    (found,) = torch.autograd.grad(floored, values, weight)
+    assert_close(found / weight, torch.tensor([below, below, 1.0, 1.0], dtype=torch.float64))
+
+
+def test_the_exact_slope_of_the_floor_is_the_derivative():
+    values = torch.tensor([-2.0, -1.1, -0.9, 3.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: surrogates.floored(v, -1.0, exact=True), values)

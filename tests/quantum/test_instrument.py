@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from sqsnn.quantum import circuits
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal, unitary
+from sqsnn.quantum.control import Fixed
 from sqsnn.quantum.instrument import Instrument
 
 REAL = CIRCUITS[:3]
@@ -73,6 +74,12 @@ def in_the_laboratory(example: Example) -> Instrument:
     )
 
 
+def sequence_law(instrument: Instrument, encoding: Tensor) -> Tensor:
+    """The law of sequences at angles that no spike changes, `(T, B, H, E)`."""
+    control = Fixed(encoding.unbind(-1))
+    return quantum.sequence_probabilities(instrument, control, *encoding.shape[:2])
+
+
 # Kraus operators
 
 
@@ -96,7 +103,7 @@ def test_the_real_frame_gives_what_complex_numbers_give(name, channels, memory_q
     assert it.instrument.real and not complex_instrument.real
     for law, encoding in (
         (quantum.kraus_operators, it.encoding[0]),
-        (quantum.sequence_probabilities, it.encoding),
+        (sequence_law, it.encoding),
     ):
         real, other = law(it.instrument, encoding), law(complex_instrument, encoding)
         assert_close(real, other, rtol=0, atol=1e-12)
@@ -161,7 +168,7 @@ def test_a_channel_at_a_fixed_gain_and_a_rotated_memory():
 )
 def test_the_joint_law_is_the_references(name, channels, memory_qubits, steps):
     it = example(name, channels, memory_qubits, steps)
-    law = quantum.sequence_probabilities(it.instrument, it.encoding)
+    law = sequence_law(it.instrument, it.encoding)
     assert law.shape == (3, 2, 2 ** (channels * steps))
     for h in range(2):
         expected = reference.joint_law(it.neurons[h], it.currents[:, 1, h].tolist())
@@ -183,7 +190,7 @@ def test_step_1_and_channel_0_are_most_significant(train, index):
     channels = len(train[0])
     instrument = quantum.prepare(Circuit.build(channels, 1, []), torch.zeros(1, 0).double())
     angles = math.pi * torch.tensor(train, dtype=torch.float64)[:, None, None]
-    law = quantum.sequence_probabilities(instrument, angles)[0, 0]
+    law = sequence_law(instrument, angles)[0, 0]
     assert law.argmax() == index
     assert_close(law[index], law.new_tensor(1.0))
     neuron = reference.Neuron(
@@ -196,8 +203,8 @@ def test_step_1_and_channel_0_are_most_significant(train, index):
 @given(st.sampled_from(circuit_cases(memory_qubits=(0, 1, 2))), st.integers(0, 10_000))
 def test_a_shorter_law_is_the_sum_of_the_longer_one(case, seed):
     it = example(*case, steps=3, seed=seed)
-    longer = quantum.sequence_probabilities(it.instrument, it.encoding)
-    shorter = quantum.sequence_probabilities(it.instrument, it.encoding[:2])
+    longer = sequence_law(it.instrument, it.encoding)
+    shorter = sequence_law(it.instrument, it.encoding[:2])
     summed = longer.unflatten(-1, (-1, 2**it.circuit.channels)).sum(-1)
     assert_close(summed, shorter, rtol=0, atol=1e-12)
     assert_close(shorter.sum(-1), torch.ones(3, 2, dtype=torch.float64), rtol=0, atol=1e-12)
@@ -206,7 +213,7 @@ def test_a_shorter_law_is_the_sum_of_the_longer_one(case, seed):
 def test_more_than_2_to_the_20_sequences_are_refused():
     instrument = quantum.prepare(Circuit.build(3, 0, []), torch.zeros(1, 0))
     with pytest.raises(ValueError, match=r"7 steps of 3 channels, 2\*\*21 .* = 20"):
-        quantum.sequence_probabilities(instrument, torch.zeros(7, 1, 1, 3))
+        sequence_law(instrument, torch.zeros(7, 1, 1, 3))
 
 
 # Drawing an outcome

@@ -6,6 +6,7 @@ from tools import circuit_cases
 from torch import Tensor
 
 from sqsnn.learning.traces import Traced
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuit as circuits
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
@@ -29,6 +30,7 @@ def made(circuit, channels, memory) -> SQSNeurons:
         channels=channels,
         memory_qubits=memory,
         circuit=circuit,
+        drive=Rectified(),
         encoding_slope="exact",
         generator=torch.Generator().manual_seed(7),
         dtype=torch.float64,

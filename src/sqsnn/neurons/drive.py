@@ -83,7 +83,7 @@ class Leaky:
 
     @property
     def remembered_spikes(self) -> int:
-        """How many of its last spikes a neuron's drive needs: K, or 1 to reset the membrane."""
+        """Count the last spikes that a drive keeps: K, or 1 to reset the whole membrane."""
         return 1 if self.reset_steps is None else self.reset_steps
 
     @property

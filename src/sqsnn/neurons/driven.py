@@ -101,14 +101,18 @@ class DrivenPopulation(Population):
         if not isinstance(self.drive, Leaky):
             if state is not None and state.membrane is not None:
                 raise ValueError(
-                    f"state is that of a leaky drive, but drive is {self.drive!r}, which has none"
+                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
                 )
             return Fixed(*self.turns(currents))
         start = at_rest(self.drive, currents[0])
         if state is not None:
+            if state.membrane is None or state.spikes is None:
+                raise ValueError(
+                    f"state.membrane is None, but drive is {self.drive!r}, which has one"
+                )
             for part, wanted in start._asdict().items():
                 self.check_state_part(part, getattr(state, part), wanted.shape, wanted.dtype)
-            start = Membrane(*state[1:])  # pyright: ignore[reportArgumentType]
+            start = Membrane(state.membrane, state.spikes)
         is_data = observed is not None or not self.drive.through_reset
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         return LeakyController(

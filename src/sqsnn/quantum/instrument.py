@@ -223,7 +223,8 @@ def branch_tree(
     memory, state = memory[None], _each(control.start, lambda part: part[None])
     for t in range(steps):
         turns, state = control.turns(t, state)
-        angles = [angle.expand(memory.shape[:-1]) for angle in turns.angles]
+        stacked = torch.stack(list(turns.angles), dim=-1)  # (*, B, H, E)
+        angles = stacked.expand(*memory.shape[:-1], -1).unbind(-1)
         memory = branch(memory, turns._replace(angles=angles)).movedim(-2, 1).flatten(0, 1)
         if state is not None:
             spikes = table.to(state[0]).repeat(len(memory) // len(table), 1)
