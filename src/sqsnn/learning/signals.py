@@ -22,8 +22,11 @@ from torch.nn import functional
 from sqsnn.checks import check_positive_int
 from sqsnn.network import SpikingNetwork
 from sqsnn.options import options
+from sqsnn.synapses import Synapses
 
 BASELINE_RATE = 0.1  # share of the newest batch in the running baseline
+SPONTANEOUS = 1024  # runs of spontaneous spikes per training step
+MIRROR_RATE = 0.1  # share of the newest spontaneous spikes in mirrored feedback weights
 
 
 class Signal:
@@ -56,15 +59,16 @@ class Signal:
 class Feedback(Signal):
     """Hidden neurons receive the outputs' deltas, carried down by feedback weights."""
 
-    feedback: Literal["random", "symmetric"] = "random"
-    """How deltas reach hidden neurons: by fixed random weights, or by the synapses' own."""
+    feedback: Literal["random", "symmetric", "mirrored"] = "random"
+    """How deltas reach hidden neurons: by fixed random weights, by the synapses' own, or by weights
+    that learn these from the currents that spontaneous spikes cause."""
     feedback_path: Literal["chained", "direct"] = "chained"
     """Path of the deltas: down through every hidden layer, or straight from the outputs (random
     weights only)."""
     kind: Literal["feedback"] = field(default="feedback", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        if self.feedback == "symmetric" and self.feedback_path == "direct":
+        if self.feedback != "random" and self.feedback_path == "direct":
             raise ValueError(
                 "feedback_path 'direct' needs feedback 'random': a hidden layer has no synapses to "
                 "the outputs whose weights it could use"
@@ -224,7 +228,7 @@ class Memory:
     ) -> list[Tensor]:
         """Give the weights F that carry delta down to each hidden layer, `(N, above, below)`.
 
-        Random ones are drawn at the first call and kept.
+        Random ones are drawn at the first call and kept; mirrored ones start there and learn.
         """
         synapses = [below for below, _ in network.layers[1:]]
         if feedback.feedback == "symmetric":
@@ -245,6 +249,9 @@ class Memory:
                     f"this rule's feedback weights have shape {tuple(self.tensors[name].shape)}, "
                     f"but this network needs {shape}; use a fresh() rule for another network"
                 )
+            if feedback.feedback == "mirrored":
+                mirrored = mirror(above, generator)
+                self.tensors[name] = torch.lerp(self.tensors[name], mirrored, MIRROR_RATE)
             weights.append(self.tensors[name])
         return weights
 
@@ -269,6 +276,25 @@ class Memory:
         moved = torch.where(mean.isnan(), newest, mean + BASELINE_RATE * (newest - mean))
         self.tensors[name] = torch.where(sizes > 0, moved, mean)
         return known[:, labels]
+
+
+@torch.no_grad()
+def mirror(synapses: Synapses, generator: torch.Generator) -> Float[Tensor, "N above below"]:
+    """Estimate the weights of synapses from spontaneous spikes and the currents that they cause.
+
+    Spikes x that fire independently with probability 1/2 make E[(x_p - 1/2) z] = w_p / 4: both
+    sides of a synapse know the product, and nothing copies the weight. Source: weight mirrors,
+    Akrout et al., arXiv:1904.05391.
+    """
+    weight = synapses.weight
+    channels, _, below = weight.shape
+    shape = (1, SPONTANEOUS, below, channels)
+    numbers = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+    spikes = (numbers < 0.5).to(weight)
+    centred = 2 * spikes[0] - 1  # +-1
+    currents = synapses(spikes)[0]
+    currents = currents - currents.mean(0)
+    return torch.einsum("bhn,bpn->nhp", currents, centred) * 2 / SPONTANEOUS
 
 
 def fed_back(

@@ -166,6 +166,11 @@ class SQSNeurons(Population):
         return self.angles
 
     @property
+    def learned_drive(self) -> Learned:
+        """The parameters of a leaky drive, beta clamped to [0, 1]."""
+        return Learned(surrogates.held(self.beta, 0.0, 1.0), self.reset, self.bias)
+
+    @property
     def uniforms_shape(self) -> tuple[int, ...]:
         """`(H,)`; `(H, numbers)` for noise trajectories, which also draw noise and readout."""
         if self.noise is None or self.noise_simulation == "density_matrix":
@@ -209,11 +214,8 @@ class SQSNeurons(Population):
         self, currents: Float[Tensor, "*batch H N"], before: Membrane
     ) -> tuple[Tensor, Membrane]:
         """Compute the potential u of a step of a leaky drive, and the membrane after it."""
-        control = self._leaky(currents[None], before, None)
-        potential, after = integrate(
-            control.drive, control.learned, currents, before, exact=control.exact
-        )
-        return potential, after
+        exact = self.encoding_slope == "exact"
+        return integrate(self._leaky_drive(), self.learned_drive, currents, before, exact=exact)
 
     def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
         """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
@@ -298,10 +300,7 @@ class SQSNeurons(Population):
         return self._leaky(currents, Membrane(state.membrane, state.spikes), observed)  # pyright: ignore[reportArgumentType]
 
     def _leaky(self, currents: Tensor, start: Membrane, observed: Tensor | None) -> LeakyController:
-        drive = self.drive
-        if not isinstance(drive, Leaky):
-            raise TypeError(f"drive is {drive!r}, which has no membrane")
-        learned = Learned(surrogates.held(self.beta, 0.0, 1.0), self.reset, self.bias)
+        drive, learned = self._leaky_drive(), self.learned_drive
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         # Observed spikes are data: nothing runs through them.
         is_data = observed is not None or not drive.through_reset
@@ -309,6 +308,11 @@ class SQSNeurons(Population):
         return LeakyController(
             drive, learned, currents, start, exact, self._turns, None if is_data else surrogate
         )
+
+    def _leaky_drive(self) -> Leaky:
+        if not isinstance(self.drive, Leaky):
+            raise TypeError(f"drive is {self.drive!r}, which has no membrane")
+        return self.drive
 
     def _turns(self, potential: Tensor) -> Turns:
         driven = None if self.noise is None else self.driven(potential)
