@@ -264,9 +264,10 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
         ("--neurons lif --rule local --score measured --backend aer", "'lif'|LIF"),
         ("--neurons lif --circuit crx", "circuit is 'crx', but goes with neurons 'sqs' only"),
         (
-            "--beta 0.5",
-            "beta is 0.5, but goes with neurons 'lif', or with neurons 'stochastic_lif'",
+            "--drive rectified --beta 0.5",
+            "beta is 0.5, but goes with neurons 'sqs' and drive 'leaky', or with neurons 'lif', or",
         ),
+        ("--circuit integrate_and_fire --output-memory-qubits 0", "output_memory_qubits is 0: "),
         ("--neurons perceptron", "--neurons: .*'perceptron'"),
     ],
 )
