@@ -161,7 +161,7 @@ class Traced:
         neurons: The population.
         presynaptic: Presynaptic neurons P.
         batch: Samples B.
-        scored: Whether scores are asked for, besides gradients of probabilities.
+        scored: Whether it also gives scores, which take own spikes as data.
     """
 
     def __init__(self, neurons: SQSNeurons, presynaptic: int, batch: int, scored: bool) -> None:
