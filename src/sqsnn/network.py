@@ -5,6 +5,7 @@ returned, and its random numbers come from outside.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -39,22 +40,31 @@ class SpikingNetwork(nn.Module):
     Args:
         sizes: Inputs, hidden layers and outputs, e.g. `[64, 128, 10]`.
         neurons: Makes a population, called as `neurons(size, generator=, dtype=, device=)`; or one
-            such factory per layer.
+            such factory per layer [default: `SQSNeurons`].
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
+        **options: Arguments of all `SQSNeurons`, e.g. `circuit="crx", drive=sqsnn.Rectified()`;
+            they go with no `neurons`, which would carry its own.
     """
 
     def __init__(
         self,
         sizes: Sequence[int],
         *,
-        neurons: PopulationFactory | Sequence[PopulationFactory] = SQSNeurons,
+        neurons: PopulationFactory | Sequence[PopulationFactory] | None = None,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
+        if neurons is not None and options:
+            raise TypeError(
+                f"{', '.join(options)} goes with the default neurons only, but neurons is given: "
+                "give it to them, e.g. neurons=functools.partial(SQSNeurons, ...)"
+            )
+        neurons = partial(SQSNeurons, **options) if neurons is None else neurons
         if len(sizes) < 2:
             raise ValueError(f"sizes is {list(sizes)}; it needs inputs and at least one layer")
         for size in sizes:

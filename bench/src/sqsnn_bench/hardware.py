@@ -146,11 +146,12 @@ def on_devices(runs: Path) -> dict[str, object]:
             | {"standard_error": error, "seeds": outcomes}
         )
         first, row = outcomes[0], table[-1]
+        hidden = first["layers"][0]
         print(
             f"{row['command']}: {means['accuracy']:.1%}, simulator "
             f"{means['simulator_accuracy']:.1%}, difference {100 * means['difference']:+.1f} ± "
             f"{100 * error:.1f} points; {[round(100 * o['accuracy'], 1) for o in outcomes]}; depth "
-            f"{first['depth']}, {first['gates']}, one shot {first['shot_microseconds']} us, "
+            f"{hidden['depth']}, {hidden['gates']}, one shot {hidden['shot_microseconds']} us, "
             f"estimate {first['estimated_seconds']} s, calibrated {first['calibrated']}",
             flush=True,
         )

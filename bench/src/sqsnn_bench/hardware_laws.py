@@ -30,6 +30,7 @@ def neuron_of(
         channels=channels,
         memory_qubits=memory,
         circuit=name,
+        drive=Rectified(),
         generator=seeded(),
         dtype=torch.float64,
     )

@@ -17,7 +17,7 @@ from sqsnn.runs.on_device import DeviceOptions
 from sqsnn.settings import flat
 
 if TYPE_CHECKING:
-    from sqsnn.runs.on_device import Outcome
+    from sqsnn.runs.on_device import LayerOnDevice, Outcome
 
 
 _DEVICE = Group("Device")
@@ -65,13 +65,10 @@ def _table(outcome: "Outcome") -> Table:
         "spikes per sample, layer by layer": _numbers(outcome.spikes_per_sample),
         "of the simulator": _numbers(outcome.simulator_spikes_per_sample),
         "jobs": _jobs(outcome),
-        "circuits, neurons side by side in each": f"{outcome.circuits:,}, "
-        f"{outcome.neurons_side_by_side}",
-        "gates of a neuron": ", ".join(f"{n} {name}" for name, n in outcome.gates.items()),
-        "depth": f"{outcome.depth}",
+        "circuits": f"{outcome.circuits:,}",
     }
-    if outcome.shot_microseconds is not None:
-        rows["one shot"] = f"{outcome.shot_microseconds:.0f} us"
+    for number, layer in enumerate(outcome.layers, start=1):
+        rows[f"layer {number}, a neuron"] = _neuron(layer)
     if outcome.estimated_seconds is not None:
         rows["device time, estimated"] = f"{outcome.estimated_seconds:.1f} s"
     if outcome.device_seconds is not None:
@@ -86,6 +83,18 @@ def _table(outcome: "Outcome") -> Table:
     for name, value in rows.items():
         table.add_row(name, Text(value))
     return table
+
+
+def _neuron(layer: "LayerOnDevice") -> str:
+    gates = ", ".join(f"{count} {name}" for name, count in layer.gates.items())
+    said = f"{gates}; depth {layer.depth}"
+    if layer.shot_microseconds is not None:
+        said += f"; one shot {layer.shot_microseconds:.0f} us"
+    if layer.feed_forward_microseconds:
+        said += f", {layer.feed_forward_microseconds:.1f} of them waiting for own spikes"
+    if layer.neurons_side_by_side > 1:
+        said += f"; {layer.neurons_side_by_side} side by side"
+    return said
 
 
 def _jobs(outcome: "Outcome") -> str:

@@ -113,10 +113,6 @@ class Outcome:
     executions: int
     transpilations: int
     layers: list[LayerOnDevice]
-    neurons_side_by_side: int  # this and the next three of the first layer
-    gates: dict[str, int]
-    depth: int
-    shot_microseconds: float | None
     estimated_seconds: float | None  # before anything ran
     estimated_seconds_unpacked: float | None  # one neuron after another
     device_seconds: float | None  # as billed; None of a simulation
@@ -205,10 +201,6 @@ def run_on_device(
         executions=counts.shots,
         transpilations=counts.transpilations,
         layers=layers,
-        neurons_side_by_side=layers[0].neurons_side_by_side,
-        gates=layers[0].gates,
-        depth=layers[0].depth,
-        shot_microseconds=layers[0].shot_microseconds,
         estimated_seconds=expected.device_seconds,
         estimated_seconds_unpacked=unpacked,
         device_seconds=counts.device_seconds or None,
