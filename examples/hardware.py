@@ -6,6 +6,8 @@ Needs the extra `hardware` and takes well under a minute. `hardware.find("ibm:NA
 `hardware.find("fake_brisbane")` runs the same on a real device of your account, which is billed.
 """
 
+from functools import partial
+
 import torch
 
 import sqsnn
@@ -18,7 +20,9 @@ def main() -> None:
     """Print the accuracy of the simulator, of Aer and of a snapshot with its noise."""
     digits = sqsnn.data.load("digits")
     g = torch.Generator().manual_seed(0)
-    network = sqsnn.SpikingNetwork([64, 16, 10], generator=g)
+    # A reset of three steps: a device then runs all steps of a neuron in one circuit.
+    neurons = partial(sqsnn.SQSNeurons, drive=sqsnn.Leaky(reset_steps=3))
+    network = sqsnn.SpikingNetwork([64, 16, 10], neurons=neurons, generator=g)
     train(network, digits.train, g)
 
     test = digits.load_test()

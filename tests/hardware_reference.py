@@ -7,11 +7,13 @@ says by name what turns each gate of an unrolled neuron of `reference`. Nothing 
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import reference
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
+from qiskit.circuit.classical import expr
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 SHAPES = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]  # (channels, memory qubits)
@@ -85,14 +87,29 @@ def circuit_law(circuit: QuantumCircuit) -> Law:
     total = circuit.num_qubits
     state = np.zeros((2,) * total, complex)
     state[(0,) * total] = 1
-    branches: list[tuple[dict[int, int], NDArray[np.complex128]]] = [({}, state)]
-    for step in circuit.data:
-        wires = [circuit.find_bit(qubit).index for qubit in step.qubits]
+    branches = _walk(circuit, circuit, list(range(total)), [({}, state)])
+    law = np.zeros((2,) * circuit.num_clbits)
+    for bits, state in branches:
+        law[tuple(bits.get(bit, 0) for bit in range(circuit.num_clbits))] += np.vdot(
+            state, state
+        ).real
+    return law.reshape(-1)
+
+
+Branches = list[tuple[dict[int, int], NDArray[np.complex128]]]
+
+
+def _walk(
+    whole: QuantumCircuit, part: QuantumCircuit, places: list[int], branches: Branches
+) -> Branches:
+    """Walk through a part of a circuit, whose qubits stand at `places` of the whole."""
+    for step in part.data:
+        wires = [places[part.find_bit(qubit).index] for qubit in step.qubits]
         match step.operation.name:
             case "barrier" | "delay":
                 continue
             case "measure":
-                bit = circuit.find_bit(step.clbits[0]).index
+                bit = whole.find_bit(step.clbits[0]).index
                 branches = [
                     ({**bits, bit: outcome}, _projected(state, wires[0], outcome))
                     for bits, state in branches
@@ -100,20 +117,37 @@ def circuit_law(circuit: QuantumCircuit) -> Law:
                 ]
             case "reset":
                 branches = [
-                    (bits, _flipped(part, wires[0]) if outcome else part)
+                    (bits, _flipped(kept, wires[0]) if outcome else kept)
                     for bits, state in branches
                     for outcome in (0, 1)
-                    if np.any(part := _projected(state, wires[0], outcome))
+                    if np.any(kept := _projected(state, wires[0], outcome))
                 ]
+            case "if_else":
+                (body,) = step.operation.blocks
+                holds = [_holds(step.operation.condition, bits, whole) for bits, _ in branches]
+                pairs = list(zip(branches, holds, strict=True))
+                taken = [branch for branch, true in pairs if true]
+                left = [branch for branch, true in pairs if not true]
+                branches = left + _walk(whole, body, wires, taken)
             case _:
                 matrix = step.operation.to_matrix()
                 branches = [(bits, _turned(state, matrix, wires)) for bits, state in branches]
-    law = np.zeros((2,) * circuit.num_clbits)
-    for bits, state in branches:
-        law[tuple(bits.get(bit, 0) for bit in range(circuit.num_clbits))] += np.vdot(
-            state, state
-        ).real
-    return law.reshape(-1)
+    return branches
+
+
+def _holds(condition: Any, bits: dict[int, int], whole: QuantumCircuit) -> bool:
+    """Whether a condition on recorded bits is true."""
+    match condition:
+        case expr.Var():
+            return bool(bits[whole.find_bit(condition.var).index])
+        case expr.Unary(op=expr.Unary.Op.LOGIC_NOT):
+            return not _holds(condition.operand, bits, whole)
+        case expr.Binary(op=expr.Binary.Op.LOGIC_AND):
+            return _holds(condition.left, bits, whole) and _holds(condition.right, bits, whole)
+        case (bit, value):
+            return bits[whole.find_bit(bit).index] == value
+        case _:
+            raise NotImplementedError(f"condition {condition}")
 
 
 def _projected(state: NDArray, qubit: int, outcome: int) -> NDArray:

@@ -77,7 +77,7 @@ def test_the_page_can_be_typed(tmp_path, monkeypatch, capsys):
                 hurried = " --epochs 1" if "--noise-from" in command else ""
                 main(shlex.split(command + hurried)[1:])
     printed = capsys.readouterr().out
-    # 200 samples of 32 and 10 neurons, of 61 us and 250 us: the estimate that stands on the page.
-    assert "Estimate: 2 jobs, 8,400 circuits of 60.9 us" in printed
+    # 200 samples of 32 and 10 neurons, of 74 and 45 us: the estimate that stands on the page.
+    assert "Estimate: 2 jobs, 8,400 circuits of 67.1 us" in printed
     assert "right where not tied" in printed
     assert "step by step: [" in printed

@@ -217,7 +217,9 @@ def chosen_settings() -> st.SearchStrategy[dict[str, Any]]:
         st.tuples(kind("rule", "local"), signals, scores),
     )
     neurons = st.one_of(
-        some(memory_qubits=st.integers(0, 6), saturate=st.booleans()),
+        some(memory_qubits=st.integers(0, 6), output_memory_qubits=st.integers(0, 6)),
+        kind("drive", "leaky", beta=share, floor=st.floats(-2, 0), reset_steps=st.integers(0, 4)),
+        kind("drive", "rectified", through_collapse=st.booleans()),
         some(false_spike=share, idle_depolarising=share),
         kind("circuit", "hardware_efficient", circuit_options=some(layers=st.integers(1, 3))),
         kind("neurons", "lif", beta=share, channels=st.integers(1, 4)),

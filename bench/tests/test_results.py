@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,24 @@ def test_all_stored_trials_are_there():
 
 @pytest.mark.parametrize("path", sorted((BENCH / "studies").glob("*.toml")), ids=lambda p: p.stem)
 def test_the_results_are_those_of_the_studies(path):
-    assert path.read_bytes() == (BENCH / "results" / path.stem / "study.toml").read_bytes()
+    now, then = (
+        _without_later_settings(tomllib.loads(file.read_text("utf-8")))
+        for file in (path, BENCH / "results" / path.stem / "study.toml")
+    )
+    assert now == then
+
+
+def _without_later_settings(study):
+    """A study without what says the same in another version: the drive, and the outputs' memory."""
+    later = {"drive", "saturate", "output_memory_qubits"}
+    for model in study["models"].values():
+        neurons = model.pop("neurons", {})
+        model["neurons"] = {name: it for name, it in neurons.items() if name not in later}
+        search = model.get("search", {})
+        for name in {"neurons.drive.kind", "neurons.saturate"} & search.keys():
+            model["search"] = {**search, "drive": len(search[name])}
+            del model["search"][name]
+    return study
 
 
 def test_no_result_holds_the_name_of_an_earlier_metric():

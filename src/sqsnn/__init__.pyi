@@ -32,6 +32,9 @@ from .learning.signals import NoSignal as NoSignal
 from .learning.signals import Reinforce as Reinforce
 from .network import NetworkRecord as NetworkRecord
 from .network import SpikingNetwork as SpikingNetwork
+from .neurons.drive import Leaky as Leaky
+from .neurons.drive import Rectified as Rectified
+from .neurons.drive import Saturating as Saturating
 from .neurons.lif import LIF as LIF
 from .neurons.population import Population as Population
 from .neurons.population import Record as Record

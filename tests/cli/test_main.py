@@ -117,6 +117,8 @@ def flags_and_help(out: str) -> dict[str, str]:
 def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "none"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -158,7 +160,9 @@ def test_a_flag_says_with_which_kinds_it_goes(sqsnn, monkeypatch):
         "--reward-weight": "[local: both]",
         "--loss-on": "[backprop]",
         "--memory-qubits": "[sqs]",
-        "--beta": "[lif, stochastic_lif]",
+        "--beta": "[sqs: leaky; lif, stochastic_lif]",
+        "--drive": "[sqs]",
+        "--reset-steps": "[sqs: leaky]",
         "--max-rate": "[rate]",
     }.items():
         assert kinds in flags[flag], flag

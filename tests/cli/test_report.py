@@ -8,7 +8,7 @@ def test_a_run_becomes_a_page(sqsnn, trained):
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == ["a/report.html"]
     page = Page((trained / "report.html").read_text("utf-8"))
-    assert len(page.images) == 4
+    assert len(page.images) == 5
     assert "all of it on one page" in sqsnn("train", "--resume", "a").out
     assert sqsnn("report", "a", "--out", "b.html").out.splitlines() == ["b.html"]
     assert (trained.parent / "b.html").read_bytes() == (trained / "report.html").read_bytes()

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sqsnn.cli.progress import Screen
+from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import loading
@@ -81,7 +82,8 @@ def test_every_flag_reaches_the_settings(sqsnn, here):
 def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     flags = """--rule local --signal both --feedback symmetric --samples 2 --baseline running
         --horizon discounted --discount 0.5 --reward-weight 0.5 --score measured
-        --window 2 --estimator laplace --shots 3 --encoding rate --max-rate 0.9 --saturate"""
+        --window 2 --estimator laplace --shots 3 --encoding rate --max-rate 0.9
+        --drive rectified --output-memory-qubits 1"""
     done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
     assert (done.code, done.err) == (0, "")
     settings = RunFolder(here / "there").read_settings()
@@ -90,7 +92,23 @@ def test_the_flags_of_a_measured_local_rule_reach_the_settings(sqsnn, here):
     assert (rule.signal.reward.samples, rule.signal.reward.baseline) == (2, "running")
     assert (rule.signal.reward.horizon, rule.signal.reward.discount) == ("discounted", 0.5)
     assert (rule.score.window, rule.score.estimator.shots, rule.score.backend) == (2, 3, None)
-    assert (settings.encoding.max_rate, settings.neurons.saturate) == (0.9, True)
+    neurons = settings.neurons
+    assert settings.encoding.max_rate == 0.9
+    assert (neurons.drive, neurons.output_memory_qubits) == (Rectified(), 1)
+
+
+def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
+    flags = """--drive leaky --beta 0.75 --reset 0.5 --bias 0.125 --floor -2 --reset-steps none
+        --through-reset=false"""
+    done = sqsnn("train", "digits", *ONE, *flags.split(), "--out", "there")
+    assert (done.code, done.err) == (0, "")
+    leaky = Leaky(beta=0.75, reset=0.5, bias=0.125, floor=-2.0, through_reset=False)
+    assert RunFolder(here / "there").read_settings().neurons.drive == leaky
+
+
+def test_the_preset_of_digits_resets_for_three_steps(sqsnn, here):
+    assert sqsnn("train", "digits", *ONE, "--out", "there").code == 0
+    assert RunFolder(here / "there").read_settings().neurons.drive == Leaky(reset_steps=3)
 
 
 def test_every_rate_of_noise_reaches_the_settings(sqsnn, here):
@@ -236,7 +254,7 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
     ("flags", "said"),
     [
         ("--neurons lif --tau 1", "tau is 1.0, but goes with neurons 'stochastic_lif' only"),
-        ("--neurons lif --beta 1.5", r"beta is 1.5; it must be in \[0, 1\]"),
+        ("--neurons lif --beta 1.5", "--beta: .*less than or equal to 1, but is .1.5."),
         ("--neurons lif --rule local --signal both", "draws none; use signal 'feedback'"),
         ("--neurons qlif --compile", "compile is True, but goes with neurons 'sqs' only"),
         ("--neurons published_sqs --channels 2", "channels is 2, but goes with"),

@@ -29,6 +29,7 @@ def test_presets_are_those_of_the_specification():
         "hidden": [64],
         "encoding": {"kind": "rate", "steps": 10},
         "training": {"epochs": 30, "batch_size": 64, "learning_rate": 0.01},
+        "neurons": {"drive": {"reset_steps": 3}},
     }
     assert find_spec("mnist").preset == {
         "hidden": [256],
@@ -44,6 +45,20 @@ def test_presets_are_those_of_the_specification():
     }
     assert find_spec("nmnist").preset["data"] == {"duration": 0.31, "pool": 2}
     assert find_spec("tonic:DVSGesture").preset["data"] == {"pool": 2}
+
+
+def test_drives_reset_for_three_steps_where_a_device_shall_run_them():
+    resets = {name for name in names() if "neurons" in find_spec(name).preset}
+    assert resets == {"digits", "usps"}
+    assert find_spec("usps").preset["neurons"] == {"drive": {"reset_steps": 3}}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_membranes_of_long_delays_start_slow(name):
+    spec = find_spec(name)
+    assert "neurons" not in spec.preset_for(9)
+    assert spec.preset_for(10)["neurons"] == {"drive": {"beta": 0.9}}
+    assert spec.preset_for(10)["encoding"]["steps"] == spec.steps(10)
 
 
 @pytest.mark.parametrize("name", TASKS)

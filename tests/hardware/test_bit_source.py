@@ -27,6 +27,7 @@ from sqsnn.learning.local import Local
 from sqsnn.learning.scores import Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, Reinforce
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
@@ -48,6 +49,7 @@ def made(circuit: str | Circuit, channels: int, memory_qubits: int, size: int = 
         channels=channels,
         memory_qubits=memory_qubits,
         encoding_slope="exact",
+        drive=Rectified(),
         generator=seeded(0),
         dtype=torch.float64,
     )
@@ -175,10 +177,7 @@ def test_bits_of_every_setting_sample_and_neuron_follow_their_own_law(
 
 def test_a_current_of_zero_or_below_turns_nothing_but_its_shift_does():
     # Without gates' angles a half turn of the encoding is a spike, and nothing else is.
-    steps, neurons = (
-        3,
-        SQSNeurons(2, circuit="crx", channels=2, dtype=torch.float64, generator=seeded(0)),
-    )
+    steps, neurons = 3, made("crx", 2, 1)
     with torch.no_grad():
         neurons.angles.zero_()
     currents = torch.full((steps, 2, 2, 2), -1.0, dtype=torch.float64)
@@ -248,7 +247,7 @@ def test_gradients_from_a_devices_bits_are_on_average_those_of_the_window(window
 
 
 def tiny_network() -> SpikingNetwork:
-    neurons = partial(SQSNeurons, encoding_slope="exact")
+    neurons = partial(SQSNeurons, drive=Rectified(), encoding_slope="exact")
     network = SpikingNetwork([3, 1, 2], neurons=neurons, generator=seeded(0), dtype=torch.float64)
     with torch.no_grad():
         for synapses, population in zip(network.synapses, network.populations, strict=True):
@@ -263,11 +262,11 @@ class Played:
     def __init__(self, shifted: BitSource) -> None:
         self.shifted = shifted
 
-    def sample(self, neurons, currents, shifts, shots, generator):
-        if (list(shifts), shots) != ([()], 1):
-            return self.shifted.sample(neurons, currents, shifts, shots, generator)
-        fires = torch.rand(currents.shape, generator=seeded(neurons.size)) < 0.5
-        return fires[None, None]
+    def run(self, neurons, currents, generator):
+        return torch.rand(currents.shape, generator=seeded(neurons.size)) < 0.5
+
+    def sample(self, neurons, potentials, shifts, shots, generator):
+        return self.shifted.sample(neurons, potentials, shifts, shots, generator)
 
 
 def learnt(
@@ -334,11 +333,11 @@ def test_no_shots_are_refused(shots):
         aer().sample(neurons, some_currents(neurons, 2), [()], shots, seeded(0))
 
 
-def test_currents_that_do_not_fit_are_refused():
+def test_potentials_that_do_not_fit_are_refused():
     neurons = made("crx", 1, 1)
-    with pytest.raises(ValueError, match="currents must have shape"):
+    with pytest.raises(ValueError, match="potentials must have shape"):
         aer().sample(neurons, some_currents(neurons, 2)[:, :, 1:], [()], 1, seeded(0))
-    with pytest.raises(ValueError, match="currents must be finite"):
+    with pytest.raises(ValueError, match="potentials must be finite"):
         aer().sample(neurons, some_currents(neurons, 2) * torch.nan, [()], 1, seeded(0))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqsnn.hardware.cost import JOB_OVERHEAD, USUAL_REP_DELAY, estimate
+from sqsnn.hardware.cost import JOB_OVERHEAD, USUAL_REP_DELAY, Estimate, estimate
 
 RUN: dict[str, Any] = {
     "rows": 1600,
@@ -82,3 +82,27 @@ def test_counts_below_one_are_refused(argument):
 def test_times_that_are_none_are_refused(argument, seconds):
     with pytest.raises(ValueError, match=f"{argument} must be a time in s"):
         estimate(**{**RUN, argument: seconds})
+
+
+def test_runs_together_cost_what_they_cost_alone():
+    parts = [
+        estimate(rows=30, shots=2, jobs=1, shot_duration=60e-6, rep_delay=200e-6),
+        estimate(
+            rows=10, shots=1, jobs=3, shot_duration=90e-6, rep_delay=200e-6, feed_forward=6e-6
+        ),
+    ]
+    both = Estimate.together(parts)
+    assert (both.jobs, both.circuits, both.shots) == (4, 40, 70)
+    assert both.device_seconds == pytest.approx(sum(part.device_seconds for part in parts))
+    assert both.feed_forward * 70 == pytest.approx(10 * 6e-6)
+    simulated = estimate(rows=10, shots=1, jobs=1, shot_duration=None, rep_delay=None)
+    assert Estimate.together([simulated] * 2).device_seconds is None
+
+
+def test_feed_forward_is_said_where_there_is_some():
+    about = {"rows": 10, "shots": 1, "jobs": 1, "shot_duration": 90e-6, "rep_delay": 200e-6}
+    assert "feed-forward" not in estimate(**about).in_words()
+    waiting = estimate(**about, feed_forward=6.3e-6)
+    assert "of 90 us (6.3 us of it feed-forward of own spikes)" in waiting.in_words()
+    # It is part of a shot, not an addition to it.
+    assert waiting.device_seconds == estimate(**about).device_seconds

@@ -1,6 +1,7 @@
 """Scores: a neuron's gradient is the reference's, by autograd and from bits, and its own alone."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqsnn.learning.estimators import Cost, Geometric
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.scores import Exact, Measured, Pulled, Signals
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.drive import Drive, Leaky, Rectified
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
@@ -29,6 +31,9 @@ CASES = [
 ]
 STEPS, PRESYNAPTIC = 3, 3
 EXACT = {"dtype": torch.float64, "encoding_slope": "exact"}
+RECTIFIED = Rectified()
+# What measured bits estimate: own spikes are data, also to a signal on probabilities.
+AS_SCORED = Leaky(beta=0.6, reset=0.3, bias=0.1, through_reset=False)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -48,6 +53,7 @@ def ran(
 ) -> tuple[Layer, Tensor]:
     """What a layer did from presynaptic spikes, and these, (T, B, P, N)."""
     options = {"circuit": name, "channels": channels, "memory_qubits": memory_qubits, **options}
+    options = {"drive": Rectified(), **options}
     make = partial(SQSNeurons, encoding_slope="exact", **options)
     network = SpikingNetwork(
         [PRESYNAPTIC, size], neurons=make, generator=seeded(0), dtype=torch.float64
@@ -100,10 +106,11 @@ def assert_pulled(pulled: Pulled, expected: tuple[Any, Any, Any], atol: float) -
     [(*case, False) for case in CASES] + [(name, 1, 1, True) for name in NAMED],
 )
 def test_exact_scores_are_the_references(name, channels, memory_qubits, through_collapse):
-    # With through_collapse, too: to a score own spikes are data.
     many = 2 if memory_qubits == 1 and channels == 1 else 1
     layer, _ = ran(name, channels, memory_qubits, many, many, through_collapse=through_collapse)
     received = signals_for(layer)
+    if through_collapse:  # to a likelihood own spikes are data all the same
+        received = received._replace(on_probability=torch.zeros_like(layer.driven))
     pulled = Exact().pull(layer, received, seeded(0))
     expected = of_reference(layer, received)
     assert_pulled(pulled, expected, atol=1e-7)
@@ -226,13 +233,19 @@ REPEATS = 2000
 
 
 def copies(
-    name: str, channels: int, memory_qubits: int, noise: Noise | None = None, size: int = REPEATS
+    name: str,
+    channels: int,
+    memory_qubits: int,
+    noise: Noise | None = None,
+    size: int = REPEATS,
+    drive: Drive = RECTIFIED,
 ) -> Layer:
     """One neuron and one sample, many times: every neuron is a repeat of the measurement.
 
     The spikes are the likeliest ones, so that next to no event is given up.
     """
     options = {"circuit": name, "channels": channels, "memory_qubits": memory_qubits}
+    options["drive"] = drive
     one, neurons = (
         SQSNeurons(size, noise=noise, generator=seeded(0), **options, **EXACT) for size in (1, size)
     )
@@ -242,7 +255,8 @@ def copies(
             values[:] = torch.as_tensor(random.uniform(0.5, 1.2, values.shape[1]))
             copied[:] = values
     currents = torch.as_tensor(random.uniform(0.2, 0.5, (STEPS, 1, 1, channels)))
-    currents[1, ..., 0] = -0.2
+    # The gate is left out where nothing is encoded; below 0 an exact slope passes no gradient on.
+    currents[1, ..., 0] = -0.2 if isinstance(drive, Rectified) else -0.05
     index = int(one.sequence_probabilities(currents)[0, 0].argmax())
     bits = [index >> place & 1 for place in reversed(range(STEPS * channels))]
     spikes = torch.tensor(bits, dtype=torch.float64).reshape(STEPS, 1, 1, channels)
@@ -267,6 +281,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
         channels=neurons.channels,
         memory_qubits=neurons.memory_qubits,
         noise=neurons.noise,
+        drive=neurons.drive,
         generator=seeded(0),
         **EXACT,
     )
@@ -275,7 +290,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
         one.gains.copy_(neurons.gains[:1])
     driven = layer.driven.detach()[:, :, :1].requires_grad_()
     spikes = layer.record.spikes[:, :, :1]
-    record = Record(spikes, torch.zeros_like(spikes), torch.zeros_like(spikes[..., 0]))
+    record, _ = one(driven, observed=spikes)
     return Layer(layer.synapses, one, driven, driven, record), Signals(
         *(signal[:, :, :1] for signal in signals)
     )
@@ -283,10 +298,13 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
 
 def assert_unbiased(pulled: Pulled, expected: tuple[Any, Any, Any], limit: float = 4.0) -> None:
     """The mean over the copies lies within `limit` standard errors of the gradient of one."""
-    found = (*pulled.parameters, pulled.currents[:, 0].movedim(1, 0).flatten(1))
-    truths = (*(torch.as_tensor(part)[0] for part in expected[:2]),)
-    truths += (torch.as_tensor(expected[2])[:, 0, 0].flatten(),)
-    for name, one, truth in zip(("angles", "gains", "currents"), found, truths, strict=True):
+    *parameters, currents = expected
+    found = (*pulled.parameters, pulled.currents[:, 0].movedim(1, 0))
+    truths = [torch.as_tensor(part)[0] for part in parameters]
+    truths.append(torch.as_tensor(currents)[:, 0, 0])
+    names = ("angles", "gains", "beta", "reset", "bias")[: len(parameters)]
+    for name, one, truth in zip((*names, "currents"), found, truths, strict=True):
+        one, truth = one.flatten(1), truth.flatten()
         if not one.numel():
             continue
         off, error = one.mean(0) - truth, one.std(0) / len(one) ** 0.5
@@ -318,15 +336,19 @@ def test_measured_scores_are_on_average_the_references_of_the_window(name, chann
 
 
 @pytest.mark.parametrize(
-    ("window", "name", "noise", "size"),
+    ("window", "name", "noise", "size", "drive"),
     [
-        (STEPS, "bidirectional", None, 1000),
-        (STEPS + 4, "integrate_and_fire", None, 1000),
-        (STEPS, "crx", Noise(depolarising_2q=0.1, missed_spike=0.2), 250),
+        (STEPS, "bidirectional", None, 1000, Rectified()),
+        (STEPS + 4, "integrate_and_fire", None, 1000, Rectified()),
+        (STEPS, "crx", Noise(depolarising_2q=0.1, missed_spike=0.2), 250, Rectified()),
+        (STEPS, "bidirectional", None, 1000, AS_SCORED),
+        (STEPS, "crx", None, 1000, replace(AS_SCORED, reset_steps=2)),
+        (STEPS, "crx", Noise(depolarising_2q=0.1, missed_spike=0.2), 250, AS_SCORED),
     ],
+    ids=str,
 )
-def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size):
-    layer = copies(name, 1, 1, noise, size)
+def test_a_window_of_all_steps_is_on_average_exact(window, name, noise, size, drive):
+    layer = copies(name, 1, 1, noise, size, drive)
     signals = signals_for_copies(layer)
     score = Measured(window=window, estimator=Geometric(max_trials=100))
     pulled = score.pull(layer, signals, seeded(2))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit, Encoded, Normal
 from sqsnn.reports import circuit_drawing
@@ -64,6 +65,39 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
         if gate.parameter is not None:
             boxes = 2 if gate.name in ("RXX", "RZZ") else 1
             assert shown.count(rf"$\theta_{{{gate.parameter}}}$") == boxes, (number, gate)
+
+
+@pytest.mark.parametrize(
+    ("drive", "parts"),
+    [
+        (Leaky(floor=-0.5), (r"\beta u + z + c - \vartheta s,\ -0.5", "clip}(u, 0, 1)")),
+        (Leaky(reset_steps=3), (r"\beta v + z + c,\ -1", r"k \leq 3", "clip}(u, 0, 1)")),
+        (Leaky(reset_steps=0), ("$u = v$",)),
+        (Saturating(), ("saturating drive", "clip}(z, 0, 1)")),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("memory_qubits", [0, 2])
+def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
+    circuit = circuits.get("crx", 1, memory_qubits)
+    figure = circuit_drawing.circuit(circuit, drive)
+    (text,) = drawn(figure)["drive"]
+    assert all(part in text.get_text() for part in parts)
+    box = text.get_bbox_patch().get_window_extent()
+    assert figure.bbox.contains(box.x0, box.y0) and figure.bbox.contains(box.x1, box.y1)
+    for gid, artists in drawn(figure).items():
+        if gid != "drive":
+            assert all(artist.get_window_extent().y1 < box.y0 for artist in artists), gid
+
+
+def test_the_papers_drive_goes_without_saying():
+    circuit = circuits.get("crx", 1, 1)
+    plain, rectified = (
+        circuit_drawing.circuit(circuit),
+        circuit_drawing.circuit(circuit, Rectified()),
+    )
+    assert texts(plain) == texts(rectified)
+    assert "drive" not in drawn(rectified)
 
 
 def test_no_two_gates_of_a_circuit_overlap():

@@ -49,6 +49,7 @@ def make_metrics(epochs):
             "epoch": epoch,
             "train_loss": 2.0 / epoch,
             "train_accuracy": 1 - 0.6 / epoch,
+            "validation_loss": 1.0 / epoch,
             "validation_accuracy": 0.9 - 0.5 / epoch,
             "validation_accuracy_ties_by_probability": 0.91 - 0.5 / epoch,
             "validation_accuracy_probability": 0.95 - 0.5 / epoch,
@@ -135,15 +136,15 @@ def test_files_do_not_depend_on_the_settings_of_the_user(pictures, tmp_path):
 @pytest.mark.parametrize("epochs", [1, 3, 40])
 def test_learning_curve_shows_every_epoch_and_names_the_best(epochs):
     metrics = make_metrics(epochs)
-    # The best weights are chosen with ties broken by probability.
-    metrics[epochs // 2]["validation_accuracy_ties_by_probability"] = 0.99
-    metrics[epochs // 2]["validation_accuracy"] = 0.387
+    # The best weights are chosen by spikes alone.
+    metrics[-1]["validation_accuracy_ties_by_probability"] = 0.999
+    metrics[epochs // 2]["validation_accuracy"] = 0.987
     loss, accuracy = plots.learning_curve(metrics).axes
     assert loss.lines[0].get_xydata().tolist() == [[m["epoch"], m["train_loss"]] for m in metrics]
     labels = {line.get_label(): line for line in accuracy.lines}
     shown = labels["validation, by spikes"].get_ydata()
     assert shown == pytest.approx([100 * m["validation_accuracy"] for m in metrics])
-    assert f"38.7 % in the best epoch, {epochs // 2 + 1}" in accuracy.get_title(loc="left")
+    assert f"98.7 % in the best epoch, {epochs // 2 + 1}" in accuracy.get_title(loc="left")
     assert "(%)" in accuracy.get_ylabel()
     assert "(nats)" in loss.get_ylabel()
 

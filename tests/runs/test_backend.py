@@ -88,7 +88,8 @@ def test_a_network_learns_is_validated_and_tested_without_a_simulated_neuron(mea
     after = loading.load(folder).network
     for (name, one), other in zip(before.named_parameters(), after.parameters(), strict=True):
         assert other.isfinite().all()
-        assert one.numel() == 0 or not one.equal(other), name
+        # What an own spike takes is learned where there was one; the outputs are silent here.
+        assert one.numel() == 0 or name.endswith("reset") or not one.equal(other), name
 
 
 def test_figures_that_no_device_gives_are_left_out(measured):
@@ -100,9 +101,10 @@ def test_figures_that_no_device_gives_are_left_out(measured):
         assert 0 <= line["validation_accuracy"] <= 1
         assert np.isfinite(line["validation_loss"])
         assert len(line["spikes_per_sample"]) == 2
-        # 21 samples or so, two steps, two layers of two neurons, fourteen shifted circuits.
+        # 21 samples or so, two steps, two neurons per layer; 14 shifted circuits of a hidden one,
+        # and 4 of an output, which has no memory.
         assert line["train_circuits"] == line["train_shots"] > 0
-        assert line["train_circuits"] % (2 * 4 * 14) == 0
+        assert line["train_circuits"] % (2 * 2 * (14 + 4)) == 0
         assert "train_log_likelihood" not in line
     result = folder.read_result()
     assert result["test_accuracy_probability"] is None

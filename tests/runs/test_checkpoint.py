@@ -131,7 +131,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
     save_file({"network/a": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
         checkpoint.read_weights(path)
-    for header in ("no JSON", '{"epoch": 1}', '{"format": 3}', '{"format": 3, "epoch": "x"}'):
+    for header in ("no JSON", '{"epoch": 1}', '{"format": 4}', '{"format": 4, "epoch": "x"}'):
         save_file({"network/a": torch.zeros(2)}, path, {"sqsnn": header})
         with pytest.raises(CheckpointError, match="damaged"):
             checkpoint.read_weights(path)
@@ -145,7 +145,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path, found):
     header = {"format": found, "epoch": 1, "optimizer": [], "schedule": {}, "config": {}}
     weights = {f"network/{name}": torch.zeros_like(value) for name, value in before.items()}
     save_file(weights, path, {"sqsnn": json.dumps(header)})
-    said = rf"file has format {found}, but .* reads format 3: train the network again"
+    said = rf"file has format {found}, but .* reads format 4: train the network again"
     for read in (
         lambda: checkpoint.read_weights(path),
         lambda: checkpoint.load_best(path, progress.network),
@@ -165,7 +165,7 @@ def test_everything_lies_in_one_file_that_others_can_read(data, tmp_path):
     with safe_open(tmp_path / "file", "pt") as file:
         header = json.loads(file.metadata()["sqsnn"])
         names = set(file.keys())
-    assert (header["format"], header["epoch"]) == (3, 1)
+    assert (header["format"], header["epoch"]) == (4, 1)
     assert header["settings"]["training"]["seed"] == 0
     assert {name.partition("/")[0] for name in names} == {"network", "optimizer", "best"}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

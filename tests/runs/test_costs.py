@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sqsnn.data.catalog import Samples
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
@@ -60,27 +62,41 @@ def operations_by_hand(received: Tensor, neurons: int, channels: int) -> int:
     return operations
 
 
-def placed_by_hand(received: Tensor, weight: Tensor) -> int:
-    """Currents above 0, each added up from its weights."""
+def placed_by_hand(
+    received: Tensor, weight: Tensor, emitted: Tensor, drive: Leaky | Rectified
+) -> int:
+    """Drives above 0, of currents that are added up from their weights; learned values as first."""
     channels, neurons, presynaptic = weight.shape
-    placed = 0
+    placed, membrane = 0, {}
     for t in range(len(received)):
         for b in range(received.shape[1]):
-            for h in range(neurons):
-                for n in range(channels):
-                    source = n if received.shape[-1] > 1 else 0
-                    current = sum(
-                        float(weight[n, h, p]) * float(received[t, b, p, source])
-                        for p in range(presynaptic)
-                    )
+            for h, n in product(range(neurons), range(channels)):
+                source = n if received.shape[-1] > 1 else 0
+                current = sum(
+                    float(weight[n, h, p]) * float(received[t, b, p, source])
+                    for p in range(presynaptic)
+                )
+                own = [float(s) for s in emitted[:t, b, h, n]][::-1]
+                if isinstance(drive, Rectified):
                     placed += current > 0
+                elif drive.reset_steps is None:
+                    before = membrane.get((b, h, n), 0.0)
+                    charge = drive.beta * before + current - (own[0] if own else 0.0)
+                    membrane[b, h, n] = max(charge, drive.floor)
+                    placed += membrane[b, h, n] > 0
+                else:
+                    charge = drive.beta * membrane.get((b, h, n), 0.0) + current
+                    membrane[b, h, n] = max(charge, drive.floor)
+                    last = enumerate(own[: drive.reset_steps])
+                    placed += membrane[b, h, n] > sum(drive.beta**k * s for k, s in last)
     return placed
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("given", ["one channel", "all channels"])
-def test_every_count_is_that_of_a_count_by_hand(channels, given):
-    network = network_of(channels=channels)
+@pytest.mark.parametrize("drive", [Rectified(), Leaky(), Leaky(reset_steps=2)], ids=str)
+def test_every_count_is_that_of_a_count_by_hand(channels, given, drive):
+    network = network_of(channels=channels, drive=drive)
     spikes = spikes_of(1 if given == "one channel" else channels)
     with torch.no_grad():
         record = network(spikes, generator=seeded(2))
@@ -93,14 +109,15 @@ def test_every_count_is_that_of_a_count_by_hand(channels, given):
         float(spikes.sum()) / BATCH,
         emitted[0],
     ]
-    for layer, received, synapses, neurons in (
-        (hidden, spikes, network.synapses[0], HIDDEN),
-        (output, record.layers[0].spikes, network.synapses[1], CLASSES),
+    first, last = (layer.spikes for layer in record.layers)
+    for layer, received, given_out, synapses, neurons in (
+        (hidden, spikes, first, network.synapses[0], HIDDEN),
+        (output, first, last, network.synapses[1], CLASSES),
     ):
         operations = operations_by_hand(received, neurons, channels)
         assert layer.synaptic_operations == operations / BATCH
         # Random weights: no sum of them is close enough to 0 for rounding to turn its sign.
-        placed = placed_by_hand(received, synapses.weight.detach())
+        placed = placed_by_hand(received, synapses.weight.detach(), given_out, drive)
         assert layer.encoding_rotations == placed / BATCH
         assert not layer.analogue_input
         assert layer.multiply_accumulates == 0
@@ -179,6 +196,30 @@ def test_neurons_that_are_no_circuits_have_operations_and_no_gates(neurons):
         assert layer.synaptic_operations > 0
 
 
+@pytest.mark.parametrize(
+    ("neurons", "options", "each"),
+    [
+        (SQSNeurons, {}, 2),  # beta u and theta s
+        (SQSNeurons, {"drive": Leaky(reset_steps=0)}, 1),
+        (SQSNeurons, {"drive": Leaky(reset_steps=3)}, 4),
+        (SQSNeurons, {"drive": Rectified()}, 0),
+        (SQSNeurons, {"drive": Saturating()}, 0),
+        (LIF, {}, 2),
+        (QLIF, {}, 0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_membranes_multiply_and_add_at_every_step(neurons, options, each, channels):
+    found = counted(network_of(neurons, channels=channels, **options), spikes_of())
+    hidden, output = layers_of(found)
+    assert hidden.membrane_operations == STEPS * HIDDEN * channels * each
+    assert output.membrane_operations == STEPS * CLASSES * channels * each
+    rows = {row.label: row.layers for row in cost_rows(found)}
+    shown = rows.get("membranes: multiply-accumulates")
+    assert shown == ((hidden.membrane_operations, output.membrane_operations) if each else None)
+
+
 def test_batches_add_up_and_filling_does_not_count():
     network, spikes = network_of(), spikes_of()
     with torch.no_grad():
@@ -203,9 +244,8 @@ def test_totals_are_sums_over_layers_and_all_is_json():
                 assert total[gate] == sum(part[gate] for part in parts)
         else:
             assert total == sum(parts)
-    assert content["total"]["gates"] == content["total"]["encoding_rotations"] + sum(
-        content["total"]["circuit_gates"].values()
-    )
+    gates = content["total"]["encoding_rotations"] + sum(content["total"]["circuit_gates"].values())
+    assert content["total"]["gates"] == pytest.approx(gates, rel=1e-12)
 
 
 def test_what_cannot_be_a_mean_is_refused():
@@ -266,7 +306,12 @@ def test_a_run_writes_the_costs_of_its_test(finished):
     assert emitted == pytest.approx(result["spikes_per_sample"], rel=1e-12)
     assert found["total"]["spikes_emitted"] == pytest.approx(sum(emitted), rel=1e-12)
     assert found["total"]["measurements"] == 4 * (12 + 3)
-    assert found["total"]["circuit_gates"] == {"CRX": 4 * 15 * 2, "RX": 4 * 15 * 2}
+    # Outputs have no memory, and so no coupling.
+    assert found["layers"][0]["circuit_gates"] == {"CRX": 4 * 12 * 2, "RX": 4 * 12 * 2}
+    assert found["layers"][1]["circuit_gates"] == {"RX": 4 * 3}
+    assert found["total"]["circuit_gates"] == {"CRX": 4 * 24, "RX": 4 * 27}
+    # beta v, and one theta for each of the three spikes of the preset's reset.
+    assert found["total"]["membrane_operations"] == 4 * 15 * 4
 
 
 def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):

@@ -20,7 +20,12 @@ from sqsnn.settings.run import from_flat
 
 STEPS = TINY["steps"]
 MODELS = {
-    "bidirectional": {},
+    # Couplings that are far from the identity: neurons then differ.
+    "bidirectional": {"circuit_options": {"coupling": 1.0}},
+    "the whole membrane": {"circuit": "crx", "reset_steps": None},
+    "no reset": {"circuit": "crx", "reset_steps": 0},
+    "paper": {"circuit": "crx", "drive": "rectified"},
+    "saturating": {"circuit": "crx", "drive": "saturating"},
     "integrate_and_fire": {"circuit": "integrate_and_fire"},
     "two channels": {"circuit": "crx", "channels": 2, "memory_qubits": 2},
 }
@@ -44,21 +49,56 @@ def folder(once, tmp_path) -> RunFolder:
     return RunFolder(shutil.copytree(once["bidirectional"].path, tmp_path / "run"))
 
 
-def bound(program: str, neurons, neuron: int, currents: torch.Tensor):
-    """The program as a circuit, its inputs turned as its docstring says: gain pi max(z, 0)."""
-    circuit = from_qasm3(program)
+def bound(program: str, neurons, neuron: int, currents: torch.Tensor, spikes: torch.Tensor):
+    """The program as a circuit, its inputs turned as its head says, by the values written there.
+
+    `spikes`, (T, N), are the own ones where the program does not choose by them.
+    """
+    circuit, written = from_qasm3(program), Head(program)
     angles = {}
     for parameter in circuit.parameters:
-        step, e = map(int, re.fullmatch(r"phi_(\d+)_(\d+)", parameter.name).groups())
-        rotation = neurons.circuit.encoding[e]
-        trainable = [r for r in neurons.circuit.encoding if r.trainable]
-        gain = (
-            neurons.gains[neuron, trainable.index(rotation)].item()
-            if rotation.trainable
-            else rotation.gain
-        )
-        angles[parameter] = gain * math.pi * max(currents[step, rotation.channel].item(), 0.0)
+        step, e, history = re.fullmatch(r"phi_(\d+)_(\d+)_?(\d*)", parameter.name).groups()
+        step, channel = int(step), neurons.circuit.encoding[int(e)].channel
+        own = spikes[:, channel].clone()
+        if history:
+            own[step - len(history) : step] = torch.tensor(list(map(int, history)))
+        value = written.potential(step, channel, currents[:, channel], own)
+        angles[parameter] = written.gains[int(e)] * math.pi * value
     return circuit.assign_parameters(angles)
+
+
+class Head:
+    """What the comments of a program say."""
+
+    def __init__(self, program: str) -> None:
+        self.text = "\n".join(line[3:] for line in program.splitlines() if line[:2] == "//")
+        found = re.findall(r"phi_t_(\d+) = (\S+) \* pi", self.text)
+        self.gains = {int(e): float(gain) for e, gain in found}
+        self.learned = [
+            (
+                float(beta),
+                float(c),
+                [float(theta) for theta in re.findall(r"theta_\d (\S+?)(?:,|$)", rest)],
+            )
+            for beta, c, rest in re.findall(r"channel \d: beta (\S+), c ([^,\n]+)(.*)", self.text)
+        ]
+
+    def potential(self, step: int, channel: int, currents, spikes) -> float:
+        if "max(z_t, 0)" in self.text:
+            return max(currents[step].item(), 0.0)
+        if "clip(z_t, 0, 1)" in self.text:
+            return min(max(currents[step].item(), 0.0), 1.0)
+        beta, c, reset = self.learned[channel]
+        whole, v = "u_t = max(" in self.text, 0.0
+        for t in range(step + 1):
+            v = beta * v + currents[t].item() + c
+            if whole and t:
+                v -= reset[0] * spikes[t - 1].item()
+            v = max(v, -1.0)
+        if not whole:
+            before = enumerate(reset, start=1)
+            v -= sum(theta * spikes[step - k].item() for k, theta in before if k <= step)
+        return min(max(v, 0.0), 1.0)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -66,18 +106,23 @@ def test_the_program_read_back_has_the_law_of_that_neuron(once, model, tmp_path)
     folder = RunFolder(shutil.copytree(once[model].path, tmp_path / "run"))
     network = loading.load(folder).network.double()
     laws, programs = [], []
-    currents = torch.tensor([[0.4, 0.3], [-0.2, 0.6]], dtype=torch.float64)
+    currents = torch.tensor([[0.4, 0.3], [0.7, 0.9]], dtype=torch.float64)
     for layer, neuron in ((0, 0), (0, 2), (1, 1)):
         neurons = network.populations[layer]
         given = currents[:, : neurons.channels]
         path, _ = export_neuron(folder, layer, neuron, None, None)
         program = path.read_text("utf-8")
-        circuit = bound(program, neurons, neuron, given)
-        assert circuit.num_clbits == STEPS * neurons.channels
         every = given[:, None, None].expand(-1, 1, neurons.size, -1).contiguous()
         expected = neurons.sequence_probabilities(every)[0, neuron].detach().numpy()
         # Trained in single precision and written as text: to seven digits.
-        np.testing.assert_allclose(circuit_law(circuit), expected, atol=1e-6)
+        for number, wanted in enumerate(expected):
+            bits = f"{number:0{STEPS * neurons.channels}b}"
+            own = torch.tensor(list(map(int, bits))).reshape(STEPS, neurons.channels)
+            circuit = bound(program, neurons, neuron, given, own)
+            assert circuit.num_clbits == STEPS * neurons.channels
+            assert circuit_law(circuit)[number] == pytest.approx(wanted, abs=1e-6)
+        if "if (" in program or "u_t" not in program:  # one circuit for all that it may fire
+            np.testing.assert_allclose(circuit_law(circuit), expected, atol=1e-6)
         laws.append(expected)
         programs.append(program)
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -91,10 +136,12 @@ def test_the_inputs_are_the_encoding_and_nothing_else(once, tmp_path):
     assert program == folder.path / "layer-1-neuron-0.qasm"
     assert drawing == folder.path / "layer-1-neuron-0.txt"
     text = program.read_text("utf-8")
-    named = [f"phi_{step}_{e}" for step in range(3) for e in range(2)]  # channel and memory
+    # Channel and memory, after every history of at most three steps.
+    histories = [[""], ["_0", "_1"], ["_00", "_01", "_10", "_11"]]
+    named = [f"phi_{t}_{e}{h}" for t in range(3) for e in range(2) for h in histories[t]]
     assert sorted(re.findall(r"input float\[64\] (\w+);", text)) == named
     assert text.startswith("OPENQASM 3")
-    assert "theta" not in text
+    assert not re.search("^[^/].*theta", text, re.MULTILINE)
     assert {parameter.name for parameter in from_qasm3(text).parameters} == set(named)
     shown = drawing.read_text("utf-8")
     assert all(name in shown for name in named)

@@ -35,7 +35,7 @@ def options_of(**chosen: Any) -> DeviceOptions:
     return DeviceOptions.model_validate(flat.nest(DeviceOptions, chosen, {}))
 
 
-def trained(path, epochs: int = 4, **chosen: Any) -> RunFolder:
+def trained(path, epochs: int = 12, **chosen: Any) -> RunFolder:
     small = {"hidden": (HIDDEN,), "steps": STEPS, "batch_size": 20, "learning_rate": 0.05}
     small |= {"classes": (0, 1, 2), "train_samples": 150, "test_samples": TEST_SAMPLES}
     settings = from_flat("digits", {**small, "epochs": epochs, **chosen})
@@ -113,14 +113,21 @@ def test_the_files_hold_the_measured_bits(folder, shots):
     others = np.where(np.arange(CLASSES) == labels[:, None], -1, counts).max(axis=1)
     assert (own > others).sum() <= round(outcome.accuracy * SAMPLES) <= (own >= others).sum()
     assert (own == others).sum() < SAMPLES  # ties alone would say nothing
-    # One job per layer, and a circuit for every neuron and inference.
+    # One job per layer, and a circuit for every neuron and inference; outputs have no memory.
     rows = inferences * (HIDDEN + CLASSES)
     assert (outcome.samples, outcome.shots) == (SAMPLES, shots)
-    assert (outcome.jobs, outcome.resumed_jobs, outcome.transpilations) == (2, 0, 1)
+    assert (outcome.jobs, outcome.resumed_jobs, outcome.transpilations) == (2, 0, 2)
     assert outcome.circuits == outcome.executions == rows
     assert outcome.neurons_side_by_side == 1
-    assert (outcome.gates["measure"], outcome.gates["reset"]) == (STEPS, STEPS - 1)
-    assert outcome.depth > 0
+    hidden, output = outcome.layers
+    assert (outcome.gates, outcome.depth) == (hidden.gates, hidden.depth)
+    assert [layer.memory_qubits for layer in outcome.layers] == [1, 0]
+    for layer in outcome.layers:
+        assert (layer.gates["measure"], layer.gates["reset"]) == (STEPS, STEPS - 1)
+        # A reset of three steps: conditions for 1 and 2 bits of the past.
+        assert layer.gates["if_else"] == 2 + 4
+        assert layer.steps_per_circuit == STEPS
+    assert hidden.depth > output.depth > 0
     # What a simulator does not have.
     for name in ("calibrated", "shot_microseconds", "estimated_seconds", "device_seconds"):
         assert getattr(outcome, name) is None
@@ -167,8 +174,9 @@ def test_the_simulators_figures_are_those_of_the_same_samples(folder):
         assert abs(found - expected) < 4 * spread * (1.1 / TEST_SAMPLES) ** 0.5
 
 
-def test_more_shots_are_summed(folder):
+def test_more_shots_are_summed(tmp_path):
     # A sample's spikes of many shots name its class more surely than those of one.
+    folder = trained(tmp_path / "run", drive="rectified", output_memory_qubits=1)
     many, _ = go(folder, samples=TEST_SAMPLES, shots=8)
     one, _ = go(folder, samples=TEST_SAMPLES)
     assert many.accuracy > one.simulator_accuracy
@@ -180,14 +188,17 @@ def test_a_snapshot_adds_what_a_chip_has(folder):
     device = hardware.find("fake_manila")
     assert outcome.calibrated == device.calibrated
     assert outcome.neurons_side_by_side == 2
-    # Layers of 12 and 9 rows, two per circuit, and the two of the calibration.
-    assert (outcome.jobs, outcome.circuits, outcome.transpilations) == (3, 6 + 5 + 2, 2)
-    assert 1 < outcome.shot_microseconds < 1000
-    assert outcome.estimated_seconds > 3 * 2  # the jobs' overhead at least
+    assert [layer.neurons_side_by_side for layer in outcome.layers] == [2, 5]
+    # Layers of 12 and 9 rows, two and five per circuit, and two of the calibration of each.
+    assert (outcome.jobs, outcome.circuits, outcome.transpilations) == (4, 6 + 2 + 2 + 2, 4)
+    for layer in outcome.layers:
+        assert 1 < layer.shot_microseconds < 1000
+        assert layer.feed_forward_microseconds == pytest.approx((STEPS - 1) * 0.7)
+    assert outcome.estimated_seconds > 4 * 2  # the jobs' overhead at least
     assert outcome.device_seconds is None  # nothing is billed
     for rates in (outcome.false_spike, outcome.missed_spike):
-        (rate,) = rates
-        assert 0.005 < rate < 0.1
+        assert len(rates) == 2  # a channel in each layer
+        assert all(0.005 < rate < 0.1 for rate in rates)
     ideal, _ = go(folder, backend="fake_manila", samples=3, ideal=True)
     assert ideal.resumed_jobs == 0
     assert ideal.gates == outcome.gates
@@ -313,7 +324,7 @@ def test_the_estimate_comes_before_anything_is_sent(folder, service, mitigated):
         (outcome.executions, "shots"),
     ):
         assert f"{number:,} {name}" in text
-    assert len(service.blocks) == outcome.jobs == (3 if mitigated else 2)
+    assert len(service.blocks) == outcome.jobs == (4 if mitigated else 2)
     assert outcome.device_seconds == 2.0 * outcome.jobs
 
 
@@ -356,8 +367,9 @@ def test_jobs_are_sent_in_the_chosen_mode(folder, service, monkeypatch):
     monkeypatch.setattr(ibm, "Session", Mode)
     monkeypatch.setattr(executing, "sampler_for", sampler_for)
     go(folder, backend="ibm:x", mode="session")
-    made, mode, closed = seen
-    assert isinstance(mode, Mode)
+    made, *modes, closed = seen
+    assert len(modes) == 2  # one per circuit
+    assert all(isinstance(mode, Mode) for mode in modes)
     assert (made, closed) == ("made", "closed")
     # A job that fails does not leave it open.
     service.answer = lambda block, number: FridgeError("warm")

@@ -14,7 +14,13 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.report import write_report
 from sqsnn.settings.run import RunSettings, from_flat
 
-PICTURES = ("learning-curve.png", "raster.png", "confusion-matrix.png", "circuit.png")
+PICTURES = (
+    "learning-curve.png",
+    "raster.png",
+    "confusion-matrix.png",
+    "circuit.png",
+    "circuit-output.png",
+)
 
 
 def settings(**chosen: Any) -> RunSettings:
@@ -159,11 +165,6 @@ def test_costs_may_be_counted_later(folder):
     assert f"add {costs['total']['synaptic_operations']:,.0f} weights" in page_of(folder).text
 
 
-def test_settings_that_no_command_gives_are_those_of_the_file(folder, monkeypatch):
-    monkeypatch.setattr("sqsnn.runs.report.train_command", lambda settings: None)
-    assert "which are those of config.toml" in page_of(folder).text
-
-
 def test_text_in_the_files_runs_nothing(folder):
     timing = json.loads(folder.timing.read_text())
     timing["machine"]["device"] = "<script>alert(1)</script>"
@@ -224,7 +225,7 @@ def test_pictures_that_cannot_be_drawn_are_left_out_with_the_reason(folder, monk
     (why,) = written.left_out
     assert "somewhere lies no digits.gz" in why
     page = Page(written.path.read_text("utf-8"))
-    assert len(page.images) == 3
+    assert len(page.images) == 4
     assert "raster.png is not in the folder of the run and could not be drawn anew" in page.text
     assert "somewhere" not in page.text  # a folder of this machine means nothing to the reader
 
@@ -249,7 +250,7 @@ def test_an_unfinished_run_shows_what_there_is_and_tests_nothing(tmp_path, monke
     page = page_of(folder)
     assert "This run is not finished: 1 of 3 epochs" in page.text
     assert "validation accuracy, best epoch 1" in page.text
-    assert len(page.images) == 2  # learning curve and circuit
+    assert len(page.images) == 3  # learning curve and circuits
     assert "raster.png is drawn when the run is finished" in page.text
     assert "test accuracy" not in page.text
 
@@ -259,7 +260,16 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     page = page_of(folder)
     assert "0 of 30 epochs" in page.text
     assert "All settings are the defaults" in page.text
-    assert len(page.images) == 1  # the circuit
+    assert len(page.images) == 2  # the circuits
+    assert "64 hidden SQS neurons, bidirectional, N=1, M=1 and 0" in page.text
+
+
+def test_one_circuit_is_drawn_once(tmp_path):
+    chosen = from_flat("digits", {"memory_qubits": 2, "output_memory_qubits": 2})
+    page = page_of(folders.create(tmp_path / "run", chosen))
+    assert len(page.images) == 1
+    assert "bidirectional, N=1, M=2" in page.text
+    assert "The neuron of the output layer" not in page.text
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

@@ -25,7 +25,13 @@ from sqsnn.settings.toml import to_toml
 from sqsnn.training.build import Purpose, seeded
 
 REPEATED = ("metrics.jsonl", "metrics.json", "best.safetensors", "checkpoint.safetensors")
-PICTURES = ["circuit.png", "confusion-matrix.png", "learning-curve.png", "raster.png"]
+PICTURES = [
+    "circuit-output.png",
+    "circuit.png",
+    "confusion-matrix.png",
+    "learning-curve.png",
+    "raster.png",
+]
 ACCURACIES = ("accuracy", "accuracy_ties_by_probability", "accuracy_probability")
 
 
@@ -126,7 +132,7 @@ def test_the_result_is_that_of_the_best_weights(whole):
     best = max(
         whole.read_metrics(),
         key=lambda line: (
-            line["validation_accuracy_ties_by_probability"],
+            line["validation_accuracy"],
             line["validation_accuracy_probability"],
             -line["validation_loss"],
         ),

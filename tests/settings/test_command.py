@@ -18,6 +18,8 @@ COMMANDS = [
     "digits --circuit hardware_efficient --circuit-options.layers 2 --memory-qubits 2 --channels 2",
     "digits --memory-gates frozen --rate-bounds 0.1 0.2",
     "digits --neurons lif --beta 0.5",
+    "digits --drive rectified --memory-qubits 2 --output-memory-qubits 1",
+    "digits --beta 0.9 --reset-steps none --through-reset=false",
     "digits --rule local --signal both --samples 3 --output-score=false",
     "digits --rule local --score measured --window 2 --repeats 3",
     "digits --rule local --score measured --backend aer",
@@ -80,7 +82,7 @@ def test_settings_are_listed_once_with_meaning_where_they_apply():
     names = [it.name for it in listed]
     assert len(set(names)) == len(names)
     assert {"window", "estimator", "repeats", "feedback"} <= set(names)
-    assert not {"shots", "loss_on", "samples", "beta", "dataset", "source", "data_dir"} & set(names)
+    assert not {"shots", "loss_on", "samples", "tau", "dataset", "source", "data_dir"} & set(names)
     assert all(it.meaning and "[default:" not in it.meaning for it in listed)
 
 
@@ -105,6 +107,6 @@ def test_words_that_look_like_numbers_stay_words():
     assert words[-4:] == ["--circuit-options.kind", '"2"', "--circuit-options.size", "2"]
 
 
-def test_there_is_no_command_for_what_no_flag_can_say():
-    settings = from_flat("recall", {})
-    assert train_command(settings.model_copy(update={"report_steps": None})) is None
+def test_the_word_none_leaves_open_what_a_preset_fills():
+    settings = from_flat("recall", {}).model_copy(update={"report_steps": None})
+    assert train_command(settings) == "sqsnn train recall --report-steps none"

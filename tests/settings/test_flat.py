@@ -13,10 +13,12 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.learning.online import Online
 from sqsnn.learning.signals import Both, Feedback, Reinforce
+from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.settings import flat
 from sqsnn.settings.run import RunSettings, from_flat, validated
 
 LEAVES = flat.leaves(RunSettings)
+DEFAULTS = {leaf.name: leaf.default for leaf in LEAVES}
 KINDS = {
     leaf.name: get_args(leaf.field.annotation)
     for leaf in LEAVES
@@ -51,7 +53,7 @@ def test_a_name_of_several_kinds_reaches_the_one_that_is_chosen():
 
 
 def test_there_are_choices():
-    assert KINDS.keys() == {"neurons", "encoding", "rule", "signal", "score", "estimator"}
+    assert KINDS.keys() == {"neurons", "drive", "encoding", "rule", "signal", "score", "estimator"}
 
 
 @pytest.mark.parametrize("name", sorted({leaf.name for leaf in LEAVES if leaf.kinds}))
@@ -62,7 +64,9 @@ def test_a_setting_of_a_kind_that_is_not_chosen_is_refused_with_that_kind(name):
         *above, (choice, _) = leaf.kinds.items()
         for kind in KINDS[choice]:
             chosen = {**dict(above), choice: kind}
-            if any(place.kinds.items() <= chosen.items() for place in places):
+            # Of a choice below, the default counts.
+            counting = DEFAULTS | chosen
+            if any(place.kinds.items() <= counting.items() for place in places):
                 continue
             with pytest.raises(ConfigError) as refused:
                 flat.nest(RunSettings, {**chosen, name: "something"}, {})
@@ -133,6 +137,66 @@ def test_a_table_without_kind_is_of_the_default_kind_below_a_choice_too():
     given = {"rule": {"kind": "local", "signal": {"feedback": "symmetric"}}}
     signal = {"kind": "feedback", "feedback": "symmetric"}
     assert flat.merge(RunSettings, {}, given) == {"rule": {"kind": "local", "signal": signal}}
+
+
+def test_a_choice_inside_a_choice_has_its_own_settings():
+    leaky = {"kind": "leaky", "reset_steps": 2, "floor": -0.5}
+    chosen = {"reset_steps": 2, "floor": -0.5}
+    expected = {"neurons": {"kind": "sqs", "drive": leaky}}
+    assert flat.nest(RunSettings, chosen, {}) == expected
+    assert small_run(**chosen).neurons.drive == Leaky(floor=-0.5, reset_steps=2)
+    assert small_run(drive="rectified").neurons.drive == Rectified()
+    assert small_run(drive=Saturating()).neurons.drive == Saturating()
+
+
+def test_a_name_of_two_depths_reaches_the_kind_that_is_chosen():
+    assert small_run(beta=0.25).neurons.drive.beta == 0.25
+    assert small_run(neurons="lif", beta=0.25).neurons.beta == 0.25
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (
+            {"drive": "rectified", "beta": 0.5},
+            "^beta is 0.5, but goes with neurons 'sqs' and drive 'leaky', or with neurons 'lif',",
+        ),
+        (
+            {"neurons": "lif", "reset_steps": 2},
+            "^reset_steps is 2, but goes with neurons 'sqs' and drive 'leaky' only$",
+        ),
+        (
+            {"neurons": "lif", "drive": "leaky"},
+            "^drive is 'leaky', but goes with neurons 'sqs' only",
+        ),
+        ({"drive": "eager"}, "^drive is 'eager'; it may be one of rectified, saturating, leaky$"),
+        ({"drive": Leaky(), "beta": 0.5}, "^beta is 0.5, but drive is given as an object: set it"),
+    ],
+    ids=str,
+)
+def test_a_drive_that_is_not_chosen_has_no_settings(chosen, message):
+    with pytest.raises(ConfigError, match=message):
+        flat.nest(RunSettings, chosen, {})
+
+
+DRIVE_PRESET = {"neurons": {"drive": {"reset_steps": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("neurons", "expected"),
+    [
+        ({}, {"kind": "sqs", "drive": {"kind": "leaky", "reset_steps": 3}}),
+        ({"drive": {"beta": 0.9}}, {"drive": {"kind": "leaky", "reset_steps": 3, "beta": 0.9}}),
+        ({"drive": {"reset_steps": "none"}}, {"drive": {"kind": "leaky", "reset_steps": None}}),
+        ({"drive": {"kind": "rectified"}}, {"drive": {"kind": "rectified"}}),
+        ({"drive": Leaky()}, {"drive": Leaky()}),
+        ({"kind": "lif"}, {"kind": "lif"}),
+    ],
+    ids=str,
+)
+def test_a_preset_fills_a_choice_inside_a_choice(neurons, expected):
+    found = flat.merge(RunSettings, DRIVE_PRESET, {"neurons": neurons} if neurons else {})
+    assert found == {"neurons": {"kind": "sqs", **expected}}
 
 
 def test_the_kind_of_a_preset_holds_for_flat_names():

@@ -8,6 +8,7 @@ from tools import small_run
 
 from sqsnn import neurons as public
 from sqsnn.errors import ConfigError
+from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.published_sqs import PublishedSQS
@@ -27,7 +28,8 @@ KINDS = list(POPULATIONS)
 
 def built(settings: NeuronSettings) -> Population:
     """A population of two neurons."""
-    return settings.factory()(2, generator=torch.Generator().manual_seed(0))
+    hidden, _ = settings.factories(2)
+    return hidden(2, generator=torch.Generator().manual_seed(0))
 
 
 def test_every_population_has_a_kind():
@@ -49,8 +51,9 @@ def test_every_population_has_a_kind():
 def test_settings_are_the_arguments_of_the_population(kind):
     parameters = inspect.signature(POPULATIONS[kind]).parameters
     fields = SETTINGS[kind].model_fields
-    assert fields.keys() - {"kind"} == parameters.keys() - DECIDED
-    for name in fields.keys() - {"kind"}:
+    of_the_network = {"kind", "output_memory_qubits"}
+    assert fields.keys() - of_the_network == parameters.keys() - DECIDED
+    for name in fields.keys() - of_the_network:
         default = fields[name].get_default(call_default_factory=True)
         # In a file a table without entries stands for None.
         assert (None if default == {} else default) == parameters[name].default
@@ -80,13 +83,15 @@ def test_settings_reach_the_neurons():
             circuit_options={"layers": 2},
             surrogate="sigmoid",
             encoding_slope="exact",
-            saturate=True,
+            drive="leaky",
+            reset_steps=2,
+            beta=0.75,
             through_collapse=True,
         ).neurons
     )
     assert (quantum.channels, quantum.memory_qubits) == (2, 3)
     assert (quantum.surrogate, quantum.encoding_slope) == ("sigmoid", "exact")
-    assert (quantum.saturate, quantum.through_collapse) == (True, True)
+    assert (quantum.drive, quantum.through_collapse) == (Leaky(beta=0.75, reset_steps=2), True)
     direct = SQSNeurons(
         2,
         channels=2,
@@ -100,10 +105,47 @@ def test_settings_reach_the_neurons():
     noisy = built(small_run(neurons="stochastic_lif", surrogate="sigmoid", **options).neurons)
     assert (noisy.channels, noisy.surrogate, noisy.tau) == (2, "sigmoid", 0.125)
     assert (noisy.beta.unique().item(), noisy.threshold.unique().item()) == (0.5, 0.75)
+    fair = built(small_run(neurons="lif", floor=-1.0, through_reset=True).neurons)
+    assert (fair.floor, fair.own_spikes_are_data) == (-1.0, False)
     qubit = built(small_run(neurons="qlif", decay=0.25, encoding_slope="exact").neurons)
     assert (qubit.encoding_slope, qubit.decay.unique().item()) == ("exact", 0.25)
     published = built(small_run(neurons="published_sqs", surrogate="sigmoid").neurons)
     assert (published.surrogate, published.encoding_slope) == ("sigmoid", "exponential")
+
+
+# The memory of the output layer
+
+
+def layers(**chosen) -> list[SQSNeurons]:
+    """One population of each of three layers."""
+    factories = from_flat("digits", chosen).neurons.factories(3)
+    return [factory(2, generator=torch.Generator().manual_seed(0)) for factory in factories]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "qubits"),
+    [
+        ({}, [1, 1, 0]),
+        ({"memory_qubits": 2}, [2, 2, 0]),
+        ({"memory_qubits": 0}, [0, 0, 0]),
+        ({"memory_qubits": 2, "output_memory_qubits": 1}, [2, 2, 1]),
+        ({"memory_qubits": 0, "output_memory_qubits": 1}, [0, 0, 1]),
+        ({"circuit": "integrate_and_fire", "memory_qubits": 2}, [2, 2, 1]),
+        ({"circuit": "hardware_efficient"}, [1, 1, 0]),
+    ],
+    ids=str,
+)
+def test_outputs_have_memory_where_it_is_chosen_or_needed(chosen, qubits):
+    assert [population.memory_qubits for population in layers(**chosen)] == qubits
+
+
+@pytest.mark.parametrize("memory", [(1, 0), (0, 1), (2, 1)], ids=str)
+def test_memory_gates_are_frozen_in_the_layers_that_have_memory(memory):
+    hidden, outputs = memory
+    built = layers(memory_gates="frozen", memory_qubits=hidden, output_memory_qubits=outputs)
+    for population, qubits in zip(built, (hidden, hidden, outputs), strict=True):
+        frozen = not isinstance(population.angles, torch.nn.Parameter)
+        assert frozen == (qubits > 0)
 
 
 def test_a_noise_without_rates_is_none():
@@ -122,6 +164,13 @@ def test_a_noise_without_rates_is_none():
             "circuit 'bidirectional' has the options: coupling; but .*'layers'",
         ),
         ({"circuit": "integrate_and_fire", "memory_qubits": 0}, "'integrate_and_fire' integrates"),
+        (
+            {"circuit": "integrate_and_fire", "output_memory_qubits": 0},
+            "output_memory_qubits is 0: memory_qubits is 0; circuit 'integrate_and_fire'",
+        ),
+        ({"output_memory_qubits": 7}, r"output_memory_qubits is 7: .* in 0\.\.6, but is 7"),
+        ({"reset_steps": 5}, "reset_steps: .*less than or equal to 4, but is 5"),
+        ({"floor": 0.5}, "floor: .*less than or equal to 0, but is 0.5"),
         ({"memory_gates": "frozen", "memory_qubits": 0}, "memory_gates is 'frozen', which needs"),
         ({"surrogate": "tanh"}, "surrogate: .*'straight_through' or 'sigmoid', but is 'tanh'"),
         ({"missed_spike": 1.5}, "missed_spike: .*less than or equal to 1, but is 1.5"),
@@ -130,6 +179,10 @@ def test_a_noise_without_rates_is_none():
         ({"missed_spike": 0.1, "compile": True}, "compile is True, which works without noise"),
         ({"missed_spike": 0.1, "through_collapse": True}, "through_collapse is True, which works"),
         ({"neurons": "lif", "beta": 1.5}, r"beta is 1.5; it must be in \[0, 1\]"),
+        (
+            {"neurons": "lif", "floor": 0.5},
+            "floor is 0.5; it must be finite and at most 0, or None",
+        ),
         ({"neurons": "lif", "beta": "half"}, "beta: .*valid number.*, but is 'half'"),
         ({"neurons": "stochastic_lif", "tau": 0.0}, "tau is 0.0; it must be above 0"),
         ({"neurons": "qlif", "threshold": 1.0}, r"threshold is 1.0; it must be in \(0, 1\)"),

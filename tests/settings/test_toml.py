@@ -100,11 +100,11 @@ def test_a_broken_file_is_named(text, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [(DATA, "1 or 2"), ("format = 4\n", "4"), ("format = 'x'\n", "x")]
+    ("text", "found"), [(DATA, "1 or 2"), ("format = 3\n", "3"), ("format = 'x'\n", "x")]
 )
 def test_another_format_is_refused_with_what_to_do(text, found):
     with pytest.raises(
-        ConfigError, match=f"^config.toml has format {found}, but .* reads format 3"
+        ConfigError, match=f"^config.toml has format {found}, but .* reads format 4"
     ) as refused:
         from_toml(text, "config.toml")
     assert "train the network again" in str(refused.value)

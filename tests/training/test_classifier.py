@@ -31,7 +31,7 @@ ACCURATE = "check_classifiers_train"
 def small(**options) -> SQSNNClassifier:
     """A classifier that trains in a fraction of a second."""
     settings = {"hidden": (32,), "memory_qubits": 0, "encoding": "direct", "steps": 3}
-    settings |= {"epochs": 20, "batch_size": 300, "learning_rate": 0.05, "random_state": 0}
+    settings |= {"epochs": 20, "batch_size": 50, "learning_rate": 0.05, "random_state": 0}
     return SQSNNClassifier(**settings | options)
 
 

@@ -277,21 +277,20 @@ def test_a_source_measures_all_spikes():
 
 
 def given_accuracies(monkeypatch, accuracies, losses=None):
-    """Let validation find these accuracies, ties by probability and by probability, and losses."""
+    """Let validation find these accuracies, by spikes alone and by probability, and losses."""
     found, lost = iter(accuracies), iter(losses or itertools.repeat(1.0))
-    # By spikes alone the last epoch would always be the best.
+    # With ties by probability the last epoch would always be the best.
     better = itertools.count(1)
+
+    def accuracy(scores, labels):
+        by_spikes, by_probability = next(found)
+        return Accuracy(by_spikes, next(better) / 10, by_probability)
+
     monkeypatch.setattr(trainer.evaluate, "loss", lambda scores, labels: next(lost))
-    monkeypatch.setattr(
-        trainer.evaluate,
-        "accuracy",
-        lambda scores, labels: Accuracy(next(better) / 10, *next(found)),
-    )
+    monkeypatch.setattr(trainer.evaluate, "accuracy", accuracy)
 
 
-def test_the_best_is_by_count_with_ties_by_probability_then_by_probability_then_by_loss(
-    monkeypatch,
-):
+def test_the_best_is_by_spikes_alone_then_by_probability_then_by_loss(monkeypatch):
     given_accuracies(
         monkeypatch,
         [(0.5, 0.9), (0.6, 0.7), (0.6, 0.8), (0.6, 0.8), (0.6, 0.8), (0.4, 1.0)],
@@ -305,7 +304,7 @@ def test_the_best_is_by_count_with_ties_by_probability_then_by_probability_then_
         kept[epoch.metrics["epoch"]] = {name: value.clone() for name, value in state.items()}
     assert progress.best is not None
     assert progress.best.epoch == 4  # of equals the earliest
-    assert progress.best[1:3] == ((0.4, 0.6, 0.8), 0.4)
+    assert progress.best[1:3] == ((0.6, 0.4, 0.8), 0.4)
     for name, value in progress.best.weights.items():
         assert torch.equal(value, kept[4][name])  # and not what training made of it later
 

@@ -22,12 +22,14 @@ from scipy import stats
 
 from sqsnn.learning.rule import COUNTS
 
-DIGITS = ["digits", "--hidden", "64", "--steps", "10"]
-DEEP = ["digits", "--hidden", "64,64", "--steps", "10"]
-USPS = ["usps", "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
+# The figures are those of the paper's drive, with one memory qubit in every layer.
+PAPER = ["--drive", "rectified", "--output-memory-qubits", "1"]
+DIGITS = ["digits", *PAPER, "--hidden", "64", "--steps", "10"]
+DEEP = ["digits", *PAPER, "--hidden", "64,64", "--steps", "10"]
+USPS = ["usps", *PAPER, "--classes", "1,7", "--train-samples", "500", "--test-samples", "125"]
 USPS += ["--steps", "10", "--learning-rate", "0.03"]
 NO_HIDDEN, USPS = [*USPS, "--hidden", ""], [*USPS, "--hidden", "2"]
-RECALL = ["recall", "--circuit-options.coupling", "1.885"]
+RECALL = ["recall", *PAPER, "--circuit-options.coupling", "1.885"]
 SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
@@ -36,7 +38,7 @@ FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_a
 
 BENCHMARKS = {
     "digits": DIGITS,
-    "mnist": ["mnist", "--hidden", "256", "--steps", "5"],
+    "mnist": ["mnist", *PAPER, "--hidden", "256", "--steps", "5"],
     "digits-frozen": [*DIGITS, *LOCAL, "--signal", "none"],
     "digits-random": [*DIGITS, *LOCAL],
     "digits-symmetric": [*DIGITS, *LOCAL, "--feedback", "symmetric"],

@@ -2,7 +2,8 @@
 
 Trains short runs with each learning rule in an older checkout and in this one, each in a process of
 its own, and compares the trained weights and the test scores byte by byte. Digests depend on the
-processor and on torch, so that both versions run here, on one thread.
+processor and on torch, so that both versions run here, on one thread. Runs have one epoch, because
+versions may choose the best of several by different measures.
 
     git worktree add ../old 94fd6cd
     python -m sqsnn_bench.same_results ../old
@@ -18,12 +19,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-_DIGITS = "digits --epochs 2 --hidden 32"
-_SMALL = "digits --epochs 1 --hidden 8 --train-samples 200 --steps 5"
+_PAPER = "--drive rectified --output-memory-qubits 1"
+_DIGITS = f"digits --epochs 1 --hidden 32 {_PAPER}"
+_OTHERS = "digits --epochs 1 --hidden 8 --train-samples 200 --steps 5"
+_SMALL = f"{_OTHERS} {_PAPER}"
 # What is compared: flags of the present command line.
 RUNS = {
     "digits, backprop": _DIGITS,
-    "digits, backprop, preset": "digits --epochs 2",
+    "digits, backprop, preset": f"digits --epochs 1 {_PAPER}",
     "digits, feedback, exact": f"{_DIGITS} --rule local",
     "digits, symmetric feedback, exact": f"{_DIGITS} --rule local --feedback symmetric",
     "digits, reinforce, exact": f"{_DIGITS} --rule local --signal reinforce",
@@ -39,22 +42,24 @@ RUNS = {
     "digits, measured, spsa": f"{_SMALL} --rule local --score measured --derivative spsa",
     "digits, noise": f"{_SMALL} --depolarising-1q 0.01 --depolarising-2q 0.03"
     " --idle-phase-damping 0.02 --false-spike 0.02 --missed-spike 0.05",
-    "digits, two channels, frozen memory": f"{_SMALL} --channels 2 --memory-qubits 2"
-    " --memory-gates frozen --saturate",
+    "digits, two channels, frozen memory": f"{_OTHERS} --channels 2 --memory-qubits 2"
+    " --memory-gates frozen --drive saturating --output-memory-qubits 2",
     "digits, hardware_efficient": f"{_SMALL} --circuit hardware_efficient --through-collapse",
     "digits, integrate_and_fire, local": f"{_SMALL} --circuit integrate_and_fire --rule local",
     "digits, crx, latency": f"{_SMALL} --circuit crx --encoding latency",
-    "digits, lif": f"{_SMALL} --neurons lif --beta 0.5",
-    "digits, stochastic_lif": f"{_SMALL} --neurons stochastic_lif --rule local --signal both",
-    "recall": "recall --epochs 1 --train-samples 400",
-    "usps 1 vs 7": "usps --classes 1,7 --epochs 2 --hidden 2",
-    "usps 1 vs 7, local": "usps --classes 1,7 --epochs 2 --hidden 2 --rule local",
+    "digits, lif": f"{_OTHERS} --neurons lif --beta 0.5",
+    "digits, stochastic_lif": f"{_OTHERS} --neurons stochastic_lif --rule local --signal both",
+    "recall": f"recall --epochs 1 --train-samples 400 {_PAPER}",
+    "usps 1 vs 7": f"usps --classes 1,7 --epochs 1 --hidden 2 {_PAPER}",
+    "usps 1 vs 7, local": f"usps --classes 1,7 --epochs 1 --hidden 2 --rule local {_PAPER}",
 }
 # How commit 94fd6cd spelt them.
 _OLD_FLAGS = {
     "--score measured --derivative spsa": "--score spsa",
     "--score measured": "--score shift",
     "--beta": "--neuron-options.beta",
+    _PAPER: "",
+    "--drive saturating --output-memory-qubits 2": "--saturate",
 }
 _OLD_SCORES = """
 from sqsnn.training import run, run_folder

@@ -130,13 +130,13 @@ def test_a_searched_setting_that_other_neurons_have_is_refused_before_anything_r
 
 def test_every_size_of_a_range_of_whole_numbers_is_checked(plan):
     def change(content):
-        content["datasets"]["digits"]["parameters"] = 897
+        content["datasets"]["digits"]["parameters"] = 1493
         search = {"neurons.memory_qubits": {"low": 1, "high": 3}, "training.learning_rate": [0.01]}
         content["models"]["crx"]["search"] = search
         del content["models"]["lif"]
 
     # M = 1 and M = 3 come within 1 %.
-    with pytest.raises(ConfigError, match=r"nearest networks have 862 .* and 933"):
+    with pytest.raises(ConfigError, match=r"nearest networks have 1456 .* and 1532"):
         plan(change)
 
 

@@ -5,10 +5,10 @@ from functools import cache
 from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter
-from pydantic import Field, Strict, create_model
+from pydantic import BeforeValidator, Field, Strict, create_model
 
 from sqsnn.data.specs import find_spec, names
-from sqsnn.settings.flat import Leaf, leaves
+from sqsnn.settings.flat import Leaf, admits_none, leaves
 from sqsnn.settings.section import Section
 
 
@@ -44,7 +44,13 @@ def _annotation(leaf: Leaf) -> Any:
         # What is typed is text, of whatever type the setting must be.
         if not isinstance(part, Strict):
             annotation = Annotated[annotation, part]
+    if admits_none(leaf.field.annotation):
+        annotation = Annotated[annotation, BeforeValidator(_read_none)]
     return annotation | None
+
+
+def _read_none(value: object) -> object:
+    return None if value == "none" else value
 
 
 def _help(places: Sequence[Leaf], cls: type) -> str:
@@ -53,8 +59,8 @@ def _help(places: Sequence[Leaf], cls: type) -> str:
     defaults = dict.fromkeys(_shown(leaf.default) for leaf in places)
     if any(leaf.path in _in_presets() for leaf in places):
         defaults = {"the dataset's preset": None}
-    if "[default:" not in meaning and all(defaults):
-        meaning = f"{meaning} [default: {' or '.join(defaults)}]"
+    if "[default:" not in meaning and any(defaults):
+        meaning = f"{meaning} [default: {' or '.join(name or 'none' for name in defaults)}]"
     return f"{_where(places, cls)}{meaning}"
 
 
@@ -62,12 +68,16 @@ def _where(places: Sequence[Leaf], cls: type) -> str:
     """The kinds with which a setting counts, e.g. "[local: reinforce, both] "."""
     if not all(leaf.kinds for leaf in places):
         return ""
-    choice = list(places[0].kinds)[-1]
-    last = dict.fromkeys(leaf.kinds[choice] for leaf in places if choice in leaf.kinds)
-    every = next(get_args(leaf.field.annotation) for leaf in leaves(cls) if leaf.name == choice)
-    head = list(places[0].kinds.values())[:-1]
-    tail = [] if set(last) == set(every) else [", ".join(last)]
-    return f"[{': '.join(head + tail)}] " if head or tail else ""
+    every = {leaf.name: get_args(leaf.field.annotation) for leaf in leaves(cls)}
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for leaf in places:
+        choice, kind = list(leaf.kinds.items())[-1]
+        found.setdefault((choice, tuple(leaf.kinds.values())[:-1]), []).append(kind)
+    shown = [
+        ": ".join([*head, *([", ".join(kinds)] if set(kinds) < set(every[choice]) else [])])
+        for (choice, head), kinds in found.items()
+    ]
+    return f"[{'; '.join(shown)}] " if any(shown) else ""
 
 
 @cache

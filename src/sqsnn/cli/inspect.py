@@ -19,7 +19,8 @@ inspect = App(name="inspect", help="Take a closer look at a trained run.")
 
 _COUNTED = """\
 A synaptic operation adds a weight to a current, where a spike arrives; a dense network multiplies \
-and adds one number for every weight. Every measured qubit is reset."""
+and adds one number for every weight. A leaky membrane does so for its decay and for each spike \
+that resets it. Every measured qubit is reset."""
 
 
 @inspect.command

@@ -30,7 +30,8 @@ for name, summary in {
     "train": """Train a network on a dataset, or go on with a run that was stopped.
 
     Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
-    kind of neurons, encoding or rule only. What is on by default goes off as in --learn=false.""",
+    kind of neurons, drive, encoding or rule only. What is on by default goes off as in
+    --learn=false.""",
     "evaluate": """Test the best network of a run again, with any number of shots.
 
     Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.""",

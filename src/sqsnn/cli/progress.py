@@ -175,6 +175,7 @@ _CONTENTS = {
     "raster.png": "spikes of one test sample through the layers",
     "confusion-matrix.png": "which class was taken for which",
     "circuit.png": "the circuit of a neuron",
+    "circuit-output.png": "the circuit of an output neuron",
     "evaluation.json": "the test repeated, with one shot",
     "costs.json": "costs of an inference",
     "noise.json": "accuracy under the noise of a device",

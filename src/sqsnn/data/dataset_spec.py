@@ -7,6 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 Part = Literal["train", "test"]
 
+# From so many blank steps on, a membrane that is to bridge them starts with this decay per step.
+LONG_DELAY, SLOW_BETA = 10, 0.9
+
 
 @dataclass(frozen=True)
 class DataFile:
@@ -151,6 +154,8 @@ class DatasetSpec:
         sample_steps: Time steps of a sample by default; of a task, its delay decides.
         batch_size: Samples per training step.
         learning_rate: Highest learning rate of the one-cycle schedule.
+        reset_steps: Steps of the leaky drive's reset; with 3, a device runs the whole sample in one
+            circuit. None for the whole membrane.
         image_shape: Rows and columns of an image; None for spike trains.
         task: The generated task in time, if it is one.
         events: The events and their default binning, if it has events.
@@ -167,6 +172,7 @@ class DatasetSpec:
     sample_steps: int = 10
     batch_size: int = 64
     learning_rate: float = 0.01
+    reset_steps: int | None = None
     image_shape: tuple[int, int] | None = None
     task: Task | None = None
     events: EventSpec | None = None
@@ -201,15 +207,23 @@ class DatasetSpec:
 
     @property
     def preset(self) -> dict[str, Any]:
-        """Settings of `sqsnn train` with which the dataset trains well in minutes.
+        """Settings of `sqsnn train` with which the dataset trains well in minutes."""
+        return self.preset_for(None)
 
-        The polarity of events is not among them: it follows from the channels of the neurons.
+    def preset_for(self, delay: int | None) -> dict[str, Any]:
+        """Make the preset of a task with another delay.
+
+        The polarity of events is not part of it: it follows from the channels of the neurons.
+
+        Args:
+            delay: Blank steps of a task in time; None for its default.
         """
+        delay = self.delay if delay is None else delay
         settings: dict[str, Any] = {
             "hidden": [*self.hidden],
             "encoding": {
                 "kind": "spikes" if self.is_spike_trains else "rate",
-                "steps": self.steps(),
+                "steps": self.steps(delay),
             },
             "training": {
                 "epochs": self.epochs,
@@ -217,8 +231,15 @@ class DatasetSpec:
                 "learning_rate": self.learning_rate,
             },
         }
+        drive: dict[str, Any] = {}
+        if self.reset_steps is not None:
+            drive["reset_steps"] = self.reset_steps
+        if delay is not None and delay >= LONG_DELAY:
+            drive["beta"] = SLOW_BETA
+        if drive:
+            settings["neurons"] = {"drive": drive}
         if self.task is not None:
-            settings |= {"report_steps": self.report_steps, "data": {"delay": self.delay}}
+            settings |= {"report_steps": self.report_steps, "data": {"delay": delay}}
         elif self.events is not None:
             data = {"duration": self.events.duration, "pool": self.events.pool}
             settings["data"] = {name: value for name, value in data.items() if value is not None}

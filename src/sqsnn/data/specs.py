@@ -95,6 +95,7 @@ _ALL = (
         test_counts=(36, 36, 35, 37, 36, 37, 36, 36, 35, 36),
         image_shape=(8, 8),
         hidden=(64,),
+        reset_steps=3,
     ),
     _idx(
         "mnist",
@@ -182,6 +183,7 @@ _ALL = (
         test_counts=(359, 264, 198, 166, 200, 160, 170, 147, 166, 177),
         image_shape=(16, 16),
         hidden=(64,),
+        reset_steps=3,
     ),
     # Which line fires, in a window of one step?
     _task(

@@ -1,4 +1,4 @@
-"""Bits for the local rule, measured on a device: all shifted circuits of a layer in few jobs."""
+"""Bits measured on a device: the free run of a layer, and static circuits for the local rule."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.hardware.circuits import turned_gates
+from sqsnn.hardware.circuits import placed_rotations, turned_gates
 from sqsnn.hardware.executor import Executor
+from sqsnn.hardware.free_run import angles_by_history, plan, with_gates
 from sqsnn.learning.bit_source import require_circuits
+from sqsnn.neurons.drive import Leaky, at_rest, settle
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.shift_rules import Shifts
 
@@ -28,51 +30,80 @@ class DeviceBits:
         self.executor = executor
 
     @torch.no_grad()
+    def run(
+        self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
+    ) -> Bool[Tensor, "T B H N"]:
+        """Measure the spikes of a free run in one job, or step by step; see `BitSource.run`.
+
+        Raises:
+            HardwareError: If a device cannot run this drive (`free_run.py`), or a job failed.
+        """
+        require_circuits(neurons)
+        neurons.check_currents(currents, "steps", "batch")
+        planned = plan(neurons, len(currents))
+        if planned.rounds > 1:
+            return self._step_by_step(neurons, currents, generator)
+        if not planned.reset_steps:
+            potentials = neurons.potentials(currents, torch.zeros_like(currents))
+            return self.sample(neurons, potentials, [()], 1, generator)[0, 0]
+        table = angles_by_history(neurons, currents, planned.reset_steps)
+        rows = table.flatten(0, 1).cpu().numpy()
+        spikes = self.executor.run(
+            neurons.circuit, planned.steps, rows, 1, generator, reset_steps=planned.reset_steps
+        )
+        return _by_sample(spikes, currents)[0, :, :, 0].movedim(2, 0)
+
+    def _step_by_step(
+        self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
+    ) -> Bool[Tensor, "T B H N"]:
+        """Measure one step after another, the membrane integrated in between."""
+        if not isinstance(neurons.drive, Leaky):
+            raise TypeError(f"drive is {neurons.drive!r}, which has no membrane")
+        membrane, rows = at_rest(neurons.drive, currents[0]), []
+        for current in currents:
+            potential, membrane = neurons.integrate(current, membrane)
+            spikes = self.sample(neurons, potential[None], [()], 1, generator)[0, 0, 0]
+            membrane = settle(membrane, spikes.to(current.dtype))
+            rows.append(spikes)
+        return torch.stack(rows)
+
+    @torch.no_grad()
     def sample(
         self,
         neurons: SQSNeurons,
-        currents: Float[Tensor, "W B H N"],
+        potentials: Float[Tensor, "W B H N"],
         shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "shifts shots W B H N"]:
-        """Measure the spikes; see `BitSource.sample`."""
+        """Measure the spikes of static circuits; see `BitSource.sample`."""
         require_circuits(neurons)
         check_positive_int("shots", shots)
-        neurons.check_currents(currents, "steps", "batch")
-        steps, batch = currents.shape[:2]
-        table = angle_table(neurons, currents, shifts)  # (J, B, H, parameters)
+        neurons.check_currents(potentials, "steps", "batch", name="potentials")
+        table = angle_table(neurons, potentials, shifts)  # (J, B, H, parameters)
         rows = table.flatten(0, 2).cpu().numpy()
-        spikes = self.executor.run(neurons.circuit, steps, rows, shots, generator)
-        return (
-            torch.from_numpy(np.ascontiguousarray(spikes))
-            .to(currents.device)
-            .unflatten(0, (len(shifts), batch, neurons.size))
-            .permute(0, 3, 4, 1, 2, 5)
-        )
+        spikes = self.executor.run(neurons.circuit, len(potentials), rows, shots, generator)
+        return _by_sample(spikes, potentials).permute(0, 3, 4, 1, 2, 5)
+
+
+def _by_sample(
+    spikes: Bool[np.ndarray, "rows shots T N"], like: Float[Tensor, "T B H N"]
+) -> Bool[Tensor, "J B H shots T N"]:
+    measured = torch.from_numpy(np.ascontiguousarray(spikes)).to(like.device)
+    return measured.unflatten(0, (-1, *like.shape[1:3]))
 
 
 def angle_table(
-    neurons: SQSNeurons, currents: Float[Tensor, "W B H N"], shifts: Sequence[Shifts]
+    neurons: SQSNeurons, potentials: Float[Tensor, "W B H N"], shifts: Sequence[Shifts]
 ) -> Float[Tensor, "J B H parameters"]:
     """List the angles of every circuit, sample and neuron, in float64.
 
     Columns as in `circuits.parameter_names(per_occurrence=True)`.
     """
-    circuit = neurons.circuit
-    steps, batch = currents.shape[:2]
-    placed = [e for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
-    gates = turned_gates(circuit)
-    encoding = torch.stack(neurons.encoding_angles(currents), dim=-1)[..., placed].double()
-    parameters = [circuit.gates[gate].parameter for gate in gates]
-    angles = neurons.angles[:, parameters].double()  # (H, G)
-    columns = torch.cat(
-        [
-            encoding.permute(1, 2, 0, 3).flatten(2),  # (B, H, W * E)
-            angles.repeat(1, steps).expand(batch, -1, -1),  # (B, H, W * G)
-        ],
-        dim=-1,
-    )
+    circuit, steps = neurons.circuit, len(potentials)
+    placed, gates = placed_rotations(circuit), turned_gates(circuit)
+    encoding = torch.stack(neurons.encoding_angles(potentials), dim=-1)[..., placed]
+    columns = with_gates(neurons, encoding.permute(1, 2, 0, 3).flatten(2), steps)
     table = columns.repeat(len(shifts), 1, 1, 1)
     first_gate = steps * len(placed)
     for j, turns in enumerate(shifts):

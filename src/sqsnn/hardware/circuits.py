@@ -6,7 +6,8 @@ the register "spikes" is channel n at step t. Qiskit writes bit 0 rightmost: `sp
 that.
 
 A rotation of the encoding is placed at every step, also where its current is 0 or below and its
-angle 0: one circuit is bound to many rows of angles, and a row cannot leave a gate out.
+angle 0: one circuit is bound to many rows of angles, and a row cannot leave a gate out. With
+`reset_steps` the own last spikes choose among its angles (`feedforward.py`).
 """
 
 # Qiskit's classes that are written in Rust look like variables to a type checker.
@@ -25,6 +26,7 @@ from qiskit.primitives import BitArray
 
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
+from sqsnn.hardware import feedforward
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
 
@@ -46,20 +48,36 @@ _GATES: dict[str, type[QiskitGate]] = {
 
 
 def parameter_names(
-    circuit: Circuit, steps: int, *, per_occurrence: bool = False
+    circuit: Circuit, steps: int, *, per_occurrence: bool = False, reset_steps: int = 0
 ) -> tuple[str, ...]:
     """List the names of a neuron's angles in the order of the columns of a table of values.
 
     phi_{t}_{e} for every step t and placed rotation e of the encoding, then theta_{k} for every
     angle k; or per occurrence, as shift rules need, theta_{t}_{g} for every gate g with an angle.
+    Where own spikes choose the angle, phi_{t}_{e}_{history} for every history, such as phi_5_0_01
+    after a spike at step 4 and none at step 3.
     """
-    placed = [e for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
-    names = [f"phi_{step}_{e}" for step in range(steps) for e in placed]
+    names = [
+        name
+        for step in range(steps)
+        for e in placed_rotations(circuit)
+        for name in _by_history(step, e, reset_steps)
+    ]
     if per_occurrence:
         names += [f"theta_{step}_{g}" for step in range(steps) for g in turned_gates(circuit)]
     else:
         names += [f"theta_{k}" for k in range(circuit.parameters)]
     return tuple(names)
+
+
+def _by_history(step: int, rotation: int, reset_steps: int) -> list[str]:
+    given = feedforward.histories(step, reset_steps)
+    return [f"phi_{step}_{rotation}" + (history and f"_{history}") for history in given]
+
+
+def placed_rotations(circuit: Circuit) -> list[int]:
+    """List the places of the encoding's rotations that are gates."""
+    return [e for e, rotation in enumerate(circuit.encoding) if rotation.is_gate]
 
 
 def turned_gates(circuit: Circuit) -> list[int]:
@@ -74,6 +92,7 @@ def neuron_circuit(
     steps: int,
     *,
     per_occurrence: bool = False,
+    reset_steps: int = 0,
 ) -> QuantumCircuit:
     """Write T steps of a neuron as a Qiskit circuit with named parameters.
 
@@ -83,24 +102,41 @@ def neuron_circuit(
         memory_qubits: M.
         steps: T; the channels are reset between steps, not after the last.
         per_occurrence: Whether every placed gate has its own angle, which can be shifted alone.
+        reset_steps: Own last spikes of a channel that choose its angle, by conditional rotations.
 
     Raises:
         ValueError: If the circuit is unknown or a number is out of range.
     """
     check_positive_int("steps", steps)
+    check_positive_int("reset_steps", reset_steps, low=0, high=feedforward.MAX_RESET_STEPS)
     neuron = circuits.get(circuit, channels, memory_qubits)
     spikes = ClassicalRegister(steps * channels, REGISTER)
     unrolled = QuantumCircuit(QuantumRegister(neuron.qubits, "q"), spikes, name=neuron.name)
     named = {
         name: Parameter(name)
-        for name in parameter_names(neuron, steps, per_occurrence=per_occurrence)
+        for name in parameter_names(
+            neuron, steps, per_occurrence=per_occurrence, reset_steps=reset_steps
+        )
     }
     for step in range(steps):
         if step:
             unrolled.reset(range(channels))
-        for e, rotation in enumerate(neuron.encoding):
-            if rotation.is_gate:
-                unrolled.rx(named[f"phi_{step}_{e}"], rotation.qubit)
+        angles = {
+            e: [named[name] for name in _by_history(step, e, reset_steps)]
+            for e in placed_rotations(neuron)
+        }
+        remembered = min(step, reset_steps)
+        if remembered:
+            unrolled.barrier()
+            for channel in range(channels):
+                bits = [spikes[(step - k) * channels + channel] for k in range(remembered, 0, -1)]
+                driven = [e for e in angles if neuron.encoding[e].channel == channel]
+                rotations = [(neuron.encoding[e].qubit, angles[e]) for e in driven]
+                if rotations:
+                    feedforward.rotate(unrolled, bits, rotations)
+        else:
+            for e, (angle,) in angles.items():
+                unrolled.rx(angle, neuron.encoding[e].qubit)
         for g, gate in enumerate(neuron.gates):
             angle = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
             turned = [] if gate.parameter is None else [named[angle]]
@@ -117,7 +153,7 @@ def parameters_by_name(circuit: QuantumCircuit) -> dict[str, Parameter]:
 
 def to_qasm3(circuit: QuantumCircuit) -> str:
     """Write a circuit as an OpenQASM 3 program; free angles become its `input` variables."""
-    return qasm3.dumps(circuit)
+    return qasm3.dumps(feedforward.one_inside_another(circuit))
 
 
 def from_qasm3(program: str) -> QuantumCircuit:
@@ -171,6 +207,11 @@ def whole_spikes(
 
 
 def count_gates(circuit: QuantumCircuit) -> dict[str, int]:
-    """Count the instructions of a circuit by name, without delays and barriers."""
-    counts = sorted(circuit.count_ops().items())
-    return {name: count for name, count in counts if name not in ("delay", "barrier")}
+    """Count the instructions that one shot executes by name, without delays and barriers.
+
+    `if_else` counts all conditions, of which one per rotation is true.
+    """
+    executed = feedforward.one_path(circuit).count_ops()
+    conditions = circuit.count_ops().get("if_else", 0)
+    counts = {**executed, **({"if_else": conditions} if conditions else {})}
+    return {name: counts[name] for name in sorted(counts) if name not in ("delay", "barrier")}

@@ -2,7 +2,8 @@
 
 Every neuron is transpiled for its own group of qubits alone (`devices.restrict`), so that routing
 never leaves the group; the groups then stand side by side in one circuit, which is scheduled as
-late as possible (ALAP): the noise of a device, and Aer's model of it, needs the idle times.
+late as possible (ALAP): the noise of a device, and Aer's model of it, needs the idle times. Where
+own spikes choose angles, the circuit waits for them at every step (`feedforward.py`).
 """
 
 # Qiskit's classes that are written in Rust look like variables to a type checker.
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
-from qiskit.circuit import CircuitInstruction, Measure, Parameter, Qubit, Reset
+from qiskit.circuit import CircuitInstruction, ControlFlowOp, Measure, Parameter, Qubit, Reset
 from qiskit.transpiler import Target, TranspilerError, generate_preset_pass_manager
 from qiskit_ibm_runtime.circuit import MeasureReset
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware import feedforward
 from sqsnn.hardware.circuits import (
     REGISTER,
     count_gates,
@@ -26,7 +28,7 @@ from sqsnn.hardware.circuits import (
     parameter_names,
     parameters_by_name,
 )
-from sqsnn.hardware.devices import Backend, Device, restrict
+from sqsnn.hardware.devices import Backend, Device, require_conditions, restrict
 from sqsnn.quantum.circuit import Circuit
 
 Groups = tuple[tuple[int, ...], ...]
@@ -34,7 +36,7 @@ Groups = tuple[tuple[int, ...], ...]
 _OPTIMISATION = 1
 # Aer 0.18 takes a controlled rotation with a free angle and leaves it out without a word when the
 # angle is bound; rotations of one qubit and fixed gates are bound rightly.
-_AER_BINDS = ["rx", "ry", "rz", "h", "x", "sx", "cx", "cz"]
+_AER_BINDS = ["rx", "ry", "rz", "h", "x", "sx", "cx", "cz", "if_else"]
 _COMBINED = "measure_reset"
 
 
@@ -47,9 +49,10 @@ class Compiled(NamedTuple):
     registers: tuple[str, ...]  # names, one per neuron
     channels: int  # N of a neuron
     groups: Groups  # physical qubits per neuron, channels then memory; () without a chip
-    gate_counts: Mapping[str, int]  # native instructions of the first neuron, without delays
-    depth: int  # of the first neuron, without delays
+    gate_counts: Mapping[str, int]  # of the first neuron, native; see `count_gates`
+    depth: int  # of what one shot of the first neuron executes, without delays
     duration: float | None  # s of one shot, without the delay between shots; None without a chip
+    feed_forward: float  # s of it in which a neuron waits for its own spikes
 
     @property
     def slots(self) -> int:
@@ -68,6 +71,8 @@ class Compiled(NamedTuple):
         }
         whole = self.circuit.num_qubits > len(start)
         for instruction in self.circuit.data:
+            if isinstance(instruction.operation, ControlFlowOp):  # reads bits, and writes none
+                continue
             for bit in instruction.clbits:
                 (qubit,) = instruction.qubits
                 index = self.circuit.find_bit(qubit).index
@@ -84,20 +89,23 @@ class Compiled(NamedTuple):
         return filled.reshape(-1, self.slots * values.shape[1])
 
 
-def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups) -> Compiled:
+def compile_neuron(
+    circuit: Circuit, steps: int, device: Device, groups: Groups, reset_steps: int = 0
+) -> Compiled:
     """Transpile T steps of a neuron for a device, once per group of qubits (none without a chip).
 
-    Every placed gate has its own angle.
+    Every placed gate has its own angle; with `reset_steps` own spikes choose those of the encoding.
     """
     if device.has_chip != bool(groups):
         raise HardwareError(
             f"groups is {groups}, but {device.name} "
             + ("needs at least one group of qubits" if device.has_chip else "has no chip")
         )
-    neuron = neuron_circuit(
-        circuit, circuit.channels, circuit.memory_qubits, steps, per_occurrence=True
-    )
-    names = parameter_names(circuit, steps, per_occurrence=True)
+    if reset_steps:
+        require_conditions(device)
+    named: Any = {"per_occurrence": True, "reset_steps": reset_steps}
+    neuron = neuron_circuit(circuit, circuit.channels, circuit.memory_qubits, steps, **named)
+    names = parameter_names(circuit, steps, **named)
     if not groups:
         native = transpile(
             neuron, basis_gates=_AER_BINDS, optimization_level=_OPTIMISATION, seed_transpiler=0
@@ -105,20 +113,28 @@ def compile_neuron(circuit: Circuit, steps: int, device: Device, groups: Groups)
         known = parameters_by_name(native)
         parameters = tuple(known[name] for name in names)
         about = parameters, (REGISTER,), circuit.channels, (), count_gates(native), _depth(native)
-        return Compiled(native, device.backend, *about, duration=None)
+        return Compiled(native, device.backend, *about, duration=None, feed_forward=0.0)
     natives = _transpiled(neuron, device.backend, groups)
     qubits = [qubit for group in groups for qubit in group]
-    part = restrict(device.backend, qubits)
+    part, first = restrict(device.backend, qubits), natives[0]
     together, registers, parameters = _side_by_side(natives, names)
-    scheduled = _scheduled(_combine_reset(together, part.target), part.target, device.name)
-    duration = scheduled.estimate_duration(part.target, unit="s")
-    first = natives[0]
+    together = _combine_reset(together, part.target)
     about = parameters, registers, circuit.channels, groups, count_gates(first), _depth(first)
+    if reset_steps:
+        target = restrict(device.backend, qubits).target  # one to which gates can be added
+        hidden = feedforward.hide(together, target)
+        timed = _scheduled(hidden.circuit, target, device.name)
+        scheduled = feedforward.show(timed, hidden, target, wait=device.kind != "ibm")
+        waiting = feedforward.waits(first) * feedforward.latency(target)
+        times = timed.estimate_duration(target, unit="s"), waiting
+    else:
+        scheduled = _scheduled(together, part.target, device.name)
+        times = scheduled.estimate_duration(part.target, unit="s"), 0.0
     if device.kind != "ibm":
-        return Compiled(scheduled, part, *about, duration)
+        return Compiled(scheduled, part, *about, *times)
     whole = QuantumCircuit(QuantumRegister(device.backend.num_qubits, "q"), *scheduled.cregs)
     whole.compose(scheduled, qubits, scheduled.clbits, inplace=True)
-    return Compiled(whole, device.backend, *about, duration)
+    return Compiled(whole, device.backend, *about, *times)
 
 
 def _transpiled(neuron: QuantumCircuit, backend: Backend, groups: Groups) -> list[QuantumCircuit]:
@@ -213,4 +229,5 @@ def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCir
 
 
 def _depth(circuit: QuantumCircuit) -> int:
-    return circuit.depth(lambda instruction: instruction.operation.name != "delay")
+    counted = lambda instruction: instruction.operation.name not in ("delay", "barrier")  # noqa: E731
+    return feedforward.one_path(circuit).depth(counted)

@@ -8,7 +8,7 @@ the queue, which is not billed, and what error mitigation on the server would ad
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqsnn.checks import check_positive_int
@@ -29,6 +29,24 @@ class Estimate(NamedTuple):
     shots: int  # over all circuits
     shot_duration: float | None  # seconds of one shot, without the delay; None for a simulator
     rep_delay: float  # seconds between two shots
+    feed_forward: float = 0.0  # seconds of a shot in which a neuron waits for its own spikes
+
+    @classmethod
+    def together(cls, parts: Sequence["Estimate"]) -> "Estimate":
+        """Add runs on one device up; the times of a shot are then means over all shots."""
+        shots = sum(part.shots for part in parts)
+        times = [part.shot_duration for part in parts]
+        known = [time for time in times if time is not None]
+        total = sum(part.shots * time for part, time in zip(parts, known, strict=False))
+        return cls(
+            jobs=sum(part.jobs for part in parts),
+            circuits=sum(part.circuits for part in parts),
+            slots=max(part.slots for part in parts),
+            shots=shots,
+            shot_duration=None if len(known) < len(times) else total / shots,
+            rep_delay=parts[0].rep_delay,
+            feed_forward=sum(part.shots * part.feed_forward for part in parts) / shots,
+        )
 
     @property
     def shot_seconds(self) -> float | None:
@@ -54,6 +72,8 @@ class Estimate(NamedTuple):
         counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
         if self.shot_duration is not None:
             counts += f" of {_time(self.shot_duration)}"
+            if self.feed_forward:
+                counts += f" ({_time(self.feed_forward)} of it feed-forward of own spikes)"
         if self.slots > 1:
             counts += f" with up to {self.slots} neurons side by side"
         counts += f", {_counted(self.shots, 'shot')}"
@@ -107,6 +127,7 @@ def estimate(
     jobs: int,
     shot_duration: float | None,
     rep_delay: float | None,
+    feed_forward: float = 0.0,
     slots: int = 1,
 ) -> Estimate:
     """Estimate the cost of running rows of angles, `slots` of them side by side in one circuit.
@@ -121,7 +142,7 @@ def estimate(
             raise ValueError(f"{argument} must be a time in s, 0 or more, but is {seconds}")
     circuits = math.ceil(rows / slots)
     delay = USUAL_REP_DELAY if rep_delay is None else rep_delay
-    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay)
+    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay, feed_forward)
 
 
 def _counted(count: int, name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from qiskit.circuit import IfElseOp
 from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
@@ -103,6 +104,17 @@ def require_reset(device: Device) -> Device:
     return device
 
 
+def require_conditions(device: Device) -> None:
+    """Refuse a device on which no gate can depend on an earlier measurement."""
+    if "if_else" not in device.target.operation_names:
+        raise HardwareError(
+            f"backend {device.name} offers no if_else, but with a reset of 1..3 steps a leaky "
+            "neuron's last spikes choose its angles in the middle of a circuit; choose a device "
+            "that does, such as fake_brisbane, or train with reset_steps 0, or with memory_qubits "
+            "0 and the whole membrane, which runs step by step"
+        )
+
+
 class Part(BackendV2):
     """Some qubits of a backend as a backend, to transpile for and to simulate."""
 
@@ -152,6 +164,8 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
         }
         if placed:
             part.add_instruction(operation, placed, name=name)
+    if "if_else" in target.operation_names and "if_else" not in part.operation_names:
+        part.add_instruction(IfElseOp, name="if_else")
     return part
 
 
@@ -169,7 +183,7 @@ def bare_target(like: Target, qubits: int, properties: Sequence[QubitProperties]
 
 
 def instructions(target: Target) -> Iterator[tuple[str, Any]]:
-    """Yield names and instructions of a target, without control flow, which neurons never need."""
+    """Yield names and instructions of a target, without control flow."""
     for name in target.operation_names:
         operation = target.operation_from_name(name)
         if not inspect.isclass(operation):

@@ -30,7 +30,8 @@ MAX_ROWS_LOCALLY = 100_000
 # States of a job that will never have bits.
 _LOST = ("ERROR", "CANCELLED")
 
-_Key = tuple[Circuit, int, Circuit]
+# Circuit, steps, reset_steps, and the circuit whose places are used.
+_Key = tuple[Circuit, int, int, Circuit]
 
 
 class Counts(NamedTuple):
@@ -49,6 +50,7 @@ class _Program(NamedTuple):
 
     circuit: Circuit
     steps: int
+    reset_steps: int
     shots: int
     compiled: Compiled
     sampler: SamplerFactory
@@ -111,25 +113,33 @@ class Executor:
         self._samplers: dict[_Key, SamplerFactory] = {}
 
     def compiled(
-        self, circuit: Circuit, steps: int, placed_like: Circuit | None = None
+        self,
+        circuit: Circuit,
+        steps: int,
+        *,
+        reset_steps: int = 0,
+        placed_like: Circuit | None = None,
     ) -> Compiled:
         """Transpile a circuit for the device, at the first call only; see `run`."""
-        key = (circuit, steps, placed_like or circuit)
+        key = (circuit, steps, reset_steps, placed_like or circuit)
         if key not in self._compiled:
-            groups = self._places(key[2]) if self.device.has_chip else ()
-            self._compiled[key] = compile_neuron(circuit, steps, self.device, groups)
+            groups = self._places(key[-1]) if self.device.has_chip else ()
+            self._compiled[key] = compile_neuron(circuit, steps, self.device, groups, reset_steps)
             self._count(transpilations=1)
         return self._compiled[key]
 
-    def estimate(self, circuit: Circuit, steps: int, rows: int, shots: int) -> Estimate:
+    def estimate(
+        self, circuit: Circuit, steps: int, rows: int, shots: int, *, reset_steps: int = 0
+    ) -> Estimate:
         """Estimate the cost of `run` with this many rows of angles, before it runs."""
-        compiled = self.compiled(circuit, steps)
+        compiled = self.compiled(circuit, steps, reset_steps=reset_steps)
         bound = math.ceil(rows / compiled.slots)
         return estimate(
             rows=rows,
             shots=shots,
             jobs=math.ceil(bound / self._rows_per_job(compiled, shots)),
             shot_duration=compiled.duration,
+            feed_forward=compiled.feed_forward,
             rep_delay=self.device.rep_delay,
             slots=compiled.slots,
         )
@@ -142,6 +152,7 @@ class Executor:
         shots: int,
         generator: torch.Generator,
         *,
+        reset_steps: int = 0,
         placed_like: Circuit | None = None,
     ) -> Bool[np.ndarray, "rows shots T N"]:
         """Run a neuron's circuit with every row of angles.
@@ -152,6 +163,7 @@ class Executor:
             values: Angles in radians, in the order of `parameter_names(per_occurrence=True)`.
             shots: Shots per row.
             generator: Seeds the outcomes where they are simulated.
+            reset_steps: Own last spikes that choose the angles of the encoding.
             placed_like: Circuit whose best places on the chip are used; None for those of `circuit`
                 itself. Row r stands in place r modulo `slots`.
 
@@ -161,7 +173,7 @@ class Executor:
                 finite.
         """
         check_positive_int("shots", shots)
-        wanted = len(parameter_names(circuit, steps, per_occurrence=True))
+        wanted = len(parameter_names(circuit, steps, per_occurrence=True, reset_steps=reset_steps))
         if values.ndim != 2 or values.shape[1] != wanted or not len(values):
             raise ValueError(
                 f"values has shape {values.shape}, but {steps} steps of circuit {circuit.name!r} "
@@ -169,9 +181,10 @@ class Executor:
             )
         if not np.isfinite(values).all():
             raise ValueError("values must be finite, but hold NaN or an infinity")
-        compiled = self.compiled(circuit, steps, placed_like)
-        sampler = self._sampler_of((circuit, steps, placed_like or circuit))
-        program = _Program(circuit, steps, shots, compiled, sampler, placed_like is not None)
+        compiled = self.compiled(circuit, steps, reset_steps=reset_steps, placed_like=placed_like)
+        sampler = self._sampler_of((circuit, steps, reset_steps, placed_like or circuit))
+        placed = placed_like is not None
+        program = _Program(circuit, steps, reset_steps, shots, compiled, sampler, placed)
         jobs = list(self._jobs(program, compiled.side_by_side(values), generator))
         # All are sent before the first result is read: a service works on them meanwhile.
         sent = [self._send(program, job) for job in jobs]
@@ -212,6 +225,8 @@ class Executor:
                 "shots": program.shots,
                 "seed": seed,
             }
+            if program.reset_steps:
+                about["reset_steps"] = program.reset_steps
             if program.placed:  # readout errors of other qubits would be of no use
                 about["groups"] = compiled.groups
             yield _Job(some, seed, job_key(about, some), about)

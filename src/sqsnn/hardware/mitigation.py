@@ -47,6 +47,8 @@ def calibrate(
     steps: int,
     generator: torch.Generator,
     shots: int = CALIBRATION_SHOTS,
+    *,
+    reset_steps: int = 0,
 ) -> ReadoutErrors:
     """Measure the readout errors of the channels on which a neuron runs.
 
@@ -56,12 +58,13 @@ def calibrate(
         steps: The neuron's steps.
         generator: Seeds the outcomes where they are simulated.
         shots: Shots of each circuit.
+        reset_steps: Own last spikes that choose the neuron's angles.
 
     Raises:
         HardwareError: If the job failed, errors are so frequent that spikes carry no information,
             or routing moves a channel, so that it is not measured on one qubit at all steps.
     """
-    compiled = executor.compiled(circuit, steps)
+    compiled = executor.compiled(circuit, steps, reset_steps=reset_steps)
     if compiled.moves_channels:
         raise HardwareError(
             f"on {executor.device.name} a channel of circuit {circuit.name!r} is swapped and not "

@@ -15,6 +15,7 @@ from qiskit_aer.primitives import SamplerV2 as AerSampler
 
 from sqsnn.hardware.compile import Compiled
 from sqsnn.hardware.devices import Device
+from sqsnn.hardware.feedforward import is_conditional
 
 LARGEST_STATE = 12
 
@@ -34,11 +35,12 @@ def sampler_for(
         return lambda seed: sampler
     width = compiled.circuit.num_qubits
     noise = NoiseModel.from_backend(compiled.backend) if noisy and device.has_chip else None
-    # Angles are bound inside Aer, which is several times faster than a circuit for every row.
+    # Angles are bound inside Aer, which is several times faster than a circuit for every row; but
+    # where there are conditions Aer 0.18 then stops with "Invalid jump destination".
     simulator = AerSimulator(
         method="statevector" if width <= LARGEST_STATE else "matrix_product_state",
         noise_model=noise,
-        runtime_parameter_bind_enable=True,
+        runtime_parameter_bind_enable=not is_conditional(compiled.circuit),
         max_parallel_experiments=threads,
         max_parallel_threads=threads,
     )

@@ -112,7 +112,7 @@ def run_network(
     source: BitSource,
     generator: torch.Generator,
     *,
-    correct: Callable[[Tensor], Tensor] | None = None,
+    correct: Sequence[Callable[[Tensor], Tensor]] | None = None,
 ) -> NetworkRecord:
     """Run a network layer by layer, in one shot, with neurons on a source of bits.
 
@@ -124,9 +124,9 @@ def run_network(
         spikes: Encoded samples.
         source: Runs the neurons.
         generator: Seeds the outcomes where they are simulated.
-        correct: Turns recorded spikes, `(T, B, H, N)`, into numbers that feed the next layer and
-            stand as `probability`, for example without readout errors; None for the spikes
-            themselves.
+        correct: Per layer, turns recorded spikes, `(T, B, H, N)`, into numbers that feed the next
+            layer and stand as `probability`, for example without readout errors; None for the
+            spikes themselves.
 
     Returns:
         One record per layer, with `log_likelihood` NaN, and no state, since a device keeps none.
@@ -137,10 +137,10 @@ def run_network(
     """
     network.check_spikes(spikes)
     records: list[Record] = []
-    for synapses, population in network.layers:
+    for layer, (synapses, population) in enumerate(network.layers):
         record = measured_record(require_circuits(population), synapses(spikes), source, generator)
         if correct is not None:
-            record = record._replace(probability=correct(record.spikes))
+            record = record._replace(probability=correct[layer](record.spikes))
         records.append(record)
         spikes = record.probability
     return NetworkRecord(tuple(records), ())

@@ -31,9 +31,13 @@ class Layer(NamedTuple):
     driven: Tensor  # the same numbers, a leaf at which the population's gradient ends
     record: Record
 
+    def with_data(self) -> "Layer":
+        """Give the layer with own spikes as data to its probabilities, too."""
+        return self._replace(record=self.scored())
+
     def scored(self) -> Record:
         """Give the record with own spikes as data, differentiable in `driven` and parameters."""
-        if self.population.own_spikes_are_data:
+        if self.population.own_spikes_are_data and self.record.probability.requires_grad:
             return self.record
         with torch.enable_grad():
             record, _ = self.population(self.driven, observed=self.record.spikes)

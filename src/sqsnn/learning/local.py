@@ -60,6 +60,9 @@ class Local(_Remembering):
     probabilities."""
     score: Annotated[Exact | Online | Measured, Field(discriminator="kind")] = Exact()
     """How a neuron turns its signal into its own gradient."""
+    loss_on: Literal["probability", "count"] = "probability"
+    """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps; with
+    score 'measured' spikes are all that is known."""
     kind: Literal["local"] = field(default="local", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,11 @@ class Local(_Remembering):
     def source(self) -> BitSource | None:
         """What measures the network's spikes; None where they are simulated."""
         return self.score.source if isinstance(self.score, Measured) else None
+
+    @property
+    def sees_counts(self) -> bool:
+        """Whether the loss is that of the outputs' spikes."""
+        return self.score.measured or self.loss_on == "count"
 
     @property
     def updates_every_step(self) -> bool:
@@ -131,7 +139,15 @@ class Local(_Remembering):
             )
         if isinstance(self.score, Online):
             return learn_online(
-                self.signal, self._memory, network, spikes, labels, generator, report_steps, update
+                self.signal,
+                self._memory,
+                network,
+                spikes,
+                labels,
+                generator,
+                report_steps,
+                update,
+                on_counts=self.sees_counts,
             )
         if isinstance(self.score, Measured) and self.score.backend and not self.score.source:
             raise ValueError(
@@ -151,7 +167,7 @@ class Local(_Remembering):
         )
         with torch.no_grad():
             reported = readout.last(layers[-1].record, report_steps)
-            seen = "count" if score.measured else "probability"
+            seen = "count" if self.sees_counts else "probability"
             loss = readout.cross_entropy(reported, labels, on=seen)
             cost, likelihoods = self._learn(score, network, layers, labels, counting, generator)
         ties = None if self.source is None else generator
@@ -186,7 +202,7 @@ class Local(_Remembering):
         signal, output = self.signal, layers[-1].record
         feedback, reward = signal.by_feedback, signal.by_score
         # On a device the outputs' spikes are all that is known of their probabilities.
-        seen = output.spikes if score.measured else output.probability
+        seen = output.spikes if self.sees_counts else output.probability
         scores = signals.running_scores(seen, counting)
         to_output = to_hidden = None
         if reward:
@@ -194,12 +210,15 @@ class Local(_Remembering):
             to_hidden, to_output = signals.advantages(steps, labels, reward, self._memory)
             # The loss of counts contains an output's spike itself, not only what it does to the
             # memory.
-            if score.measured or not (reward.output_score and layers[-1].population.keeps_memory):
+            scored = reward.output_score and layers[-1].population.keeps_memory
+            if self.sees_counts or not scored:
                 to_output = None
         error = counting[:, None, None] * signals.error(scores[-1], labels)  # (T, B, classes)
-        received = Signals(
-            error[..., None].expand_as(seen).contiguous(), _of_every_neuron(to_output, output)
-        )
+        on_probability = error[..., None].expand_as(seen).contiguous()
+        if self.sees_counts:
+            surrogate = layers[-1].population.surrogate
+            on_probability = on_probability * surrogates.spike_slope(output.probability, surrogate)
+        received = Signals(on_probability, _of_every_neuron(to_output, output))
         weights: Sequence[Tensor] = ()
         if feedback and len(layers) > 1:
             weights = self._memory.feedback_weights(network, feedback, generator)
@@ -217,7 +236,14 @@ class Local(_Remembering):
                         delta, weights[index], population.channels
                     ) * surrogates.spike_slope(layer.record.probability, population.surrogate)
                 received = Signals(on_probability, _of_every_neuron(to_hidden, layer.record))
-            pulled = score.pull(layer, received, generator)
+            if index == last and to_output is not None:
+                # The advantage answers for what own spikes change later: once is enough.
+                pulled = score.pull(layer.with_data(), received, generator)
+                if feedback and index > 0:
+                    downward = received._replace(on_likelihood=None)
+                    pulled = pulled._replace(delta=score.pull(layer, downward, generator).delta)
+            else:
+                pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
             deltas.append(pulled.delta)
             cost = cost.plus(pulled.cost)

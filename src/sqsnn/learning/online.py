@@ -21,9 +21,10 @@ from torch import Tensor
 from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import require_circuits
+from sqsnn.learning.eligibility import Gradient
 from sqsnn.learning.rule import Figures, add_gradient
 from sqsnn.learning.signals import Memory, Signal
-from sqsnn.learning.traces import Gradient, Observed, Traced
+from sqsnn.learning.traces import Observed, Traced
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
@@ -59,30 +60,44 @@ def learn_online(
     generator: torch.Generator,
     report_steps: int | None = None,
     update: Callable[[], None] | None = None,
+    *,
+    on_counts: bool = False,
 ) -> Figures:
     """Run the network once, and add every neuron's own gradient on the way; see `Local.step`.
 
     Without `update`, `.grad` holds the sum over all steps.
     """
     copies, (steps, samples) = signal.runs, spikes.shape[:2]
-    batch = copies * samples
+    batch, scored = copies * samples, signal.by_score is not None
     layers = [
-        Traced(require_circuits(population), synapses.weight.shape[2], batch)
+        Traced(require_circuits(population), synapses.weight.shape[2], batch, scored)
         for synapses, population in network.layers
     ]
+    reward = signal.by_score
+    # The loss of counts contains an output's spike itself, not only what it does to later ones.
+    output_answers = (
+        reward is not None
+        and reward.output_score
+        and layers[-1].neurons.keeps_memory
+        and not on_counts
+    )
     counting = signals.reported(steps, report_steps, spikes)
     scores = spikes.new_zeros(batch, network.sizes[-1])
     labels = labels.repeat(copies)
     counts = torch.zeros_like(scores)
-    eligibilities = [layer.no_score() for layer in layers] if signal.by_score else []
+    eligibilities = [layer.of_score.no_score() for layer in layers] if scored else []
+    weights: Sequence[Tensor] = ()
     for t in range(steps):
+        if signal.by_feedback and len(layers) > 1 and (t == 0 or update is not None):
+            weights = memory.feedback_weights(network, signal.by_feedback, generator)
         uniforms = network.draw_uniforms(1, batch, generator)
         sources, seen = spikes[t].repeat(copies, 1, 1), []
         for (synapses, _), layer, numbers in zip(network.layers, layers, uniforms, strict=True):
             seen.append(layer.observe(sources, synapses(sources[None])[0], numbers[0]))
             sources = seen[-1].spikes
         output = seen[-1]
-        before, scores = scores, scores + counting[t] * output.probability.sum(-1)
+        logits = output.spikes if on_counts else output.probability
+        before, scores = scores, scores + counting[t] * logits.sum(-1)
         counts += counting[t] * output.spikes.sum(-1)
         error = counting[t] * signals.error(scores, labels)
         advantage = None
@@ -93,7 +108,20 @@ def learn_online(
             )
             advantage = reduced[0] / batch
         received = error[..., None].expand_as(output.probability)
-        _learn(signal, memory, network, layers, seen, received, advantage, eligibilities, generator)
+        if on_counts:
+            surrogate = layers[-1].neurons.surrogate
+            received = received * surrogates.spike_slope(output.probability, surrogate)
+        _learn(
+            signal,
+            network,
+            layers,
+            seen,
+            received,
+            advantage,
+            eligibilities,
+            weights,
+            output_answers=output_answers,
+        )
         for layer, observed in zip(layers, seen, strict=True):
             layer.carry(observed)
         if update is not None and counting[t] > 0:  # else all gradients are 0
@@ -110,23 +138,22 @@ def learn_online(
 
 def _learn(
     signal: Signal,
-    memory: Memory,
     network: SpikingNetwork,
     layers: Sequence[Traced],
     seen: Sequence[Observed],
     received: Float[Tensor, "B classes N"],
     advantage: Float[Tensor, "B"] | None,
     eligibilities: list[Gradient],
-    generator: torch.Generator,
+    weights: Sequence[Tensor],
+    *,
+    output_answers: bool,
 ) -> None:
     """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer."""
     feedback, reward, last = signal.by_feedback, signal.by_score, len(layers) - 1
-    weights: Sequence[Tensor] = ()
-    if feedback and last > 0:
-        weights = memory.feedback_weights(network, feedback, generator)
     deltas: list[Tensor] = []
     for index in range(last, -1 if feedback or reward else last - 1, -1):
         layer, observed = layers[index], seen[index]
+        answers = index < last or output_answers
         parts: list[Gradient] = []
         if index == last or feedback:
             if feedback and index < last:
@@ -136,20 +163,16 @@ def _learn(
                     observed.probability, layer.neurons.surrogate
                 )
             slope = layer.slope_of_probability(observed, received)
-            parts.append(layer.gradient(observed, slope))
+            traces = layer.of_score if index == last and answers else layer.traces
+            parts.append(traces.gradient(observed, slope))
             deltas.append(layer.by_current(observed, slope))
-        answers = index < last or (reward and reward.output_score and layer.neurons.keeps_memory)
         if reward and advantage is not None and answers:
-            score = layer.scores(observed, layer.slope_of_likelihood(observed))
+            score = layer.of_score.scores(observed, layer.slope_of_likelihood(observed))
             earlier = Gradient(*(reward.decay * values for values in eligibilities[index]))
             eligibilities[index] = Gradient(*map(torch.add, earlier, score))
             # The loss of a step does not depend on the output spikes of the step itself.
             counted = earlier if index == last else eligibilities[index]
             parts.append(Gradient(*(advantage @ values for values in counted)))
         for part in parts:
-            parameters, by_weight = layer.split(part)
-            add_gradient(network.layers[index][0].weight, by_weight)
-            with torch.enable_grad():  # for angles and gains that are made of other parameters
-                made = (layer.neurons.angles, layer.neurons.gains)
-            for parameter, gradient in zip(made, parameters, strict=True):
-                add_gradient(parameter, gradient)
+            add_gradient(network.layers[index][0].weight, layer.by_weight(part))
+            layer.add_gradient(part)

@@ -157,13 +157,14 @@ class Measured:
                 values = derivative * signal
                 if values.ndim == 4:  # the channels of the probability
                     values = values.sum(-1)
-                angles, rotations = shift_rules.sum_by_parameter(
+                angles, turned = shift_rules.sum_by_parameter(
                     neurons.circuit, measured.occurrences, values
                 )
                 by_angle += angles.sum(0)
-                for step, there in enumerate(rotations.unflatten(1, (-1, batch))):
+                for step, there in enumerate(turned.unflatten(1, (-1, batch))):
                     by_rotation[part, first.start + step : first.stop + step] += there
-        made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
+        with torch.enable_grad():  # for angles that are made of other parameters
+            made = [(rotations, by_rotation.sum(0)), (neurons.angles, by_angle)]
         (delta,) = torch.autograd.grad(rotations, [layer.driven], by_rotation[0], retain_graph=True)
         outputs, weights = zip(*(pair for pair in made if pair[0].requires_grad), strict=True)
         by_current, *gradients = torch.autograd.grad(

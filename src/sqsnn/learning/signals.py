@@ -22,8 +22,10 @@ from torch.nn import functional
 from sqsnn.checks import check_positive_int
 from sqsnn.network import SpikingNetwork
 from sqsnn.options import options
+from sqsnn.synapses import Synapses
 
 BASELINE_RATE = 0.1  # share of the newest batch in the running baseline
+SPONTANEOUS = 2**14  # spontaneous spikes of each neuron per training step, one in two
 
 
 class Signal:
@@ -56,15 +58,17 @@ class Signal:
 class Feedback(Signal):
     """Hidden neurons receive the outputs' deltas, carried down by feedback weights."""
 
-    feedback: Literal["random", "symmetric"] = "random"
-    """How deltas reach hidden neurons: by fixed random weights, or by the synapses' own."""
+    feedback: Literal["random", "symmetric", "mirrored"] = "random"
+    """How deltas reach hidden neurons: by fixed random weights, by the synapses' own, or by weights
+    that are learned anew in every training step, from the currents that spontaneous spikes cause.
+    """
     feedback_path: Literal["chained", "direct"] = "chained"
     """Path of the deltas: down through every hidden layer, or straight from the outputs (random
     weights only)."""
     kind: Literal["feedback"] = field(default="feedback", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        if self.feedback == "symmetric" and self.feedback_path == "direct":
+        if self.feedback != "random" and self.feedback_path == "direct":
             raise ValueError(
                 "feedback_path 'direct' needs feedback 'random': a hidden layer has no synapses to "
                 "the outputs whose weights it could use"
@@ -229,6 +233,8 @@ class Memory:
         synapses = [below for below, _ in network.layers[1:]]
         if feedback.feedback == "symmetric":
             return [layer.weight.detach() for layer in synapses]
+        if feedback.feedback == "mirrored":
+            return [mirror(layer, generator) for layer in synapses]
         weights = []
         for layer, above in enumerate(synapses):
             source = synapses[-1] if feedback.feedback_path == "direct" else above
@@ -269,6 +275,25 @@ class Memory:
         moved = torch.where(mean.isnan(), newest, mean + BASELINE_RATE * (newest - mean))
         self.tensors[name] = torch.where(sizes > 0, moved, mean)
         return known[:, labels]
+
+
+@torch.no_grad()
+def mirror(synapses: Synapses, generator: torch.Generator) -> Float[Tensor, "N above below"]:
+    """Estimate the weights of synapses from spontaneous spikes and the currents that they cause.
+
+    Spikes x that fire independently with probability 1/2 make E[(x_p - 1/2) z] = w_p / 4: both
+    sides of a synapse know the product, and nothing copies the weight. The estimate must not lag
+    behind the weights: kept as a running mean, it lets hidden rates run away. Source: weight
+    mirrors, Akrout et al., arXiv:1904.05391.
+    """
+    weight = synapses.weight
+    channels, _, below = weight.shape
+    shape = (1, SPONTANEOUS, below, channels)
+    drawn = torch.randint(0, 2, shape, generator=generator, device=generator.device)
+    spikes = drawn.to(weight)
+    currents = synapses(spikes)[0]
+    currents = currents - currents.mean(0)
+    return torch.einsum("bhn,bpn->nhp", currents, spikes[0] - 0.5) * 4 / SPONTANEOUS
 
 
 def fed_back(

@@ -1,3 +1,6 @@
+from .drive import Leaky as Leaky
+from .drive import Rectified as Rectified
+from .drive import Saturating as Saturating
 from .lif import LIF as LIF
 from .population import Population as Population
 from .population import Record as Record

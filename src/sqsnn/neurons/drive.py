@@ -31,8 +31,15 @@ from sqsnn.quantum.control import Turns
 MAX_RESET_STEPS = 4
 
 
+class _Memoryless:
+    """What drives without a membrane share."""
+
+    remembered_spikes: ClassVar[int] = 0
+    passes_gradients: ClassVar[bool] = False
+
+
 @options
-class Rectified:
+class Rectified(_Memoryless):
     """The paper's encoding: a current at or below 0 places no gate."""
 
     kind: Literal["rectified"] = field(default="rectified", kw_only=True, repr=False)
@@ -41,7 +48,7 @@ class Rectified:
 
 
 @options
-class Saturating:
+class Saturating(_Memoryless):
     """Turn no further than a full flip, so that a stronger current never makes a neuron quieter."""
 
     kind: Literal["saturating"] = field(default="saturating", kw_only=True, repr=False)
@@ -65,8 +72,9 @@ class Leaky:
     floor: Annotated[float, Field(le=0)] = -1.0
     """Lowest value of the membrane; it is not learned."""
     reset_steps: Annotated[int, Field(ge=0, le=MAX_RESET_STEPS)] | None = None
-    """Steps for which an own spike counts, 0 to 4, each with its own theta [default: as long as the
-    membrane remembers it]. With 3 or fewer, a device runs all steps in one circuit."""
+    """Steps for which an own spike counts, 0 to 4, each with its own theta; none: as long as the
+    membrane remembers it. With 3 or fewer, a device runs all steps in one circuit [default: none,
+    or the preset's]."""
     through_reset: bool = True
     """Let own spikes pass their surrogate gradient to the membrane that they reset."""
     kind: Literal["leaky"] = field(default="leaky", kw_only=True, repr=False)
@@ -78,8 +86,19 @@ class Leaky:
         """Count the last spikes that a drive keeps: K, or 1 to reset the whole membrane."""
         return 1 if self.reset_steps is None else self.reset_steps
 
+    @property
+    def passes_gradients(self) -> bool:
+        """Whether own spikes pass a gradient."""
+        return self.through_reset and self.remembered_spikes > 0
+
 
 Drive = Annotated[Rectified | Saturating | Leaky, Field(discriminator="kind")]
+
+
+def check_drive(drive: object) -> None:
+    """Refuse what is no drive."""
+    if not isinstance(drive, Rectified | Saturating | Leaky):
+        raise TypeError(f"drive is {drive!r}; it may be Rectified(), Saturating() or Leaky()")
 
 
 class Membrane(NamedTuple):

@@ -1,8 +1,12 @@
 """The leaky membrane that LIF and StochasticLIF share, with a soft reset.
 
-u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
+u_t = max(beta u_{t-1} + z_t + b - threshold s_{t-1}, floor)
+
+There is no floor by default; below one, the slope is 0.3 in the backward pass. With
+`through_reset`, the surrogate gradient of the drawn spike s_{t-1} runs into u_t.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -34,6 +38,8 @@ class LeakyPopulation(SteppedPopulation):
         channels: int = 1,
         beta: float = 0.9,
         threshold: float = 1.0,
+        floor: float | None = None,
+        through_reset: bool = False,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -41,6 +47,10 @@ class LeakyPopulation(SteppedPopulation):
         super().__init__(size, channels)
         if not 0 <= beta <= 1:
             raise ValueError(f"beta is {beta}; it must be in [0, 1]")
+        if floor is not None and not -math.inf < floor <= 0:
+            raise ValueError(f"floor is {floor}; it must be finite and at most 0, or None")
+        self.floor = floor
+        self.own_spikes_are_data = not through_reset
         self.beta = learned(beta, size, channels, dtype, device)
         self.threshold = learned(threshold, size, channels, dtype, device)
         self.bias = learned(0.0, size, channels, dtype, device)
@@ -52,7 +62,8 @@ class LeakyPopulation(SteppedPopulation):
     def membrane(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> Float[Tensor, "B H N"]:
         """Compute the membrane of this step."""
         beta = surrogates.held(self.beta, 0.0, 1.0)
-        return beta * state.membrane + drive - self.threshold * state.spikes
+        charge = beta * state.membrane + drive - self.threshold * state.spikes
+        return charge if self.floor is None else surrogates.floored(charge, self.floor, exact=False)
 
     def settle(self, carried: Float[Tensor, "B H N"], spikes: Float[Tensor, "B H N"]) -> LeakyState:
         """Keep membrane and spikes; the reset acts in the next step."""

@@ -1,10 +1,11 @@
 """The leaky integrate-and-fire neuron, for comparison.
 
-    u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
+    u_t = max(beta u_{t-1} + z_t + b - threshold s_{t-1}, floor)
     s_t = 1 if u_t > threshold else 0
 
-With b = 0 it is the Leaky of snnTorch (reset "subtract"), whose default surrogate, the derivative
-of an arctangent, it shares: Eshraghian et al., Proc. IEEE 111 (2023), arXiv:2109.12894.
+With b = 0 and no floor, it is the Leaky of snnTorch (reset "subtract"), whose default surrogate,
+the derivative of an arctangent, it shares: Eshraghian et al., Proc. IEEE 111 (2023),
+arXiv:2109.12894.
 """
 
 from jaxtyping import Float
@@ -25,6 +26,8 @@ class LIF(LeakyPopulation):
         channels: Channels N, membranes side by side.
         beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
+        floor: Lowest value of the membrane, at most 0; it is not learned [default: none].
+        through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.

@@ -11,7 +11,7 @@ Source: Chen, Rajendran, Simeone, arXiv:2506.21324; circuits in `quantum/circuit
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -19,26 +19,15 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.drive import (
-    Drive,
-    Leaky,
-    LeakyController,
-    Learned,
-    Membrane,
-    Rectified,
-    Saturating,
-    at_rest,
-    first_values,
-    integrate,
-    settle,
-)
+from sqsnn.neurons.drive import Drive, Leaky, check_drive
+from sqsnn.neurons.driven import DrivenPopulation, SQSState
 from sqsnn.neurons.frozen import freeze_columns
-from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.population import Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit
-from sqsnn.quantum.control import Controller, Fixed, Turns
+from sqsnn.quantum.control import Controller, Turns
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
 
@@ -48,18 +37,7 @@ MemoryGates = Literal["trained", "frozen"]
 LEAKY = Leaky()
 
 
-class SQSState(NamedTuple):
-    """The memory qubits between two steps, and the drive where it is leaky.
-
-    The memory is complex, in the laboratory frame, up to a global phase.
-    """
-
-    memory: Tensor  # (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
-    membrane: Tensor | None = None  # u, or v with a reset of K steps, (B, H, N)
-    spikes: Tensor | None = None  # the last spikes, the newest first, (B, H, N, K), or K = 1
-
-
-class SQSNeurons(Population):
+class SQSNeurons(DrivenPopulation):
     """H quantum neurons with N channels and M memory qubits each.
 
     Example:
@@ -126,23 +104,19 @@ class SQSNeurons(Population):
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         check_choice("noise_simulation", noise_simulation, NoiseSimulation)
         check_choice("memory_gates", memory_gates, MemoryGates)
+        check_drive(drive)
         if memory_gates == "frozen" and memory_qubits == 0:
             raise ValueError("memory_gates is 'frozen', which needs memory_qubits of at least 1")
-        if not isinstance(drive, Rectified | Saturating | Leaky):
-            raise TypeError(f"drive is {drive!r}; it may be Rectified(), Saturating() or Leaky()")
         start = dict(circuit_options or {})
         if isinstance(drive, Leaky) and circuit == "bidirectional":
             start = {"coupling": 0.0, **start}  # the membrane remembers before the memory does
         self.circuit = circuits.get(circuit, channels, memory_qubits, **start)
-        self.drive = drive
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
         self.through_collapse = through_collapse
-        resets = isinstance(drive, Leaky) and drive.remembered_spikes > 0
-        through_reset = isinstance(drive, Leaky) and resets and drive.through_reset
-        self.own_spikes_are_data = not (through_collapse or through_reset)
-        self.keeps_memory = memory_qubits > 0 or resets
+        self.own_spikes_are_data = not (through_collapse or drive.passes_gradients)
+        self.keeps_memory = memory_qubits > 0 or drive.remembered_spikes > 0
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
         self.compile_steps = compile
@@ -154,9 +128,7 @@ class SQSNeurons(Population):
         self.gains = nn.Parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(size, 1)
         )  # (H, trainable gains)
-        if isinstance(drive, Leaky):
-            learned = first_values(drive, size, channels, dtype, device)
-            self.beta, self.reset, self.bias = learned  # (H, N) each; reset (H, N, K) with K steps
+        self.add_drive(drive, dtype, device)
         if memory_gates == "frozen":
             self._freeze_memory_gates()
 
@@ -183,37 +155,10 @@ class SQSNeurons(Population):
         """Run T steps of the instrument; see `Population.evolve`."""
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
         drawn = {"uniforms": uniforms, "observed": observed, "keep_history": keep_memory}
-        result = run(self._controller(currents, state, observed), currents.shape[1], state, **drawn)
+        result = run(self.controller(currents, state, observed), currents.shape[1], state, **drawn)
         spikes = surrogates.spike(result.bits, result.marginals, self.surrogate)
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory, *(result.control or ()))
-
-    def potentials(
-        self, currents: Float[Tensor, "T B H N"], spikes: Float[Tensor, "T B H N"]
-    ) -> Float[Tensor, "T B H N"]:
-        """Compute what is encoded at every step from rest, the own spikes given: u, or z.
-
-        The angle of a channel is `encoding_angle` of it. Given the spikes, all angles are known
-        before the first step, so that the circuits are static.
-        """
-        if not isinstance(self.drive, Leaky):
-            return currents
-        membrane, rows = at_rest(self.drive, currents[0]), []
-        for current, own in zip(currents, spikes, strict=True):
-            potential, membrane = self.integrate(current, membrane)
-            membrane = settle(membrane, own)
-            rows.append(potential)
-        return torch.stack(rows)
-
-    def integrate(
-        self, currents: Float[Tensor, "*batch H N"], before: Membrane
-    ) -> tuple[Tensor, Membrane]:
-        """Compute the potential u of a step of a leaky drive, and the membrane after it."""
-        control = self._leaky(currents[None], before, None)
-        potential, after = integrate(
-            control.drive, control.learned, currents, before, exact=control.exact
-        )
-        return potential, after
 
     def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
         """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
@@ -237,6 +182,11 @@ class SQSNeurons(Population):
         """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""
         return potential[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
 
+    def turns(self, potential: Tensor) -> Turns:
+        """Give the encoding of a step; only noise asks where there is a gate."""
+        driven = None if self.noise is None else self.driven(potential)
+        return Turns(self.encoding_angles(potential), driven)
+
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"], state: SQSState | None = None
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
@@ -250,7 +200,7 @@ class SQSNeurons(Population):
                 "a neuron with noise has no single Kraus operator per outcome; take "
                 "kraus_operators of one with noise=None"
             )
-        control = self._controller(currents[None], state, None)
+        control = self.controller(currents[None], state)
         turns, _ = control.turns(0, control.start)
         angles = torch.stack(list(turns.angles), dim=-1)
         return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
@@ -263,7 +213,7 @@ class SQSNeurons(Population):
         With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
         self.check_currents(currents, "steps", "batch")
-        control, (steps, batch) = self._controller(currents, None, None), currents.shape[:2]
+        control, (steps, batch) = self.controller(currents), currents.shape[:2]
         if self.noise is None:
             instrument = quantum.prepare(self.circuit, self.angles)
             return quantum.sequence_probabilities(instrument, control, steps, batch)
@@ -277,44 +227,6 @@ class SQSNeurons(Population):
             f"circuit={self.circuit.name!r}"
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
-
-    def _controller(
-        self, currents: Tensor, state: SQSState | None, observed: Tensor | None
-    ) -> Controller:
-        """Make what chooses the angles of a pass."""
-        if not isinstance(self.drive, Leaky):
-            if state is not None and state.membrane is not None:
-                raise ValueError(
-                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
-                )
-            driven = None if self.noise is None else self.driven(currents)
-            return Fixed(self.encoding_angles(currents), driven)
-        if state is None:
-            return self._leaky(currents, at_rest(self.drive, currents[0]), observed)
-        if state.membrane is None or state.spikes is None:
-            raise ValueError(f"state.membrane is None, but drive is {self.drive!r}, which has one")
-        shape = (currents.shape[1], self.size, self.channels)
-        shapes = {"membrane": shape, "spikes": (*shape, self.drive.remembered_spikes)}
-        for part, wanted in shapes.items():
-            self.check_state_part(part, getattr(state, part), wanted, currents.dtype)
-        return self._leaky(currents, Membrane(state.membrane, state.spikes), observed)
-
-    def _leaky(self, currents: Tensor, start: Membrane, observed: Tensor | None) -> LeakyController:
-        drive = self.drive
-        if not isinstance(drive, Leaky):
-            raise TypeError(f"drive is {drive!r}, which has no membrane")
-        learned = Learned(surrogates.held(self.beta, 0.0, 1.0), self.reset, self.bias)
-        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
-        # Observed spikes are data: nothing runs through them.
-        is_data = observed is not None or not drive.through_reset
-        exact = self.encoding_slope == "exact"
-        return LeakyController(
-            drive, learned, currents, start, exact, self._turns, None if is_data else surrogate
-        )
-
-    def _turns(self, potential: Tensor) -> Turns:
-        driven = None if self.noise is None else self.driven(potential)
-        return Turns(self.encoding_angles(potential), driven)
 
     def _run(
         self, control: Controller, batch: int, state: SQSState | None, **spikes: Any

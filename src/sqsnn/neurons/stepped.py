@@ -3,7 +3,10 @@
 d_t      = drive(z_t)                 all that does not depend on the past
 p_t, c_t = fire(d_t, state_{t-1})     firing probability, and what is carried on
 s_t      = u_t < p_t                  0 and 1 are probabilities too: such a neuron draws nothing
-state_t  = settle(c_t, s_t)           the effect of the own spike; it is data, no gradient passes
+state_t  = settle(c_t, s_t)           the effect of the own spike
+
+The own spike is data: no gradient passes through it to later steps. Where `own_spikes_are_data` is
+False, a drawn one passes its surrogate gradient on.
 """
 
 import math
@@ -116,7 +119,9 @@ class SteppedPopulation(Population):
             else:
                 uniform = uniforms[t].view(probability.shape)  # pyright: ignore[reportOptionalSubscript]
                 spikes = (uniform < probability).to(probability.dtype)
-            state = self.settle(carried, spikes)
+            is_data = self.own_spikes_are_data or observed is not None
+            own = spikes if is_data else surrogates.spike(spikes, probability, self.surrogate)
+            state = self.settle(carried, own)
             bits.append(spikes)
             probabilities.append(probability)
             carries.append(carried)

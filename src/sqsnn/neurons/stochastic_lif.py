@@ -1,6 +1,6 @@
 """The leaky integrate-and-fire neuron that fires at random, for comparison.
 
-    u_t = beta u_{t-1} + z_t + b - threshold s_{t-1}
+    u_t = max(beta u_{t-1} + z_t + b - threshold s_{t-1}, floor)
     p_t = sigmoid((u_t - threshold) / tau),     s_t = 1 with probability p_t
 
 Its own spikes are data in the likelihood, as for a quantum neuron: it learns by the same local
@@ -28,6 +28,8 @@ class StochasticLIF(LeakyPopulation):
         channels: Channels N, membranes side by side.
         beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
+        floor: Lowest value of the membrane, at most 0; it is not learned [default: none].
+        through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
         tau: Width of the noise, in units of the membrane; above 0.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
     """
@@ -39,6 +41,8 @@ class StochasticLIF(LeakyPopulation):
         channels: int = 1,
         beta: float = 0.9,
         threshold: float = 1.0,
+        floor: float | None = None,
+        through_reset: bool = False,
         tau: float = 0.3,
         surrogate: SpikeSurrogate = "straight_through",
         generator: torch.Generator,
@@ -50,6 +54,8 @@ class StochasticLIF(LeakyPopulation):
             channels=channels,
             beta=beta,
             threshold=threshold,
+            floor=floor,
+            through_reset=through_reset,
             generator=generator,
             dtype=dtype,
             device=device,

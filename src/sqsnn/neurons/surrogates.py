@@ -61,6 +61,12 @@ def floored(values: Float[Tensor, "*shape"], floor: float, *, exact: bool) -> Te
     return _Floored.apply(values, floor, 0.0 if exact else FLOOR_SLOPE)
 
 
+def floor_slope(membrane: Tensor, floor: float, *, exact: bool) -> Tensor:
+    """Compute the slope of `floored` where it gave these values, for rules without autograd."""
+    slope = torch.full_like(membrane, 0.0 if exact else FLOOR_SLOPE)
+    return slope.masked_fill_(membrane > floor, 1.0)
+
+
 def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Give 1 where a membrane exceeds its threshold, else 0, with the slope of atan(pi x) / pi."""
     return _Threshold.apply(excess)

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, FancyBboxPatch
 
+from sqsnn.neurons.drive import Drive, Leaky, Saturating
 from sqsnn.quantum.circuits import Circuit, Encoded, Gate
 from sqsnn.reports.style import BLUE, FAINT, GREEN, INK, MUTED, VERMILION, styled
 
@@ -21,6 +22,7 @@ WIDTH = 8.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 1.28, 0.72, 1.2, 0.25
 _LARGEST_COLUMN = 0.86
 _COLUMNS_PER_LINE = 10
+_DRIVE_HEIGHT = 0.6  # between titles and sections
 _WIRE_GAP, _LINE_GAP = 0.62, 0.95
 _BOX_WIDTH, _BOX_HEIGHT = 0.47, 0.42
 
@@ -36,6 +38,7 @@ class _Sheet(NamedTuple):
     columns: int  # in all
     columns_per_line: int
     column_width: float
+    top: float
 
     @property
     def lines(self) -> int:
@@ -52,30 +55,36 @@ class _Sheet(NamedTuple):
     def y(self, column: int, qubit: int) -> float:
         line = column // self.columns_per_line
         line_height = (self.circuit.qubits - 1) * _WIRE_GAP + _LINE_GAP
-        return _TOP + line * line_height + qubit * _WIRE_GAP
+        return self.top + line * line_height + qubit * _WIRE_GAP
 
 
 @styled
-def circuit(circuit: Circuit) -> Figure:
-    """Draw one time step of a neuron: encoding, V(theta), measurement, reset.
+def circuit(circuit: Circuit, drive: Drive | None = None) -> Figure:
+    """Draw one time step of a neuron: drive, encoding, V(theta), measurement, reset.
 
     Boxes name the gate and its angle: phi_n is the encoding angle of channel n, g a trainable gain,
-    theta_k the parameter with index k. A dot is a control.
+    theta_k the parameter with index k. A dot is a control. The drive stands in front of the
+    encoding; the paper's rectification goes without saying.
     """
+    formula = _formula(drive)
+    top = _TOP + (_DRIVE_HEIGHT if formula else 0.0)
     placed, depth = _pack(circuit.gates)
     columns = 1 + depth + 2  # encoding, gates, measurement, reset
     columns_per_line = math.ceil(columns / math.ceil(columns / _COLUMNS_PER_LINE))
     column_width = min((WIDTH - _LEFT - _RIGHT) / columns_per_line, _LARGEST_COLUMN)
     width = _LEFT + columns_per_line * column_width + _RIGHT
+    width = max(width, WIDTH) if formula else width
     lines = math.ceil(columns / columns_per_line)
-    height = _TOP + lines * circuit.qubits * _WIRE_GAP + (lines - 1) * (_LINE_GAP - _WIRE_GAP)
+    height = top + lines * circuit.qubits * _WIRE_GAP + (lines - 1) * (_LINE_GAP - _WIRE_GAP)
     figure = Figure(figsize=(width, height - _WIRE_GAP + _BOX_HEIGHT / 2 + _BOTTOM))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, figure.get_figwidth()))
     axes.set_ylim(figure.get_figheight(), 0)
     axes.set_axis_off()
-    sheet = _Sheet(axes, circuit, columns, columns_per_line, column_width)
+    sheet = _Sheet(axes, circuit, columns, columns_per_line, column_width, top)
 
     _draw_titles(sheet)
+    if formula:
+        _draw_drive(sheet, formula)
     for line in range(sheet.lines):
         _draw_wires(sheet, line)
         _draw_sections(sheet, line)
@@ -114,6 +123,35 @@ def _draw_titles(sheet: _Sheet) -> None:
     sheet.axes.text(
         0.15, 0.49, ", ".join(counts) + "; one time step", fontsize=9, color=MUTED, va="center"
     )
+
+
+def _formula(drive: Drive | None) -> str:
+    """Write what a drive makes of the current z of a step; empty for the paper's rectification."""
+    clipped = r"$\varphi = \pi\,\mathrm{clip}(%s, 0, 1)$"
+    if isinstance(drive, Saturating):
+        return f"saturating drive:   {clipped % 'z'}"
+    if not isinstance(drive, Leaky):
+        return ""
+    start, floor = "leaky drive:   ", f"{drive.floor:g}"
+    if drive.reset_steps is None:
+        charge = rf"$u \leftarrow \max(\beta u + z + c - \vartheta s,\ {floor})$"
+        return f"{start}{charge},   {clipped % 'u'}"
+    spikes = rf" - \Sigma_{{k \leq {drive.reset_steps}}}\,\vartheta_k s_{{t-k}}"
+    potential = f"$u = v{spikes if drive.reset_steps else ''}$"
+    charge = rf"$v \leftarrow \max(\beta v + z + c,\ {floor})$"
+    return f"{start}{charge},   {potential},   {clipped % 'u'}"
+
+
+def _draw_drive(sheet: _Sheet, formula: str) -> None:
+    """Write the drive above the encoding, whose angle it decides."""
+    left, y, end = sheet.x(0) - _BOX_WIDTH / 2, _TOP - 0.27, sheet.y(0, 0) - _BOX_HEIGHT / 2 - 0.32
+    text = sheet.axes.text(left + 0.08, y, formula)
+    text.set(fontsize=8.5, va="center_baseline", zorder=_TEXT, gid="drive")
+    text.set_bbox(
+        {"boxstyle": "round,pad=0.5", "facecolor": _FILLS[VERMILION], "edgecolor": VERMILION}
+    )
+    arrow = {"arrowstyle": "-|>", "color": VERMILION}
+    sheet.axes.annotate("", (sheet.x(0), end), (sheet.x(0), y + 0.14), arrowprops=arrow)
 
 
 def _draw_wires(sheet: _Sheet, line: int) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from sqsnn.checks import check_shape
 from sqsnn.network import NetworkRecord
 from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, styled
+from sqsnn.training.trainer import rank
 
 _EMPTY = "#F6F8FA"  # a cell without samples
 _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spikes
@@ -29,8 +30,7 @@ _SHADE = "#B9D5EC"  # what a firing probability of 1 looks like behind the spike
 def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw loss and accuracy over the epochs, with a circle at the epoch of the best weights.
 
-    `validation_accuracy_ties_by_probability` chooses the best weights. Where spikes were measured
-    it is None, as `validation_accuracy_probability` is, and `validation_accuracy` chooses.
+    Where spikes were measured, `validation_accuracy_probability` is None.
     """
     if not metrics:
         raise ValueError("metrics must hold at least one epoch, but is empty")
@@ -41,7 +41,6 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
             "train_loss",
             "train_accuracy",
             "validation_accuracy",
-            "validation_accuracy_ties_by_probability",
             "validation_accuracy_probability",
         )
     }
@@ -59,9 +58,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     ):
         if np.isfinite(columns[name]).any():
             accuracy.plot(epochs, 100 * columns[name], line, color=color, label=label, **dots)
-    choosing = columns["validation_accuracy_ties_by_probability"]
-    measured = np.isnan(choosing).any()
-    best = int((columns["validation_accuracy"] if measured else choosing).argmax())
+    best = max(range(len(metrics)), key=lambda number: rank(metrics[number]))
     reached = 100 * columns["validation_accuracy"][best]
     accuracy.plot(epochs[best], reached, "o", markersize=9, markerfacecolor="none", color=BLUE)
     accuracy.set(

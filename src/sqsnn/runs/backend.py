@@ -113,17 +113,27 @@ class _Blank:
         self._executor = executor
         self.estimates: list[Estimate] = []
 
+    def run(
+        self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
+    ) -> Bool[Tensor, "T B H N"]:
+        """See `BitSource.run`."""
+        from sqsnn.hardware import free_run
+
+        steps, batch = currents.shape[:2]
+        self.estimates.append(free_run.estimate(self._executor, neurons, steps, batch))
+        return torch.zeros_like(currents, dtype=torch.bool)
+
     def sample(
         self,
         neurons: SQSNeurons,
-        currents: Float[Tensor, "W B H N"],
+        potentials: Float[Tensor, "W B H N"],
         shifts: Sequence[Shifts],
         shots: int,
         generator: torch.Generator,
     ) -> Bool[Tensor, "shifts shots W B H N"]:
         """See `BitSource.sample`."""
-        steps, batch = currents.shape[:2]
+        steps, batch = potentials.shape[:2]
         rows = len(shifts) * batch * neurons.size
         self.estimates.append(self._executor.estimate(neurons.circuit, steps, rows, shots))
-        shape = (len(shifts), shots, *currents.shape)
-        return torch.zeros((), dtype=torch.bool, device=currents.device).expand(shape)
+        shape = (len(shifts), shots, *potentials.shape)
+        return torch.zeros((), dtype=torch.bool, device=potentials.device).expand(shape)

@@ -1,9 +1,10 @@
 """What an inference costs, event by event: spikes, synaptic operations, gates, measurements.
 
 A network that is driven by events works where a spike arrives. A spike adds one weight to the
-current of every synapse that it reaches; a current above 0 places the rotations of the encoding. So
+current of every synapse that it reaches; a drive above 0 places the rotations of the encoding. So
 these numbers are counted from what really happened, as means over samples. The gates of V(theta),
-measurements and resets happen at every step of every neuron whatever the input.
+measurements and resets happen at every step of every neuron whatever the input, and so does the
+arithmetic of a leaky membrane.
 
 Beside them stand the multiply-accumulates of a dense network of the same sizes: one per weight, in
 one pass or in one pass per step. The figures of a layer:
@@ -16,7 +17,9 @@ synaptic_operations   weights added to a current: H per spike and channel that i
 multiply_accumulates  the synaptic operations that multiply: those of analogue input
 dense_operations, dense_operations_every_step  P H N and T P H N
 neuron_updates        steps of neurons, T H
-encoding_rotations, skipped_rotations  RX gates that a current above 0 placed, or another left out
+membrane_operations   multiply-accumulates of leaky membranes, of a drive or of LIF: per channel and
+                      step 1 for the decay and 1 for each spike that resets it
+encoding_rotations, skipped_rotations  RX gates that a drive above 0 placed, or another left out
 circuit_gates, gates  the gates of V(theta) by name; all gates, those of the encoding included
 measurements, resets  channels that are measured, and reset each time
 
@@ -36,6 +39,8 @@ from torch import Tensor
 
 from sqsnn.data.catalog import Samples
 from sqsnn.network import NetworkRecord, SpikingNetwork
+from sqsnn.neurons.drive import Leaky
+from sqsnn.neurons.leaky import LeakyPopulation
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.runs.loading import Loaded
@@ -124,6 +129,8 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
         row("dense network, every step", "dense_operations_every_step"),
         row("neuron updates", "neuron_updates"),
     ]
+    if total["membrane_operations"]:
+        rows.append(row("membranes: multiply-accumulates", "membrane_operations"))
     if not total["measurements"]:
         return rows
     rows.append(row("encoding: RX placed", "encoding_rotations"))
@@ -157,8 +164,9 @@ def _count_layer(
         with torch.no_grad():
             # Of the whole batch, as when it ran, so that they are its currents to the last bit.
             currents = synapses(received)[:, :samples]
+            potentials = population.potentials(currents, emitted[:, :samples])
         gates = [number for number, r in enumerate(population.circuit.encoding) if r.is_gate]
-        driven = population.driven(currents)[..., gates]
+        driven = population.driven(potentials)[..., gates]
         counts["placed"] = int(driven.sum())
         counts["skipped"] = driven.numel() - counts["placed"]
     return counts
@@ -189,6 +197,7 @@ def _figures(
         "dense_operations": dense,
         "dense_operations_every_step": steps * dense,
         "neuron_updates": updates,
+        "membrane_operations": updates * population.channels * _membrane_operations(population),
         "encoding_rotations": placed,
         "skipped_rotations": tally["skipped"] / samples,
         "circuit_gates": circuit_gates,
@@ -196,3 +205,12 @@ def _figures(
         "measurements": measurements,
         "resets": measurements,
     }
+
+
+def _membrane_operations(population: Population) -> int:
+    """Count the multiply-accumulates of a channel's membrane in a step."""
+    if isinstance(population, LeakyPopulation):
+        return 2
+    if isinstance(population, SQSNeurons) and isinstance(population.drive, Leaky):
+        return 1 + population.drive.remembered_spikes
+    return 0

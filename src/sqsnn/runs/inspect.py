@@ -65,7 +65,9 @@ def noise(
 
     loaded = loading.load(folder, data_dir)
     populations = _small_circuits(loaded)
-    rates = device_noise(options.backend, populations[0].circuit)
+    # The largest circuit has the gates of all others.
+    circuit = max((population.circuit for population in populations), key=lambda it: it.qubits)
+    rates = device_noise(options.backend, circuit)
     chosen = _choose(loaded, options.samples)
     points = []
     with threads(loaded.settings.training.threads):

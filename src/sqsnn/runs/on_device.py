@@ -20,6 +20,7 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import Backend, require_circuits, run_network
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.population import Population
+from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
@@ -32,6 +33,8 @@ from sqsnn.training.build import Purpose, require_circuit, seeded
 if TYPE_CHECKING:
     from sqsnn.hardware import Executor
     from sqsnn.hardware.cost import Estimate
+    from sqsnn.hardware.free_run import Plan
+    from sqsnn.hardware.mitigation import ReadoutErrors
 
 # How often the simulator runs the same samples: its mean has little noise of its own.
 SIMULATIONS = 10
@@ -76,6 +79,21 @@ class DeviceOptions(Section):
 
 
 @dataclass(frozen=True)
+class LayerOnDevice:
+    """How the neurons of a layer ran."""
+
+    circuit: str
+    channels: int
+    memory_qubits: int
+    neurons_side_by_side: int
+    steps_per_circuit: int  # all, or 1 where the membrane is integrated between two jobs
+    gates: dict[str, int]  # that one shot of a neuron's circuit executes, as it runs on the device
+    depth: int  # of these
+    shot_microseconds: float | None  # of that circuit, without the delay
+    feed_forward_microseconds: float  # of these, waiting for own spikes
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came out; all accuracies by spike count with ties broken at random."""
 
@@ -94,10 +112,11 @@ class Outcome:
     circuits: int
     executions: int
     transpilations: int
-    neurons_side_by_side: int
-    gates: dict[str, int]  # of one neuron over all steps, as it runs on the device
-    depth: int  # of that circuit
-    shot_microseconds: float | None  # of that circuit, without the delay
+    layers: list[LayerOnDevice]
+    neurons_side_by_side: int  # this and the next three of the first layer
+    gates: dict[str, int]
+    depth: int
+    shot_microseconds: float | None
     estimated_seconds: float | None  # before anything ran
     estimated_seconds_unpacked: float | None  # one neuron after another
     device_seconds: float | None  # as billed; None of a simulation
@@ -123,9 +142,8 @@ def run_on_device(
     require_circuit(loaded.settings)
     loaded.network.eval()
     # A run that was trained with noise is compared with a perfect device, too.
-    for population in cast(Iterable[Population], loaded.network.populations):
-        require_circuits(population).noise = None
-    circuit = _one_circuit(loaded)
+    for neurons in _neurons(loaded):
+        neurons.noise = None
     device = hardware.find(options.device.backend)
     generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
     chosen, values, labels = _choose(loaded, options, generator)
@@ -146,13 +164,19 @@ def run_on_device(
     if options.device.mode == "session":
         said += " A session is billed from its first job to its end, waiting included."
     confirm(said, device.kind == "ibm")
-    steps, errors = loaded.settings.encoding.steps, None
+    errors: list[ReadoutErrors] = []
     with ibm.open_mode(device.backend, options.device.mode) as mode:
         executor.mode = mode
         if options.mitigate_readout:
-            errors = hardware.calibrate(executor, circuit, steps, generator)
+            found = {
+                (circuit, planned): hardware.calibrate(
+                    executor, circuit, planned.steps, generator, reset_steps=planned.reset_steps
+                )
+                for circuit, planned in dict.fromkeys(_circuits(loaded))
+            }
+            errors = [found[layer] for layer in _circuits(loaded)]
         source = hardware.DeviceBits(executor)
-        correct = None if errors is None else errors.correct
+        correct = [each.correct for each in errors] or None
         measured = run_network(loaded.network, spikes, source, generator, correct=correct)
     seconds = time.perf_counter() - began
     place = folder.path / "hardware" / options.label
@@ -163,7 +187,7 @@ def run_on_device(
     simulated = [_simulated(loaded, spikes, labels, shots, generator) for _ in range(SIMULATIONS)]
     expected_right = torch.stack([one for one, _ in simulated]).mean(0)
     difference = right - expected_right
-    compiled, counts = executor.compiled(circuit, steps), executor.counts
+    layers, counts = _layers(executor, loaded), executor.counts
     outcome = Outcome(
         backend=options.device.backend,
         calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
@@ -180,15 +204,16 @@ def run_on_device(
         circuits=counts.circuits,
         executions=counts.shots,
         transpilations=counts.transpilations,
-        neurons_side_by_side=compiled.slots,
-        gates=dict(compiled.gate_counts),
-        depth=compiled.depth,
-        shot_microseconds=None if compiled.duration is None else 1e6 * compiled.duration,
+        layers=layers,
+        neurons_side_by_side=layers[0].neurons_side_by_side,
+        gates=layers[0].gates,
+        depth=layers[0].depth,
+        shot_microseconds=layers[0].shot_microseconds,
         estimated_seconds=expected.device_seconds,
         estimated_seconds_unpacked=unpacked,
         device_seconds=counts.device_seconds or None,
-        false_spike=None if errors is None else errors.false_spike.mean(0).tolist(),
-        missed_spike=None if errors is None else errors.missed_spike.mean(0).tolist(),
+        false_spike=_mean_rates([each.false_spike for each in errors]),
+        missed_spike=_mean_rates([each.missed_spike for each in errors]),
         seconds=seconds,
     )
     # The same command again sends nothing: what was paid the first time stays on record.
@@ -198,9 +223,42 @@ def run_on_device(
     return outcome, place
 
 
-def _one_circuit(loaded: Loaded) -> Circuit:
-    """Read the circuit of all layers."""
-    return require_circuits(cast(Population, loaded.network.populations[0])).circuit
+def _neurons(loaded: Loaded) -> list[SQSNeurons]:
+    populations = cast(Iterable[Population], loaded.network.populations)
+    return [require_circuits(population) for population in populations]
+
+
+def _circuits(loaded: Loaded) -> list[tuple[Circuit, "Plan"]]:
+    """Find the circuit of each layer, and how it runs free."""
+    from sqsnn.hardware.free_run import plan
+
+    steps = loaded.settings.encoding.steps
+    return [(neurons.circuit, plan(neurons, steps)) for neurons in _neurons(loaded)]
+
+
+def _layers(executor: "Executor", loaded: Loaded) -> list[LayerOnDevice]:
+    layers = []
+    for circuit, planned in _circuits(loaded):
+        compiled = planned.compiled(executor, circuit)
+        layers.append(
+            LayerOnDevice(
+                circuit=circuit.name,
+                channels=circuit.channels,
+                memory_qubits=circuit.memory_qubits,
+                neurons_side_by_side=compiled.slots,
+                steps_per_circuit=planned.steps,
+                gates=dict(compiled.gate_counts),
+                depth=compiled.depth,
+                shot_microseconds=None if compiled.duration is None else 1e6 * compiled.duration,
+                feed_forward_microseconds=1e6 * compiled.feed_forward,
+            )
+        )
+    return layers
+
+
+def _mean_rates(of_layers: list[np.ndarray]) -> list[float] | None:
+    """Average over the places of each channel; the layers' channels one after another."""
+    return [rate for rates in of_layers for rate in rates.mean(0).tolist()] or None
 
 
 def _choose(
@@ -219,21 +277,21 @@ def _choose(
 def _estimate(
     executor: "Executor", loaded: Loaded, inferences: int, options: DeviceOptions
 ) -> "Estimate":
-    """Estimate all layers, and the calibration, as one."""
+    """Estimate all layers, and the calibrations, as one."""
+    from sqsnn.hardware import free_run
+    from sqsnn.hardware.cost import Estimate
     from sqsnn.hardware.mitigation import CALIBRATION_SHOTS
 
-    circuit, steps = _one_circuit(loaded), loaded.settings.encoding.steps
+    steps = loaded.settings.encoding.steps
     parts = [
-        executor.estimate(circuit, steps, inferences * size, 1) for size in loaded.network.sizes[1:]
+        free_run.estimate(executor, neurons, steps, inferences) for neurons in _neurons(loaded)
     ]
     if options.mitigate_readout:
-        places = parts[0].slots
-        parts.append(executor.estimate(circuit, steps, 2 * places, CALIBRATION_SHOTS))
-    return parts[0]._replace(
-        jobs=sum(part.jobs for part in parts),
-        circuits=sum(part.circuits for part in parts),
-        shots=sum(part.shots for part in parts),
-    )
+        # A little too long: the circuit of a calibration has one step.
+        for circuit, planned in dict.fromkeys(_circuits(loaded)):
+            slots = planned.compiled(executor, circuit).slots
+            parts.append(planned.estimate(executor, circuit, 2 * slots, CALIBRATION_SHOTS))
+    return Estimate.together(parts)
 
 
 def _simulated(

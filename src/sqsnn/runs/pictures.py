@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqsnn import readout
 from sqsnn.data.catalog import Samples
+from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded
 from sqsnn.settings.run import RunSettings
 from sqsnn.training import evaluate
-from sqsnn.training.build import require_circuit
+from sqsnn.training.build import layer_circuits
 from sqsnn.training.evaluate import Scores
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ CURVE = "learning-curve.png"
 RASTER = "raster.png"
 CONFUSION = "confusion-matrix.png"
 CIRCUIT = "circuit.png"
+OUTPUT_CIRCUIT = "circuit-output.png"
 
 
 def draw_run(run: RunFolder, loaded: Loaded, scores: Scores, samples: Samples) -> None:
@@ -37,13 +39,22 @@ def draw_run(run: RunFolder, loaded: Loaded, scores: Scores, samples: Samples) -
 def draw_training(
     settings: RunSettings, epochs: Sequence[Mapping[str, Any]]
 ) -> "dict[str, Figure]":
-    """Draw what needs no network, by file name: learning curve and circuit."""
+    """Draw what needs no network, by file name: learning curve and circuits."""
     from sqsnn.reports import circuit_drawing, plots
 
     figures = {CURVE: plots.learning_curve(epochs)} if epochs else {}
-    if settings.neurons.kind == "sqs":
-        figures[CIRCUIT] = circuit_drawing.circuit(require_circuit(settings))
+    drive = getattr(settings.neurons, "drive", None)
+    for name, circuit in circuits(settings).items():
+        figures[name] = circuit_drawing.circuit(circuit, drive)
     return figures
+
+
+def circuits(settings: RunSettings) -> dict[str, Circuit]:
+    """The circuits of a run's neurons, by file name: the output layer's too, if it is another."""
+    if settings.neurons.kind != "sqs":
+        return {}
+    first, *_, last = layer_circuits(settings) * 2
+    return {CIRCUIT: first} | ({} if last == first else {OUTPUT_CIRCUIT: last})
 
 
 def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Figure]":

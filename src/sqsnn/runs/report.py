@@ -17,7 +17,9 @@ from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import to_toml
 from sqsnn.storage import write_atomically
+from sqsnn.training.build import layer_circuits
 from sqsnn.training.machine import threads
+from sqsnn.training.trainer import rank
 
 _NEURONS = {
     "lif": "LIF neurons",
@@ -31,6 +33,11 @@ _PICTURES = (
     ("One sample through the network", pictures.RASTER, "Spikes of one test sample in every layer"),
     ("Confusion matrix", pictures.CONFUSION, "How often each true class was read as each class"),
     ("The neuron", pictures.CIRCUIT, "The circuit of a neuron, one time step"),
+    (
+        "The neuron of the output layer",
+        pictures.OUTPUT_CIRCUIT,
+        "The circuit of an output neuron, one time step",
+    ),
     ("Under the noise of a device", "noise.png", "Accuracy against the strength of the noise"),
 )
 _FOLDED = ("All epochs", "Settings left at their defaults", "config.toml")
@@ -59,7 +66,7 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     result = found.read_result() if found.is_finished() else None
     timing = json.loads(found.timing.read_text("utf-8")) if found.timing.is_file() else {}
     wanted = [name for _, name, _ in _PICTURES[:3]]
-    wanted += [pictures.CIRCUIT] if settings.neurons.kind == "sqs" else []
+    wanted += [*pictures.circuits(settings)]
     shown = {name: found.path / name for _, name, _ in _PICTURES}
     shown = {name: file.read_bytes() for name, file in shown.items() if file.is_file()}
     shown = {name: png for name, png in shown.items() if png.startswith(page.PNG)}
@@ -127,7 +134,8 @@ def _describe(settings: RunSettings) -> str:
     neurons: Any = settings.neurons
     if neurons.kind != "sqs":
         return f"{layers} {_NEURONS[neurons.kind]}"
-    qubits = f"N={neurons.channels}, M={neurons.memory_qubits}"
+    memory = dict.fromkeys(circuit.memory_qubits for circuit in layer_circuits(settings))
+    qubits = f"N={neurons.channels}, M={' and '.join(map(str, memory))}"
     return f"{layers} SQS neurons, {neurons.circuit}, {qubits}"
 
 
@@ -154,9 +162,7 @@ def _so_far(
     warning = f"> This run is not finished: {len(epochs)} of {planned} epochs are done."
     if not epochs:
         return warning
-    measured = epochs[0]["validation_accuracy_probability"] is None
-    chosen_by = "validation_accuracy" + ("" if measured else "_ties_by_probability")
-    best = max(epochs, key=lambda epoch: epoch[chosen_by])
+    best = max(epochs, key=rank)
     figures = {
         f"validation accuracy, best epoch {best['epoch']}": percent(best["validation_accuracy"]),
         "epochs": f"{len(epochs)} of {planned}",
@@ -173,17 +179,12 @@ def _large(figures: Mapping[str, str]) -> str:
 
 
 def _repeat(settings: RunSettings, timing: Mapping[str, Any]) -> str:
-    command = train_command(settings)
-    if command is None:
-        said = "No single command gives its settings, which are those of config.toml below."
-    else:
-        version = timing.get("machine", {}).get("sqsnn")
-        known = "" if version is None else f" with sqsnn {escape(str(version))}"
-        said = (
-            f"This trains it again{known}. The same versions on the same kind of machine give the "
-            f"same figures, bit for bit.\n\n{code(command)}"
-        )
-    return f"## To repeat it\n\n{said}"
+    version = timing.get("machine", {}).get("sqsnn")
+    known = "" if version is None else f" with sqsnn {escape(str(version))}"
+    return (
+        f"## To repeat it\n\nThis trains it again{known}. The same versions on the same kind of "
+        f"machine give the same figures, bit for bit.\n\n{code(train_command(settings))}"
+    )
 
 
 def _pictures(shown: Collection[str], missing: Collection[str], is_finished: bool) -> list[str]:
@@ -218,8 +219,10 @@ def _costs(costs: Mapping[str, Any] | None) -> str:
         text += (
             f" The neurons take {count(total['gates'])} gates and {count(total['measurements'])} "
             f"measurements, each with a reset. Of {count(placed + skipped)} rotations of the "
-            f"encoding {count(placed)} are placed; a current of 0 or below leaves them out."
+            f"encoding {count(placed)} are placed; a drive of 0 or below leaves them out."
         )
+    if total["membrane_operations"]:
+        text += f" Leaky membranes multiply and add {count(total['membrane_operations'])} numbers."
     hidden = [f"hidden layer {number}" for number in range(1, len(layers))]
     rows = [
         (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))

@@ -3,12 +3,13 @@
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings import flat
 from sqsnn.settings.data import require_spec
-from sqsnn.settings.run import RunSettings, for_dataset
+from sqsnn.settings.run import RunSettings, from_flat
 
 # What the command names by itself or finds out, and a folder that other machines do not have.
 _UNSAID = ("dataset", "source", "data_dir")
@@ -47,8 +48,8 @@ def list_settings(settings: RunSettings) -> list[Setting]:
     return found
 
 
-def train_command(settings: RunSettings) -> str | None:
-    """Write the command that trains a run again; None where no flag leaves a setting open."""
+def train_command(settings: RunSettings) -> str:
+    """Write the command that trains a run again."""
     words = ["sqsnn", "train", settings.data.dataset]
     device = settings.device_noise.noise_from
     rates = set() if device is None else set(flat.fields_of(Noise))
@@ -56,14 +57,15 @@ def train_command(settings: RunSettings) -> str | None:
         # The name of the device stands for its rates.
         if not setting.is_chosen or setting.name in rates:
             continue
-        if setting.value is None:
-            return None
         words += _flags(setting, separately=setting.name in _pairs())
     return shlex.join(words)
 
 
 def _defaults(settings: RunSettings) -> dict[str, Any]:
-    """What the settings would be with nothing but the dataset given, under their flat names."""
+    """What the settings would be with nothing given but the dataset, under their flat names.
+
+    Each is the default of the kinds that are chosen.
+    """
     spec, data = require_spec(settings.data.dataset), settings.data
     # The preset's steps follow from the delay, the polarity from the channels, and some datasets
     # have no default duration.
@@ -71,10 +73,20 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     duration = None if spec.events is None else spec.events.duration
     if spec.events is not None and duration is None:
         given["duration"] = data.duration
-    channels = getattr(settings.neurons, "channels", 1)
-    base = for_dataset(data.dataset, {"data": given, "neurons": {"channels": channels}})
-    flat_base = flat.flatten(RunSettings, base.model_dump())
-    return {**flat_base, "delay": spec.delay, "duration": duration, "channels": 1}
+    mine = flat.flatten(RunSettings, settings.model_dump())
+    choices = {choice for leaf in flat.leaves(RunSettings) for choice in leaf.kinds}
+    kinds = {choice: mine[choice] for choice in sorted(choices & mine.keys())}
+
+    def preset(chosen: Mapping[str, Any]) -> dict[str, Any]:
+        return flat.flatten(RunSettings, from_flat(data.dataset, chosen).model_dump())
+
+    unchosen = preset(given)
+    if "channels" in mine:
+        given["channels"] = mine["channels"]
+    same_kinds = preset(given | kinds)
+    defaults = {name: value for name, value in same_kinds.items() if name not in choices}
+    defaults |= {choice: unchosen[choice] for choice in choices & unchosen.keys()}
+    return {**defaults, "delay": spec.delay, "duration": duration, "channels": 1}
 
 
 def _pairs() -> set[str]:
@@ -92,6 +104,8 @@ def _flags(setting: Setting, *, separately: bool) -> list[str]:
         return [flag]
     if value is False:
         return [f"{flag}=false"]
+    if value is None:  # what the dataset's preset would fill
+        return [flag, "none"]
     if isinstance(value, tuple | list):
         texts = list(map(str, value))
         return [flag, *texts] if separately else [flag, ",".join(texts)]

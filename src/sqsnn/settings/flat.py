@@ -7,7 +7,7 @@ their `kind`; its flag names the kind, and the flags of an object count only whe
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -55,6 +55,11 @@ def members(annotation: Any) -> tuple[type, ...]:
         return tuple(cls for part in get_args(annotation) for cls in members(part))
     is_section = isinstance(annotation, type) and bool(fields_of(annotation))
     return (annotation,) if is_section else ()
+
+
+def admits_none(annotation: Any) -> bool:
+    """Whether a setting may be None, which text says as the word none."""
+    return NoneType in get_args(annotation)
 
 
 def kind_of(cls: type) -> str:
@@ -172,7 +177,8 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
     """Join two tables of settings: what is given counts, and the base fills what is left open.
 
     Where another kind is given than the base's, the base fills the fields that both kinds have. A
-    table that names no kind is one of the base's kind, or of the default.
+    table that names no kind is one of the base's kind, or of the default. The word none leaves out
+    what the base would fill: TOML has no null.
 
     Args:
         cls: The section that both are tables of.
@@ -182,6 +188,8 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
     joined: Table = {**base, **given}
     for name, value in joined.items():
         field = fields_of(cls).get(name)
+        if field is not None and value == "none" and admits_none(field.annotation):
+            joined[name] = None
         if field is None or not isinstance(value, Mapping):
             continue
         found = members(field.annotation)

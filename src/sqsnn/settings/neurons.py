@@ -6,24 +6,27 @@ there, and the population itself refuses wrong values. Arguments that have no pl
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 from docstring_parser import DocstringStyle, parse
 from pydantic import Field, create_model, model_validator
 
+from sqsnn.network import PopulationFactory
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
+from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.section import Section, Words
 
+_NO_ARGUMENTS = {"kind", "output_memory_qubits"}
 # What the network decides, or what no training can use.
 _DECIDED = {"self", "size", "generator", "dtype", "device", "noise_simulation"}
 
@@ -33,11 +36,14 @@ class NeuronSettings(Section):
 
     kind: str
 
-    def factory(self) -> Callable[..., Population]:
-        """What makes the populations of a network, called as `SpikingNetwork` does."""
-        arguments = {
-            name: getattr(self, name) for name in type(self).model_fields if name != "kind"
-        }
+    def factories(self, layers: int) -> list[PopulationFactory]:
+        """What makes the populations of a network, one per layer, the output last."""
+        return [self._factory()] * layers
+
+    def _factory(self, **own: Any) -> PopulationFactory:
+        """What makes the populations of layers that have some arguments of their own."""
+        names = [name for name in type(self).model_fields if name not in _NO_ARGUMENTS]
+        arguments = {name: getattr(self, name) for name in names} | own
         if arguments.get("noise") == Noise():  # no rates: a perfect device, which is faster
             arguments["noise"] = None
         return partial(POPULATIONS[self.kind], **arguments)
@@ -45,10 +51,57 @@ class NeuronSettings(Section):
     @model_validator(mode="after")
     def _can_be_built(self) -> "NeuronSettings":
         try:
-            self.factory()(1, generator=torch.Generator().manual_seed(0))
+            _try_to_build(self.factories(2)[0])
         except TypeError as error:
             raise ValueError(f"neurons {self.kind!r} cannot be built: {error}") from None
         return self
+
+
+class CircuitSettings(NeuronSettings):
+    """The arguments of circuits, and the memory of the outputs, which need less of it."""
+
+    if TYPE_CHECKING:
+        channels: int
+        memory_qubits: int
+        circuit: str
+        circuit_options: dict[str, Any]
+
+    output_memory_qubits: int | None = None
+    """Memory qubits of the output layer; the hidden layers have memory_qubits [default: 0, or 1
+    where the circuit needs a memory]."""
+
+    def factories(self, layers: int) -> list[PopulationFactory]:
+        """What makes the populations; memory gates are frozen in the layers that have memory."""
+        memory = self.memory_qubits, self._output_memory()
+        # A population refuses to freeze what it does not have.
+        without: dict[str, Any] = {"memory_gates": "trained"} if any(memory) else {}
+        hidden, outputs = (
+            self._factory(memory_qubits=qubits, **({} if qubits else without)) for qubits in memory
+        )
+        return [hidden] * (layers - 1) + [outputs]
+
+    def _output_memory(self) -> int:
+        if self.output_memory_qubits is not None:
+            return self.output_memory_qubits
+        try:
+            circuits.get(self.circuit, self.channels, 0, **self.circuit_options)
+        except ValueError:
+            return 1
+        return 0
+
+    @model_validator(mode="after")
+    def _outputs_can_be_built(self) -> "CircuitSettings":
+        try:
+            _try_to_build(self.factories(2)[1])
+        except ValueError as error:
+            raise ValueError(
+                f"output_memory_qubits is {self.output_memory_qubits}: {error}"
+            ) from None
+        return self
+
+
+def _try_to_build(factory: PopulationFactory) -> None:
+    factory(1, generator=torch.Generator().manual_seed(0))
 
 
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:
@@ -73,7 +126,8 @@ def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings
             fields[name] = (Words if is_table else _in_a_file(parameter.annotation), field)
     name = f"{population.__name__}Settings"
     doc = f"The arguments of {population.__name__}."
-    return create_model(name, __base__=NeuronSettings, __module__=__name__, __doc__=doc, **fields)
+    base = CircuitSettings if population is SQSNeurons else NeuronSettings
+    return create_model(name, __base__=base, __module__=__name__, __doc__=doc, **fields)
 
 
 def _is_mapping(annotation: Any) -> bool:

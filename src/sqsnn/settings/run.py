@@ -33,8 +33,8 @@ class TrainingSettings(Section):
     final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """Learning rate at the end of the one-cycle schedule."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without better weights on the validation samples, by accuracy
-    (ties by probability), then by loss [default: never]."""
+    """Stop after this many epochs without better weights on the validation samples, by spikes alone
+    as the test counts; of equals, by probability, then by loss [default: never]."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random: weights, order of the data, spikes."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -146,12 +146,10 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
     has_rates = _chosen(given, "neurons", "noise") is not None
     if has_rates and _chosen(given, "device_noise", "noise_from") is not None:
         raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
-    table = flat.merge(RunSettings, spec.preset, given)
     data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
-    table["data"] = {**table.get("data", {}), **data, "dataset": dataset}
-    if spec.delay is not None and _chosen(given, "encoding", "steps") is None:
-        delay = validated(DataSettings, table["data"]).delay
-        table["encoding"] = {**table["encoding"], "steps": spec.steps(delay)}
+    data["dataset"] = dataset
+    delay = None if spec.delay is None else validated(DataSettings, data).delay
+    table = flat.merge(RunSettings, spec.preset_for(delay), {**given, "data": data})
     settings = validated(RunSettings, table)
     _refuse_other_samples(settings)
     return settings

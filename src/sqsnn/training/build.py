@@ -61,7 +61,7 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     training = recipe.training
     network = SpikingNetwork(
         [features, *recipe.hidden, classes],
-        neurons=recipe.neurons.factory(),
+        neurons=recipe.neurons.factories(len(recipe.hidden) + 1),
         generator=seeded(training.seed, Purpose.WEIGHTS),
         dtype=getattr(torch, training.dtype),
     )
@@ -78,15 +78,23 @@ def count_trained(network: SpikingNetwork) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:
+    """Build the circuit of the neurons of each layer, the output last."""
+    found = []
+    for factory in recipe.neurons.factories(len(recipe.hidden) + 1):
+        population = factory(1, generator=torch.Generator().manual_seed(0))
+        if not isinstance(population, SQSNeurons):
+            raise ConfigError(
+                f"this needs neurons that are circuits (neurons 'sqs'), but neurons is "
+                f"{recipe.neurons.kind!r}"
+            )
+        found.append(population.circuit)
+    return tuple(found)
+
+
 def require_circuit(recipe: Recipe) -> Circuit:
-    """Build the circuit of the neurons."""
-    population = recipe.neurons.factory()(1, generator=torch.Generator().manual_seed(0))
-    if not isinstance(population, SQSNeurons):
-        raise ConfigError(
-            f"this needs neurons that are circuits (neurons 'sqs'), but neurons is "
-            f"{recipe.neurons.kind!r}"
-        )
-    return population.circuit
+    """Build the largest circuit of the layers, which has the gates of all others."""
+    return max(layer_circuits(recipe), key=lambda circuit: circuit.qubits)
 
 
 def _check_machine(recipe: Recipe) -> None:

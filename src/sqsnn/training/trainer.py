@@ -7,7 +7,7 @@ never having stopped.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, NamedTuple
@@ -41,15 +41,19 @@ class Best(NamedTuple):
     weights: dict[str, Tensor]
 
     @property
-    def rank(self) -> tuple[float, float, float]:
-        """What decides which weights are best: accuracy first, then probability, then loss.
+    def figures(self) -> Metrics:
+        """What validation found, under the names of an epoch's figures."""
+        return {"validation_loss": self.loss, **self.accuracy.named("validation")}
 
-        Accuracy is that with ties by probability, or by spikes alone where spikes were measured.
-        With few validation samples, accuracies often tie.
-        """
-        best = self.accuracy.ties_by_probability
-        accuracy = self.accuracy.spikes if best is None else best
-        return accuracy, self.accuracy.probability or 0.0, -self.loss
+
+def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
+    """What decides which epoch is best: the measure of `test_accuracy`, spikes alone.
+
+    With few validation samples it often ties: then the accuracy by probability decides, which is
+    None where spikes were measured, then the loss.
+    """
+    by_probability = figures["validation_accuracy_probability"]
+    return figures["validation_accuracy"], by_probability or 0.0, -figures["validation_loss"]
 
 
 @dataclass
@@ -276,14 +280,10 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
     reached = evaluate.accuracy(scores, samples.labels)
     loss = evaluate.loss(scores, samples.labels)
     newest = Best(epoch, reached, loss, network.state_dict())
-    if progress.best is None or newest.rank > progress.best.rank:
+    if progress.best is None or rank(newest.figures) > rank(progress.best.figures):
         weights = {name: value.clone() for name, value in newest.weights.items()}
         progress.best = newest._replace(weights=weights)
-    return {
-        "validation_loss": loss,
-        **reached.named("validation"),
-        "spikes_per_sample": list(scores.spikes),
-    }
+    return {**newest.figures, "spikes_per_sample": list(scores.spikes)}
 
 
 def _batches(recipe: Recipe, samples: int) -> int:

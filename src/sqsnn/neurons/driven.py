@@ -1,0 +1,131 @@
+"""A population behind a drive: it keeps the membrane, and learns beta, theta and c."""
+
+from abc import abstractmethod
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.neurons import surrogates
+from sqsnn.neurons.drive import (
+    Drive,
+    Leaky,
+    LeakyController,
+    Learned,
+    Membrane,
+    at_rest,
+    first_values,
+    integrate,
+    settle,
+)
+from sqsnn.neurons.population import Population
+from sqsnn.neurons.surrogates import EncodingSlope
+from sqsnn.quantum.control import Controller, Fixed, Turns
+
+
+class SQSState(NamedTuple):
+    """The memory qubits between two steps, and the drive where it is leaky.
+
+    The memory is complex, in the laboratory frame, up to a global phase.
+    """
+
+    memory: Tensor  # (B, H, 2**M), or density matrices (B, H, 2**M, 2**M)
+    membrane: Tensor | None = None  # u, or v with a reset of K steps, (B, H, N)
+    spikes: Tensor | None = None  # the last spikes, the newest first, (B, H, N, K), or K = 1
+
+
+class DrivenPopulation(Population):
+    """The base class of neurons whose currents become angles by way of a drive."""
+
+    encoding_slope: EncodingSlope
+
+    @abstractmethod
+    def turns(self, potential: Float[Tensor, "*batch H N"]) -> Turns:
+        """Encode what the drive gives: u, or z without a membrane."""
+
+    def add_drive(
+        self, drive: Drive, dtype: torch.dtype, device: torch.device | str | None
+    ) -> None:
+        """Take a drive, and make its parameters, `(H, N)` each, or reset `(H, N, K)`."""
+        self.drive = drive
+        if isinstance(drive, Leaky):
+            learned = first_values(drive, self.size, self.channels, dtype, device)
+            self.beta, self.reset, self.bias = learned
+
+    @property
+    def learned_drive(self) -> Learned:
+        """The parameters of a leaky drive, beta clamped to [0, 1]."""
+        return Learned(surrogates.held(self.beta, 0.0, 1.0), self.reset, self.bias)
+
+    def potentials(
+        self, currents: Float[Tensor, "T B H N"], spikes: Float[Tensor, "T B H N"]
+    ) -> Float[Tensor, "T B H N"]:
+        """Compute what is encoded at every step from rest, the own spikes given: u, or z.
+
+        Given the spikes, all angles are known before the first step, and the circuits are static.
+        """
+        if not isinstance(self.drive, Leaky):
+            return currents
+        membrane, rows = at_rest(self.drive, currents[0]), []
+        for current, own in zip(currents, spikes, strict=True):
+            potential, membrane = self.integrate(current, membrane)
+            membrane = settle(membrane, own)
+            rows.append(potential)
+        return torch.stack(rows)
+
+    def integrate(
+        self, currents: Float[Tensor, "*batch H N"], before: Membrane
+    ) -> tuple[Tensor, Membrane]:
+        """Compute the potential u of a step of a leaky drive, and the membrane after it."""
+        exact = self.encoding_slope == "exact"
+        return integrate(self._leaky_drive(), self.learned_drive, currents, before, exact=exact)
+
+    def controller(
+        self,
+        currents: Float[Tensor, "T B H N"],
+        state: SQSState | None = None,
+        observed: Tensor | None = None,
+    ) -> Controller:
+        """Make what chooses the angles of a pass.
+
+        Args:
+            currents: Currents of T steps.
+            state: Where a leaky drive goes on; None starts at rest.
+            observed: Spikes that are given: they are data, and nothing runs through them.
+
+        Raises:
+            ValueError: If the state does not fit the drive.
+        """
+        if not isinstance(self.drive, Leaky):
+            if state is not None and state.membrane is not None:
+                raise ValueError(
+                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
+                )
+            return Fixed(*self.turns(currents))
+        start = at_rest(self.drive, currents[0])
+        if state is not None:
+            if state.membrane is None or state.spikes is None:
+                raise ValueError(
+                    f"state.membrane is None, but drive is {self.drive!r}, which has one"
+                )
+            for part, wanted in start._asdict().items():
+                self.check_state_part(part, getattr(state, part), wanted.shape, wanted.dtype)
+            start = Membrane(state.membrane, state.spikes)
+        is_data = observed is not None or not self.drive.through_reset
+        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
+        return LeakyController(
+            self.drive,
+            self.learned_drive,
+            currents,
+            start,
+            self.encoding_slope == "exact",
+            self.turns,
+            None if is_data else surrogate,
+        )
+
+    def _leaky_drive(self) -> Leaky:
+        if not isinstance(self.drive, Leaky):
+            raise TypeError(f"drive is {self.drive!r}, which has no membrane")
+        return self.drive
