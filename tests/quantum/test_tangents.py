@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from tools import circuit_cases
+from tools import DRIVES, circuit_cases, for_drives
 from torch import Tensor
 
 from sqsnn.learning.traces import Traced
-from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuit as circuits
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
@@ -24,13 +23,13 @@ SHARED = Circuit(
 CASES = [*circuit_cases(channels=(1, 2)), (SHARED, 1, 1)]
 
 
-def made(circuit, channels, memory) -> SQSNeurons:
+def made(circuit, channels, memory, drive=DRIVES["rectified"]) -> SQSNeurons:
     return SQSNeurons(
         SIZE,
         channels=channels,
         memory_qubits=memory,
         circuit=circuit,
-        drive=Rectified(),
+        drive=drive,
         encoding_slope="exact",
         generator=torch.Generator().manual_seed(7),
         dtype=torch.float64,
@@ -68,7 +67,7 @@ def test_traces_give_the_derivatives_of_autograd_at_every_step(circuit, channels
     parameters = [neurons.angles, neurons.gains, weight]
     by_step = [(record.probability * signal).sum((1, 2, 3)), record.log_likelihood.sum((1, 2))]
 
-    traced = Traced(neurons, PRESYNAPTIC, BATCH)
+    traced = Traced(neurons, PRESYNAPTIC, BATCH, scored=True)
     with torch.no_grad():
         for t in range(STEPS):
             seen = traced.observe(sources[t], currents[t], uniforms[t])
@@ -77,22 +76,22 @@ def test_traces_give_the_derivatives_of_autograd_at_every_step(circuit, channels
             slopes = traced.slope_of_probability(seen, signal[t]), traced.slope_of_likelihood(seen)
             for slope, values in zip(slopes, by_step, strict=True):
                 one = torch.eye(STEPS, dtype=torch.float64)[t]
-                expected = torch.autograd.grad(
+                *expected, weights = torch.autograd.grad(
                     values, parameters, one, retain_graph=True, materialize_grads=True
                 )
-                (angles, gains), weights = traced.split(traced.gradient(seen, slope))
-                for got, wanted in zip((angles, gains, weights), expected, strict=True):
-                    torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
-                each = traced.scores(seen, slope)
-                summed = traced.split(type(each)(each.own.sum(1), each.synaptic.sum(1)))
-                torch.testing.assert_close(summed[1], expected[2], rtol=1e-12, atol=1e-12)
-                torch.testing.assert_close(summed[0][0], expected[0], rtol=1e-12, atol=1e-12)
+                wanted = torch.cat(expected, dim=1), weights
+                whole = traced.traces.gradient(seen, slope)
+                each = traced.of_score.scores(seen, slope)
+                for got in (whole, type(whole)(each.own.sum(1), each.synaptic.sum(1))):
+                    found = got.own, traced.by_weight(got)
+                    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
             traced.carry(seen)
 
 
-def test_traces_do_not_grow_with_time():
-    neurons = made("bidirectional", 1, 2)
-    traced = Traced(neurons, PRESYNAPTIC, BATCH)
+@for_drives("rectified", "leaky", "leaky, K = 2")
+def test_traces_do_not_grow_with_time(drive):
+    neurons = made("bidirectional", 1, 2, drive)
+    traced = Traced(neurons, PRESYNAPTIC, BATCH, scored=True)
     generator = torch.Generator().manual_seed(9)
     sizes = set()
     with torch.no_grad():
@@ -101,8 +100,9 @@ def test_traces_do_not_grow_with_time():
             currents = torch.rand(BATCH, SIZE, 1, generator=generator, dtype=torch.float64)
             uniforms = torch.rand(BATCH, SIZE, generator=generator, dtype=torch.float64)
             traced.carry(traced.observe(sources, currents, uniforms))
-            sizes.add((traced.own.shape, traced.synaptic.shape))
-            assert traced.own.isfinite().all()
+            for traces in (traced.traces, traced.of_score):
+                sizes.add((traces.own.shape, traces.synaptic.shape))
+                assert traces.own.isfinite().all()
             norms = traced.memory.square().sum(-1)
             torch.testing.assert_close(norms, torch.ones_like(norms), rtol=0, atol=1e-12)
     assert len(sizes) == 1
