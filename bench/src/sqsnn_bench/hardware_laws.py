@@ -10,7 +10,7 @@ from qiskit import transpile
 from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import SamplerV2
 
-from sqsnn import SQSNeurons
+from sqsnn import Rectified, SQSNeurons
 from sqsnn.hardware import circuits
 from sqsnn.hardware.bit_source import angle_table
 from sqsnn.hardware.compile import Compiled

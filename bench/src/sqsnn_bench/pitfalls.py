@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sqsnn import SpikingNetwork, SQSNeurons, data, encoding, readout
+from sqsnn import Rectified, SpikingNetwork, SQSNeurons, data, encoding, readout
 from sqsnn.learning import Local, Reinforce
 
 STEPS, BATCH, WARM_UP = 10, 64, 30
@@ -28,7 +28,8 @@ def variance(signal: Reinforce, draws: int) -> float:
     """The relative variance of the gradient of the hidden layer's weights and angles."""
     digits = data.load("digits")
     generator = torch.Generator().manual_seed(0)
-    network = SpikingNetwork([64, 64, 10], generator=generator)
+    neurons = partial(SQSNeurons, drive=Rectified())
+    network = SpikingNetwork([64, 64, 10], neurons=neurons, generator=generator)
     rule = Local(signal=signal)
     spikes = encoding.rate(digits.train.values[:BATCH], STEPS, generator=generator)
     hidden = [network.synapses[0].weight, *network.populations[0].parameters()]
@@ -49,9 +50,8 @@ def outputs(clamped: bool, memory_qubits: int, seed: int, epochs: int) -> dict[s
     """Train output neurons alone; give what training saw, and the accuracy running free."""
     digits = data.load("digits")
     generator = torch.Generator().manual_seed(seed)
-    network = SpikingNetwork(
-        [64, 10], neurons=partial(SQSNeurons, memory_qubits=memory_qubits), generator=generator
-    )
+    neurons = partial(SQSNeurons, memory_qubits=memory_qubits, drive=Rectified())
+    network = SpikingNetwork([64, 10], neurons=neurons, generator=generator)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     train, rule = digits.train, Local()
     likelihoods: list[float] = []

@@ -33,6 +33,7 @@ from sqsnn.errors import HardwareError
 from sqsnn.hardware.calibration import effective_noise
 from sqsnn.hardware.compile import compile_neuron
 from sqsnn.hardware.devices import find, restrict
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Site, relaxation
@@ -305,6 +306,7 @@ def test_the_rates_explain_most_of_what_the_noise_of_every_native_gate_does(case
         channels=case.channels,
         memory_qubits=case.memory_qubits,
         circuit=circuit,
+        drive=Rectified(),
         noise=effective_noise(own, circuit),
         dtype=torch.float64,
         generator=torch.Generator().manual_seed(0),

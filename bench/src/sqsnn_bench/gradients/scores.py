@@ -12,8 +12,10 @@ from sqsnn.learning.bit_source import require_circuits
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer
 from sqsnn.learning.scores import Exact, Measured, Pulled, Signals
+from sqsnn.neurons.drive import Leaky, at_rest, settle
+from sqsnn.neurons.sqs import SQSState
 
-KINDS = ("weights", "memory gates", "channel gates", "gains")
+KINDS = ("weights", "memory gates", "channel gates", "gains", "drive")
 ALL = "all"
 
 
@@ -61,8 +63,10 @@ def gradient(
 class WindowedScore:
     """What `Measured` with this window tends to with infinitely many shots, by autograd.
 
-    An event that cannot happen from fresh memory adds nothing: its probability, 0, is a minimum,
-    so that its derivative is 0 too. The cost counts such events as given up.
+    Memory starts afresh at the first step of a window; the recorded spikes fix the membrane of a
+    leaky drive, also there. An event that cannot happen from fresh memory adds nothing: its
+    probability, 0, is a minimum, so that its derivative is 0 too. The cost counts such events as
+    given up.
 
     Attributes:
         window: W.
@@ -84,11 +88,15 @@ class WindowedScore:
         if signal is None or signals.on_probability is not None:
             raise ValueError("WindowedScore takes a signal on the likelihood, and no other")
         likelihoods, weights, impossible = [], [], 0
+        with torch.enable_grad():
+            starts = _fresh_states(layer)
         for last in range(len(signal)):
             window = slice(max(0, last + 1 - self.window), last + 1)
             with torch.enable_grad():
                 record, _ = layer.population(
-                    layer.driven[window], observed=layer.record.spikes[window]
+                    layer.driven[window],
+                    starts[window.start],
+                    observed=layer.record.spikes[window],
                 )
             likelihoods.append(record.log_likelihood)
             weights.append(signal[last] * self._weights(record.log_likelihood.detach()))
@@ -119,11 +127,31 @@ class WindowedScore:
         return -torch.expm1(self.max_trials * torch.log1p(-probability))
 
 
+def _fresh_states(layer: Layer) -> list[SQSState | None]:
+    """Fresh memory at every step, with the membrane that the spikes before it left."""
+    neurons, spikes = require_circuits(layer.population), layer.record.spikes
+    if not isinstance(neurons.drive, Leaky):
+        return [None] * len(spikes)
+    _, state = neurons(layer.driven[:1].detach(), observed=spikes[:1])
+    memory = torch.zeros_like(state.memory)
+    memory[(..., *(0,) * (memory.ndim - 2))] = 1  # |0> or |0><0|
+    membrane, states = at_rest(neurons.drive, layer.driven[0]), []
+    for current, own in zip(layer.driven, spikes, strict=True):
+        states.append(SQSState(memory, *membrane))
+        _, membrane = neurons.integrate(current, membrane)
+        membrane = settle(membrane, own)
+    return states
+
+
 def _by_kind(layer: Layer, pulled: Pulled) -> dict[str, Tensor]:
     neurons = require_circuits(layer.population)
     names = [name for name, _ in neurons.named_parameters()]
     by_name = dict(zip(names, pulled.parameters, strict=True))
     by_angle, by_gain = by_name["angles"], by_name["gains"]
+    of_the_drive = [
+        by_name[name].flatten() for name in ("beta", "reset", "bias") if name in by_name
+    ]
+    by_drive = torch.cat(of_the_drive or [by_angle.new_zeros(0)])
     # The graph is kept for the next draw.
     (by_weight,) = torch.autograd.grad(
         layer.currents, [layer.synapses.weight], pulled.currents, retain_graph=True
@@ -135,5 +163,5 @@ def _by_kind(layer: Layer, pulled: Pulled) -> dict[str, Tensor]:
     }
     memory = [number for number in range(by_angle.shape[1]) if number in touching]
     others = [number for number in range(by_angle.shape[1]) if number not in touching]
-    found = (by_weight, by_angle[:, memory], by_angle[:, others], by_gain)
+    found = (by_weight, by_angle[:, memory], by_angle[:, others], by_gain, by_drive)
     return dict(zip(KINDS, found, strict=True))
