@@ -158,7 +158,7 @@ def test_a_flag_says_with_which_kinds_it_goes(sqsnn, monkeypatch):
         "--window": "[local: measured]",
         "--shots": "[local: measured: laplace]",
         "--reward-weight": "[local: both]",
-        "--loss-on": "[backprop]",
+        "--rate-penalty": "[backprop]",
         "--memory-qubits": "[sqs]",
         "--beta": "[sqs: leaky; lif, stochastic_lif]",
         "--drive": "[sqs]",

@@ -82,7 +82,9 @@ def test_settings_are_listed_once_with_meaning_where_they_apply():
     names = [it.name for it in listed]
     assert len(set(names)) == len(names)
     assert {"window", "estimator", "repeats", "feedback"} <= set(names)
-    assert not {"shots", "loss_on", "samples", "tau", "dataset", "source", "data_dir"} & set(names)
+    assert not {"shots", "rate_penalty", "samples", "tau", "dataset", "source", "data_dir"} & set(
+        names
+    )
     assert all(it.meaning and "[default:" not in it.meaning for it in listed)
 
 

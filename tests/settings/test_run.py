@@ -193,7 +193,7 @@ ON_AER = {"score": "measured", "backend": "aer"}
     ("chosen", "message"),
     [
         ({"rule": "backprop", "signal": "both"}, "signal is 'both', but goes with rule 'local'"),
-        ({"loss_on": "count"}, "loss_on is 'count', but goes with rule 'backprop' only"),
+        ({"rate_penalty": 0.5}, "rate_penalty is 0.5, but goes with rule 'backprop' only"),
         ({"samples": 8}, "samples is 8, .*signal 'reinforce', or .*signal 'both' only"),
         ({"signal": "reinforce", "feedback": "symmetric"}, "feedback is 'symmetric'.*'both' only"),
         ({"signal": "both", "discount": 0.5}, "discount is 0.5.* horizon 'discounted'"),
