@@ -47,11 +47,14 @@ def test_a_run_on_a_simulator_shows_its_outcome_without_a_question(sqsnn, traine
     assert table["accuracy of the simulator, same samples"] == simulator
     assert table["shots per sample"] == "2"
     assert table["jobs"] == "2"
-    assert table["circuits, neurons side by side in each"] == "40, 1"
-    assert "2 measure" in table["gates of a neuron"]
-    assert table["depth"] == str(result["depth"])
+    assert table["circuits"] == "40"
+    for number, layer in enumerate(result["layers"], start=1):
+        shown = table[f"layer {number}, a neuron"]
+        assert "2 measure" in shown
+        assert f"depth {layer['depth']}" in shown
     # A simulator has no day of calibration, and bills nothing.
-    assert not {"calibrated", "one shot", "device time, billed"} & table.keys()
+    assert not {"calibrated", "device time, billed"} & table.keys()
+    assert "one shot" not in table["layer 1, a neuron"]
     for name in ("result.json", "bits.npz"):
         path = f"a/hardware/aer-samples-4-shots-2/{name}"
         assert path in done.out.replace("\\", "/").splitlines()
@@ -71,9 +74,9 @@ def test_a_snapshot_is_shown_with_its_day_its_errors_and_its_estimate(sqsnn, tra
     assert (done.code, done.err) == (0, "")
     table = rows(done.out)
     assert table["calibrated"].startswith("2024-05-27")
-    assert table["circuits, neurons side by side in each"].endswith(", 2")
+    assert table["layer 1, a neuron"].endswith("2 side by side")
     assert re.fullmatch(r"\d\.\d\d%, \d\.\d\d%", table["false, missed spikes (readout)"])
-    assert table["one shot"].endswith(" us")
+    assert "one shot" in table["layer 1, a neuron"]
     assert table["device time, estimated"].endswith(" s")
     assert "device time, billed" not in table
     assert "Estimate: " in done.out and QUESTION not in done.out

@@ -13,6 +13,7 @@ from torch import Tensor
 from sqsnn.learning import estimators
 from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.learning.estimators import Cost, Derivatives, Geometric, Laplace, measure
+from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import shift_rules
 
@@ -29,7 +30,7 @@ def made(
     name: str, channels: int = 1, memory_qubits: int = 1, size: int = 1, **options: Any
 ) -> SQSNeurons:
     """Equal neurons, angles and gains far from any special value."""
-    options = {"dtype": torch.float64, "encoding_slope": "exact", **options}
+    options = {"dtype": torch.float64, "encoding_slope": "exact", "drive": Rectified(), **options}
     options = {"circuit": name, "channels": channels, "memory_qubits": memory_qubits, **options}
     neurons = SQSNeurons(size, generator=seeded(0), **options)
     random = np.random.default_rng(channels)
@@ -263,8 +264,8 @@ def test_laplace_estimates_converge_with_the_shots(name, window):
 def test_laplace_counts_agreements_by_the_rule_of_succession():
     # Of 8 shots of every circuit 3 agree: 1/P = 10/4, and so log P.
     @dataclass
-    class Fixed:
-        def sample(self, neurons, currents, shifts, shots, generator):
+    class Fixed(SimulatedBits):
+        def sample(self, neurons, potentials, shifts, shots, generator):
             bits = torch.zeros(len(shifts), shots, 1, 1, 1, 1, dtype=torch.bool)
             bits[:, [1, 2, 6]] = True
             return bits
@@ -290,8 +291,8 @@ def test_geometric_counts_the_trials_up_to_the_first_that_agrees():
     # The event comes at the third trial of a block; of the shifted circuits the second of a pair
     # never fires, so that d log p is 3 (1 - 0) / 2 for every rule of two terms.
     @dataclass
-    class Fixed:
-        def sample(self, neurons, currents, shifts, shots, generator):
+    class Fixed(SimulatedBits):
+        def sample(self, neurons, potentials, shifts, shots, generator):
             bits = torch.zeros(len(shifts), shots, 1, 1, 1, 1, dtype=torch.bool)
             if shifts == [()]:
                 bits[:, [2, 3]] = True
@@ -322,8 +323,8 @@ def test_a_shift_of_the_last_step_is_not_in_the_past():
     # The second circuit of every pair loses the spike of the first step and keeps that of the last.
     # Were the past's terms of the last step's own shifts kept, they would add noise of mean 0.
     @dataclass
-    class Fixed:
-        def sample(self, neurons, currents, shifts, shots, generator):
+    class Fixed(SimulatedBits):
+        def sample(self, neurons, potentials, shifts, shots, generator):
             bits = torch.ones(len(shifts), shots, 2, 1, 1, 1, dtype=torch.bool)
             if shifts != [()]:
                 bits[1::2, :, 0] = False
@@ -398,14 +399,14 @@ def test_spsa_is_on_average_the_derivative_up_to_the_square_of_its_size(name, mo
 
 
 @dataclass
-class Counting:
+class Counting(SimulatedBits):
     """A source that remembers its calls."""
 
     calls: list[tuple[int, int, int, int]] = field(default_factory=list)
 
-    def sample(self, neurons, currents, shifts, shots, generator):
-        self.calls.append((len(shifts), shots, currents.shape[1], neurons.size))
-        return SimulatedBits().sample(neurons, currents, shifts, shots, generator)
+    def sample(self, neurons, potentials, shifts, shots, generator):
+        self.calls.append((len(shifts), shots, potentials.shape[1], neurons.size))
+        return super().sample(neurons, potentials, shifts, shots, generator)
 
 
 @pytest.mark.parametrize("window", [1, 3])

@@ -153,8 +153,7 @@ def made(neurons: SQSNeurons, synapses: Synapses, presynaptic: Tensor, spikes: T
     """A layer whose presynaptic and own spikes are given, whatever its parameters."""
     currents = synapses(presynaptic)
     driven = currents.detach().requires_grad_()
-    unknown = torch.zeros_like(spikes)
-    record = Record(spikes, unknown, unknown[..., 0])
+    record, _ = neurons(driven, observed=spikes)
     return Layer(synapses, neurons, currents, driven, record)
 
 
