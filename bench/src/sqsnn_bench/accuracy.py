@@ -22,7 +22,7 @@ from scipy import stats
 
 from sqsnn.learning.rule import COUNTS
 
-# The figures are those of the paper's drive, with one memory qubit in every layer.
+# Names without "drive" have the paper's drive, and one memory qubit in every layer.
 PAPER = ["--drive", "rectified", "--output-memory-qubits", "1"]
 DIGITS = ["digits", *PAPER, "--hidden", "64", "--steps", "10"]
 DEEP = ["digits", *PAPER, "--hidden", "64,64", "--steps", "10"]
@@ -36,7 +36,13 @@ LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "measured"]
 FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
+# The same with the leaky drive, whose reset counts three steps by the presets.
+DRIVEN = [word for word in USPS if word not in ("--drive", "rectified")]
+
 BENCHMARKS = {
+    "drive-digits": ["digits"],
+    "drive-usps-bits": [*DRIVEN, *BITS, "--feedback", "symmetric", "--repeats", "5"],
+    "drive-usps-fake": [*DRIVEN, *BITS, "--feedback", "symmetric", "--backend", "fake_brisbane"],
     "digits": DIGITS,
     "mnist": ["mnist", *PAPER, "--hidden", "256", "--steps", "5"],
     "digits-frozen": [*DIGITS, *LOCAL, "--signal", "none"],
@@ -70,17 +76,24 @@ BENCHMARKS = {
     "short-w2": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "2"],
     "short-w4": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "4"],
 }
-BACKENDS = ["usps-aer", "usps-fake"]
+BACKENDS = ["usps-aer", "usps-fake", "drive-usps-fake"]
 GROUPS = {
     "local-digits": [name for name in BENCHMARKS if name.startswith("digits")],
     "local-deep": [name for name in BENCHMARKS if name.startswith("deep")],
     "local-usps": [name for name in BENCHMARKS if name.startswith("usps") and name not in BACKENDS],
     "hardware-usps": BACKENDS,
     "local-windows": [name for name in BENCHMARKS if name.startswith("short")],
+    "drive-bits": ["usps-bits", "drive-usps-bits", "usps-fake", "drive-usps-fake"],
     "local-recall": [name for name in BENCHMARKS if name.startswith("recall")],
 }
 RATES = [["--learning-rate", rate] for rate in ("0.005", "0.01", "0.02")]
 SEARCHES = {
+    "drive-digits": [
+        [*rate, "--loss-on", loss, "--bias", bias]
+        for rate in RATES
+        for loss in ("count", "probability")
+        for bias in ("0", "0.2")
+    ],
     "mnist": [
         [*circuit, "--batch-size", batch, "--learning-rate", rate, "--epochs", "3"]
         for circuit, batch, rate in (
