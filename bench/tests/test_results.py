@@ -11,10 +11,16 @@ from sqsnn_bench.study import figures, records, tables
 from sqsnn_bench.study.config import read_study
 
 BENCH = Path(__file__).parents[1]
-STUDIES = sorted(path.parent for path in (BENCH / "results").glob("*/study.toml"))
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+def _name(folder):
+    return str(folder.relative_to(BENCH / "results"))
+
+
+STUDIES = sorted(path.parent for path in (BENCH / "results").rglob("study.toml"))
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=_name)
 def test_the_stored_trials_give_the_stored_tables(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "save_all", lambda study, out, rows: None)
     for name in ("study.toml", records.PACKED):
@@ -26,7 +32,7 @@ def test_the_stored_trials_give_the_stored_tables(folder, tmp_path, monkeypatch)
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", STUDIES, ids=_name)
 def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
     known = records.read(folder)
     packed = records.packed(known[key] for key in sorted(known))
@@ -34,14 +40,15 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 1059
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 1124
 
 
-@pytest.mark.parametrize("path", sorted((BENCH / "studies").glob("*.toml")), ids=lambda p: p.stem)
-def test_the_results_are_those_of_the_studies(path):
+@pytest.mark.parametrize("folder", STUDIES, ids=_name)
+def test_the_results_are_those_of_the_studies(folder):
+    study = BENCH / "studies" / folder.relative_to(BENCH / "results").with_suffix(".toml")
     now, then = (
         _without_later_settings(tomllib.loads(file.read_text("utf-8")))
-        for file in (path, BENCH / "results" / path.stem / "study.toml")
+        for file in (study, folder / "study.toml")
     )
     assert now == then
 
@@ -66,7 +73,7 @@ def test_no_result_holds_the_name_of_an_earlier_metric():
 
 def test_the_loose_results_are_readable():
     accuracies = json.loads((BENCH / "results" / "accuracy.json").read_text("utf-8"))
-    assert len(accuracies) == 32
+    assert len(accuracies) == 34
     assert all(one["command"].startswith("sqsnn train ") for one in accuracies.values())
 
 
