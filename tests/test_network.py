@@ -237,3 +237,14 @@ def test_a_network_without_layers_or_neurons_is_refused(sizes, message):
 def test_the_number_of_factories_is_the_number_of_layers():
     with pytest.raises(ValueError, match="neurons has 1 factories; sizes has 2 layers"):
         SpikingNetwork([4, 3, 2], neurons=[SQSNeurons], generator=seeded())
+
+
+def test_arguments_of_the_neurons_reach_every_layer():
+    network = SpikingNetwork([2, 3, 4], circuit="crx", memory_qubits=2, generator=seeded(0))
+    assert [population.memory_qubits for population in network.populations] == [2, 2]
+    assert {population.circuit.name for population in network.populations} == {"crx"}
+
+
+def test_arguments_beside_neurons_of_ones_own_are_refused():
+    with pytest.raises(TypeError, match="memory_qubits goes with the default neurons only"):
+        SpikingNetwork([2, 3], neurons=SQSNeurons, memory_qubits=2, generator=seeded(0))

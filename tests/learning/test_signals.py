@@ -13,6 +13,7 @@ from sqsnn.learning import signals
 from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.synapses import Synapses
 
 STEPS, BATCH, CLASSES = 5, 8, 3
 LABELS = torch.arange(BATCH) % CLASSES
@@ -223,6 +224,32 @@ def test_symmetric_weights_are_the_synapses_as_they_are_now():
         with torch.no_grad():
             own[0].add_(1.0)
     assert state.tensors == {}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_mirrored_weights_are_the_synapses_up_to_the_noise_of_the_spontaneous_spikes(channels):
+    # An estimate adds what the other P - 1 inputs of its neuron happened to do: the variance is
+    # |w|^2 / S. Errors of one neuron share its spikes, so the mean square is loose.
+    below, above = 60, 9
+    synapses = Synapses(below, above, channels=channels, generator=seeded(0), dtype=torch.float64)
+    found = signals.mirror(synapses, seeded(1))
+    weight = synapses.weight.detach()
+    others = weight.square().sum(-1, keepdim=True) - weight.square()
+    scaled = (found - weight) / (others / signals.SPONTANEOUS).sqrt()
+    assert scaled.square().mean().item() == pytest.approx(1.0, abs=0.4)
+    assert scaled.mean().abs() < 5 / scaled.numel() ** 0.5
+    assert not torch.equal(found, signals.mirror(synapses, seeded(2)))
+
+
+def test_mirrored_weights_are_estimated_anew_and_not_remembered():
+    network = SpikingNetwork([2, 3, 4], generator=seeded(0), dtype=torch.float64)
+    memory = Memory()
+    (before,) = memory.feedback_weights(network, Feedback("mirrored"), seeded(1))
+    with torch.no_grad():
+        network.synapses[1].weight.neg_()
+    (after,) = memory.feedback_weights(network, Feedback("mirrored"), seeded(1))
+    torch.testing.assert_close(after, -before, rtol=0, atol=1e-12)
+    assert not memory.tensors
 
 
 def test_direct_weights_lead_from_the_outputs_to_every_hidden_layer():
