@@ -28,6 +28,7 @@ ROOMS = (
     "options",
     "checks",
     "storage",
+    "native",
     "quantum",
     "uniforms",
     "neurons",
@@ -46,7 +47,7 @@ ROOMS = (
     "__main__",
 )
 # What the physics may know of the rest of the package.
-BELOW_PHYSICS = {"checks", "errors", "options", "quantum"}
+BELOW_PHYSICS = {"checks", "errors", "native", "options", "quantum"}
 MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 17_200
 
 

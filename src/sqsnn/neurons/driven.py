@@ -82,6 +82,29 @@ class DrivenPopulation(Population):
         exact = self.encoding_slope == "exact"
         return integrate(self._leaky_drive(), self.learned_drive, currents, before, exact=exact)
 
+    def start_of_drive(
+        self, currents: Float[Tensor, "B H N"], state: SQSState | None
+    ) -> Membrane | None:
+        """Take the drive's part out of a state, or make it at rest; None without a membrane.
+
+        Raises:
+            ValueError: If the state does not fit the drive.
+        """
+        if not isinstance(self.drive, Leaky):
+            if state is not None and state.membrane is not None:
+                raise ValueError(
+                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
+                )
+            return None
+        start = at_rest(self.drive, currents)
+        if state is None:
+            return start
+        if state.membrane is None or state.spikes is None:
+            raise ValueError(f"state.membrane is None, but drive is {self.drive!r}, which has one")
+        for part, wanted in start._asdict().items():
+            self.check_state_part(part, getattr(state, part), wanted.shape, wanted.dtype)
+        return Membrane(state.membrane, state.spikes)
+
     def controller(
         self,
         currents: Float[Tensor, "T B H N"],
@@ -98,21 +121,9 @@ class DrivenPopulation(Population):
         Raises:
             ValueError: If the state does not fit the drive.
         """
-        if not isinstance(self.drive, Leaky):
-            if state is not None and state.membrane is not None:
-                raise ValueError(
-                    f"state.membrane is a tensor, but drive is {self.drive!r}, which has none"
-                )
+        start = self.start_of_drive(currents[0], state)
+        if start is None or not isinstance(self.drive, Leaky):
             return Fixed(*self.turns(currents))
-        start = at_rest(self.drive, currents[0])
-        if state is not None:
-            if state.membrane is None or state.spikes is None:
-                raise ValueError(
-                    f"state.membrane is None, but drive is {self.drive!r}, which has one"
-                )
-            for part, wanted in start._asdict().items():
-                self.check_state_part(part, getattr(state, part), wanted.shape, wanted.dtype)
-            start = Membrane(state.membrane, state.spikes)
         is_data = observed is not None or not self.drive.through_reset
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         return LeakyController(

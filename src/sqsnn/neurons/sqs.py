@@ -18,7 +18,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
-from sqsnn.neurons import surrogates
+from sqsnn.neurons import fusing, surrogates
 from sqsnn.neurons.drive import Drive, Leaky, check_drive
 from sqsnn.neurons.driven import DrivenPopulation, SQSState
 from sqsnn.neurons.frozen import freeze_columns
@@ -33,6 +33,7 @@ from sqsnn.quantum.trajectory import Trajectory
 
 NoiseSimulation = Literal["density_matrix", "trajectories"]
 MemoryGates = Literal["trained", "frozen"]
+Backend = Literal["auto", "fused", "torch"]
 
 LEAKY = Leaky()
 
@@ -72,6 +73,8 @@ class SQSNeurons(DrivenPopulation):
             it under torch.no_grad()): `record.probability` is then given this sample's noise and
             not only its past spikes, and `record.log_likelihood` is NaN.
         compile: Run the time steps through torch.compile (real circuits; needs a C++ compiler).
+        backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
+            "auto" takes the kernel where it can.
         generator: Draws the initial values.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
@@ -93,6 +96,7 @@ class SQSNeurons(DrivenPopulation):
         noise: Noise | None = None,
         noise_simulation: NoiseSimulation = "density_matrix",
         compile: bool = False,
+        backend: Backend = "auto",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -104,6 +108,7 @@ class SQSNeurons(DrivenPopulation):
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         check_choice("noise_simulation", noise_simulation, NoiseSimulation)
         check_choice("memory_gates", memory_gates, MemoryGates)
+        check_choice("backend", backend, Backend)
         check_drive(drive)
         if memory_gates == "frozen" and memory_qubits == 0:
             raise ValueError("memory_gates is 'frozen', which needs memory_qubits of at least 1")
@@ -131,6 +136,22 @@ class SQSNeurons(DrivenPopulation):
         self.add_drive(drive, dtype, device)
         if memory_gates == "frozen":
             self._freeze_memory_gates()
+        self.backend: Backend = backend
+        self.runs_fused  # noqa: B018, refuses "fused" where it cannot run
+
+    @property
+    def runs_fused(self) -> bool:
+        """Whether the compiled kernel runs the time steps.
+
+        Raises:
+            ValueError: If the backend is "fused" and the kernel cannot; says why.
+        """
+        if self.backend == "torch":
+            return False
+        obstacle = fusing.obstacle(self)
+        if self.backend == "fused" and obstacle is not None:
+            raise ValueError(f"backend is 'fused', but {obstacle}; use 'torch', or 'auto'")
+        return obstacle is None
 
     @property
     def parameter_like(self) -> Tensor:
@@ -153,6 +174,8 @@ class SQSNeurons(DrivenPopulation):
         keep_memory: bool,
     ) -> tuple[Record, SQSState]:
         """Run T steps of the instrument; see `Population.evolve`."""
+        if self.runs_fused:
+            return fusing.evolve(self, currents, state, uniforms, observed, keep_memory)
         run = self._run if self.noise is None else partial(self._run_noisy, self.noise)
         drawn = {"uniforms": uniforms, "observed": observed, "keep_history": keep_memory}
         result = run(self.controller(currents, state, observed), currents.shape[1], state, **drawn)
@@ -228,6 +251,12 @@ class SQSNeurons(DrivenPopulation):
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
 
+    def check_memory(self, state: SQSState, batch: int) -> None:
+        """Refuse a state whose memory is not that of these neurons without noise."""
+        shape, dtype = (batch, self.size, 2**self.memory_qubits), self.angles.dtype.to_complex()
+        self.check_state_part("memory", state.memory, shape, dtype)
+        quantum.check_memory(self.circuit, state.memory)
+
     def _run(
         self, control: Controller, batch: int, state: SQSState | None, **spikes: Any
     ) -> Trajectory:
@@ -236,9 +265,7 @@ class SQSNeurons(DrivenPopulation):
         if state is None:
             memory = quantum.ground_state(instrument, batch)
         else:
-            shape = (batch, self.size, 2**self.memory_qubits)
-            dtype = self.angles.dtype.to_complex()
-            self.check_state_part("memory", state.memory, shape, dtype)
+            self.check_memory(state, batch)
             memory = quantum.from_laboratory(instrument, state.memory)
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         result = trajectory.run(

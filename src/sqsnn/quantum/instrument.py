@@ -25,6 +25,7 @@ from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.control import Controller, Turns
 
 MAX_SEQUENCE_BITS = 20
+_NORM_TOLERANCE = 1e-4
 
 
 class Instrument(NamedTuple):
@@ -248,13 +249,30 @@ def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -
     """Bring memory states of the laboratory frame to the working frame, which may be real."""
     if not instrument.real:
         return memory
-    turned = memory * _phases(instrument.circuit.memory_qubits, memory).conj()
+    _check_frame(instrument.circuit, memory)
+    return (memory * _phases(instrument.circuit.memory_qubits, memory).conj()).real
+
+
+def check_memory(circuit: Circuit, memory: Complex[Tensor, "*shape"]) -> None:
+    """Refuse memory states of the laboratory frame that a circuit cannot have reached."""
+    norms = squared_norm(memory.detach())
+    wrong = norms[((norms - 1).abs() > _NORM_TOLERANCE) & (norms != 0)]  # 0 after the impossible
+    if len(wrong):
+        raise ValueError(
+            f"state.memory has a state of squared norm {wrong[0].item():g}; it must be 1, or 0 "
+            "after spikes of probability 0"
+        )
+    if circuit.is_real:
+        _check_frame(circuit, memory)
+
+
+def _check_frame(circuit: Circuit, memory: Tensor) -> None:
+    turned = memory.detach() * _phases(circuit.memory_qubits, memory).conj()
     if bool((turned.imag != 0).any()):
         raise ValueError(
-            f"state.memory is not real in the real frame of circuit {instrument.circuit.name!r}; "
+            f"state.memory is not real in the real frame of circuit {circuit.name!r}; "
             "use a state that this circuit has reached, or a complex circuit"
         )
-    return turned.real
 
 
 class _ToLaboratory(torch.autograd.Function):

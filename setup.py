@@ -1,0 +1,69 @@
+"""Build the compiled kernel, once per instruction set; everything else stands in pyproject.toml.
+
+The libraries are loaded by their path and know nothing of Python, so that one wheel per platform
+serves every version of it. Without a C++ compiler the package installs all the same: the neurons
+then run through torch.
+"""
+
+import platform
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+NATIVE = "src/sqsnn/native"
+IS_WINDOWS = sys.platform == "win32"
+# Rounding must not depend on the compiler: fused multiply-adds are written out, never contracted.
+COMMON = ["-std=c++17", "-O3", "-g0", "-ffp-contract=off"]
+COMMON += ["-fno-math-errno", "-fno-trapping-math"]
+X86 = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+}
+FLAGS = {"x86_64": X86, "amd64": X86, "aarch64": {"neon": []}, "arm64": {"neon": []}}
+
+
+class BuildLibraries(build_ext):
+    """Build libraries that are loaded by their path, not imported."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Name the file without the version of Python."""
+        return fullname.replace(".", "/") + (".dll" if IS_WINDOWS else ".so")
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        """Export the interface; there is no module to initialise."""
+        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run"]
+
+    def build_extensions(self) -> None:
+        """Compile with clang-cl on Windows: Microsoft's compiler has no vector types."""
+        if IS_WINDOWS:
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
+        super().build_extensions()
+
+
+class Wheel(bdist_wheel):
+    """A wheel for every Python of a platform."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Tag the wheel by its platform alone."""
+        return "py3", "none", super().get_tag()[2]
+
+
+def libraries() -> list[Extension]:
+    """Describe one library per instruction set of this machine's processors."""
+    common = [f"/clang:{flag}" for flag in COMMON] if IS_WINDOWS else COMMON
+    return [
+        Extension(
+            f"sqsnn.native._{name}",
+            [f"{NATIVE}/kernel.cpp"],
+            depends=[f"{NATIVE}/{file}" for file in ("kernel.h", "block.h", "back.h", "vec.h")],
+            extra_compile_args=[*common, *flags],
+            optional=True,
+        )
+        for name, flags in FLAGS.get(platform.machine().lower(), {}).items()
+    ]
+
+
+setup(ext_modules=libraries(), cmdclass={"build_ext": BuildLibraries, "bdist_wheel": Wheel})

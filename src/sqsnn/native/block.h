@@ -1,0 +1,381 @@
+// T steps of the stochastic quantum spiking neuron forward; `kernel.h` says what goes in and out,
+// `neurons/sqs.py` and `neurons/drive.py` what the neuron is.
+//
+//     x = u(phi) (x) R(phi) m,   psi = V x,   q_s = |psi_s|^2,   m' = psi_s / sqrt(q_s)
+//
+// A vector holds one number of as many neurons; a block holds S samples of it, which share the
+// gates. V is applied gate by gate: every gate is a list of rotations of two real amplitudes each,
+// also where amplitudes are complex.
+#pragma once
+
+#include "kernel.h"
+#include "vec.h"
+
+namespace {
+
+constexpr int MAX_CHANNELS = 4, MAX_OUTCOMES = 16;
+
+// The sizes that follow from a circuit and a drive.
+struct Sizes {
+    int channels, outcomes, amplitudes, memory, half, rotations, parameters, gains, last;
+    bool is_complex;
+    Sizes(const Circuit& circuit, const Pass& pass)
+        : channels(circuit.channels),
+          outcomes(1 << circuit.channels),
+          amplitudes((1 << (circuit.channels + circuit.memory_qubits)) << circuit.is_complex),
+          memory((1 << circuit.memory_qubits) << circuit.is_complex),
+          half(1 << circuit.memory_qubits),
+          rotations(circuit.rotations),
+          parameters(circuit.parameters),
+          gains(circuit.gains),
+          last(pass.drive != LEAKY ? 0 : pass.reset_steps < 0 ? 1 : pass.reset_steps),
+          is_complex(circuit.is_complex != 0) {}
+};
+
+// The parameters of the neurons of one vector, and their gradients.
+template <class F> struct Neurons {
+    Vec<F>*cosine, *sine, *gain, *beta, *reset, *bias;
+    Vec<F>*d_angle, *d_gain, *d_beta, *d_reset, *d_bias;
+    static int64_t size(const Sizes& z) {
+        return 3 * z.parameters + 2 * z.gains + z.channels * (4 + 2 * z.last);
+    }
+    Neurons(Vec<F>* at, const Sizes& z) {
+        const int all = z.last * z.channels;
+        cosine = at, sine = cosine + z.parameters, gain = sine + z.parameters;
+        beta = gain + z.gains, reset = beta + z.channels, bias = reset + all;
+        d_angle = bias + z.channels, d_gain = d_angle + z.parameters;
+        d_beta = d_gain + z.gains, d_reset = d_beta + z.channels, d_bias = d_reset + all;
+    }
+};
+
+// What a step leaves for the way back; S numbers per entry.
+template <class F> struct Frame {
+    Vec<F>*psi, *potential, *membrane, *turn, *cosine, *sine;
+    static int64_t size(const Sizes& z) { return z.amplitudes + 3 * z.channels + 2 * z.rotations; }
+    Frame(Vec<F>* at, const Sizes& z, int S) {
+        psi = at, potential = psi + z.amplitudes * S, membrane = potential + z.channels * S;
+        turn = membrane + z.channels * S, cosine = turn + z.channels * S;
+        sine = cosine + z.rotations * S;
+    }
+};
+
+// One vector of neurons and S samples, at work.
+template <class F, int S> struct Block {
+    using V = Vec<F>;
+    const Circuit& circuit;
+    const Pass& pass;
+    const Sizes& z;
+    const Neurons<F>& neurons;
+    const int64_t h, b;
+    const int lanes;
+    V *memory, *membrane, *last;  // the state
+
+    int64_t row(int64_t n, int64_t t, int s) const {
+        return ((n * pass.steps + t) * pass.batch + b + s) * pass.neurons + h;
+    }
+    int64_t entry(int64_t n, int s) const { return (n * pass.batch + b + s) * pass.neurons + h; }
+    V get(const void* from, int64_t at) const { return load(static_cast<const F*>(from) + at, lanes); }
+    void put(void* to, int64_t at, V value) const { store(static_cast<F*>(to) + at, value, lanes); }
+
+    void get_entries(V* to, const void* from, int rows) const {
+        for (int n = 0; n < rows; n++)
+            for (int s = 0; s < S; s++) to[n * S + s] = from ? get(from, entry(n, s)) : V{};
+    }
+    void put_entries(void* to, const V* from, int rows) const {
+        if (!to) return;
+        for (int n = 0; n < rows; n++)
+            for (int s = 0; s < S; s++) put(to, entry(n, s), from[n * S + s]);
+    }
+
+    // Where an amplitude of the memory stands in the laboratory frame: there a real one is
+    // (-i)^(ones in its index) times as large; the real part first.
+    struct Place { int index, part; F sign; };
+    Place in_laboratory(int a) const {
+        if (z.is_complex) return {a % z.half, a / z.half, (F)1};
+        int ones = 0;
+        for (int bits = a; bits; bits >>= 1) ones += bits & 1;
+        return {a, ones & 1, (F)(ones % 4 == 1 || ones % 4 == 2 ? -1 : 1)};
+    }
+    int64_t laboratory(int64_t t, int s, int index) const {
+        return (((t * pass.batch + b + s) * pass.neurons + h) * z.half + index) * 2;
+    }
+
+    // Complex amplitudes, (T, B, H, 2**M), of a step.
+    void get_memory(V* to, const void* from, int64_t t) const {
+        for (int a = 0; a < z.memory; a++) {
+            const Place place = in_laboratory(a);
+            for (int s = 0; s < S; s++) {
+                const F* first = static_cast<const F*>(from) + laboratory(t, s, place.index) + place.part;
+                F row[LANES<F>] = {};
+                for (int lane = 0; lane < lanes; lane++) row[lane] = place.sign * first[2 * lane * z.half];
+                to[a * S + s] = load(row, LANES<F>);
+            }
+        }
+    }
+    void put_memory(void* to, const V* from, int64_t t) const {
+        if (!to) return;
+        for (int a = 0; a < z.memory; a++) {
+            const Place place = in_laboratory(a);
+            for (int s = 0; s < S; s++) {
+                F* first = static_cast<F*>(to) + laboratory(t, s, place.index);
+                F row[LANES<F>];
+                store(row, from[a * S + s], LANES<F>);
+                for (int lane = 0; lane < lanes; lane++) {
+                    F* amplitude = first + 2 * lane * z.half;
+                    amplitude[place.part] = place.sign * row[lane];
+                    if (!z.is_complex) amplitude[1 - place.part] = 0;
+                }
+            }
+        }
+    }
+
+    void begin() {
+        if (pass.memory) get_memory(memory, pass.memory, 0);
+        else
+            for (int a = 0; a < z.memory; a++)
+                for (int s = 0; s < S; s++) memory[a * S + s] = all<F>((F)(a == 0));
+        if (pass.drive != LEAKY) return;
+        get_entries(membrane, pass.membrane, z.channels);
+        get_entries(last, pass.last, z.last * z.channels);
+    }
+
+    // Integrate the currents and encode the potential.
+    void drive(int64_t t, const Frame<F>& frame) {
+        for (int n = 0; n < z.channels; n++) {
+            V* u = frame.potential + n * S;
+            for (int s = 0; s < S; s++) u[s] = get(pass.currents, row(n, t, s));
+            if (pass.drive == LEAKY) {
+                V* v = membrane + n * S;
+                for (int s = 0; s < S; s++) v[s] = fma(neurons.beta[n], v[s], u[s] + neurons.bias[n]);
+                if (pass.reset_steps < 0)
+                    for (int s = 0; s < S; s++) v[s] = fma(-neurons.reset[n], last[n * S + s], v[s]);
+                for (int s = 0; s < S; s++) u[s] = v[s] = at_least(v[s], (F)pass.floor);
+                for (int s = 0; s < S; s++) frame.membrane[n * S + s] = v[s];
+                for (int k = 0; k < pass.reset_steps; k++)
+                    for (int s = 0; s < S; s++)
+                        u[s] = fma(-neurons.reset[k * z.channels + n], last[(k * z.channels + n) * S + s], u[s]);
+            }
+            V* x = frame.turn + n * S;
+            for (int s = 0; s < S; s++) x[s] = at_least(u[s], (F)0);
+            if (pass.drive != RECTIFIED)
+                for (int s = 0; s < S; s++) x[s] = at_most(x[s], (F)1);
+        }
+        for (int e = 0; e < z.rotations; e++) {
+            const V gain = gain_of(e);
+            const V* x = frame.turn + circuit.rotation[e].channel * S;
+            for (int s = 0; s < S; s++) {
+                V turned = gain * x[s];
+                // cos and sin of pi/2 x repeat after 4.
+                const V fours = fma(turned, all<F>((F)0.25), all<F>(MAGIC<F>)) - all<F>(MAGIC<F>);
+                turned = fma(fours, all<F>((F)-4), turned);
+                half_turns<F>(turned, frame.cosine[e * S + s], frame.sine[e * S + s]);
+            }
+        }
+    }
+
+    V gain_of(int e) const {
+        const Rotation& rotation = circuit.rotation[e];
+        return rotation.trained < 0 ? all<F>((F)rotation.gain) : neurons.gain[rotation.trained];
+    }
+
+    static void turn(V* x, V* y, V cosine, V sine) {
+        for (int s = 0; s < S; s++) {
+            const V a = x[s], b = y[s];
+            x[s] = fma(-sine, b, cosine * a);
+            y[s] = fma(sine, a, cosine * b);
+        }
+    }
+
+    // Call with the places of the amplitudes that an encoding rotation of the memory turns.
+    template <class Call> void pairs(int stride, Call call) const {
+        for (int zero = 0; zero < z.half; zero++) {
+            if (zero & stride) continue;
+            const int one = zero | stride;
+            if (!z.is_complex) call(zero, one);
+            else call(z.half + one, zero), call(z.half + zero, one);
+        }
+    }
+
+    void apply_gates(const Frame<F>& frame) {
+        for (int e = z.channels; e < z.rotations; e++)
+            pairs(circuit.rotation[e].stride, [&](int i, int j) {
+                V *x = memory + i * S, *y = memory + j * S;
+                for (int s = 0; s < S; s++) turn_one(x[s], y[s], frame.cosine[e * S + s], frame.sine[e * S + s]);
+            });
+        V* psi = frame.psi;
+        const int imaginary = z.amplitudes / 2;  // where complex
+        for (int a = 0; a < z.memory; a++) {
+            const int to = a < z.half ? a : imaginary + a - z.half;
+            for (int s = 0; s < S; s++) psi[to * S + s] = memory[a * S + s];
+        }
+        for (int n = z.channels - 1, size = z.half; n >= 0; n--, size *= 2) {
+            const V *c = frame.cosine + n * S, *w = frame.sine + n * S;
+            for (int a = 0; a < size; a++) {
+                V *zero = psi + a * S, *one = psi + (size + a) * S;
+                if (!z.is_complex) {
+                    for (int s = 0; s < S; s++) {
+                        one[s] = w[s] * zero[s];
+                        zero[s] = c[s] * zero[s];
+                    }
+                } else {
+                    V *zero_i = zero + imaginary * S, *one_i = one + imaginary * S;
+                    for (int s = 0; s < S; s++) {  // |1> gets -i sin
+                        one[s] = w[s] * zero_i[s];
+                        one_i[s] = -w[s] * zero[s];
+                        zero[s] = c[s] * zero[s];
+                        zero_i[s] = c[s] * zero_i[s];
+                    }
+                }
+            }
+        }
+        for (int k = 0; k < circuit.ops; k++) {
+            const Op& op = circuit.op[k];
+            V *x = psi + op.i * S, *y = psi + op.j * S;
+            if (op.kind == TURN) turn(x, y, neurons.cosine[op.parameter], neurons.sine[op.parameter]);
+            else if (op.kind == BLOCK) mix(x, y, op.a, op.b, op.c, op.d);
+            else for (int s = 0; s < S; s++) x[s] = x[s] * (F)op.a;
+        }
+    }
+
+    static void turn_one(V& x, V& y, V cosine, V sine) {
+        const V a = x, b = y;
+        x = fma(-sine, b, cosine * a);
+        y = fma(sine, a, cosine * b);
+    }
+
+    static void mix(V* x, V* y, double a, double b, double c, double d) {
+        const V p = all<F>((F)a), q = all<F>((F)b), r = all<F>((F)c), t = all<F>((F)d);
+        for (int s = 0; s < S; s++) {
+            const V first = x[s], second = y[s];
+            x[s] = fma(q, second, p * first);
+            y[s] = fma(t, second, r * first);
+        }
+    }
+
+    // Call with every amplitude of an outcome, and its place in the memory.
+    template <class Call> void branch(int outcome, Call call) const {
+        for (int a = 0; a < z.half; a++) call(outcome * z.half + a, a);
+        if (z.is_complex)
+            for (int a = 0; a < z.half; a++) call(z.amplitudes / 2 + outcome * z.half + a, z.half + a);
+    }
+
+    void weigh(const V* psi, V* weights) const {
+        for (int o = 0; o < z.outcomes; o++) {
+            V* q = weights + o * S;
+            for (int s = 0; s < S; s++) q[s] = V{};
+            branch(o, [&](int k, int) {
+                for (int s = 0; s < S; s++) q[s] = fma(psi[k * S + s], psi[k * S + s], q[s]);
+            });
+        }
+    }
+
+    bool fires(int outcome, int n) const { return outcome >> (z.channels - 1 - n) & 1; }
+
+    // The marginal probability of each channel; on / all = on (2 - all) to rounding, as all is 1.
+    void marginals(const V* weights, V* probability, V* scale) const {
+        for (int s = 0; s < S; s++) {
+            V sum = V{};
+            for (int o = 0; o < z.outcomes; o++) sum += weights[o * S + s];
+            scale[s] = all<F>((F)2) - sum;
+        }
+        for (int n = 0; n < z.channels; n++)
+            for (int s = 0; s < S; s++) {
+                V on = V{};
+                for (int o = 0; o < z.outcomes; o++)
+                    if (fires(o, n)) on += weights[o * S + s];
+                probability[n * S + s] = at_most(on * scale[s], (F)1);
+            }
+    }
+
+    static V inverse_root(V weight) { return pick<F>(weight > V{}, all<F>(1) / root(weight), V{}); }
+
+    // Divide the branch of the outcome by its norm; an event of probability 0 leaves 0.
+    void collapse(const V* psi, const V* weights, const V* outcome, V* weight, V* inverse, V* after) const {
+        for (int s = 0; s < S; s++) weight[s] = weights[s];
+        for (int o = 1; o < z.outcomes; o++)
+            for (int s = 0; s < S; s++)
+                weight[s] = pick<F>(outcome[s] == all<F>((F)o), weights[o * S + s], weight[s]);
+        for (int s = 0; s < S; s++)
+            inverse[s] = inverse_root(weight[s]);
+        branch(0, [&](int k, int a) {
+            for (int s = 0; s < S; s++) after[a * S + s] = psi[k * S + s];
+        });
+        for (int o = 1; o < z.outcomes; o++)
+            branch(o, [&](int k, int a) {
+                for (int s = 0; s < S; s++)
+                    after[a * S + s] = pick<F>(outcome[s] == all<F>((F)o), psi[k * S + s], after[a * S + s]);
+            });
+        for (int a = 0; a < z.memory; a++)
+            for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];
+    }
+
+    void read_outcome(const void* spikes, int64_t t, V* outcome) const {
+        for (int s = 0; s < S; s++) outcome[s] = V{};
+        for (int n = 0; n < z.channels; n++)
+            for (int s = 0; s < S; s++)
+                outcome[s] = fma(outcome[s], all<F>((F)2), get(spikes, row(n, t, s)));
+    }
+
+    V bit(V outcome, int n) const {
+        V fired = V{};
+        for (int o = 1; o < z.outcomes; o++)
+            if (fires(o, n)) fired = pick<F>(outcome == all<F>((F)o), all<F>(1), fired);
+        return fired;
+    }
+
+    void remember(const V* outcome) {
+        if (z.last == 0) return;
+        for (int k = z.last - 1; k > 0; k--)
+            for (int i = 0; i < z.channels * S; i++)
+                last[k * z.channels * S + i] = last[(k - 1) * z.channels * S + i];
+        for (int n = 0; n < z.channels; n++)
+            for (int s = 0; s < S; s++) last[n * S + s] = bit(outcome[s], n);
+    }
+
+    // One step forward.
+    void step(int64_t t, const Frame<F>& frame) {
+        V weights[MAX_OUTCOMES * S], probability[MAX_CHANNELS * S], scale[S];
+        V outcome[S], weight[S], inverse[S];
+        drive(t, frame);
+        apply_gates(frame);
+        weigh(frame.psi, weights);
+        marginals(weights, probability, scale);
+        if (pass.observed) read_outcome(pass.observed, t, outcome);
+        else draw(t, weights, scale, outcome);
+        collapse(frame.psi, weights, outcome, weight, inverse, memory);
+        remember(outcome);
+        put_memory(pass.history, memory, t);
+        for (int n = 0; n < z.channels; n++)
+            for (int s = 0; s < S; s++) {
+                put(pass.spikes, row(n, t, s), bit(outcome[s], n));
+                put(pass.probability, row(n, t, s), probability[n * S + s]);
+            }
+        if (!pass.log_likelihood) return;
+        for (int s = 0; s < S; s++) {
+            const V log = logarithm<F>(weight[s]), impossible = all<F>((F)-HUGE_VAL);
+            put(pass.log_likelihood, row(0, t, s), pick<F>(weight[s] > V{}, log, impossible));
+        }
+    }
+
+    void end() {
+        put_memory(pass.memory_after, memory, 0);
+        if (pass.drive != LEAKY) return;
+        put_entries(pass.membrane_after, membrane, z.channels);
+        put_entries(pass.last_after, last, z.last * z.channels);
+    }
+
+    // By cumulative sums from the highest outcome downward; for one channel 1 iff u < p(1).
+    void draw(int64_t t, const V* weights, const V* scale, V* outcome) const {
+        for (int s = 0; s < S; s++) {
+            const V uniform = get(pass.uniforms, row(0, t, s));
+            V above = V{}, chosen = V{};
+            for (int o = z.outcomes - 1; o > 0; o--) {
+                above += weights[o * S + s];
+                chosen += pick<F>(uniform < at_most(above * scale[s], (F)1), all<F>(1), V{});
+            }
+            outcome[s] = chosen;
+        }
+    }
+};
+
+}  // namespace

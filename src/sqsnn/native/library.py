@@ -1,0 +1,138 @@
+"""Find the compiled kernel for this processor, load it, and check that it is this version's.
+
+The structures mirror those of `kernel.h`, which says what they mean.
+"""
+
+import ctypes
+import sys
+from ctypes import POINTER, c_double, c_int32, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+
+INTERFACE = 1  # as in kernel.h; changes with the structures and what they mean
+CHUNK = 64  # samples of a task, as in kernel.cpp
+
+_FOLDER = Path(__file__).parent
+_SUFFIX = ".dll" if sys.platform == "win32" else ".so"
+# By what torch calls the best instruction set of the processor.
+_BUILDS = {"AVX512": "avx512", "AVX2": "avx2", "DEFAULT": "neon", "NEON": "neon"}
+
+
+def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names.split()]
+
+
+class OpStruct(ctypes.Structure):
+    """`Op` of kernel.h."""
+
+    _fields_: ClassVar = _fields(c_int32, "kind i j parameter") + _fields(c_double, "a b c d")
+
+
+class RotationStruct(ctypes.Structure):
+    """`Rotation` of kernel.h."""
+
+    _fields_: ClassVar = [
+        *_fields(c_int32, "channel stride trained padding"),
+        ("gain", c_double),
+    ]
+
+
+class CircuitStruct(ctypes.Structure):
+    """`Circuit` of kernel.h."""
+
+    _fields_: ClassVar = [
+        *_fields(c_int32, "channels memory_qubits is_complex"),
+        *_fields(c_int32, "ops rotations parameters gains padding"),
+        ("op", POINTER(OpStruct)),
+        ("rotation", POINTER(RotationStruct)),
+    ]
+
+
+class PassStruct(ctypes.Structure):
+    """`Pass` of kernel.h."""
+
+    _fields_: ClassVar = [
+        *_fields(c_int64, "steps batch neurons"),
+        *_fields(c_int32, "drive reset_steps exact sigmoid through_reset through_collapse"),
+        ("floor", c_double),
+        *_fields(
+            c_void_p,
+            "currents uniforms observed cosines sines gains beta reset bias memory membrane last "
+            "spikes probability log_likelihood history memory_after membrane_after last_after "
+            "g_spikes g_probability g_log_likelihood g_history g_memory g_membrane g_last "
+            "d_currents d_angles d_gains d_beta d_reset d_bias d_memory d_membrane d_last",
+        ),
+    ]
+
+
+class Library(NamedTuple):
+    """A loaded kernel, or why there is none."""
+
+    kernel: Any  # None where there is none
+    obstacle: str | None  # why there is none
+
+
+def obstacle() -> str | None:
+    """Say why no kernel can be loaded on this machine; None where one is."""
+    return _library().obstacle
+
+
+def load() -> Any:
+    """Give the kernel.
+
+    Raises:
+        RuntimeError: If none can be loaded; says why.
+    """
+    library = _library()
+    if library.obstacle is not None:
+        raise RuntimeError(library.obstacle)
+    return library.kernel
+
+
+@cache
+def _library() -> Library:
+    return open_build(torch.backends.cpu.get_cpu_capability())
+
+
+def open_build(capability: str) -> Library:
+    """Load the build for an instruction set, by torch's name of it."""
+    build = _BUILDS.get(capability)
+    path = _FOLDER / f"_{build}{_SUFFIX}"
+    if build is None or (build == "neon" and sys.platform == "win32"):
+        return Library(None, f"there is no compiled kernel for processors with {capability}")
+    if not path.is_file():
+        return Library(
+            None,
+            f"the compiled kernel {path} is missing: it is built while sqsnn is installed, where "
+            "there is a C++ compiler; install g++ or clang, then sqsnn again",
+        )
+    try:
+        kernel = ctypes.CDLL(str(path))
+    except OSError as error:
+        return Library(None, f"the compiled kernel {path} cannot be loaded: {error}")
+    return _checked(kernel, path)
+
+
+def _checked(kernel: Any, path: Path) -> Library:
+    """Refuse a library of another version: its structures may lie otherwise in memory."""
+    structures = OpStruct, RotationStruct, CircuitStruct, PassStruct
+    sizes = (c_int64 * len(structures))(*map(ctypes.sizeof, structures))
+    try:
+        kernel.sqsnn_interface.argtypes = [POINTER(c_int64)]
+        kernel.sqsnn_interface.restype = c_int32
+        kernel.sqsnn_tasks.argtypes = [POINTER(PassStruct), c_int32]
+        kernel.sqsnn_tasks.restype = c_int64
+        kernel.sqsnn_run.argtypes = [POINTER(CircuitStruct), POINTER(PassStruct)]
+        kernel.sqsnn_run.argtypes += [c_int64, c_int64, c_int32, c_int32]
+        kernel.sqsnn_run.restype = c_int32
+        found = kernel.sqsnn_interface(sizes)
+    except AttributeError:
+        return Library(None, f"{path} is no kernel of sqsnn; install sqsnn again")
+    if found != INTERFACE:
+        return Library(
+            None, f"the compiled kernel {path} is of another version; install sqsnn again"
+        )
+    return Library(kernel, None)

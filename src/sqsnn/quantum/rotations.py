@@ -1,0 +1,74 @@
+"""Take a circuit apart into rotations of two real amplitudes each, as the compiled kernel reads it.
+
+Every gate of the package turns pairs of real amplitudes, also where amplitudes are complex: RX, for
+instance, mixes the real part of one with the imaginary part of the other. The parts are found in
+the matrices of `gates.py`; no gate has code of its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from sqsnn.quantum import gates
+from sqsnn.quantum.circuit import Circuit, Gate
+
+TURN, BLOCK, SCALE = range(3)
+
+
+class Op(NamedTuple):
+    """What a part of a gate does to one or two real amplitudes of the register."""
+
+    kind: int
+    i: int
+    j: int
+    parameter: int = -1  # of TURN, by half of whose angle i turns towards j
+    block: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # of SCALE the first alone
+
+
+def operations(circuit: Circuit) -> list[Op]:
+    """List what V(theta) does, in order.
+
+    The amplitudes are those of the working frame; in complex circuits all real parts come first.
+
+    Raises:
+        ValueError: If a gate mixes more than two real amplitudes.
+    """
+    return [op for gate in circuit.gates for op in _parts(gate, circuit)]
+
+
+def _parts(gate: Gate, circuit: Circuit) -> list[Op]:
+    form = gates.GATES[gate.name]
+    form = form.in_real_frame() if circuit.is_real else form
+    fixed, even, odd = (_on_amplitudes(part, gate, circuit) for part in form)
+    touches = np.abs(fixed) + np.abs(even) + np.abs(odd) > 0
+    ops: list[Op] = []
+    done: set[int] = set()
+    for i in range(len(fixed)):
+        if i in done:
+            continue
+        group = sorted({i, *np.flatnonzero(touches[i]).tolist()})
+        at = np.ix_(group, group)
+        alone = touches[group].sum() == touches[at].sum()
+        turns = bool(even[at].any())
+        whole = not fixed[at].any() and np.array_equal(even[at], np.eye(len(group)))
+        if len(group) > 2 or not alone or (turns and not whole):
+            raise ValueError(f"gate {gate.name} is no rotation of pairs of real amplitudes")
+        done.update(group)
+        if turns and gate.parameter is not None:
+            first, second = group if odd[at][1, 0] > 0 else reversed(group)
+            ops.append(Op(TURN, first, second, gate.parameter))
+        elif len(group) == 2:
+            a, b, c, d = fixed[at].ravel().tolist()
+            ops.append(Op(BLOCK, group[0], group[1], block=(a, b, c, d)))
+        elif fixed[i, i] != 1:
+            ops.append(Op(SCALE, i, i, block=(float(fixed[i, i]), 0.0, 0.0, 0.0)))
+    return ops
+
+
+def _on_amplitudes(part: np.ndarray, gate: Gate, circuit: Circuit) -> np.ndarray:
+    """A matrix of a gate on all real amplitudes of the register."""
+    register = torch.eye(2**circuit.qubits, dtype=torch.complex128)
+    whole = gates.apply(torch.as_tensor(part), gate.qubits, register, circuit.qubits).numpy()
+    real, imaginary = np.real(whole), np.imag(whole)
+    return real if circuit.is_real else np.block([[real, -imaginary], [imaginary, real]])

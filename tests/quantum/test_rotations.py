@@ -1,0 +1,39 @@
+"""Circuits taken apart into rotations of real amplitudes are the same circuits."""
+
+import numpy as np
+import pytest
+import torch
+
+from sqsnn.quantum import circuits, gates, rotations
+from sqsnn.quantum.circuit import Circuit, Normal, unitary
+
+
+@pytest.mark.parametrize(("channels", "memory"), [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize("name", circuits.names()[:4])
+def test_the_rotations_multiply_to_the_circuit(name, channels, memory):
+    circuit = circuits.get(name, channels, memory)
+    angles = circuit.initial_parameters(1, torch.Generator().manual_seed(0)) + 0.3
+    size = 2**circuit.qubits * (1 if circuit.is_real else 2)
+    product = np.eye(size)
+    for op in rotations.operations(circuit):
+        step, pair = np.eye(size), np.ix_([op.i, op.j], [op.i, op.j])
+        if op.kind == rotations.TURN:
+            c, s = np.cos(angles[0, op.parameter] / 2), np.sin(angles[0, op.parameter] / 2)
+            step[pair] = [[c, -s], [s, c]]
+        elif op.kind == rotations.BLOCK:
+            step[pair] = np.reshape(op.block, (2, 2))
+        else:
+            step[op.i, op.i] = op.block[0]
+        product = step @ product
+    whole = unitary(circuit.gates, angles, circuit.qubits, real_frame=circuit.is_real)[0].numpy()
+    if not circuit.is_real:
+        whole = np.block([[whole.real, -whole.imag], [whole.imag, whole.real]])
+    np.testing.assert_allclose(product, whole, rtol=0, atol=1e-14)
+
+
+def test_a_gate_that_mixes_more_than_two_amplitudes_is_refused(monkeypatch):
+    mixing = np.full((4, 4), 0.5, dtype=complex)
+    table = dict(gates.GATES) | {"W": gates.GateForm(mixing, 0 * mixing, 0 * mixing)}
+    monkeypatch.setattr(gates, "GATES", table)
+    with pytest.raises(ValueError, match="gate W is no rotation of pairs"):
+        rotations.operations(Circuit.build(1, 1, [("W", (0, 1), None), ("RX", (0,), Normal())]))
