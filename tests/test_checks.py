@@ -12,9 +12,7 @@ from sqsnn.checks import (
     check_positive_int,
     check_same_device,
     check_shape,
-    require_compiler,
 )
-from sqsnn.errors import CompilerMissingError
 
 
 @pytest.mark.parametrize(
@@ -125,20 +123,3 @@ def test_an_unknown_choice_is_refused_and_the_known_ones_are_named():
     check_choice("option", "one", choices)
     with pytest.raises(ValueError, match="option is 'third'; it may be one of one, other"):
         check_choice("option", "third", choices)
-
-
-def test_a_machine_without_a_compiler_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(CompilerMissingError, match="compile needs a C\\+\\+ compiler"):
-        require_compiler()
-
-
-def test_the_compiler_that_cxx_names_is_looked_for(monkeypatch, tmp_path):
-    compiler = tmp_path / "my-compiler"
-    compiler.touch(mode=0o755)
-    monkeypatch.setenv("CXX", str(compiler))
-    require_compiler()
-    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
-    with pytest.raises(CompilerMissingError, match="no-compiler"):
-        require_compiler()

@@ -12,7 +12,6 @@ from .encoding import Latency as Latency
 from .encoding import Rate as Rate
 from .encoding import Spikes as Spikes
 from .errors import CheckpointError as CheckpointError
-from .errors import CompilerMissingError as CompilerMissingError
 from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import HardwareError as HardwareError

@@ -5,20 +5,12 @@ and at most one sum, so that they can guard code that runs at every time step.
 """
 
 import math
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
-
-from sqsnn.errors import CompilerMissingError
-
-# The compilers that torch.compile calls where the environment variable CXX names no other.
-_COMPILERS = {"darwin": "clang++", "win32": "cl"}
 
 
 def check_shape(argument: str, tensor: object, expected: Sequence[str | int]) -> None:
@@ -97,16 +89,6 @@ def check_choice(argument: str, value: object, choices: object) -> None:
         return
     listed = ", ".join(allowed) + (" or a function" if others else "")
     raise ValueError(f"{argument} is {value!r}; it may be one of {listed}")
-
-
-def require_compiler() -> None:
-    """Refuse a machine on which torch.compile finds no C++ compiler."""
-    compiler = os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))
-    if shutil.which(compiler) is None:
-        raise CompilerMissingError(
-            f"compile needs a C++ compiler, but there is no {compiler!r} on this machine; install "
-            "one, name it in the environment variable CXX, or leave compile off"
-        )
 
 
 def _require_tensor(argument: str, value: object) -> Tensor:

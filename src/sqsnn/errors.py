@@ -25,9 +25,5 @@ class TrainingError(SqsnnError, RuntimeError):
     """Training cannot go on: a loss or a gradient is not finite."""
 
 
-class CompilerMissingError(SqsnnError, RuntimeError):
-    """`compile` is on, but torch.compile finds no working C++ compiler."""
-
-
 class HardwareError(SqsnnError, RuntimeError):
     """A quantum backend is unknown, cannot run the circuits, or gave no whole result."""

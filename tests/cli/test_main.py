@@ -175,12 +175,6 @@ def test_nothing_typed_gives_no_settings():
     assert (flat["rule"], flat["signal"], flat["hidden"]) == ("local", "feedback", (64,))
 
 
-def test_a_missing_compiler_is_named(refused, here, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert "no-such-compiler" in refused("train", "digits", "--compile")
-    assert list(here.iterdir()) == []
-
-
 def test_a_folder_that_cannot_be_made_is_named(sqsnn, here):
     (here / "file").touch()
     done = sqsnn("train", "digits", "--out", "file/run")

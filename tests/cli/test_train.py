@@ -3,8 +3,6 @@
 import re
 import shlex
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -212,19 +210,6 @@ def test_a_run_is_evaluated_with_any_number_of_shots(sqsnn, refused, trained):
     assert said in refused("evaluate", "a", "--shots", 0)
 
 
-@pytest.mark.slow
-def test_a_compiled_run_shows_the_cost_of_the_warm_up(tmp_path):
-    # In a process of its own, because torch.compile cannot see through checked annotations.
-    command = [sys.executable, "-m", "sqsnn.cli.main", "train", "digits"]
-    command += [*SMALL[:-1], 16, "--epochs", 2]
-    done = subprocess.run(
-        [*map(str, command), "--compile"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "compiling: the first step took" in done.stdout
-    assert RunFolder(tmp_path / "runs" / "digits-1").is_finished()
-
-
 # Comparison neurons
 
 
@@ -256,7 +241,7 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
         ("--neurons lif --tau 1", "tau is 1.0, but goes with neurons 'stochastic_lif' only"),
         ("--neurons lif --beta 1.5", "--beta: .*less than or equal to 1, but is .1.5."),
         ("--neurons lif --rule local --signal both", "draws none; use signal 'feedback'"),
-        ("--neurons qlif --compile", "compile is True, but goes with neurons 'sqs' only"),
+        ("--neurons qlif --through-collapse", "through_collapse is True, but goes with neurons"),
         ("--neurons published_sqs --channels 2", "channels is 2, but goes with"),
         ("--neurons lif --memory-qubits 2", "memory_qubits is 2, but goes with neurons 'sqs' only"),
         ("--neurons lif --false-spike 0.1", "false_spike is 0.1, but goes with neurons 'sqs' only"),

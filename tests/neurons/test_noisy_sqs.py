@@ -464,9 +464,8 @@ def test_what_noise_cannot_do_is_refused_by_name():
         SQSNeurons(2, noise=NOISE, noise_simulation="sampled", generator=seeded(0))
     with pytest.raises(ValueError, match=r"memory_qubits is 5; density matrices .* up to 4"):
         SQSNeurons(2, channels=2, memory_qubits=3, noise=NOISE, generator=seeded(0))
-    for name in ("through_collapse", "compile"):
-        with pytest.raises(ValueError, match=f"{name} is True, which works without noise only"):
-            SQSNeurons(2, noise=NOISE, **{name: True}, generator=seeded(0))
+    with pytest.raises(ValueError, match="through_collapse is True, which works without noise"):
+        SQSNeurons(2, noise=NOISE, through_collapse=True, generator=seeded(0))
     with pytest.raises(ValueError, match="no single Kraus operator"):
         SQSNeurons(2, noise=NOISE, generator=seeded(0)).kraus_operators(torch.ones(1, 2, 1))
     with pytest.raises(ValueError, match="the exact law is built up to"):

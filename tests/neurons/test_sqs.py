@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,8 +15,6 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
 
-from sqsnn.checks import require_compiler
-from sqsnn.errors import CompilerMissingError
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
@@ -473,49 +469,6 @@ def test_steps_one_by_one_are_the_sequence_bit_for_bit(name, drive):
         record, state = neurons.step(currents[t], state, uniforms[t])
         assert_equal_records(record, Record(*(field[t] for field in whole[:3])))
     assert_equal_states(state, after)
-
-
-# Compiled steps
-
-# In a process of its own: torch.compile cannot trace the run-time checks of the annotations.
-COMPARE_COMPILED = """
-import torch
-from sqsnn.neurons.drive import Leaky, Rectified
-from sqsnn.neurons.sqs import SQSNeurons
-
-options = dict({options}, channels=2, dtype=torch.float64)
-currents = torch.randn(5, 3, 4, 2, generator=torch.Generator().manual_seed(0)).double()
-results = []
-for compile in (False, True):
-    neurons = SQSNeurons(
-        4, compile=compile, generator=torch.Generator().manual_seed(0), **options
-    )
-    record, state = neurons(currents, generator=torch.Generator().manual_seed(1))
-    (record.spikes.sum() + record.log_likelihood.sum() + state.memory.abs().sum()).backward()
-    results.append([*record[:3], state.memory, neurons.angles.grad])
-assert torch.equal(results[0][0], results[1][0])
-for plain, compiled in zip(*results):
-    torch.testing.assert_close(plain, compiled, rtol=1e-9, atol=1e-9)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"circuit": "integrate_and_fire", "memory_qubits": 1},  # amplitude by amplitude
-        {"circuit": "bidirectional", "memory_qubits": 3},  # matrix products
-        {"circuit": "crx", "memory_qubits": 1, "through_collapse": True},
-    ],
-)
-@for_drives("rectified", "leaky")
-def test_compiled_steps_give_what_plain_ones_give(options, drive):
-    try:
-        require_compiler()
-    except CompilerMissingError as missing:
-        pytest.skip(str(missing))
-    script = COMPARE_COMPILED.format(options={**options, "drive": drive})
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 # Parameters

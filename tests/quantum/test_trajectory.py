@@ -449,12 +449,3 @@ def test_a_probability_is_never_above_one(path, channels, monkeypatch):
     )
     assert result.marginals.max() <= 1
     assert result.marginals.min() >= 0
-
-
-# Compiled steps
-
-
-def test_compiled_steps_of_a_complex_circuit_are_refused():
-    circuit = circuits.get("hardware_efficient", 1, 1)
-    with pytest.raises(ValueError, match="'hardware_efficient' is complex"):
-        run(circuit, inputs(circuit, 1, 0), compile=True)

@@ -13,10 +13,10 @@ from sqsnn.settings.run import RunSettings, from_flat
 
 COMMANDS = [
     "digits",
-    "digits --epochs 3 --hidden 64,32 --seed 7 --compile --dtype float64 --learning-rate 0.003",
+    "digits --epochs 3 --hidden 64,32 --seed 7 --dtype float64 --learning-rate 0.003",
     "digits --classes 1,7 --train-samples 100 --test-samples 50 --encoding latency --steps 5",
     "digits --circuit hardware_efficient --circuit-options.layers 2 --memory-qubits 2 --channels 2",
-    "digits --memory-gates frozen --rate-bounds 0.1 0.2",
+    "digits --memory-gates frozen --through-collapse --rate-bounds 0.1 0.2",
     "digits --neurons lif --beta 0.5",
     "digits --drive rectified --memory-qubits 2 --output-memory-qubits 1",
     "digits --beta 0.9 --reset-steps none --through-reset=false",

@@ -176,7 +176,6 @@ def test_a_noise_without_rates_is_none():
         ({"missed_spike": 1.5}, "missed_spike: .*less than or equal to 1, but is 1.5"),
         ({"missed_spike": True}, "missed_spike: .*number, but is True"),
         ({"idle_depolarising": -0.1}, "idle_depolarising: .*greater than or equal to 0"),
-        ({"missed_spike": 0.1, "compile": True}, "compile is True, which works without noise"),
         ({"missed_spike": 0.1, "through_collapse": True}, "through_collapse is True, which works"),
         ({"neurons": "lif", "beta": 1.5}, r"beta is 1.5; it must be in \[0, 1\]"),
         (

@@ -7,7 +7,7 @@ import torch
 from tools import small_run
 
 from sqsnn.data.catalog import Samples
-from sqsnn.errors import CompilerMissingError, ConfigError
+from sqsnn.errors import ConfigError
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.neurons import POPULATIONS
@@ -81,10 +81,6 @@ def test_noise_reaches_every_layer_where_there_is_any(rates):
             {"channels": 2, "memory_qubits": 2, "false_spike": 0.1},
             "memory_qubits is 4, .* at most 3",
         ),
-        (
-            {"compile": True, "circuit": "hardware_efficient"},
-            "compile needs a circuit of RX, CRX and CZ alone",
-        ),
     ],
     ids=str,
 )
@@ -111,10 +107,6 @@ CIRCUITS = "SQSNeurons.* score 'exact' works for every population"
             for score in ("online", "measured")
         ),
         ({"score": "online", "false_spike": 0.1}, "'online'.*noise|noise.*'online'"),
-        *(
-            ({"score": score, "compile": True}, f"compile goes with score 'exact', .*'{score}'")
-            for score in ("online", "measured")
-        ),
         (
             {"score": "measured", "backend": "aer", "false_spike": 0.1},
             "noise rates go with the simulator only, but backend is 'aer'",
@@ -147,7 +139,6 @@ def test_a_rule_that_cannot_train_the_neurons_is_refused(chosen, message):
         {"score": "online"},
         {"score": "measured", "false_spike": 0.1},
         {"score": "measured", "signal": "reinforce"},
-        {"compile": True},
     ],
     ids=str,
 )
@@ -159,12 +150,6 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no CUDA device"):
         build_network(small_run(device="cuda"), 5, 2)
-
-
-def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(CompilerMissingError, match="'no-such-compiler'"):
-        build_network(small_run(compile=True), 5, 2)
 
 
 def test_circuits_are_those_of_the_settings():

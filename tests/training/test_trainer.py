@@ -8,7 +8,7 @@ import torch
 from tools import small_run
 
 from sqsnn.data.catalog import Samples
-from sqsnn.errors import ConfigError, TrainingError
+from sqsnn.errors import TrainingError
 from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.settings.neurons import POPULATIONS
 from sqsnn.training import trainer
@@ -131,18 +131,6 @@ def test_every_batch_and_epoch_draws_afresh(spy):
     assert len(set(rule.drawn)) == 8
 
 
-def test_compiling_drops_the_ragged_batch(spy):
-    rule = spy()
-    settings = small_run(epochs=1, batch_size=16, compile=True)
-    train(settings, samples(50))
-    assert [len(labels) for labels in rule.labels] == [16, 16, 16]
-
-
-def test_compiling_refuses_to_drop_everything():
-    with pytest.raises(ConfigError, match=r"batch_size must be at most .* 50, but is 64"):
-        trainer.start(small_run(batch_size=64, compile=True), FEATURES, CLASSES, 50)
-
-
 def test_figures_are_means_over_samples_not_batches(spy):
     spy(losses=[1.0, 1.0, 1.0, 51.0])
     steps = []
@@ -154,8 +142,7 @@ def test_figures_are_means_over_samples_not_batches(spy):
     assert epoch.metrics["train_shots"] == 4 * 3  # what is counted is summed
     assert [(step.batch, step.batches, step.loss) for step in steps][-1] == (4, 4, 51.0)
     assert steps[0].correct == 1 / 16
-    assert epoch.timing.first_step == steps[0].seconds
-    assert epoch.timing.seconds >= sum(step.seconds for step in steps)
+    assert epoch.seconds > 0
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

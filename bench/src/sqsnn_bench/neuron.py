@@ -2,8 +2,7 @@
 
 One thread, median process CPU time of forward and backward together (uniform random numbers
 included), contenders interleaved in one process so that a drifting machine is fair to all.
-`--quick` leaves out the compiled contenders. Writes bench/results/neuron.json and
-docs/images/neuron-growth.png.
+Writes bench/results/neuron.json and docs/images/neuron-growth.png.
 """
 
 import argparse
@@ -106,10 +105,10 @@ def leaky_step() -> Contender:
     return training_step(network, list(network.parameters()))
 
 
-def quantum_step(circuit: str = "crx", compile: bool = False) -> Contender:
+def quantum_step(circuit: str = "crx") -> Contender:
     """The training step with our neurons."""
     generator = torch.Generator().manual_seed(0)
-    neurons = partial(SQSNeurons, circuit=circuit, compile=compile)
+    neurons = partial(SQSNeurons, circuit=circuit)
     network = SpikingNetwork([784, 1000, 10], neurons=neurons, generator=generator)
 
     def forward(spikes: Tensor) -> Tensor:
@@ -144,27 +143,21 @@ def interleaved(contenders: dict[str, Contender], repeats: int) -> dict[str, dic
     }
 
 
-def neuron_table(compiled: bool, repeats: int) -> dict[str, dict[str, float]]:
+def neuron_table(repeats: int) -> dict[str, dict[str, float]]:
     """Forward and backward of a population, N = M = 1, float32."""
     shape = (STEPS, BATCH, NEURONS)
     contenders = {"Leaky": leaky_neurons(*shape)}
     for circuit in REAL_CIRCUITS:
         contenders[circuit] = quantum_neurons(*shape, circuit=circuit)
-        if compiled:
-            contenders[f"{circuit}, compiled"] = quantum_neurons(
-                *shape, circuit=circuit, compile=True
-            )
     contenders["hardware_efficient"] = quantum_neurons(*shape, circuit="hardware_efficient")
     return interleaved(contenders, repeats)
 
 
-def step_table(compiled: bool, repeats: int) -> dict[str, dict[str, float]]:
+def step_table(repeats: int) -> dict[str, dict[str, float]]:
     """The 784-1000-10 training step, batch 256, T = 5."""
     contenders = {"Leaky": leaky_step()}
     for circuit in REAL_CIRCUITS:
         contenders[circuit] = quantum_step(circuit)
-    if compiled:
-        contenders["crx, compiled"] = quantum_step("crx", compile=True)
     return interleaved(contenders, repeats)
 
 
@@ -260,7 +253,6 @@ def plot_growth(table: dict[str, dict[str, float]], path: Path) -> None:
 def main() -> None:
     """Measure, print, and write the figures with the machine they were taken on."""
     parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.neuron")
-    parser.add_argument("--quick", action="store_true", help="without the compiled contenders")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     parser.add_argument("--pictures", type=Path, default=Path("docs/images"))
@@ -268,9 +260,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
-    neurons = neuron_table(not arguments.quick, arguments.repeats)
+    neurons = neuron_table(arguments.repeats)
     show("Population, forward + backward", neurons, STEPS * BATCH * NEURONS)
-    steps = step_table(not arguments.quick, arguments.repeats)
+    steps = step_table(arguments.repeats)
     show("Training step 784-1000-10, batch 256, T = 5", steps)
     growth = growth_table(arguments.repeats)
     show("Growth of `bidirectional`", growth)

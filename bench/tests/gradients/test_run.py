@@ -75,15 +75,6 @@ def test_the_best_weights_are_diagnosed(folder, monkeypatch):
     assert not (folder.path / "gradients.json").exists()
 
 
-def test_a_compiled_run_is_diagnosed_without_compiling(folder, monkeypatch):
-    loaded = loading.load(folder)
-    for population in loaded.network.populations:
-        population.compile_steps = True
-    monkeypatch.setattr(inspecting, "load", lambda folder, data_dir: loaded)
-    diagnose_run(folder, QUICK)
-    assert not any(population.compile_steps for population in loaded.network.populations)
-
-
 def test_a_run_on_spike_trains_is_diagnosed(tmp_path):
     data = {"train_samples": 200, "test_samples": 100}
     folder = trained("recall", tmp_path / "run", [8], data)

@@ -36,17 +36,16 @@ class Screen(Watcher):
             disable=not self._console.is_terminal,
         )
         self._folder: RunFolder | None = None
-        self._settings: RunSettings | None = None
-        self._first, self._done, self._epochs = 0, 0, 0
+        self._done, self._epochs = 0, 0
 
     def begin(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
         """Say what is trained and where it goes, and start the bar."""
-        self._folder, self._settings = folder, settings
-        self._first, self._done, self._epochs = epochs + 1, epochs, settings.training.epochs
+        self._folder = folder
+        self._done, self._epochs = epochs, settings.training.epochs
         goes_on = f", going on after epoch {epochs}" if epochs else ""
         self.say(f"Training on {settings.data.dataset}, run folder {folder.path}{goes_on}")
         self._task = self._bar.add_task(
-            "", total=None, epoch=self._first, epochs=self._epochs, loss=float("nan"), accuracy=0.0
+            "", total=None, epoch=epochs + 1, epochs=self._epochs, loss=float("nan"), accuracy=0.0
         )
         self._bar.start()
 
@@ -67,21 +66,15 @@ class Screen(Watcher):
 
     def epoch(self, epoch: Epoch) -> None:
         """Print the line of an epoch."""
-        figures, timing = epoch.metrics, epoch.timing
+        figures = epoch.metrics
         self._done = figures["epoch"]
         self.say(
             f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
             f"accuracy {figures['train_accuracy']:.1%}  "
             f"validation {figures['validation_accuracy']:.1%}"
             f"{_by_probability(figures['validation_accuracy_probability'])}  "
-            f"{timing.seconds:.1f} s{_measured(figures)}"
+            f"{epoch.seconds:.1f} s{_measured(figures)}"
         )
-        compiled = self._settings is not None and self._settings.compiles
-        if compiled and self._done == self._first and timing.later_step is not None:
-            self.say(
-                f"compiling: the first step took {timing.first_step:.1f} s, "
-                f"a later one {timing.later_step:.3f} s"
-            )
 
     def finish(self, epoch: int) -> None:
         """Take the bar away and say what comes."""
@@ -105,11 +98,10 @@ class Screen(Watcher):
 
     def show_result(self, folder: RunFolder) -> None:
         """Show the final table of a finished run, and what lies where."""
-        result, timing = folder.read_result(), folder.read_timing()
+        result, seconds = folder.read_result(), folder.read_timing()
         table = _accuracies(result, f"Result on {result['dataset']}")
-        table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(timing)}")
-        seconds = sum(epoch["seconds"] or 0.0 for epoch in timing)
-        table.add_row("training time", f"{seconds:.1f} s")
+        table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(seconds)}")
+        table.add_row("training time", f"{sum(seconds):.1f} s")
         self._console.print(table)
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.iterdir()):

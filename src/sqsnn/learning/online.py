@@ -46,8 +46,6 @@ class Online:
         neurons = require_circuits(population, "score 'online'")
         if neurons.noise is not None:  # it would need traces of density matrices
             raise ValueError("score 'online' works without noise only; use score 'exact'")
-        if neurons.compile_steps:
-            raise ValueError("compile goes with score 'exact', but score is 'online'")
 
 
 @torch.no_grad()

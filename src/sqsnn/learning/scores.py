@@ -110,8 +110,6 @@ class Measured:
                 f"surrogate is {neurons.surrogate!r}, which needs probabilities, but score "
                 "'measured' sees bits alone; use 'straight_through'"
             )
-        if neurons.compile_steps:
-            raise ValueError("compile goes with score 'exact', but score is 'measured'")
         if self.backend is not None and neurons.noise is not None:
             raise ValueError(
                 "noise rates go with the simulator only, but backend is "

@@ -72,7 +72,6 @@ class SQSNeurons(DrivenPopulation):
             N + M up to 4. "trajectories" samples the noise for any N and M, without gradients (run
             it under torch.no_grad()): `record.probability` is then given this sample's noise and
             not only its past spikes, and `record.log_likelihood` is NaN.
-        compile: Run the time steps through torch.compile (real circuits; needs a C++ compiler).
         backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
             "auto" takes the kernel where it can.
         generator: Draws the initial values.
@@ -95,7 +94,6 @@ class SQSNeurons(DrivenPopulation):
         through_collapse: bool = False,
         noise: Noise | None = None,
         noise_simulation: NoiseSimulation = "density_matrix",
-        compile: bool = False,
         backend: Backend = "auto",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
@@ -124,7 +122,6 @@ class SQSNeurons(DrivenPopulation):
         self.keeps_memory = memory_qubits > 0 or drive.remembered_spikes > 0
         self.noise = noise
         self.noise_simulation: NoiseSimulation = noise_simulation
-        self.compile_steps = compile
         if noise is not None:
             self._check_noise(noise)
         angles = self.circuit.initial_parameters(size, generator)
@@ -276,7 +273,6 @@ class SQSNeurons(DrivenPopulation):
             through_collapse=(
                 surrogate if self.through_collapse and spikes["observed"] is None else None
             ),
-            compile=self.compile_steps,
             **spikes,
         )
         history = result.history
@@ -327,9 +323,7 @@ class SQSNeurons(DrivenPopulation):
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):
             raise TypeError(f"noise must be a Noise or None, but is {noise!r}")
-        alone = {"through_collapse": self.through_collapse, "compile": self.compile_steps}
-        for name, value in alone.items():
-            if value:
-                raise ValueError(f"{name} is True, which works without noise only")
+        if self.through_collapse:
+            raise ValueError("through_collapse is True, which works without noise only")
         if self.noise_simulation == "density_matrix":
             density.check_density_qubits(self.circuit)

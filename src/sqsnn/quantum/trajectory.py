@@ -13,7 +13,6 @@ The angles of the encoding come from a controller (`control.py`).
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -21,10 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sqsnn.checks import require_compiler
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
-from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.control import Controller, Fixed, Turns, at
 from sqsnn.quantum.instrument import Instrument
 
@@ -71,36 +68,23 @@ def run(
     observed: Float[Tensor, "steps batch neurons channels"] | None = None,
     through_collapse: Surrogate | None = None,
     keep_history: bool = False,
-    compile: bool = False,
 ) -> Trajectory:
     """Run T steps; `uniforms` draw the outcomes, or the `observed` ones are data.
 
     The memory is in the working frame.
     """
     steps = count_steps(uniforms, observed)
-    if compile:
-        require_compiler()
-        if not instrument.real:
-            raise ValueError(
-                f"compile is True, but circuit {instrument.circuit.name!r} is complex and "
-                "torch.compile has no complex kernels; use a circuit of RX, CRX and CZ"
-            )
     layout = None if through_collapse else unrolled.layout(instrument.circuit)
-
-    def ready(function: Callable) -> Callable:
-        return _compiled(function, instrument.circuit) if compile else function
-
     if layout is None:
-        one_step = ready(dense_step)
         outcomes = None if observed is None else quantum.outcome_index(observed)
 
         def dense(t: int, memory: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             drawn = at(uniforms, t), at(outcomes, t)
             angles = torch.stack(list(turns.angles), dim=-1)  # (B, H, E)
-            return one_step(instrument, memory, angles, *drawn, through_collapse)
+            return dense_step(instrument, memory, angles, *drawn, through_collapse)
 
         return repeat(dense, control, memory, steps, keep_history)
-    plan = _Plan(layout, keep_history, ready(unrolled.forward), ready(unrolled.backward))
+    plan = _Plan(layout, keep_history)
     tail = () if instrument.tail is None else (instrument.tail,)
     if isinstance(control, Fixed):
         source = uniforms, observed
@@ -131,15 +115,6 @@ def count_steps(uniforms: Tensor | None, observed: Tensor | None) -> int:
 class _Plan(NamedTuple):
     layout: unrolled.Layout
     keep_history: bool
-    forward: Callable[..., unrolled.Saved]
-    backward: Callable[..., list[Tensor]]
-
-
-@cache
-def _compiled(function: Callable, circuit: Circuit) -> Callable:
-    """A compiled function per circuit; too many shapes raise, they never run uncompiled."""
-    options: dict[str, Any] = {"isolate_recompiles": True, "recompile_limit": 64}
-    return torch.compile(function, fullgraph=True, dynamic=False, **options)
 
 
 class _Unrolled(torch.autograd.Function):
@@ -152,7 +127,7 @@ class _Unrolled(torch.autograd.Function):
         body: Tensor,
         *rest: Tensor,
     ) -> tuple[Tensor, ...]:
-        layout = plan.layout
+        layout, (uniforms, observed) = plan.layout, source
         rotations = layout.channels + len(layout.turned)
         angles, tail = rest[:rotations], rest[rotations:]
         matrices = _elements(body), _elements(tail[0]) if tail else None
@@ -163,15 +138,16 @@ class _Unrolled(torch.autograd.Function):
         saved: list[unrolled.Saved] = []
         for t in range(len(angles[0])):
             turned = [angle[t] for angle in angles]
-            outcomes = (at(numbers, t) for numbers in source)
             out = unrolled.Measured(*(result[t] for result in measured))
-            step = plan.forward(layout, *matrices, state, turned, *outcomes, out)
+            step = unrolled.forward(
+                layout, *matrices, state, turned, at(uniforms, t), at(observed, t), out
+            )
             state = step.after
             if plan.keep_history:
                 _fill(history[t], state)
             if any(ctx.needs_input_grad):
                 saved.append(step)
-        ctx.plan, ctx.saved, ctx.matrices = plan, saved, matrices
+        ctx.layout, ctx.saved, ctx.matrices = layout, saved, matrices
         ctx.save_for_backward(measured.bits, body, *tail)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(measured.bits)
@@ -181,7 +157,7 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        plan, layout = ctx.plan, ctx.plan.layout
+        layout, (body_elements, tail_elements) = ctx.layout, ctx.matrices
         bits, body, *tail = ctx.saved_tensors
         _, marginals, log_likelihood, final, *history = gradients
         like = bits[0, ..., 0]
@@ -197,9 +173,18 @@ class _Unrolled(torch.autograd.Function):
         for t in reversed(range(len(ctx.saved))):
             if history and history[0] is not None:
                 state = [a + b for a, b in zip(state, history[0][t].unbind(-1), strict=True)]
-            given = bits[t], state, at(marginals, t), at(log_likelihood, t)
             out = adjoints._replace(angles=[angle[t] for angle in adjoints.angles])
-            state = plan.backward(layout, *ctx.matrices, ctx.saved[t], *given, out)
+            state = unrolled.backward(
+                layout,
+                body_elements,
+                tail_elements,
+                ctx.saved[t],
+                bits[t],
+                state,
+                at(marginals, t),
+                at(log_likelihood, t),
+                out,
+            )
         return (
             None,
             None,

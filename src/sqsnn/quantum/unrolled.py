@@ -2,8 +2,7 @@
 
 The same law as `instrument.py`, for speed: every amplitude of the register is a tensor of its own,
 `(batch, neurons)`; matrix elements that the circuit's structure makes zero are never multiplied.
-Both functions are free of autograd and change nothing but `out`, so that torch.compile fuses each
-into few loops.
+Both functions are free of autograd and change nothing but `out`.
 
     x = u(phi) (x) R(phi) m,   psi = V' x,   q_s = |psi_s|^2,   m' = W psi_s / sqrt(q_s)
 

@@ -109,16 +109,15 @@ class RunFolder:
         """Read the result of a finished run."""
         return json.loads(self.result.read_text("utf-8"))
 
-    def read_timing(self) -> list[dict[str, float | None]]:
+    def read_timing(self) -> list[float]:
         """Read the seconds of the epochs so far."""
         if not self.timing.is_file():
             return []
-        return json.loads(self.timing.read_text("utf-8"))["epochs"]
+        return json.loads(self.timing.read_text("utf-8"))["epoch_seconds"]
 
-    def write_timing(self, epochs: list[dict[str, float | None]], machine: dict[str, Any]) -> None:
+    def write_timing(self, seconds: list[float], machine: dict[str, Any]) -> None:
         """Write the seconds of all epochs so far, and the machine that they were measured on."""
-        total = sum(epoch["seconds"] or 0.0 for epoch in epochs)
-        content = {"training_seconds": total, "machine": machine, "epochs": epochs}
+        content = {"training_seconds": sum(seconds), "machine": machine, "epoch_seconds": seconds}
         write_json(self.timing, content)
 
 

@@ -147,7 +147,6 @@ def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
                 f"the neurons have {population.circuit.qubits} qubits; noise is simulated with "
                 f"density matrices, for up to {MAX_DENSITY_QUBITS}"
             )
-        population.compile_steps = False
         populations.append(population)
     return populations
 

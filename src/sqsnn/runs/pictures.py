@@ -62,7 +62,7 @@ def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Fi
     from sqsnn.reports import plots
 
     settings, class_names = loaded.settings, loaded.dataset.class_names
-    # A whole batch of copies, since a compiled network would compile once more for another size.
+    # A whole batch of copies, so that the sample gets the random numbers that it had in the test.
     first = samples.values[:1]
     copies = first.expand(settings.training.batch_size, *first.shape[1:])
     generator = loaded.generator()

@@ -123,7 +123,7 @@ def _train(
     progress: Progress,
     watcher: Watcher,
 ) -> None:
-    timing = run.read_timing()[: progress.epoch]
+    seconds = run.read_timing()[: progress.epoch]
     epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, watcher.step)
     for epoch in epochs:
         # A line without its checkpoint is cut off on resuming, so the line comes first.
@@ -131,8 +131,8 @@ def _train(
         checkpoint.save(run.checkpoint, progress, settled)
         if progress.best is not None and progress.best.epoch == progress.epoch:
             checkpoint.save_weights(run.best, progress.best.weights, progress.epoch)
-        timing.append(epoch.timing._asdict())
-        run.write_timing(timing, describe_machine(settled.training))
+        seconds.append(epoch.seconds)
+        run.write_timing(seconds, describe_machine(settled.training))
         watcher.epoch(epoch)
 
 

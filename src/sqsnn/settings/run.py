@@ -88,11 +88,6 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
 
     @property
-    def compiles(self) -> bool:
-        """Whether the neurons run through torch.compile."""
-        return getattr(self.neurons, "compile", False)
-
-    @property
     def needs_rates(self) -> bool:
         """Whether the noise has yet to be read from its device."""
         is_open = getattr(self.neurons, "noise", None) is None

@@ -9,7 +9,6 @@ from enum import IntEnum
 import numpy as np
 import torch
 
-from sqsnn.checks import require_compiler
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
@@ -100,20 +99,14 @@ def require_circuit(recipe: Recipe) -> Circuit:
 def _check_machine(recipe: Recipe) -> None:
     if recipe.training.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
-    if recipe.compiles:
-        require_compiler()
 
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:
-    """Refuse circuits that cannot be compiled, or are too large with noise."""
+    """Refuse circuits that are too large with noise."""
     for population in network.populations:
         if not isinstance(population, SQSNeurons):
             continue
         circuit = population.circuit
-        if population.compile_steps and not circuit.is_real:
-            raise ConfigError(
-                f"compile needs a circuit of RX, CRX and CZ alone, but {circuit.name!r} has others"
-            )
         if population.noise is not None and circuit.qubits > MAX_TRAINED_QUBITS:
             raise ConfigError(
                 f"channels + memory_qubits is {circuit.qubits}, but networks with noise are "

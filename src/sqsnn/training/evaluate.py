@@ -77,8 +77,8 @@ def score(
 ) -> Scores:
     """Run a network over samples without gradients.
 
-    The last batch is filled up to the batch size and the filling is dropped again: a compiled
-    network sees one shape, and the arithmetic of a sample does not depend on its neighbours.
+    The last batch is filled up to the batch size and the filling is dropped again, so that the
+    arithmetic of a sample does not depend on its neighbours.
 
     Args:
         network: The network, on the device of `values`.

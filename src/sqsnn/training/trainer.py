@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sqsnn.data.catalog import Samples
-from sqsnn.errors import ConfigError, TrainingError
+from sqsnn.errors import TrainingError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.local import Local
 from sqsnn.learning.rule import COUNTS, Rule
@@ -87,22 +86,13 @@ class Step(NamedTuple):
     batches: int
     loss: float
     correct: float  # share of the batch
-    seconds: float
-
-
-class Timing(NamedTuple):
-    """Seconds of an epoch; the first step of a compiled network includes its compilation."""
-
-    seconds: float
-    first_step: float
-    later_step: float | None  # median; None where there was only one step
 
 
 class Epoch(NamedTuple):
-    """The figures of one epoch, which repeat bit for bit, and its times, which do not."""
+    """The figures of one epoch, which repeat bit for bit, and its seconds, which do not."""
 
     metrics: Metrics
-    timing: Timing
+    seconds: float
 
 
 def start(
@@ -116,7 +106,7 @@ def start(
     schedule = OneCycleLR(
         optimizer,
         max_lr=training.learning_rate,
-        total_steps=_batches(recipe, samples) * training.epochs,
+        total_steps=math.ceil(samples / training.batch_size) * training.epochs,
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
@@ -168,13 +158,11 @@ def epochs(
     while not is_done(progress, training):
         began = time.perf_counter()
         epoch = progress.epoch + 1
-        metrics, seconds = _train(progress, recipe, train, epoch, watch)
+        metrics = _train(progress, recipe, train, epoch, watch)
         if validation is not None:
             metrics |= _validate(progress, recipe, validation, epoch)
         progress.epoch = epoch
-        first, *later = seconds
-        timing = Timing(time.perf_counter() - began, first, median(later) if later else None)
-        yield Epoch({"epoch": epoch, **metrics}, timing)
+        yield Epoch({"epoch": epoch, **metrics}, time.perf_counter() - began)
 
 
 def place(samples: Samples, training: TrainingSettings) -> Samples:
@@ -191,38 +179,36 @@ def _train(
     samples: Samples,
     epoch: int,
     watch: Callable[[Step], None],
-) -> tuple[Metrics, tuple[float, ...]]:
+) -> Metrics:
     training, device = recipe.training, samples.values.device
     generator = seeded(training.seed, Purpose.TRAINING, epoch=epoch, device=device)
     order = torch.randperm(
         len(samples.labels), generator=seeded(training.seed, Purpose.ORDER, epoch=epoch)
     ).to(device)
-    batches = _batches(recipe, len(order))
+    batches = order.split(training.batch_size)
     progress.network.train()
     sums: dict[str, float] = {}
     norms: list[float] = []
-    seconds, seen, rate = [], 0, math.nan
-    for batch, chosen in enumerate(order.split(training.batch_size)[:batches], start=1):
-        began = time.perf_counter()
+    seen, rate = 0, math.nan
+    for batch, chosen in enumerate(batches, start=1):
         rate = float(progress.schedule.get_last_lr()[0])
         spikes = recipe.encoding.encode(samples.values[chosen], generator=generator)
-        where = f"epoch {epoch}, batch {batch} of {batches}"
+        where = f"epoch {epoch}, batch {batch} of {len(batches)}"
         figures = _step(progress, recipe, spikes, samples.labels[chosen], generator, norms, where)
         progress.schedule.step()
-        seconds.append(time.perf_counter() - began)
         seen += len(chosen)
         share = figures.pop("correct") / len(chosen)
         for name, figure in {**figures, "accuracy": share}.items():
             weight = 1 if name in COUNTS else len(chosen)
             sums[name] = sums.get(name, 0.0) + figure * weight
-        watch(Step(epoch, batch, batches, figures["loss"], share, seconds[-1]))
+        watch(Step(epoch, batch, len(batches), figures["loss"], share))
     metrics = {
         f"train_{name}": int(total) if name in COUNTS else total / seen
         for name, total in sums.items()
     }
     metrics["gradient_norm"] = sum(norms) / len(norms)
     metrics["learning_rate"] = rate
-    return metrics, tuple(seconds)
+    return metrics
 
 
 def _step(
@@ -284,16 +270,3 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         weights = {name: value.clone() for name, value in newest.weights.items()}
         progress.best = newest._replace(weights=weights)
     return {**newest.figures, "spikes_per_sample": list(scores.spikes)}
-
-
-def _batches(recipe: Recipe, samples: int) -> int:
-    batch_size = recipe.training.batch_size
-    if not recipe.compiles:
-        return math.ceil(samples / batch_size)
-    whole = samples // batch_size
-    if whole == 0:
-        raise ConfigError(
-            f"with compile, ragged batches are dropped: batch_size must be at most the number of "
-            f"training samples, {samples}, but is {batch_size}"
-        )
-    return whole

@@ -73,8 +73,6 @@ def _require_circuits(network: SpikingNetwork) -> None:
                 "gradients from measured bits need neurons that are circuits (SQSNeurons), but "
                 f"layer {layer} of this run has {type(population).__name__}"
             )
-        # Every window would be compiled, and none is run often enough to pay for it.
-        population.compile_steps = False
         # Frozen gates have a gradient too, and it is measured like any other.
         for name in ("angles", "gains"):
             if is_parametrized(population, name):

@@ -111,7 +111,7 @@ def validate(settings: Settings) -> dict[str, Any]:
         **_validated(epochs[best.epoch - 1].metrics),
         "best_epoch": best.epoch,
         "epochs": len(epochs),
-        "seconds": sum(epoch.timing.seconds for epoch in epochs),
+        "seconds": sum(epoch.seconds for epoch in epochs),
         "machine": describe_machine(settled.training),
     }
 
