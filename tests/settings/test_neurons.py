@@ -52,11 +52,13 @@ def test_settings_are_the_arguments_of_the_population(kind):
     parameters = inspect.signature(POPULATIONS[kind]).parameters
     fields = SETTINGS[kind].model_fields
     of_the_network = {"kind", "output_memory_qubits"}
-    assert fields.keys() - of_the_network == parameters.keys() - DECIDED
-    for name in fields.keys() - of_the_network:
+    # `backend` is among the settings that of the hardware.
+    arguments = {name: name.removeprefix("neurons_") for name in fields.keys() - of_the_network}
+    assert set(arguments.values()) == parameters.keys() - DECIDED
+    for name, argument in arguments.items():
         default = fields[name].get_default(call_default_factory=True)
         # In a file a table without entries stands for None.
-        assert (None if default == {} else default) == parameters[name].default
+        assert (None if default == {} else default) == parameters[argument].default
         assert (fields[name].description or "").endswith(".")
 
 

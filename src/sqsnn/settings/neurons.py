@@ -27,6 +27,9 @@ from sqsnn.quantum.noise import Noise
 from sqsnn.settings.section import Section, Words
 
 _NO_ARGUMENTS = {"kind", "output_memory_qubits"}
+# Arguments whose names mean something else among the settings, and back.
+_RENAMED = {"backend": "neurons_backend"}
+_ARGUMENTS = {setting: argument for argument, setting in _RENAMED.items()}
 # What the network decides, or what no training can use.
 _DECIDED = {"self", "size", "generator", "dtype", "device", "noise_simulation"}
 
@@ -43,7 +46,7 @@ class NeuronSettings(Section):
     def _factory(self, **own: Any) -> PopulationFactory:
         """What makes the populations of layers that have some arguments of their own."""
         names = [name for name in type(self).model_fields if name not in _NO_ARGUMENTS]
-        arguments = {name: getattr(self, name) for name in names} | own
+        arguments = {_ARGUMENTS.get(name, name): getattr(self, name) for name in names} | own
         if arguments.get("noise") == Noise():  # no rates: a perfect device, which is faster
             arguments["noise"] = None
         return partial(POPULATIONS[self.kind], **arguments)
@@ -123,7 +126,10 @@ def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings
                 if is_table
                 else Field(parameter.default, description=meaning)
             )
-            fields[name] = (Words if is_table else _in_a_file(parameter.annotation), field)
+            fields[_RENAMED.get(name, name)] = (
+                Words if is_table else _in_a_file(parameter.annotation),
+                field,
+            )
     name = f"{population.__name__}Settings"
     doc = f"The arguments of {population.__name__}."
     base = CircuitSettings if population is SQSNeurons else NeuronSettings
