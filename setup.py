@@ -5,8 +5,10 @@ serves every version of it. Without a C++ compiler the package installs all the 
 then run through torch.
 """
 
+import hashlib
 import platform
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -35,12 +37,30 @@ class BuildLibraries(build_ext):
         """Export the interface; there is no module to initialise."""
         return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run"]
 
+    def build_extension(self, ext: Extension) -> None:
+        """Build, and write the file's digest beside it: loading a damaged library may crash."""
+        super().build_extension(ext)
+        seal(Path(self.get_ext_fullpath(ext.name)))
+
+    def copy_extensions_to_source(self) -> None:
+        """Seal the copies of an editable installation."""
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            seal(Path("src", self.get_ext_filename(ext.name)))
+
     def build_extensions(self) -> None:
         """Compile with clang-cl on Windows: Microsoft's compiler has no vector types."""
         if IS_WINDOWS:
             self.compiler.initialize()
             self.compiler.cc = "clang-cl"
         super().build_extensions()
+
+
+def seal(path: Path) -> None:
+    """Write the digest of a library that was built."""
+    if path.is_file():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.with_name(path.name + ".sha256").write_text(digest + "\n", "ascii")
 
 
 class Wheel(bdist_wheel):

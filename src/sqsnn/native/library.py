@@ -4,7 +4,9 @@ The structures mirror those of `kernel.h`, which says what they mean.
 """
 
 import ctypes
+import hashlib
 import sys
+import warnings
 from ctypes import POINTER, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -15,10 +17,10 @@ import torch
 INTERFACE = 1  # as in kernel.h; changes with the structures and what they mean
 CHUNK = 64  # samples of a task, as in kernel.cpp
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 _SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 # By what torch calls the best instruction set of the processor.
-_BUILDS = {"AVX512": "avx512", "AVX2": "avx2", "DEFAULT": "neon", "NEON": "neon"}
+BUILDS = {"AVX512": "avx512", "AVX2": "avx2", "DEFAULT": "neon", "NEON": "neon"}
 
 
 def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
@@ -77,7 +79,7 @@ class Library(NamedTuple):
 
 def obstacle() -> str | None:
     """Say why no kernel can be loaded on this machine; None where one is."""
-    return _library().obstacle
+    return current().obstacle
 
 
 def load() -> Any:
@@ -86,21 +88,26 @@ def load() -> Any:
     Raises:
         RuntimeError: If none can be loaded; says why.
     """
-    library = _library()
+    library = current()
     if library.obstacle is not None:
         raise RuntimeError(library.obstacle)
     return library.kernel
 
 
 @cache
-def _library() -> Library:
-    return open_build(torch.backends.cpu.get_cpu_capability())
+def current() -> Library:
+    """Load the build for this processor; says once what is missing."""
+    library = open_build(torch.backends.cpu.get_cpu_capability())
+    if library.obstacle is not None:
+        text = f"neurons run through torch, several times slower: {library.obstacle}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return library
 
 
 def open_build(capability: str) -> Library:
     """Load the build for an instruction set, by torch's name of it."""
-    build = _BUILDS.get(capability)
-    path = _FOLDER / f"_{build}{_SUFFIX}"
+    build = BUILDS.get(capability)
+    path = FOLDER / f"_{build}{_SUFFIX}"
     if build is None or (build == "neon" and sys.platform == "win32"):
         return Library(None, f"there is no compiled kernel for processors with {capability}")
     if not path.is_file():
@@ -109,11 +116,22 @@ def open_build(capability: str) -> Library:
             f"the compiled kernel {path} is missing: it is built while sqsnn is installed, where "
             "there is a C++ compiler; install g++ or clang, then sqsnn again",
         )
+    if not _is_whole(path):
+        # Loading it could end the process.
+        return Library(None, f"the compiled kernel {path} is damaged; install sqsnn again")
     try:
         kernel = ctypes.CDLL(str(path))
     except OSError as error:
         return Library(None, f"the compiled kernel {path} cannot be loaded: {error}")
     return _checked(kernel, path)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a library is the file that was built, by the digest beside it."""
+    digest = path.with_name(path.name + ".sha256")
+    if not digest.is_file():
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() == digest.read_text("ascii").strip()
 
 
 def _checked(kernel: Any, path: Path) -> Library:

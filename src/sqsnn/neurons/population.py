@@ -63,6 +63,11 @@ class Population(nn.Module, ABC):
     own_spikes_are_data: bool = False
     keeps_memory: bool = True
 
+    @property
+    def runs_fused(self) -> bool:
+        """Whether the compiled kernel runs the time steps, not torch."""
+        return False
+
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()
         check_positive_int("size", size)

@@ -132,7 +132,7 @@ def _train(
         if progress.best is not None and progress.best.epoch == progress.epoch:
             checkpoint.save_weights(run.best, progress.best.weights, progress.epoch)
         seconds.append(epoch.seconds)
-        run.write_timing(seconds, describe_machine(settled.training))
+        run.write_timing(seconds, describe_machine(settled.training, progress.network))
         watcher.epoch(epoch)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sqsnn import __version__
+from sqsnn.network import SpikingNetwork
 from sqsnn.settings.run import TrainingSettings
 
 
@@ -22,11 +23,12 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def describe_machine(training: TrainingSettings) -> dict[str, Any]:
-    """Name device, threads and versions, to explain the times of a run."""
+def describe_machine(training: TrainingSettings, network: SpikingNetwork) -> dict[str, Any]:
+    """Name device, threads, backends and versions, to explain the times of a run."""
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
         "threads": training.threads,
+        "neurons_run_on": ["fused" if p.runs_fused else "torch" for _, p in network.layers],
         "platform": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -112,7 +112,7 @@ def validate(settings: Settings) -> dict[str, Any]:
         "best_epoch": best.epoch,
         "epochs": len(epochs),
         "seconds": sum(epoch.seconds for epoch in epochs),
-        "machine": describe_machine(settled.training),
+        "machine": describe_machine(settled.training, progress.network),
     }
 
 
