@@ -35,7 +35,7 @@ class BuildLibraries(build_ext):
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """Export the interface; there is no module to initialise."""
-        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run"]
+        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run", "sqsnn_uniforms"]
 
     def build_extension(self, ext: Extension) -> None:
         """Build, and write the file's digest beside it: loading a damaged library may crash."""
@@ -77,7 +77,7 @@ def libraries() -> list[Extension]:
     return [
         Extension(
             f"sqsnn.native._{name}",
-            [f"{NATIVE}/kernel.cpp"],
+            [f"{NATIVE}/kernel.cpp", f"{NATIVE}/random.cpp"],
             depends=[f"{NATIVE}/{file}" for file in ("kernel.h", "block.h", "back.h", "vec.h")],
             extra_compile_args=[*common, *flags],
             optional=True,

@@ -4,6 +4,7 @@ A network holds parameters only: its state is a tuple of the populations' states
 returned, and its random numbers come from outside.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -16,6 +17,7 @@ from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.synapses import Synapses
+from sqsnn.uniforms import draw_layers
 
 PopulationFactory = Callable[..., Population]
 
@@ -149,8 +151,13 @@ class SpikingNetwork(nn.Module):
         self, steps: int, batch: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
         """Draw the random numbers of T steps, `(T, B, *uniforms_shape)` per layer: step by step."""
-        drawn = [
-            [population.draw_uniforms(1, batch, generator) for _, population in self.layers]
-            for _ in range(steps)
-        ]
-        return tuple(torch.cat(layer) for layer in zip(*drawn, strict=True))
+        populations = [population for _, population in self.layers]
+        sizes = [math.prod(p.uniforms_shape) for p in populations if p.is_stochastic]
+        like = populations[0].parameter_like
+        drawn = iter(draw_layers(steps, batch, sizes, generator, like.dtype, like.device))
+        return tuple(
+            next(drawn).unflatten(-1, population.uniforms_shape)
+            if population.is_stochastic
+            else population.draw_uniforms(steps, batch, generator)
+            for population in populations
+        )

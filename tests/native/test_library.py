@@ -100,7 +100,7 @@ def test_without_a_kernel_neurons_run_through_torch_and_say_so_once(monkeypatch)
     try:
         with pytest.warns(RuntimeWarning, match="through torch, .* there is no kernel") as told:
             neurons = SQSNeurons(2, generator=torch.Generator().manual_seed(0))
-            neurons(torch.zeros(2, 1, 2, 1), generator=torch.Generator().manual_seed(0))
+            neurons(torch.zeros(2, 1, 2, 1), uniforms=torch.zeros(2, 1, 2))
         assert not neurons.runs_fused
         assert len(told) == 1
         with pytest.raises(ValueError, match="backend is 'fused', but there is no kernel here"):

@@ -127,12 +127,6 @@ template <class F> struct Task {
 
 }  // namespace
 
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
 extern "C" {
 
 // The number of tasks of a pass; any split of 0..tasks among threads gives the same bits.

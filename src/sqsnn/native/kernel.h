@@ -7,6 +7,12 @@
 
 #include <cstdint>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
 constexpr int32_t INTERFACE = 1;  // changes with what stands below; as in library.py
 
 // A part of a gate: what it does to one or two real amplitudes.

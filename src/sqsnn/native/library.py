@@ -146,6 +146,9 @@ def _checked(kernel: Any, path: Path) -> Library:
         kernel.sqsnn_run.argtypes = [POINTER(CircuitStruct), POINTER(PassStruct)]
         kernel.sqsnn_run.argtypes += [c_int64, c_int64, c_int32, c_int32]
         kernel.sqsnn_run.restype = c_int32
+        kernel.sqsnn_uniforms.argtypes = [c_void_p, c_int64, c_int64]
+        kernel.sqsnn_uniforms.argtypes += [POINTER(c_void_p), POINTER(c_int64), c_int32]
+        kernel.sqsnn_uniforms.restype = None
         found = kernel.sqsnn_interface(sizes)
     except AttributeError:
         return Library(None, f"{path} is no kernel of sqsnn; install sqsnn again")
