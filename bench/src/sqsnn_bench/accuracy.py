@@ -34,6 +34,7 @@ SHORT = [*RECALL, "--delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
 LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "measured"]
+SNAPSHOT = ["--noise-from", "fake_brisbane"]
 FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
 # The same with the leaky drive, whose reset counts three steps by the presets.
@@ -42,6 +43,8 @@ DRIVEN = [word for word in USPS if word not in ("--drive", "rectified")]
 BENCHMARKS = {
     "drive-digits": ["digits"],
     "drive-usps-bits": [*DRIVEN, *BITS, "--feedback", "symmetric", "--repeats", "5"],
+    "drive-usps-noise": [*DRIVEN, *BITS, *SNAPSHOT, "--feedback", "symmetric", "--repeats", "5"],
+    "usps-noise": [*USPS, *BITS, *SNAPSHOT, "--feedback", "symmetric", "--repeats", "5"],
     "drive-usps-fake": [*DRIVEN, *BITS, "--feedback", "symmetric", "--backend", "fake_brisbane"],
     "digits": DIGITS,
     "mnist": ["mnist", *PAPER, "--hidden", "256", "--steps", "5"],
@@ -83,7 +86,10 @@ GROUPS = {
     "local-usps": [name for name in BENCHMARKS if name.startswith("usps") and name not in BACKENDS],
     "hardware-usps": BACKENDS,
     "local-windows": [name for name in BENCHMARKS if name.startswith("short")],
-    "drive-bits": ["usps-bits", "drive-usps-bits", "usps-fake", "drive-usps-fake"],
+    "drive-bits": [
+        *("usps-bits", "drive-usps-bits", "usps-noise", "drive-usps-noise"),
+        *("usps-fake", "drive-usps-fake"),
+    ],
     "local-recall": [name for name in BENCHMARKS if name.startswith("recall")],
 }
 RATES = [["--learning-rate", rate] for rate in ("0.005", "0.01", "0.02")]
