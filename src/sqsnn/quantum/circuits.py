@@ -110,13 +110,15 @@ def bidirectional(channels: int, memory_qubits: int, coupling: float = 0.3 * mat
 
     `coupling` is the size of the initial write and read angles: 0.3 pi, or 0.6 pi for tasks in
     which a cue must be remembered over a delay. 0 starts all angles near 0, which suits a leaky
-    drive; exactly 0 would be a saddle.
+    drive. Exactly 0 would be a saddle, and at a small angle below 0 a channel fires less the more
+    it is turned: a neuron that should fire more would be pushed into silence, so channels start at
+    0.1.
     """
     io, memory = _wires(channels, memory_qubits)
     coupled = Normal(coupling, 0.3, random_sign=True)
     starts = coupled, Normal(0.0, 0.1), Normal(0.0, 0.05), Normal(0.3)
     pair, chain, on_memory, on_channel = (
-        starts if coupling else [Normal(0.0, 0.02)] * 3 + [Normal(0.0)]
+        starts if coupling else [Normal(0.0, 0.02)] * 3 + [Normal(0.1)]
     )
     placements = [
         *(("CRX", (n, m), pair) for m in memory for n in io),
