@@ -3,10 +3,11 @@
 // The steps are run once more, keeping psi of each, and the gates are undone on psi and on its
 // gradient psi~ together. With g the gradient by m', r = 1 / sqrt(q_s) and s the outcome,
 //
-//     c = r (g - rho m'),   rho = g.m' - 2 l~,   psi~_s' = [s' = s] c + 2 (sum of p~_n, n in s') psi_s',
+//     c = r (g - rho m'),   rho = g.m' - 2 l~,   psi~_s' = [s' = s] c + 2 (sum of p~_n, n in s')
+//     psi_s',
 //
-// and the gradient by the angle of a rotation of amplitudes i, j is (psi~_j psi_i - psi~_i psi_j) / 2,
-// before as after it.
+// and the gradient by the angle of a rotation of amplitudes i, j is (psi~_j psi_i - psi~_i psi_j) /
+// 2, before as after it.
 #pragma once
 
 #include "block.h"
@@ -14,7 +15,8 @@
 namespace {
 
 // The sum of S vectors, in an order that S alone decides.
-template <int S, class V> inline V total(const V* of) {
+template <int S, class V>
+inline V total(const V* of) {
     if constexpr (S == 1) return of[0];
     else {
         V half[S / 2];
@@ -24,14 +26,16 @@ template <int S, class V> inline V total(const V* of) {
 }
 
 // A block that also goes back.
-template <class F, int S> struct Back : Block<F, S> {
+template <class F, int S>
+struct Back : Block<F, S> {
     using Base = Block<F, S>;
-    using typename Base::V;
     using Base::circuit, Base::pass, Base::z, Base::neurons, Base::h, Base::b, Base::lanes;
-    using Base::memory, Base::row, Base::entry, Base::get, Base::put, Base::get_entries, Base::put_entries;
     using Base::get_memory, Base::put_memory, Base::branch, Base::fires, Base::pairs, Base::gain_of;
-    using Base::weigh, Base::marginals, Base::collapse, Base::read_outcome, Base::remember;
+    using Base::memory, Base::row, Base::entry, Base::get, Base::put, Base::get_entries,
+        Base::put_entries;
     using Base::turn_one, Base::mix, Base::inverse_root;
+    using Base::weigh, Base::marginals, Base::collapse, Base::read_outcome, Base::remember;
+    using typename Base::V;
     V *g, *g_membrane, *carry;  // the gradients by the state
     Back(const Base& block, V* by_memory, V* by_membrane, V* by_last)
         : Base(block), g(by_memory), g_membrane(by_membrane), carry(by_last) {}
@@ -123,16 +127,19 @@ template <class F, int S> struct Back : Block<F, S> {
     }
 
     // m' = sum over s' of prod over n of [s_n where s'_n = 1, else 1 - s_n] psi_s' / sqrt(q_s').
-    void back_through_collapse(const V* psi, const V* weights, const V* outcome, V* by_spike) const {
+    void back_through_collapse(const V* psi, const V* weights, const V* outcome,
+                               V* by_spike) const {
         for (int o = 0; o < z.outcomes; o++)
             for (int n = 0; n < z.channels; n++) {
                 const int flipped = o ^ (1 << (z.channels - 1 - n));
                 for (int s = 0; s < S; s++) {
                     V here = V{}, there = V{};
-                    branch(o, [&](int k, int a) { here = fma(g[a * S + s], psi[k * S + s], here); });
-                    branch(flipped, [&](int k, int a) { there = fma(g[a * S + s], psi[k * S + s], there); });
-                    const V gain = inverse_root(weights[o * S + s]) * here
-                                 - inverse_root(weights[flipped * S + s]) * there;
+                    branch(o,
+                           [&](int k, int a) { here = fma(g[a * S + s], psi[k * S + s], here); });
+                    branch(flipped,
+                           [&](int k, int a) { there = fma(g[a * S + s], psi[k * S + s], there); });
+                    const V gain = inverse_root(weights[o * S + s]) * here -
+                                   inverse_root(weights[flipped * S + s]) * there;
                     const V kept = pick<F>(outcome[s] == all<F>((F)o), gain, V{});
                     by_spike[n * S + s] += fires(o, n) ? kept : -kept;
                 }
@@ -146,7 +153,8 @@ template <class F, int S> struct Back : Block<F, S> {
         V part[S];
         for (int k = circuit.ops - 1; k >= 0; k--) {
             const Op& op = circuit.op[k];
-            V *x = psi + op.i * S, *y = psi + op.j * S, *p = lambda + op.i * S, *q = lambda + op.j * S;
+            V *x = psi + op.i * S, *y = psi + op.j * S, *p = lambda + op.i * S,
+              *q = lambda + op.j * S;
             if (op.kind == TURN) {
                 const V cosine = neurons.cosine[op.parameter], sine = -neurons.sine[op.parameter];
                 for (int s = 0; s < S; s++) {
@@ -165,7 +173,8 @@ template <class F, int S> struct Back : Block<F, S> {
         for (int n = 0; n < z.channels; n++)
             for (int s = 0; s < S; s++) d_turn[n * S + s] = V{};
         const int imaginary = z.amplitudes / 2;
-        for (int n = 0, size = z.amplitudes / 2 / (1 + z.is_complex); n < z.channels; n++, size /= 2) {
+        for (int n = 0, size = z.amplitudes / 2 / (1 + z.is_complex); n < z.channels;
+             n++, size /= 2) {
             const V *c = frame.cosine + n * S, *w = frame.sine + n * S;
             for (int s = 0; s < S; s++) part[s] = V{};
             for (int a = 0; a < size; a++) {

@@ -8,59 +8,13 @@
 // also where amplitudes are complex.
 #pragma once
 
-#include "kernel.h"
-#include "vec.h"
+#include "layout.h"
 
 namespace {
 
-constexpr int MAX_CHANNELS = 4, MAX_OUTCOMES = 16;
-
-// The sizes that follow from a circuit and a drive.
-struct Sizes {
-    int channels, outcomes, amplitudes, memory, half, rotations, parameters, gains, last;
-    bool is_complex;
-    Sizes(const Circuit& circuit, const Pass& pass)
-        : channels(circuit.channels),
-          outcomes(1 << circuit.channels),
-          amplitudes((1 << (circuit.channels + circuit.memory_qubits)) << circuit.is_complex),
-          memory((1 << circuit.memory_qubits) << circuit.is_complex),
-          half(1 << circuit.memory_qubits),
-          rotations(circuit.rotations),
-          parameters(circuit.parameters),
-          gains(circuit.gains),
-          last(pass.drive != LEAKY ? 0 : pass.reset_steps < 0 ? 1 : pass.reset_steps),
-          is_complex(circuit.is_complex != 0) {}
-};
-
-// The parameters of the neurons of one vector, and their gradients.
-template <class F> struct Neurons {
-    Vec<F>*cosine, *sine, *gain, *beta, *reset, *bias;
-    Vec<F>*d_angle, *d_gain, *d_beta, *d_reset, *d_bias;
-    static int64_t size(const Sizes& z) {
-        return 3 * z.parameters + 2 * z.gains + z.channels * (4 + 2 * z.last);
-    }
-    Neurons(Vec<F>* at, const Sizes& z) {
-        const int all = z.last * z.channels;
-        cosine = at, sine = cosine + z.parameters, gain = sine + z.parameters;
-        beta = gain + z.gains, reset = beta + z.channels, bias = reset + all;
-        d_angle = bias + z.channels, d_gain = d_angle + z.parameters;
-        d_beta = d_gain + z.gains, d_reset = d_beta + z.channels, d_bias = d_reset + all;
-    }
-};
-
-// What a step leaves for the way back; S numbers per entry.
-template <class F> struct Frame {
-    Vec<F>*psi, *potential, *membrane, *turn, *cosine, *sine;
-    static int64_t size(const Sizes& z) { return z.amplitudes + 3 * z.channels + 2 * z.rotations; }
-    Frame(Vec<F>* at, const Sizes& z, int S) {
-        psi = at, potential = psi + z.amplitudes * S, membrane = potential + z.channels * S;
-        turn = membrane + z.channels * S, cosine = turn + z.channels * S;
-        sine = cosine + z.rotations * S;
-    }
-};
-
 // One vector of neurons and S samples, at work.
-template <class F, int S> struct Block {
+template <class F, int S>
+struct Block {
     using V = Vec<F>;
     const Circuit& circuit;
     const Pass& pass;
@@ -74,7 +28,9 @@ template <class F, int S> struct Block {
         return ((n * pass.steps + t) * pass.batch + b + s) * pass.neurons + h;
     }
     int64_t entry(int64_t n, int s) const { return (n * pass.batch + b + s) * pass.neurons + h; }
-    V get(const void* from, int64_t at) const { return load(static_cast<const F*>(from) + at, lanes); }
+    V get(const void* from, int64_t at) const {
+        return load(static_cast<const F*>(from) + at, lanes);
+    }
     void put(void* to, int64_t at, V value) const { store(static_cast<F*>(to) + at, value, lanes); }
 
     void get_entries(V* to, const void* from, int rows) const {
@@ -89,7 +45,10 @@ template <class F, int S> struct Block {
 
     // Where an amplitude of the memory stands in the laboratory frame: there a real one is
     // (-i)^(ones in its index) times as large; the real part first.
-    struct Place { int index, part; F sign; };
+    struct Place {
+        int index, part;
+        F sign;
+    };
     Place in_laboratory(int a) const {
         if (z.is_complex) return {a % z.half, a / z.half, (F)1};
         int ones = 0;
@@ -105,9 +64,11 @@ template <class F, int S> struct Block {
         for (int a = 0; a < z.memory; a++) {
             const Place place = in_laboratory(a);
             for (int s = 0; s < S; s++) {
-                const F* first = static_cast<const F*>(from) + laboratory(t, s, place.index) + place.part;
+                const F* first =
+                    static_cast<const F*>(from) + laboratory(t, s, place.index) + place.part;
                 F row[LANES<F>] = {};
-                for (int lane = 0; lane < lanes; lane++) row[lane] = place.sign * first[2 * lane * z.half];
+                for (int lane = 0; lane < lanes; lane++)
+                    row[lane] = place.sign * first[2 * lane * z.half];
                 to[a * S + s] = load(row, LANES<F>);
             }
         }
@@ -146,14 +107,17 @@ template <class F, int S> struct Block {
             for (int s = 0; s < S; s++) u[s] = get(pass.currents, row(n, t, s));
             if (pass.drive == LEAKY) {
                 V* v = membrane + n * S;
-                for (int s = 0; s < S; s++) v[s] = fma(neurons.beta[n], v[s], u[s] + neurons.bias[n]);
+                for (int s = 0; s < S; s++)
+                    v[s] = fma(neurons.beta[n], v[s], u[s] + neurons.bias[n]);
                 if (pass.reset_steps < 0)
-                    for (int s = 0; s < S; s++) v[s] = fma(-neurons.reset[n], last[n * S + s], v[s]);
+                    for (int s = 0; s < S; s++)
+                        v[s] = fma(-neurons.reset[n], last[n * S + s], v[s]);
                 for (int s = 0; s < S; s++) u[s] = v[s] = at_least(v[s], (F)pass.floor);
                 for (int s = 0; s < S; s++) frame.membrane[n * S + s] = v[s];
                 for (int k = 0; k < pass.reset_steps; k++)
                     for (int s = 0; s < S; s++)
-                        u[s] = fma(-neurons.reset[k * z.channels + n], last[(k * z.channels + n) * S + s], u[s]);
+                        u[s] = fma(-neurons.reset[k * z.channels + n],
+                                   last[(k * z.channels + n) * S + s], u[s]);
             }
             V* x = frame.turn + n * S;
             for (int s = 0; s < S; s++) x[s] = at_least(u[s], (F)0);
@@ -187,7 +151,8 @@ template <class F, int S> struct Block {
     }
 
     // Call with the places of the amplitudes that an encoding rotation of the memory turns.
-    template <class Call> void pairs(int stride, Call call) const {
+    template <class Call>
+    void pairs(int stride, Call call) const {
         for (int zero = 0; zero < z.half; zero++) {
             if (zero & stride) continue;
             const int one = zero | stride;
@@ -200,7 +165,8 @@ template <class F, int S> struct Block {
         for (int e = z.channels; e < z.rotations; e++)
             pairs(circuit.rotation[e].stride, [&](int i, int j) {
                 V *x = memory + i * S, *y = memory + j * S;
-                for (int s = 0; s < S; s++) turn_one(x[s], y[s], frame.cosine[e * S + s], frame.sine[e * S + s]);
+                for (int s = 0; s < S; s++)
+                    turn_one(x[s], y[s], frame.cosine[e * S + s], frame.sine[e * S + s]);
             });
         V* psi = frame.psi;
         const int imaginary = z.amplitudes / 2;  // where complex
@@ -231,9 +197,11 @@ template <class F, int S> struct Block {
         for (int k = 0; k < circuit.ops; k++) {
             const Op& op = circuit.op[k];
             V *x = psi + op.i * S, *y = psi + op.j * S;
-            if (op.kind == TURN) turn(x, y, neurons.cosine[op.parameter], neurons.sine[op.parameter]);
+            if (op.kind == TURN)
+                turn(x, y, neurons.cosine[op.parameter], neurons.sine[op.parameter]);
             else if (op.kind == BLOCK) mix(x, y, op.a, op.b, op.c, op.d);
-            else for (int s = 0; s < S; s++) x[s] = x[s] * (F)op.a;
+            else
+                for (int s = 0; s < S; s++) x[s] = x[s] * (F)op.a;
         }
     }
 
@@ -253,10 +221,12 @@ template <class F, int S> struct Block {
     }
 
     // Call with every amplitude of an outcome, and its place in the memory.
-    template <class Call> void branch(int outcome, Call call) const {
+    template <class Call>
+    void branch(int outcome, Call call) const {
         for (int a = 0; a < z.half; a++) call(outcome * z.half + a, a);
         if (z.is_complex)
-            for (int a = 0; a < z.half; a++) call(z.amplitudes / 2 + outcome * z.half + a, z.half + a);
+            for (int a = 0; a < z.half; a++)
+                call(z.amplitudes / 2 + outcome * z.half + a, z.half + a);
     }
 
     void weigh(const V* psi, V* weights) const {
@@ -290,20 +260,21 @@ template <class F, int S> struct Block {
     static V inverse_root(V weight) { return pick<F>(weight > V{}, all<F>(1) / root(weight), V{}); }
 
     // Divide the branch of the outcome by its norm; an event of probability 0 leaves 0.
-    void collapse(const V* psi, const V* weights, const V* outcome, V* weight, V* inverse, V* after) const {
+    void collapse(const V* psi, const V* weights, const V* outcome, V* weight, V* inverse,
+                  V* after) const {
         for (int s = 0; s < S; s++) weight[s] = weights[s];
         for (int o = 1; o < z.outcomes; o++)
             for (int s = 0; s < S; s++)
                 weight[s] = pick<F>(outcome[s] == all<F>((F)o), weights[o * S + s], weight[s]);
-        for (int s = 0; s < S; s++)
-            inverse[s] = inverse_root(weight[s]);
+        for (int s = 0; s < S; s++) inverse[s] = inverse_root(weight[s]);
         branch(0, [&](int k, int a) {
             for (int s = 0; s < S; s++) after[a * S + s] = psi[k * S + s];
         });
         for (int o = 1; o < z.outcomes; o++)
             branch(o, [&](int k, int a) {
                 for (int s = 0; s < S; s++)
-                    after[a * S + s] = pick<F>(outcome[s] == all<F>((F)o), psi[k * S + s], after[a * S + s]);
+                    after[a * S + s] =
+                        pick<F>(outcome[s] == all<F>((F)o), psi[k * S + s], after[a * S + s]);
             });
         for (int a = 0; a < z.memory; a++)
             for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];

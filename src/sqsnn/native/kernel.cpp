@@ -12,7 +12,8 @@ constexpr int64_t GROUP = 32, CHUNK = 64;
 inline int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Scratch memory, aligned and not filled.
-template <class T> struct Scratch {
+template <class T>
+struct Scratch {
     explicit Scratch(int64_t size)
         : data(static_cast<T*>(::operator new(sizeof(T) * (size_t)(size > 0 ? size : 1), ALIGN))) {}
     ~Scratch() { ::operator delete(data, ALIGN); }
@@ -22,20 +23,26 @@ template <class T> struct Scratch {
     static constexpr std::align_val_t ALIGN{64};
 };
 
-template <class F> void load_rows(Vec<F>* to, const void* from, int rows, int64_t stride, int64_t h, int lanes) {
-    for (int row = 0; row < rows; row++) to[row] = load(static_cast<const F*>(from) + row * stride + h, lanes);
+template <class F>
+void load_rows(Vec<F>* to, const void* from, int rows, int64_t stride, int64_t h, int lanes) {
+    for (int row = 0; row < rows; row++)
+        to[row] = load(static_cast<const F*>(from) + row * stride + h, lanes);
 }
-template <class F> void store_rows(void* to, const Vec<F>* from, int rows, int64_t stride, int64_t h, int lanes) {
-    for (int row = 0; row < rows; row++) store(static_cast<F*>(to) + row * stride + h, from[row], lanes);
+template <class F>
+void store_rows(void* to, const Vec<F>* from, int rows, int64_t stride, int64_t h, int lanes) {
+    for (int row = 0; row < rows; row++)
+        store(static_cast<F*>(to) + row * stride + h, from[row], lanes);
 }
 
 // One task: a group of vectors and a chunk of the batch.
-template <class F> struct Task {
+template <class F>
+struct Task {
     const Circuit& circuit;
     const Pass& pass;
     const Sizes z;
     const bool backward;
-    Task(const Circuit& c, const Pass& p, bool back) : circuit(c), pass(p), z(c, p), backward(back) {}
+    Task(const Circuit& c, const Pass& p, bool back)
+        : circuit(c), pass(p), z(c, p), backward(back) {}
 
     void run(int64_t index) const {
         const int64_t vectors = ceil_of(pass.neurons, LANES<F>), groups = ceil_of(vectors, GROUP);
@@ -81,8 +88,10 @@ template <class F> struct Task {
         store_rows<F>(pass.d_bias, at.d_bias, leaky, stride, place(leaky), lanes);
     }
 
-    template <int S> void blocks(Vec<F>* parameters, int64_t first, int64_t last, int64_t b, int64_t until) const {
-        const int64_t state = (z.memory + z.channels * (1 + z.last)) * S, size = Frame<F>::size(z) * S;
+    template <int S>
+    void blocks(Vec<F>* parameters, int64_t first, int64_t last, int64_t b, int64_t until) const {
+        const int64_t state = (z.memory + z.channels * (1 + z.last)) * S,
+                      size = Frame<F>::size(z) * S;
         const int64_t frames = backward ? pass.steps * (last - first) : 1;
         const Scratch<Vec<F>> states(2 * state * (last - first)), kept(size * frames);
         const Scratch<Vec<F>> free((z.amplitudes + z.memory + 2 * z.channels) * S);
@@ -97,7 +106,8 @@ template <class F> struct Task {
                     const int lanes = (int)(left < LANES<F> ? left : LANES<F>);
                     Vec<F>*at = states.data + 2 * state * (v - first), *by = at + state;
                     const int m = z.memory * S, c = z.channels * S;
-                    const Block<F, S> block{circuit, pass, z, neurons, h, b, lanes, at, at + m, at + m + c};
+                    const Block<F, S> block{circuit, pass,  z,  neurons, h,
+                                            b,       lanes, at, at + m,  at + m + c};
                     Back<F, S> both(block, by, by + m, by + m + c);
                     call(both, v - first);
                 }
@@ -137,7 +147,7 @@ EXPORT int64_t sqsnn_tasks(const Pass* pass, int32_t is_double) {
 
 // Run some tasks; 0, or -1 where memory runs out.
 EXPORT int32_t sqsnn_run(const Circuit* circuit, const Pass* pass, int64_t first, int64_t last,
-                  int32_t backward, int32_t is_double) {
+                         int32_t backward, int32_t is_double) {
     try {
         for (int64_t task = first; task < last; task++) {
             if (is_double) Task<double>(*circuit, *pass, backward).run(task);

@@ -23,7 +23,7 @@ struct Op {
     double a, b, c, d;  // of BLOCK, [[a, b], [c, d]]; a alone of SCALE
 };
 enum Kind : int32_t {
-    TURN,   // [[cos, -sin], [sin, cos]] of half the angle
+    TURN,  // [[cos, -sin], [sin, cos]] of half the angle
     BLOCK,
     SCALE,
 };
@@ -34,7 +34,7 @@ struct Rotation {
     int32_t stride;   // of a memory qubit in the index of the memory; 0 for channel qubits
     int32_t trained;  // which trained gain; -1 where the gain is fixed
     int32_t padding;
-    double gain;      // the fixed one
+    double gain;  // the fixed one
 };
 
 struct Circuit {
@@ -49,10 +49,10 @@ enum DriveKind : int32_t { RECTIFIED, SATURATING, LEAKY };
 struct Pass {
     int64_t steps, batch, neurons;  // T, B, H
     int32_t drive;
-    int32_t reset_steps;    // K of the leaky drive; -1 for the whole membrane
-    int32_t exact;          // slopes outside the range of the encoding and below the floor are 0
-    int32_t sigmoid;        // surrogate p (1 - p), else 1
-    int32_t through_reset;  // own spikes pass their gradient to the membrane that they reset
+    int32_t reset_steps;       // K of the leaky drive; -1 for the whole membrane
+    int32_t exact;             // slopes outside the range of the encoding and below the floor are 0
+    int32_t sigmoid;           // surrogate p (1 - p), else 1
+    int32_t through_reset;     // own spikes pass their gradient to the membrane that they reset
     int32_t through_collapse;  // and to the memory that they collapse
     double floor;
     // in
@@ -65,16 +65,16 @@ struct Pass {
     // The state; null: at rest. The memory is complex, in the laboratory frame.
     const void *memory, *membrane, *last;  // (B, H, 2**M), (N, B, H), (K, N, B, H)
     // out of the forward pass; spikes are an input of the backward pass
-    void *spikes, *probability;       // (N, T, B, H)
-    void* log_likelihood;             // (T, B, H), or null
-    void* history;                    // the memory after every step, (T, B, H, 2**M), or null
+    void *spikes, *probability;  // (N, T, B, H)
+    void* log_likelihood;        // (T, B, H), or null
+    void* history;               // the memory after every step, (T, B, H, 2**M), or null
     void *memory_after, *membrane_after, *last_after;
     // gradients in, null where there are none
     const void *g_spikes, *g_probability, *g_log_likelihood, *g_history;
     const void *g_memory, *g_membrane, *g_last;
     // gradients out; those of parameters per chunk of the batch, to be added in order
     void* d_currents;
-    void *d_angles, *d_gains;         // (chunks, P, H), (chunks, G, H)
-    void *d_beta, *d_reset, *d_bias;  // (chunks, ...)
+    void *d_angles, *d_gains;              // (chunks, P, H), (chunks, G, H)
+    void *d_beta, *d_reset, *d_bias;       // (chunks, ...)
     void *d_memory, *d_membrane, *d_last;  // or null
 };

@@ -1,8 +1,8 @@
 // Uniform random numbers as torch.rand draws them on CPUs, from the state of its generator: the
 // Mersenne twister of Matsumoto and Nishimura (1998), a whole state at a time.
-#include "kernel.h"
-
 #include <cstring>
+
+#include "kernel.h"
 
 namespace {
 
@@ -23,7 +23,8 @@ uint32_t mix(uint32_t high, uint32_t low, uint32_t far) {
 
 void twist(uint32_t* w) {
     for (int k = 0; k < WORDS - MIDDLE; k++) w[k] = mix(w[k], w[k + 1], w[k + MIDDLE]);
-    for (int k = WORDS - MIDDLE; k < WORDS - 1; k++) w[k] = mix(w[k], w[k + 1], w[k + MIDDLE - WORDS]);
+    for (int k = WORDS - MIDDLE; k < WORDS - 1; k++)
+        w[k] = mix(w[k], w[k + 1], w[k + MIDDLE - WORDS]);
     w[WORDS - 1] = mix(w[WORDS - 1], w[0], w[MIDDLE - 1]);
 }
 
@@ -68,7 +69,8 @@ struct Stream {
 void fill(Stream& stream, float* out, int64_t size) {
     for (int64_t count; size > 0; out += count, size -= count) {
         const uint32_t* from = stream.take(size, count);
-        for (int64_t k = 0; k < count; k++) out[k] = (float)(int32_t)(from[k] & 0xffffffu) * 0x1p-24f;
+        for (int64_t k = 0; k < count; k++)
+            out[k] = (float)(int32_t)(from[k] & 0xffffffu) * 0x1p-24f;
     }
 }
 
@@ -84,15 +86,17 @@ void fill(Stream& stream, double* out, int64_t size) {
 
 // Fill arrays step by step: of each step, `sizes[k]` numbers into each of `count` arrays in turn.
 // `state` is what torch.Generator.get_state gives; it moves on.
-extern "C" EXPORT void sqsnn_uniforms(void* state, int64_t steps, int64_t count, void* const* arrays,
-                                      const int64_t* sizes, int32_t is_double) {
+extern "C" EXPORT void sqsnn_uniforms(void* state, int64_t steps, int64_t count,
+                                      void* const* arrays, const int64_t* sizes,
+                                      int32_t is_double) {
     Twister twister;
     std::memcpy(&twister, state, sizeof twister);
     {
         Stream stream(&twister);
         for (int64_t t = 0; t < steps; t++)
             for (int64_t k = 0; k < count; k++) {
-                if (is_double) fill(stream, static_cast<double*>(arrays[k]) + t * sizes[k], sizes[k]);
+                if (is_double)
+                    fill(stream, static_cast<double*>(arrays[k]) + t * sizes[k], sizes[k]);
                 else fill(stream, static_cast<float*>(arrays[k]) + t * sizes[k], sizes[k]);
             }
     }
