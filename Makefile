@@ -42,10 +42,12 @@ $(VENV)/torch.stamp: constraints.txt
 	$(INSTALL) setuptools torch
 	touch $@
 
-$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
+KERNEL := setup.py $(wildcard src/sqsnn/native/*.h src/sqsnn/native/*.cpp)
+
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml $(KERNEL)
 	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml bench/pyproject.toml
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml bench/pyproject.toml $(KERNEL)
 	$(INSTALL) --no-build-isolation -e '.[dev]' -e ./bench
 	touch $@ $(VENV)/run.stamp
