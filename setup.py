@@ -78,7 +78,10 @@ def libraries() -> list[Extension]:
         Extension(
             f"sqsnn.native._{name}",
             [f"{NATIVE}/kernel.cpp", f"{NATIVE}/random.cpp"],
-            depends=[f"{NATIVE}/{file}" for file in ("kernel.h", "layout.h", "block.h", "back.h", "vec.h")],
+            depends=[
+                f"{NATIVE}/{file}"
+                for file in ("kernel.h", "layout.h", "block.h", "back.h", "vec.h")
+            ],
             extra_compile_args=[*common, *flags],
             optional=True,
         )

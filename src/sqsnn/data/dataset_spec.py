@@ -1,8 +1,8 @@
 """What is known about a dataset before a file is opened; needs neither torch nor NumPy."""
 
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Part = Literal["train", "test"]
@@ -154,6 +154,8 @@ class DatasetSpec:
         sample_steps: Time steps of a sample by default; of a task, its delay decides.
         batch_size: Samples per training step.
         learning_rate: Highest learning rate of the one-cycle schedule.
+        tuned: By kind of neurons, what did best on validation samples: `learning_rate`, and `beta`,
+            the first decay of the membrane.
         reset_steps: Steps of the leaky drive's reset; with 3, a device runs the whole sample in one
             circuit. None for the whole membrane.
         image_shape: Rows and columns of an image; None for spike trains.
@@ -172,6 +174,7 @@ class DatasetSpec:
     sample_steps: int = 10
     batch_size: int = 64
     learning_rate: float = 0.01
+    tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     reset_steps: int | None = None
     image_shape: tuple[int, int] | None = None
     task: Task | None = None
@@ -210,15 +213,17 @@ class DatasetSpec:
         """Settings of `sqsnn train` with which the dataset trains well in minutes."""
         return self.preset_for(None)
 
-    def preset_for(self, delay: int | None) -> dict[str, Any]:
-        """Make the preset of a task with another delay.
+    def preset_for(self, delay: int | None, neurons: str = "sqs") -> dict[str, Any]:
+        """Make the preset of a task with another delay, or for other neurons.
 
         The polarity of events is not part of it: it follows from the channels of the neurons.
 
         Args:
             delay: Blank steps of a task in time; None for its default.
+            neurons: The kind of the neurons.
         """
         delay = self.delay if delay is None else delay
+        tuned = self.tuned.get(neurons, {})
         settings: dict[str, Any] = {
             "hidden": [*self.hidden],
             "encoding": {
@@ -228,16 +233,18 @@ class DatasetSpec:
             "training": {
                 "epochs": self.epochs,
                 "batch_size": self.batch_size,
-                "learning_rate": self.learning_rate,
+                "learning_rate": tuned.get("learning_rate", self.learning_rate),
             },
         }
-        drive: dict[str, Any] = {}
-        if self.reset_steps is not None:
-            drive["reset_steps"] = self.reset_steps
-        if delay is not None and delay >= LONG_DELAY:
-            drive["beta"] = SLOW_BETA
-        if drive:
-            settings["neurons"] = {"drive": drive}
+        membrane: dict[str, Any] = {}
+        if self.reset_steps is not None and neurons == "sqs":
+            membrane["reset_steps"] = self.reset_steps
+        if "beta" in tuned or (delay is not None and delay >= LONG_DELAY):
+            membrane["beta"] = tuned.get("beta", SLOW_BETA)
+        if membrane and neurons in ("lif", "stochastic_lif"):
+            settings["neurons"] = membrane
+        elif membrane and neurons == "sqs":
+            settings["neurons"] = {"drive": membrane}
         if self.task is not None:
             settings |= {"report_steps": self.report_steps, "data": {"delay": delay}}
         elif self.events is not None:

@@ -144,7 +144,8 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
     data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
     data["dataset"] = dataset
     delay = None if spec.delay is None else validated(DataSettings, data).delay
-    table = flat.merge(RunSettings, spec.preset_for(delay), {**given, "data": data})
+    preset = spec.preset_for(delay, _chosen(given, "neurons", "kind") or "sqs")
+    table = flat.merge(RunSettings, preset, {**given, "data": data})
     settings = validated(RunSettings, table)
     _refuse_other_samples(settings)
     return settings
