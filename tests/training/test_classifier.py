@@ -150,7 +150,7 @@ def test_probabilities_are_the_softmax_of_summed_firing_probabilities(fitted, da
 
 
 def test_shots_average(fitted, data):
-    X = data[0][:10]
+    X = data[0]
     rough = np.stack([np.log(clone_with(fitted, shots=n).predict_proba(X)) for n in (1, 20, 40)])
     assert np.abs(rough[1] - rough[2]).mean() < 0.5 * np.abs(rough[0] - rough[2]).mean()
 

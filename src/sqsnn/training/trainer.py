@@ -102,7 +102,7 @@ def start(
     training = recipe.training
     source = source or getattr(recipe.rule, "source", None)
     network = build_network(recipe, features, classes)
-    optimizer = Adam(network.parameters(), lr=training.learning_rate)
+    optimizer = Adam(network.parameters(), lr=training.learning_rate, fused=True)
     schedule = OneCycleLR(
         optimizer,
         max_lr=training.learning_rate,
