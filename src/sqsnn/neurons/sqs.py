@@ -134,7 +134,7 @@ class SQSNeurons(DrivenPopulation):
         if memory_gates == "frozen":
             self._freeze_memory_gates()
         self.backend: Backend = backend
-        self.runs_fused  # noqa: B018, refuses "fused" where it cannot run
+        self._check_backend()
 
     @property
     def runs_fused(self) -> bool:
@@ -143,12 +143,8 @@ class SQSNeurons(DrivenPopulation):
         Raises:
             ValueError: If the backend is "fused" and the kernel cannot; says why.
         """
-        if self.backend == "torch":
-            return False
-        obstacle = fusing.obstacle(self)
-        if self.backend == "fused" and obstacle is not None:
-            raise ValueError(f"backend is 'fused', but {obstacle}; use 'torch', or 'auto'")
-        return obstacle is None
+        self._check_backend()
+        return self.backend != "torch" and fusing.obstacle(self) is None
 
     @property
     def parameter_like(self) -> Tensor:
@@ -319,6 +315,11 @@ class SQSNeurons(DrivenPopulation):
         freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
         freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
+
+    def _check_backend(self) -> None:
+        obstacle = fusing.obstacle(self) if self.backend == "fused" else None
+        if obstacle is not None:
+            raise ValueError(f"backend is 'fused', but {obstacle}; use 'torch', or 'auto'")
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):
