@@ -12,6 +12,7 @@ import reference
 import reference_drive
 import torch
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from torch import Tensor
 
 from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
@@ -105,6 +106,16 @@ def quantum_neurons(
             neurons.reset.uniform_(0.2, 1.2, generator=seeded(7))
             neurons.bias.uniform_(-0.2, 0.2, generator=seeded(8))
     return neurons
+
+
+def p_value(counts: np.ndarray, law: np.ndarray) -> float:
+    """Of a chi-square test in which rare sequences, below 5 expected, are counted together."""
+    expected = law * counts.sum()
+    rare = expected < 5
+    if rare.any():
+        counts = np.append(counts[~rare], counts[rare].sum())
+        expected = np.append(expected[~rare], expected[rare].sum())
+    return chisquare(counts, expected, sum_check=False).pvalue
 
 
 def twin(neurons: SQSNeurons, neuron: int, noise: reference.Noise | None = None):

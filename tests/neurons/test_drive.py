@@ -12,11 +12,11 @@ import pytest
 import reference
 import reference_drive
 import torch
-from scipy.stats import chisquare
 from tools import (
     assert_equal_states,
     circuit_cases,
     for_drives,
+    p_value,
     quantum_neurons,
     seeded,
     twin,
@@ -249,16 +249,6 @@ def test_a_current_too_weak_to_fire_is_remembered():
 
 
 # Samples
-
-
-def p_value(counts: np.ndarray, law: np.ndarray) -> float:
-    """Of a chi-square test in which rare sequences, below 5 expected, are counted together."""
-    expected = law * counts.sum()
-    rare = expected < 5
-    if rare.any():
-        counts = np.append(counts[~rare], counts[rare].sum())
-        expected = np.append(expected[~rare], expected[rare].sum())
-    return chisquare(counts, expected, sum_check=False).pvalue
 
 
 @for_drives(*FEW, "leaky, K = 0", "leaky, K = 4")

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from scipy.stats import chisquare
-from tools import assert_equal_states, for_drives, seeded
+from tools import assert_equal_states, for_drives, p_value, seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -304,16 +303,6 @@ def counts_of(spikes: Tensor) -> np.ndarray:
     digits = spikes.movedim(0, 1).flatten(1).long()  # (B, T * N)
     places = 2 ** torch.arange(digits.shape[1] - 1, -1, -1)
     return np.bincount((digits * places).sum(1).numpy(), minlength=2 ** digits.shape[1])
-
-
-def p_value(counts: np.ndarray, law: np.ndarray) -> float:
-    """Of a chi-square test in which rare sequences, below 5 expected, are counted together."""
-    expected = law * counts.sum()
-    rare = expected < 5
-    if rare.any():
-        counts = np.append(counts[~rare], counts[rare].sum())
-        expected = np.append(expected[~rare], expected[rare].sum())
-    return chisquare(counts, expected, sum_check=False).pvalue
 
 
 # Each chi-square test at a fixed seed raises a false alarm for one seed in ten thousand.

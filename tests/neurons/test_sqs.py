@@ -9,8 +9,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
-from tools import DRIVES, assert_equal_states, for_drives, seeded
+from tools import DRIVES, assert_equal_states, for_drives, p_value, seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -345,16 +344,6 @@ def test_sampled_sequences_follow_the_exact_law(name, channels, memory_qubits, s
     law = reference.joint_law(twin(neurons, 0), currents[:, 0, 0].tolist())
     assert p_value(counts, law) > 1e-4
     assert p_value(counts, np.roll(law, 1)) < 1e-4
-
-
-def p_value(counts: np.ndarray, law: np.ndarray) -> float:
-    """Of a chi-square test in which rare sequences, below 5 expected, are counted together."""
-    expected = law * counts.sum()
-    rare = expected < 5
-    if rare.any():
-        counts = np.append(counts[~rare], counts[rare].sum())
-        expected = np.append(expected[~rare], expected[rare].sum())
-    return chisquare(counts, expected, sum_check=False).pvalue
 
 
 @for_drives("rectified", "saturating", "leaky, K = 0")

@@ -1,8 +1,5 @@
 """The compiled kernel computes what torch computes, for every circuit, drive and shape."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +11,7 @@ from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit, Normal
+from sqsnn.training.machine import threads
 
 pytestmark = pytest.mark.skipif(library.obstacle() is not None, reason=str(library.obstacle()))
 
@@ -190,16 +188,6 @@ def test_two_halves_equal_one_pass_bit_for_bit(circuit, drive):
         halves = torch.cat([getattr(first, name), getattr(second, name)])
         assert torch.equal(halves, getattr(whole, name))
     assert all(torch.equal(a, b) for a, b in zip(after, end, strict=True) if a is not None)
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads():
