@@ -211,7 +211,7 @@ def test_kraus_operators_chained_with_the_state_are_the_law_and_complete(drive, 
 def test_without_memory_it_is_a_classical_membrane_whose_coin_is_a_qubit(drive, current):
     # A formula of its own, so that an error shared with the reference would show.
     neurons = SQSNeurons(1, memory_qubits=0, drive=drive, dtype=torch.float64, generator=seeded(0))
-    assert torch.equal(neurons.angles, torch.zeros(1, 1, dtype=torch.float64))  # RX(channel)
+    assert neurons.angles.item() == pytest.approx(0.1)  # RX(channel)
     currents = torch.full((8, 1, 1, 1), current, dtype=torch.float64)
     record, _ = neurons(currents, generator=seeded(5))
     u, fired = 0.0, 0.0
@@ -223,7 +223,7 @@ def test_without_memory_it_is_a_classical_membrane_whose_coin_is_a_qubit(drive, 
         else:
             u = max(0.5 * u + current, -1.0)
             seen = u - sum(0.5**k * s for k, s in enumerate(past[::-1][:3]))
-        chance = math.sin(math.pi * min(max(seen, 0.0), 1.0) / 2) ** 2
+        chance = math.sin((math.pi * min(max(seen, 0.0), 1.0) + 0.1) / 2) ** 2
         assert record.probability[t].item() == pytest.approx(chance, abs=1e-14)
         fired = spike
         past.append(spike)
