@@ -94,7 +94,7 @@ def test_feedback_of_the_same_step_is_not_that_of_all_steps():
         torch.cosine_similarity(found[name].flatten(), expected[name].flatten(), dim=0)
         for name in weights
     ]
-    assert all(cosine < 1 - 1e-3 for cosine in cosines)
+    assert all(cosine < 1 - 1e-4 for cosine in cosines)
     # Yet it points the same way where it matters most, at the outputs.
     assert cosines[-1] > 0.5
 

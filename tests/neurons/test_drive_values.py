@@ -63,9 +63,10 @@ def test_bidirectional_starts_near_the_identity_where_the_membrane_remembers(dri
     pairs, on_channel = [0, 1, 2, 3, 7, 8, 9, 10], [11, 12]
     if isinstance(drive, Leaky):
         # 0.02 N(0, 1): 6 deviations are exceeded once in 5e8.
-        assert angles.abs().max() < 0.12
+        assert angles[:, :11].abs().max() < 0.12
         assert (angles[:, :11].std(0) > 0.01).all()  # not the saddle at 0
-        assert (angles[:, on_channel] == 0).all()
+        # Where more current fires more, also behind a silent membrane: sin(angle) > 0.
+        assert torch.equal(angles[:, on_channel], torch.full((40, 2), 0.1))
     else:
         assert angles[:, pairs].abs().mean() == pytest.approx(0.3 * math.pi, abs=0.05)
         assert (angles[:, on_channel] == 0.3).all()

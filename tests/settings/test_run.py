@@ -44,7 +44,15 @@ def test_what_is_left_open_comes_from_the_preset(dataset):
     assert settings.training == TrainingSettings(
         epochs=spec.epochs, batch_size=spec.batch_size, learning_rate=spec.learning_rate
     )
-    assert (settings.rule, settings.neurons.kind) == (Backprop(), "sqs")
+    assert settings.rule == Backprop(loss_on=spec.loss_on)
+    assert settings.neurons.kind == "sqs"
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("sqs", 0.01), ("lif", 0.02), ("stochastic_lif", 0.04)])
+def test_every_kind_of_neurons_has_its_own_learning_rate(kind, rate):
+    assert from_flat("braille", {"neurons": kind}).training.learning_rate == rate
+    chosen = from_flat("braille", {"neurons": kind, "learning_rate": 0.5})
+    assert chosen.training.learning_rate == 0.5
 
 
 def test_a_choice_beats_the_preset_even_where_it_equals_the_default():

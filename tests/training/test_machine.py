@@ -8,12 +8,15 @@ import torch
 from tools import small_run
 
 import sqsnn
+from sqsnn.training.build import build_network
 from sqsnn.training.machine import describe_machine, threads
 
 
 def test_the_machine_is_described_for_the_settings():
-    machine = describe_machine(small_run(threads=3).training)
+    settings = small_run(threads=3, neurons_backend="torch")
+    machine = describe_machine(settings.training, build_network(settings, 3, 2))
     assert (machine["device"], machine["threads"]) == ("cpu", 3)
+    assert machine["neurons_run_on"] == ["torch", "torch"]
     assert machine["python"] == platform.python_version()
     assert (machine["torch"], machine["sqsnn"]) == (torch.__version__, sqsnn.__version__)
     assert json.loads(json.dumps(machine)) == machine
@@ -21,7 +24,9 @@ def test_the_machine_is_described_for_the_settings():
 
 def test_a_cuda_device_goes_by_its_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
-    assert describe_machine(small_run(device="cuda").training)["device"] == "Some GPU"
+    network = build_network(small_run(), 3, 2)
+    machine = describe_machine(small_run(device="cuda").training, network)
+    assert machine["device"] == "Some GPU"
 
 
 def test_threads_are_put_back_after_an_error_too():

@@ -154,6 +154,7 @@ class DatasetSpec:
         sample_steps: Time steps of a sample by default; of a task, its delay decides.
         batch_size: Samples per training step.
         learning_rate: Highest learning rate of the one-cycle schedule.
+        loss_on: What the loss of simulated outputs sees, "probability" or "count".
         tuned: By kind of neurons, what did best on validation samples: `learning_rate`, and `beta`,
             the first decay of the membrane.
         reset_steps: Steps of the leaky drive's reset; with 3, a device runs the whole sample in one
@@ -174,6 +175,7 @@ class DatasetSpec:
     sample_steps: int = 10
     batch_size: int = 64
     learning_rate: float = 0.01
+    loss_on: Literal["probability", "count"] = "probability"
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     reset_steps: int | None = None
     image_shape: tuple[int, int] | None = None
@@ -236,6 +238,8 @@ class DatasetSpec:
                 "learning_rate": tuned.get("learning_rate", self.learning_rate),
             },
         }
+        if self.loss_on != "probability":
+            settings["rule"] = {"loss_on": self.loss_on}
         membrane: dict[str, Any] = {}
         if self.reset_steps is not None and neurons == "sqs":
             membrane["reset_steps"] = self.reset_steps
