@@ -40,7 +40,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 1124
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 1383
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
@@ -73,7 +73,7 @@ def test_no_result_holds_the_name_of_an_earlier_metric():
 
 def test_the_loose_results_are_readable():
     accuracies = json.loads((BENCH / "results" / "accuracy.json").read_text("utf-8"))
-    assert len(accuracies) == 34
+    assert len(accuracies) == 36
     assert all(one["command"].startswith("sqsnn train ") for one in accuracies.values())
 
 
