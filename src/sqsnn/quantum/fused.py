@@ -92,8 +92,9 @@ class _Fused(torch.autograd.Function):
         log_likelihood = currents.new_empty(currents.shape[1:])
         dtype, shape = currents.dtype.to_complex(), (batch, neurons, 2**circuit.memory_qubits)
         memory = currents.new_empty(shape, dtype=dtype)
-        kept_steps = steps if options.keep_history else 0
-        history = currents.new_empty((kept_steps, *shape), dtype=dtype) if kept_steps else None
+        history = None
+        if options.keep_history:
+            history = currents.new_empty((steps, *shape), dtype=dtype)
         leaky = options.drive == LEAKY
         kept = 1 if options.reset_steps is None else options.reset_steps
         membrane = currents.new_empty(channels, batch, neurons) if leaky else None
