@@ -18,7 +18,8 @@ def test_the_rotations_multiply_to_the_circuit(name, channels, memory):
     for op in rotations.operations(circuit):
         step, pair = np.eye(size), np.ix_([op.i, op.j], [op.i, op.j])
         if op.kind == rotations.TURN:
-            c, s = np.cos(angles[0, op.parameter] / 2), np.sin(angles[0, op.parameter] / 2)
+            half = angles[0, op.parameter].item() / 2
+            c, s = np.cos(half), np.sin(half)
             step[pair] = [[c, -s], [s, c]]
         elif op.kind == rotations.BLOCK:
             step[pair] = np.reshape(op.block, (2, 2))

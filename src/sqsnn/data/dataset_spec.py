@@ -155,8 +155,7 @@ class DatasetSpec:
         batch_size: Samples per training step.
         learning_rate: Highest learning rate of the one-cycle schedule.
         loss_on: What the loss of simulated outputs sees, "probability" or "count".
-        tuned: By kind of neurons, what did best on validation samples: `learning_rate`, and `beta`,
-            the first decay of the membrane.
+        rates: Learning rates of other neurons than SQS, by their kind; best on validation samples.
         reset_steps: Steps of the leaky drive's reset; with 3, a device runs the whole sample in one
             circuit. None for the whole membrane.
         image_shape: Rows and columns of an image; None for spike trains.
@@ -176,7 +175,7 @@ class DatasetSpec:
     batch_size: int = 64
     learning_rate: float = 0.01
     loss_on: Literal["probability", "count"] = "probability"
-    tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    rates: Mapping[str, float] = field(default_factory=dict, hash=False)
     reset_steps: int | None = None
     image_shape: tuple[int, int] | None = None
     task: Task | None = None
@@ -225,7 +224,6 @@ class DatasetSpec:
             neurons: The kind of the neurons.
         """
         delay = self.delay if delay is None else delay
-        tuned = self.tuned.get(neurons, {})
         settings: dict[str, Any] = {
             "hidden": [*self.hidden],
             "encoding": {
@@ -235,20 +233,18 @@ class DatasetSpec:
             "training": {
                 "epochs": self.epochs,
                 "batch_size": self.batch_size,
-                "learning_rate": tuned.get("learning_rate", self.learning_rate),
+                "learning_rate": self.rates.get(neurons, self.learning_rate),
             },
         }
         if self.loss_on != "probability":
             settings["rule"] = {"loss_on": self.loss_on}
-        membrane: dict[str, Any] = {}
-        if self.reset_steps is not None and neurons == "sqs":
-            membrane["reset_steps"] = self.reset_steps
-        if "beta" in tuned or (delay is not None and delay >= LONG_DELAY):
-            membrane["beta"] = tuned.get("beta", SLOW_BETA)
-        if membrane and neurons in ("lif", "stochastic_lif"):
-            settings["neurons"] = membrane
-        elif membrane and neurons == "sqs":
-            settings["neurons"] = {"drive": membrane}
+        drive: dict[str, Any] = {}
+        if self.reset_steps is not None:
+            drive["reset_steps"] = self.reset_steps
+        if delay is not None and delay >= LONG_DELAY:
+            drive["beta"] = SLOW_BETA
+        if drive:
+            settings["neurons"] = {"drive": drive}
         if self.task is not None:
             settings |= {"report_steps": self.report_steps, "data": {"delay": delay}}
         elif self.events is not None:

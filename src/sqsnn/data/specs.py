@@ -96,7 +96,7 @@ _ALL = (
         image_shape=(8, 8),
         hidden=(64,),
         reset_steps=3,
-        tuned={"lif": {"learning_rate": 0.02}},
+        rates={"lif": 0.02},
     ),
     _idx(
         "mnist",
@@ -299,7 +299,7 @@ _ALL = (
         hidden=(64,),
         sample_steps=26,
         loss_on="count",
-        tuned={"lif": {"learning_rate": 0.02}, "stochastic_lif": {"learning_rate": 0.04}},
+        rates={"lif": 0.02, "stochastic_lif": 0.04},
     ),
 )
 SPECS: Mapping[str, DatasetSpec] = {spec.name: spec for spec in _ALL}

@@ -5,6 +5,7 @@ The structures mirror those of `kernel.h`, which says what they mean.
 
 import ctypes
 import hashlib
+import platform
 import sys
 import warnings
 from ctypes import POINTER, c_double, c_int32, c_int64, c_void_p
@@ -20,7 +21,8 @@ CHUNK = 64  # samples of a task, as in kernel.cpp
 FOLDER = Path(__file__).parent
 _SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 # By what torch calls the best instruction set of the processor.
-BUILDS = {"AVX512": "avx512", "AVX2": "avx2", "DEFAULT": "neon", "NEON": "neon"}
+BUILDS = {"AVX512": "avx512", "AVX2": "avx2"}
+ARM = {"arm64", "aarch64"}  # all of whose processors have NEON, whatever torch calls the best set
 
 
 def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
@@ -106,9 +108,9 @@ def current() -> Library:
 
 def open_build(capability: str) -> Library:
     """Load the build for an instruction set, by torch's name of it."""
-    build = BUILDS.get(capability)
+    build = "neon" if platform.machine().lower() in ARM else BUILDS.get(capability)
     path = FOLDER / f"_{build}{_SUFFIX}"
-    if build is None or (build == "neon" and sys.platform == "win32"):
+    if build is None:
         return Library(None, f"there is no compiled kernel for processors with {capability}")
     if not path.is_file():
         return Library(

@@ -1,7 +1,7 @@
 """Take a circuit apart into rotations of two real amplitudes each, as the compiled kernel reads it.
 
-Every gate of the package turns pairs of real amplitudes, also where amplitudes are complex: RX, for
-instance, mixes the real part of one with the imaginary part of the other. The parts are found in
+Every gate of the package turns pairs of real amplitudes, also where amplitudes are complex: RX
+mixes the real part of an amplitude with the imaginary part of its partner. The pairs are read from
 the matrices of `gates.py`; no gate has code of its own.
 """
 
