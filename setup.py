@@ -49,7 +49,8 @@ class BuildLibraries(build_ext):
             seal(Path("src", self.get_ext_filename(ext.name)))
 
     def build_extensions(self) -> None:
-        """Compile with clang-cl on Windows: Microsoft's compiler has no vector types."""
+        """Compile side by side, with clang-cl on Windows: Microsoft's has no vector types."""
+        self.parallel = True
         if IS_WINDOWS:
             self.compiler.initialize()
             self.compiler.cc = "clang-cl"
@@ -80,7 +81,7 @@ def libraries() -> list[Extension]:
             [f"{NATIVE}/kernel.cpp", f"{NATIVE}/random.cpp"],
             depends=[
                 f"{NATIVE}/{file}"
-                for file in ("kernel.h", "layout.h", "block.h", "back.h", "vec.h")
+                for file in ("kernel.h", "layout.h", "gates.h", "block.h", "back.h", "vec.h")
             ],
             extra_compile_args=[*common, *flags],
             optional=True,

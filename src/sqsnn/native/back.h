@@ -1,54 +1,44 @@
 // The way back: the gradients of a pass, step by step from the last to the first.
 //
-// The steps are run once more, keeping psi of each, and the gates are undone on psi and on its
-// gradient psi~ together. With g the gradient by m', r = 1 / sqrt(q_s) and s the outcome,
+// The steps are run once more, keeping a frame of each. With g the gradient by m', r = 1 /
+// sqrt(q_s) and s the outcome, the gradients psi~ by psi and x~ by x are
 //
-//     c = r (g - rho m'),   rho = g.m' - 2 l~,   psi~_s' = [s' = s] c + 2 (sum of p~_n, n in s')
-//     psi_s',
-//
-// and the gradient by the angle of a rotation of amplitudes i, j is (psi~_j psi_i - psi~_i psi_j) /
-// 2, before as after it.
+//     c = r (g - rho m'),   rho = g.m' - 2 l~,
+//     psi~_s' = [s' = s] c + 2 (sum of p~_n, n in s') psi_s',   x~ = V^T psi~
 #pragma once
 
 #include "block.h"
 
 namespace {
 
-// The sum of S vectors, in an order that S alone decides.
-template <int S, class V>
-inline V total(const V* of) {
-    if constexpr (S == 1) return of[0];
-    else {
-        V half[S / 2];
-        for (int k = 0; k < S / 2; k++) half[k] = of[k] + of[k + S / 2];
-        return total<S / 2>(half);
-    }
-}
-
 // A block that also goes back.
-template <class F, int S>
-struct Back : Block<F, S> {
-    using Base = Block<F, S>;
+template <class F, int S, class Z>
+struct Back : Block<F, S, Z> {
+    using Base = Block<F, S, Z>;
     using Base::circuit, Base::pass, Base::z, Base::neurons, Base::h, Base::b, Base::lanes;
     using Base::get_memory, Base::put_memory, Base::branch, Base::fires, Base::pairs, Base::gain_of;
     using Base::memory, Base::row, Base::entry, Base::get, Base::put, Base::get_entries,
         Base::put_entries;
-    using Base::turn_one, Base::mix, Base::inverse_root;
-    using Base::weigh, Base::marginals, Base::collapse, Base::read_outcome, Base::remember;
+    using Base::weigh, Base::marginals, Base::read_outcome, Base::inverse_root;
     using typename Base::V;
     V *g, *g_membrane, *carry;  // the gradients by the state
     Back(const Base& block, V* by_memory, V* by_membrane, V* by_last)
         : Base(block), g(by_memory), g_membrane(by_membrane), carry(by_last) {}
 
+    // Vectors of scratch per sample.
+    static int64_t scratch(const Z& z) { return 2 * (z.amplitudes + z.memory + z.channels); }
+
     // One step of the way back needs its frame: run it again, the spikes known.
     void replay(int64_t t, const Frame<F>& frame) {
-        V weights[MAX_OUTCOMES * S], outcome[S], weight[S], inverse[S];
+        V weights[MAX_OUTCOMES * S], outcome[S], weight[S];
         Base::drive(t, frame);
-        Base::apply_gates(frame);
+        Base::evolve(frame);
+        for (int i = 0; i < z.memory * S; i++) frame.memory[i] = memory[i];
         weigh(frame.psi, weights);
         read_outcome(pass.spikes, t, outcome);
-        collapse(frame.psi, weights, outcome, weight, inverse, memory);
-        remember(outcome);
+        Base::select(frame.psi, weights, outcome, weight, memory);
+        Base::collapse(weight, frame.inverse, memory);
+        Base::remember(outcome);
     }
 
     void begin_back() {
@@ -67,44 +57,15 @@ struct Back : Block<F, S> {
         put_entries(pass.d_last, carry, z.last * z.channels);
     }
 
-    // One step back; `before` is the frame of the step before it, if there is one. The scratch
-    // takes 2 A + 2 N numbers.
-    void back(int64_t t, const Frame<F>& frame, const Frame<F>& before, V* scratch) {
-        V weights[MAX_OUTCOMES * S], probability[MAX_CHANNELS * S], scale[S];
-        V outcome[S], weight[S], inverse[S];
-        V *psi = frame.psi, *lambda = scratch, *after = lambda + z.amplitudes * S;
+    // One step back; `before` is the frame of the step before it, if there is one.
+    void back(int64_t t, const Frame<F>& frame, const Frame<F>& before, V* free) {
+        V outcome[S];
+        V *lambda = free, *x = lambda + z.amplitudes * S, *after = x + z.amplitudes * S;
         V *d_turn = after + z.memory * S, *firing = d_turn + z.channels * S;
-        weigh(psi, weights);
-        marginals(weights, probability, scale);
         read_outcome(pass.spikes, t, outcome);
-        collapse(psi, weights, outcome, weight, inverse, after);
-        if (pass.g_history) {
-            get_memory(lambda, pass.g_history, t);
-            for (int i = 0; i < z.memory * S; i++) g[i] += lambda[i];
-        }
-        // Through the spikes that choose the branch, where that is wanted.
         for (int i = 0; i < z.channels * S; i++) firing[i] = V{};
-        if (pass.through_collapse) back_through_collapse(psi, weights, outcome, firing);
-        // By the likelihood and the collapsed memory: c, in place of g.
-        V rho[S];
-        for (int s = 0; s < S; s++)
-            rho[s] = pass.g_log_likelihood ? get(pass.g_log_likelihood, row(0, t, s)) * (F)-2 : V{};
-        for (int a = 0; a < z.memory; a++)
-            for (int s = 0; s < S; s++) rho[s] = fma(g[a * S + s], after[a * S + s], rho[s]);
-        for (int a = 0; a < z.memory; a++)
-            for (int s = 0; s < S; s++)
-                g[a * S + s] = fma(-rho[s], after[a * S + s], g[a * S + s]) * inverse[s];
-        // By the marginals, directly and through the spikes.
-        for (int n = 0; n < z.channels; n++)
-            for (int s = 0; s < S; s++) {
-                V by_spike = firing[n * S + s];
-                if (pass.g_spikes) by_spike += get(pass.g_spikes, row(n, t, s));
-                if (pass.through_reset && z.last) by_spike += carry[n * S + s];
-                const V p = probability[n * S + s];
-                if (pass.sigmoid) by_spike *= p * ((F)1 - p);
-                if (pass.g_probability) by_spike += get(pass.g_probability, row(n, t, s));
-                firing[n * S + s] = by_spike * (F)2;
-            }
+        back_through_outcome(t, frame, outcome, after, firing);
+        back_through_spikes(t, frame, firing);
         for (int o = 0; o < z.outcomes; o++) {
             V factor[S];
             for (int s = 0; s < S; s++) factor[s] = V{};
@@ -114,16 +75,79 @@ struct Back : Block<F, S> {
             branch(o, [&](int k, int a) {
                 for (int s = 0; s < S; s++) {
                     const V chosen = pick<F>(outcome[s] == all<F>((F)o), g[a * S + s], V{});
-                    lambda[k * S + s] = fma(factor[s], psi[k * S + s], chosen);
+                    lambda[k * S + s] = fma(factor[s], frame.psi[k * S + s], chosen);
                 }
             });
         }
-        back_through_gates(frame, lambda, d_turn);
-        for (int a = 0; a < z.memory; a++) {
-            const int from = a < z.half ? a : z.amplitudes / 2 + a - z.half;
-            for (int s = 0; s < S; s++) g[a * S + s] = lambda[from * S + s];
+        for (int i = 0; i < z.channels * S; i++) d_turn[i] = V{};
+        if constexpr (Z::small) {
+            V psi[Z::amplitudes * S];
+            for (int i = 0; i < Z::amplitudes * S; i++) psi[i] = lambda[i];
+            Base::encode(frame, frame.memory, x);
+            Matrix<F, Z>{neurons}.template undo<S>(x, psi, lambda);
+            decode(frame, x, lambda, d_turn);
+        } else {
+            Gates<F, S>{circuit, neurons}.undo(frame.psi, lambda);
+            decode(frame, frame.psi, lambda, d_turn);
         }
+        turn_memory_back(frame, d_turn);
         back_through_drive(t, frame, before, d_turn);
+    }
+
+    // By the likelihood and the collapsed memory: c, in place of g.
+    void back_through_outcome(int64_t t, const Frame<F>& frame, const V* outcome, V* after,
+                              V* firing) {
+        V rho[S], inverse[S];
+        for (int s = 0; s < S; s++)
+            rho[s] = pass.g_log_likelihood ? get(pass.g_log_likelihood, row(0, t, s)) * (F)-2 : V{};
+        if (Z::is_sign && !pass.g_log_likelihood) {  // a sign has no gradient
+            for (int s = 0; s < S; s++) g[s] = V{};
+            return;
+        }
+        V weights[MAX_OUTCOMES * S], weight[S];
+        weigh(frame.psi, weights);
+        Base::select(frame.psi, weights, outcome, weight, after);
+        for (int s = 0; s < S; s++)
+            inverse[s] = Z::is_sign ? inverse_root(weight[s]) : frame.inverse[s];
+        for (int a = 0; a < z.memory; a++)
+            for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];
+        if (Z::is_sign) {
+            for (int s = 0; s < S; s++) g[s] = -rho[s] * after[s] * inverse[s];
+            return;
+        }
+        if (pass.g_history) {
+            V* later = firing + z.channels * S;
+            get_memory(later, pass.g_history, t);
+            for (int i = 0; i < z.memory * S; i++) g[i] += later[i];
+        }
+        if (pass.through_collapse) back_through_collapse(frame.psi, weights, outcome, firing);
+        for (int a = 0; a < z.memory; a++)
+            for (int s = 0; s < S; s++) rho[s] = fma(g[a * S + s], after[a * S + s], rho[s]);
+        for (int a = 0; a < z.memory; a++)
+            for (int s = 0; s < S; s++)
+                g[a * S + s] = fma(-rho[s], after[a * S + s], g[a * S + s]) * inverse[s];
+    }
+
+    // By the marginals, directly and through the spikes.
+    void back_through_spikes(int64_t t, const Frame<F>& frame, V* firing) const {
+        V probability[MAX_CHANNELS * S];
+        if (pass.sigmoid) {
+            V weights[MAX_OUTCOMES * S], scale[S];
+            weigh(frame.psi, weights);
+            marginals(weights, probability, scale);
+        }
+        for (int n = 0; n < z.channels; n++)
+            for (int s = 0; s < S; s++) {
+                V by_spike = firing[n * S + s];
+                if (pass.g_spikes) by_spike += get(pass.g_spikes, row(n, t, s));
+                if (pass.through_reset && z.last) by_spike += carry[n * S + s];
+                if (pass.sigmoid) {
+                    const V p = probability[n * S + s];
+                    by_spike *= p * ((F)1 - p);
+                }
+                if (pass.g_probability) by_spike += get(pass.g_probability, row(n, t, s));
+                firing[n * S + s] = by_spike * (F)2;
+            }
     }
 
     // m' = sum over s' of prod over n of [s_n where s'_n = 1, else 1 - s_n] psi_s' / sqrt(q_s').
@@ -146,80 +170,50 @@ struct Back : Block<F, S> {
             }
     }
 
-    // Undo the gates on psi and lambda, its gradient; gather those by the angles. At the end both
-    // hold the memory before the step.
-    void back_through_gates(const Frame<F>& frame, V* lambda, V* d_turn) {
-        V* psi = frame.psi;
-        V part[S];
-        for (int k = circuit.ops - 1; k >= 0; k--) {
-            const Op& op = circuit.op[k];
-            V *x = psi + op.i * S, *y = psi + op.j * S, *p = lambda + op.i * S,
-              *q = lambda + op.j * S;
-            if (op.kind == TURN) {
-                const V cosine = neurons.cosine[op.parameter], sine = -neurons.sine[op.parameter];
-                for (int s = 0; s < S; s++) {
-                    part[s] = fma(q[s], x[s], -(p[s] * y[s]));
-                    turn_one(x[s], y[s], cosine, sine);
-                    turn_one(p[s], q[s], cosine, sine);
-                }
-                neurons.d_angle[op.parameter] += total<S>(part);
-            } else if (op.kind == BLOCK) {
-                mix(x, y, op.a, op.c, op.b, op.d);
-                mix(p, q, op.a, op.c, op.b, op.d);
-            } else {
-                for (int s = 0; s < S; s++) x[s] = x[s] * (F)op.a, p[s] = p[s] * (F)op.a;
-            }
-        }
-        for (int n = 0; n < z.channels; n++)
-            for (int s = 0; s < S; s++) d_turn[n * S + s] = V{};
-        const int imaginary = z.amplitudes / 2;
-        for (int n = 0, size = z.amplitudes / 2 / (1 + z.is_complex); n < z.channels;
-             n++, size /= 2) {
+    // Undo the encoding of the channel qubits on x and on its gradient: both become the turned
+    // memory's, which goes to `memory` and to g.
+    void decode(const Frame<F>& frame, V* x, V* gradient, V* d_turn) {
+        for (int n = 0, size = z.size / 2; n < z.channels; n++, size /= 2) {
             const V *c = frame.cosine + n * S, *w = frame.sine + n * S;
+            V part[S];
             for (int s = 0; s < S; s++) part[s] = V{};
-            for (int a = 0; a < size; a++) {
-                V *x = psi + a * S, *y = x + size * S, *p = lambda + a * S, *q = p + size * S;
-                if (!z.is_complex) {
+            for (int p = 0; p < z.planes; p++)
+                for (int a = 0; a < size; a++) {
+                    V *zero = x + (p * z.size + a) * S, *one = zero + size * S;
+                    V *by_zero = gradient + (p * z.size + a) * S, *by_one = by_zero + size * S;
                     for (int s = 0; s < S; s++) {
-                        x[s] = fma(w[s], y[s], c[s] * x[s]);
-                        const V along = fma(c[s], q[s], -(w[s] * p[s]));
-                        part[s] = fma(along, x[s], part[s]);
-                        p[s] = fma(w[s], q[s], c[s] * p[s]);
-                    }
-                } else {
-                    V *xi = x + imaginary * S, *yi = y + imaginary * S;
-                    V *pi = p + imaginary * S, *qi = q + imaginary * S;
-                    for (int s = 0; s < S; s++) {
-                        x[s] = fma(-w[s], yi[s], c[s] * x[s]);
-                        xi[s] = fma(w[s], y[s], c[s] * xi[s]);
-                        const V along = fma(-c[s], qi[s], -(w[s] * p[s]));
-                        const V along_i = fma(c[s], q[s], -(w[s] * pi[s]));
-                        part[s] = fma(along, x[s], fma(along_i, xi[s], part[s]));
-                        p[s] = fma(-w[s], qi[s], c[s] * p[s]);
-                        pi[s] = fma(w[s], q[s], c[s] * pi[s]);
+                        zero[s] = fma(w[s], one[s], c[s] * zero[s]);
+                        const V along = fma(c[s], by_one[s], -(w[s] * by_zero[s]));
+                        part[s] = fma(along, zero[s], part[s]);
+                        by_zero[s] = fma(w[s], by_one[s], c[s] * by_zero[s]);
                     }
                 }
-            }
             gather_turn(n, part, frame, d_turn);
         }
+        for (int p = 0; p < z.planes; p++)
+            for (int i = 0; i < z.half * S; i++) {
+                memory[p * z.half * S + i] = x[p * z.size * S + i];
+                g[p * z.half * S + i] = gradient[p * z.size * S + i];
+            }
+    }
+
+    // Undo the rotations of the memory qubits.
+    void turn_memory_back(const Frame<F>& frame, V* d_turn) {
         for (int e = z.rotations - 1; e >= z.channels; e--) {
+            V part[S];
             for (int s = 0; s < S; s++) part[s] = V{};
             pairs(circuit.rotation[e].stride, [&](int i, int j) {
-                V *x = psi + place(i) * S, *y = psi + place(j) * S;
-                V *p = lambda + place(i) * S, *q = lambda + place(j) * S;
+                V *x = memory + i * S, *y = memory + j * S, *p = g + i * S, *q = g + j * S;
                 for (int s = 0; s < S; s++) {
                     const V cosine = frame.cosine[e * S + s], sine = -frame.sine[e * S + s];
                     part[s] += fma(q[s], x[s], -(p[s] * y[s]));
-                    turn_one(x[s], y[s], cosine, sine);
-                    turn_one(p[s], q[s], cosine, sine);
+                    turn(x[s], y[s], cosine, sine);
+                    turn(p[s], q[s], cosine, sine);
                 }
             });
             gather_turn(e, part, frame, d_turn);
         }
     }
-
-    // Where an amplitude of the memory stands in the register.
-    int place(int a) const { return a < z.half ? a : z.amplitudes / 2 + a - z.half; }
 
     // From the gradient by half of pi times a rotation's turn to those by gain and channel.
     void gather_turn(int e, const V* part, const Frame<F>& frame, V* d_turn) {
@@ -230,7 +224,8 @@ struct Back : Block<F, S> {
         if (rotation.trained < 0) return;
         V by_gain[S];
         for (int s = 0; s < S; s++)
-            by_gain[s] = part[s] * frame.turn[rotation.channel * S + s] * half_pi;
+            by_gain[s] =
+                part[s] * Base::turn_of(frame.potential[rotation.channel * S + s]) * half_pi;
         neurons.d_gain[rotation.trained] += total<S>(by_gain);
     }
 

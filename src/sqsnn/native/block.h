@@ -3,22 +3,20 @@
 //
 //     x = u(phi) (x) R(phi) m,   psi = V x,   q_s = |psi_s|^2,   m' = psi_s / sqrt(q_s)
 //
-// A vector holds one number of as many neurons; a block holds S samples of it, which share the
-// gates. V is applied gate by gate: every gate is a list of rotations of two real amplitudes each,
-// also where amplitudes are complex.
+// A vector holds one number of as many neurons; a block holds S samples of it, which share V.
 #pragma once
 
-#include "layout.h"
+#include "gates.h"
 
 namespace {
 
 // One vector of neurons and S samples, at work.
-template <class F, int S>
+template <class F, int S, class Z>
 struct Block {
     using V = Vec<F>;
     const Circuit& circuit;
     const Pass& pass;
-    const Sizes& z;
+    const Z& z;
     const Neurons<F>& neurons;
     const int64_t h, b;
     const int lanes;
@@ -43,17 +41,17 @@ struct Block {
             for (int s = 0; s < S; s++) put(to, entry(n, s), from[n * S + s]);
     }
 
-    // Where an amplitude of the memory stands in the laboratory frame: there a real one is
-    // (-i)^(ones in its index) times as large; the real part first.
+    // In the laboratory frame an amplitude of the memory is (-i)^(ones in its index) times as
+    // large: each of its parts stands in the real or the imaginary place, with a sign.
     struct Place {
         int index, part;
         F sign;
     };
     Place in_laboratory(int a) const {
-        if (z.is_complex) return {a % z.half, a / z.half, (F)1};
-        int ones = 0;
-        for (int bits = a; bits; bits >>= 1) ones += bits & 1;
-        return {a, ones & 1, (F)(ones % 4 == 1 || ones % 4 == 2 ? -1 : 1)};
+        const int index = a % z.half;
+        int quarter = a / z.half;  // -i turns it by -1, i by 1
+        for (int bits = index; bits; bits >>= 1) quarter += 3 * (bits & 1);
+        return {index, quarter & 1, (F)(quarter & 2 ? -1 : 1)};
     }
     int64_t laboratory(int64_t t, int s, int index) const {
         return (((t * pass.batch + b + s) * pass.neurons + h) * z.half + index) * 2;
@@ -84,7 +82,7 @@ struct Block {
                 for (int lane = 0; lane < lanes; lane++) {
                     F* amplitude = first + 2 * lane * z.half;
                     amplitude[place.part] = place.sign * row[lane];
-                    if (!z.is_complex) amplitude[1 - place.part] = 0;
+                    if (z.planes == 1) amplitude[1 - place.part] = 0;
                 }
             }
         }
@@ -103,38 +101,42 @@ struct Block {
     // Integrate the currents and encode the potential.
     void drive(int64_t t, const Frame<F>& frame) {
         for (int n = 0; n < z.channels; n++) {
-            V* u = frame.potential + n * S;
+            V u[S];
             for (int s = 0; s < S; s++) u[s] = get(pass.currents, row(n, t, s));
             if (pass.drive == LEAKY) {
                 V* v = membrane + n * S;
                 for (int s = 0; s < S; s++)
-                    v[s] = fma(neurons.beta[n], v[s], u[s] + neurons.bias[n]);
+                    u[s] = fma(neurons.beta[n], v[s], u[s] + neurons.bias[n]);
                 if (pass.reset_steps < 0)
                     for (int s = 0; s < S; s++)
-                        v[s] = fma(-neurons.reset[n], last[n * S + s], v[s]);
-                for (int s = 0; s < S; s++) u[s] = v[s] = at_least(v[s], (F)pass.floor);
-                for (int s = 0; s < S; s++) frame.membrane[n * S + s] = v[s];
+                        u[s] = fma(-neurons.reset[n], last[n * S + s], u[s]);
+                for (int s = 0; s < S; s++)
+                    frame.membrane[n * S + s] = v[s] = u[s] = at_least(u[s], (F)pass.floor);
                 for (int k = 0; k < pass.reset_steps; k++)
                     for (int s = 0; s < S; s++)
                         u[s] = fma(-neurons.reset[k * z.channels + n],
                                    last[(k * z.channels + n) * S + s], u[s]);
             }
-            V* x = frame.turn + n * S;
-            for (int s = 0; s < S; s++) x[s] = at_least(u[s], (F)0);
-            if (pass.drive != RECTIFIED)
-                for (int s = 0; s < S; s++) x[s] = at_most(x[s], (F)1);
+            for (int s = 0; s < S; s++) frame.potential[n * S + s] = u[s];
         }
         for (int e = 0; e < z.rotations; e++) {
-            const V gain = gain_of(e);
-            const V* x = frame.turn + circuit.rotation[e].channel * S;
+            const V gain = gain_of(e), *u = frame.potential + circuit.rotation[e].channel * S;
             for (int s = 0; s < S; s++) {
-                V turned = gain * x[s];
-                // cos and sin of pi/2 x repeat after 4.
-                const V fours = fma(turned, all<F>((F)0.25), all<F>(MAGIC<F>)) - all<F>(MAGIC<F>);
-                turned = fma(fours, all<F>((F)-4), turned);
+                V turned = gain * turn_of(u[s]);
+                if (pass.drive == RECTIFIED) {  // cos and sin of pi/2 x repeat after 4
+                    const V fours =
+                        fma(turned, all<F>((F)0.25), all<F>(MAGIC<F>)) - all<F>(MAGIC<F>);
+                    turned = fma(fours, all<F>((F)-4), turned);
+                }
                 half_turns<F>(turned, frame.cosine[e * S + s], frame.sine[e * S + s]);
             }
         }
+    }
+
+    // The angle of the encoding in units of pi.
+    V turn_of(V potential) const {
+        const V x = at_least(potential, (F)0);
+        return pass.drive == RECTIFIED ? x : at_most(x, (F)1);
     }
 
     V gain_of(int e) const {
@@ -142,91 +144,57 @@ struct Block {
         return rotation.trained < 0 ? all<F>((F)rotation.gain) : neurons.gain[rotation.trained];
     }
 
-    static void turn(V* x, V* y, V cosine, V sine) {
-        for (int s = 0; s < S; s++) {
-            const V a = x[s], b = y[s];
-            x[s] = fma(-sine, b, cosine * a);
-            y[s] = fma(sine, a, cosine * b);
-        }
-    }
-
     // Call with the places of the amplitudes that an encoding rotation of the memory turns.
     template <class Call>
     void pairs(int stride, Call call) const {
-        for (int zero = 0; zero < z.half; zero++) {
-            if (zero & stride) continue;
-            const int one = zero | stride;
-            if (!z.is_complex) call(zero, one);
-            else call(z.half + one, zero), call(z.half + zero, one);
-        }
+        for (int zero = 0; zero < z.memory; zero++)
+            if (!(zero & stride)) call(zero, zero | stride);
     }
 
-    void apply_gates(const Frame<F>& frame) {
+    // The rotations of the memory qubits, in place.
+    void turn_memory(const Frame<F>& frame, V* m) const {
         for (int e = z.channels; e < z.rotations; e++)
             pairs(circuit.rotation[e].stride, [&](int i, int j) {
-                V *x = memory + i * S, *y = memory + j * S;
                 for (int s = 0; s < S; s++)
-                    turn_one(x[s], y[s], frame.cosine[e * S + s], frame.sine[e * S + s]);
+                    turn(m[i * S + s], m[j * S + s], frame.cosine[e * S + s],
+                         frame.sine[e * S + s]);
             });
-        V* psi = frame.psi;
-        const int imaginary = z.amplitudes / 2;  // where complex
-        for (int a = 0; a < z.memory; a++) {
-            const int to = a < z.half ? a : imaginary + a - z.half;
-            for (int s = 0; s < S; s++) psi[to * S + s] = memory[a * S + s];
-        }
-        for (int n = z.channels - 1, size = z.half; n >= 0; n--, size *= 2) {
-            const V *c = frame.cosine + n * S, *w = frame.sine + n * S;
-            for (int a = 0; a < size; a++) {
-                V *zero = psi + a * S, *one = psi + (size + a) * S;
-                if (!z.is_complex) {
-                    for (int s = 0; s < S; s++) {
-                        one[s] = w[s] * zero[s];
-                        zero[s] = c[s] * zero[s];
-                    }
-                } else {
-                    V *zero_i = zero + imaginary * S, *one_i = one + imaginary * S;
-                    for (int s = 0; s < S; s++) {  // |1> gets -i sin
-                        one[s] = w[s] * zero_i[s];
-                        one_i[s] = -w[s] * zero[s];
-                        zero[s] = c[s] * zero[s];
-                        zero_i[s] = c[s] * zero_i[s];
-                    }
+    }
+
+    // x from the turned memory: the channel qubits are encoded one after the other.
+    void encode(const Frame<F>& frame, const V* m, V* x) const {
+        for (int p = 0; p < z.planes; p++) {
+            V* plane = x + p * z.size * S;
+            for (int i = 0; i < z.half * S; i++) plane[i] = m[p * z.half * S + i];
+            for (int n = z.channels - 1, size = z.half; n >= 0; n--, size *= 2) {
+                const V *c = frame.cosine + n * S, *w = frame.sine + n * S;
+                for (int a = 0; a < size; a++) {
+                    V *zero = plane + a * S, *one = zero + size * S;
+                    for (int s = 0; s < S; s++) one[s] = w[s] * zero[s], zero[s] = c[s] * zero[s];
                 }
             }
         }
-        for (int k = 0; k < circuit.ops; k++) {
-            const Op& op = circuit.op[k];
-            V *x = psi + op.i * S, *y = psi + op.j * S;
-            if (op.kind == TURN)
-                turn(x, y, neurons.cosine[op.parameter], neurons.sine[op.parameter]);
-            else if (op.kind == BLOCK) mix(x, y, op.a, op.b, op.c, op.d);
-            else
-                for (int s = 0; s < S; s++) x[s] = x[s] * (F)op.a;
-        }
     }
 
-    static void turn_one(V& x, V& y, V cosine, V sine) {
-        const V a = x, b = y;
-        x = fma(-sine, b, cosine * a);
-        y = fma(sine, a, cosine * b);
-    }
-
-    static void mix(V* x, V* y, double a, double b, double c, double d) {
-        const V p = all<F>((F)a), q = all<F>((F)b), r = all<F>((F)c), t = all<F>((F)d);
-        for (int s = 0; s < S; s++) {
-            const V first = x[s], second = y[s];
-            x[s] = fma(q, second, p * first);
-            y[s] = fma(t, second, r * first);
+    // From the memory before the step to psi.
+    void evolve(const Frame<F>& frame) {
+        turn_memory(frame, memory);
+        if constexpr (Z::small) {
+            V x[Z::amplitudes * S];
+            encode(frame, memory, x);
+            Matrix<F, Z>{neurons}.template apply<S>(x, frame.psi);
+        } else {
+            encode(frame, memory, frame.psi);
+            Gates<F, S>{circuit, neurons}.apply(frame.psi);
         }
     }
 
     // Call with every amplitude of an outcome, and its place in the memory.
     template <class Call>
     void branch(int outcome, Call call) const {
-        for (int a = 0; a < z.half; a++) call(outcome * z.half + a, a);
-        if (z.is_complex)
+        for (int p = 0; p < z.planes; p++)
             for (int a = 0; a < z.half; a++)
-                call(z.amplitudes / 2 + outcome * z.half + a, z.half + a);
+                call(p * z.size + outcome * z.half + a, p * z.half + a);
     }
 
     void weigh(const V* psi, V* weights) const {
@@ -259,25 +227,35 @@ struct Block {
 
     static V inverse_root(V weight) { return pick<F>(weight > V{}, all<F>(1) / root(weight), V{}); }
 
-    // Divide the branch of the outcome by its norm; an event of probability 0 leaves 0.
-    void collapse(const V* psi, const V* weights, const V* outcome, V* weight, V* inverse,
-                  V* after) const {
+    // The branch of the outcome, not divided by its norm, and its weight.
+    void select(const V* psi, const V* weights, const V* outcome, V* weight, V* after) const {
         for (int s = 0; s < S; s++) weight[s] = weights[s];
-        for (int o = 1; o < z.outcomes; o++)
-            for (int s = 0; s < S; s++)
-                weight[s] = pick<F>(outcome[s] == all<F>((F)o), weights[o * S + s], weight[s]);
-        for (int s = 0; s < S; s++) inverse[s] = inverse_root(weight[s]);
         branch(0, [&](int k, int a) {
             for (int s = 0; s < S; s++) after[a * S + s] = psi[k * S + s];
         });
-        for (int o = 1; o < z.outcomes; o++)
+        for (int o = 1; o < z.outcomes; o++) {
+            Ints<F> chosen[S];
+            for (int s = 0; s < S; s++) {
+                chosen[s] = outcome[s] == all<F>((F)o);
+                weight[s] = pick<F>(chosen[s], weights[o * S + s], weight[s]);
+            }
             branch(o, [&](int k, int a) {
                 for (int s = 0; s < S; s++)
-                    after[a * S + s] =
-                        pick<F>(outcome[s] == all<F>((F)o), psi[k * S + s], after[a * S + s]);
+                    after[a * S + s] = pick<F>(chosen[s], psi[k * S + s], after[a * S + s]);
             });
-        for (int a = 0; a < z.memory; a++)
-            for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];
+        }
+    }
+
+    // Divide the branch by its norm; an event of probability 0 leaves 0.
+    void collapse(const V* weight, V* inverse, V* after) const {
+        if constexpr (Z::is_sign) {
+            for (int s = 0; s < S; s++)
+                after[s] = pick<F>(weight[s] > V{}, sign_of<F>(after[s]), V{});
+        } else {
+            for (int s = 0; s < S; s++) inverse[s] = inverse_root(weight[s]);
+            for (int a = 0; a < z.memory; a++)
+                for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];
+        }
     }
 
     void read_outcome(const void* spikes, int64_t t, V* outcome) const {
@@ -288,6 +266,7 @@ struct Block {
     }
 
     V bit(V outcome, int n) const {
+        if (z.channels == 1) return outcome;
         V fired = V{};
         for (int o = 1; o < z.outcomes; o++)
             if (fires(o, n)) fired = pick<F>(outcome == all<F>((F)o), all<F>(1), fired);
@@ -308,12 +287,13 @@ struct Block {
         V weights[MAX_OUTCOMES * S], probability[MAX_CHANNELS * S], scale[S];
         V outcome[S], weight[S], inverse[S];
         drive(t, frame);
-        apply_gates(frame);
+        evolve(frame);
         weigh(frame.psi, weights);
         marginals(weights, probability, scale);
         if (pass.observed) read_outcome(pass.observed, t, outcome);
         else draw(t, weights, scale, outcome);
-        collapse(frame.psi, weights, outcome, weight, inverse, memory);
+        select(frame.psi, weights, outcome, weight, memory);
+        collapse(weight, inverse, memory);
         remember(outcome);
         put_memory(pass.history, memory, t);
         for (int n = 0; n < z.channels; n++)

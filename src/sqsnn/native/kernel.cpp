@@ -35,34 +35,38 @@ void store_rows(void* to, const Vec<F>* from, int rows, int64_t stride, int64_t 
 }
 
 // One task: a group of vectors and a chunk of the batch.
-template <class F>
+template <class F, class Z>
 struct Task {
     const Circuit& circuit;
     const Pass& pass;
-    const Sizes z;
+    const Z z;
     const bool backward;
-    Task(const Circuit& c, const Pass& p, bool back)
-        : circuit(c), pass(p), z(c, p), backward(back) {}
-
     void run(int64_t index) const {
         const int64_t vectors = ceil_of(pass.neurons, LANES<F>), groups = ceil_of(vectors, GROUP);
         const int64_t chunk = index / groups, first = index % groups * GROUP;
         const int64_t last = first + GROUP < vectors ? first + GROUP : vectors;
-        const int64_t own = Neurons<F>::size(z);
+        const int64_t own = Neurons<F>::count(z);
         const Scratch<Vec<F>> parameters(own * (last - first));
+        const auto neurons = [&](int64_t v) {
+            return Neurons<F>(parameters.data + own * (v - first), z);
+        };
+        for (int64_t k = 0; k < own * (last - first); k++) parameters.data[k] = Vec<F>{};
         for (int64_t v = first; v < last; v++) {
-            const Neurons<F> neurons(parameters.data + own * (v - first), z);
-            for (int64_t k = 0; k < own; k++) parameters.data[own * (v - first) + k] = Vec<F>{};
-            each_row(v, chunk, neurons, false);
+            each_row(v, chunk, neurons(v), false);
+            if constexpr (Z::small) Matrix<F, Z>{neurons(v)}.build(circuit);
         }
         const int64_t until = (chunk + 1) * CHUNK < pass.batch ? (chunk + 1) * CHUNK : pass.batch;
         // As many samples at once as the first cache holds with their gradients.
-        if (z.amplitudes <= 64) blocks<4>(parameters.data, first, last, chunk * CHUNK, until);
-        else if (z.amplitudes <= 128) blocks<2>(parameters.data, first, last, chunk * CHUNK, until);
-        else blocks<1>(parameters.data, first, last, chunk * CHUNK, until);
+        const int64_t from = chunk * CHUNK;
+        if constexpr (Z::small) blocks<4>(parameters.data, first, last, from, until);
+        else if (z.amplitudes <= 64) blocks<4>(parameters.data, first, last, from, until);
+        else if (z.amplitudes <= 128) blocks<2>(parameters.data, first, last, from, until);
+        else blocks<1>(parameters.data, first, last, from, until);
         if (!backward) return;
-        for (int64_t v = first; v < last; v++)
-            each_row(v, chunk, Neurons<F>(parameters.data + own * (v - first), z), true);
+        for (int64_t v = first; v < last; v++) {
+            if constexpr (Z::small) Matrix<F, Z>{neurons(v)}.finish(circuit);
+            each_row(v, chunk, neurons(v), true);
+        }
     }
 
     // Load the parameters of a vector of neurons, or store their gradients.
@@ -91,24 +95,24 @@ struct Task {
     template <int S>
     void blocks(Vec<F>* parameters, int64_t first, int64_t last, int64_t b, int64_t until) const {
         const int64_t state = (z.memory + z.channels * (1 + z.last)) * S,
-                      size = Frame<F>::size(z) * S;
+                      size = Frame<F>::count(z) * S;
         const int64_t frames = backward ? pass.steps * (last - first) : 1;
         const Scratch<Vec<F>> states(2 * state * (last - first)), kept(size * frames);
-        const Scratch<Vec<F>> free((z.amplitudes + z.memory + 2 * z.channels) * S);
+        const Scratch<Vec<F>> free(Back<F, S, Z>::scratch(z) * S);
         for (; b < until; b += S) {
             if constexpr (S > 1)
                 if (b + S > until) return blocks<1>(parameters, first, last, b, until);
             // Steps outside, vectors inside: rows are read and written in the order of memory.
             const auto each = [&](auto call) {
                 for (int64_t v = first; v < last; v++) {
-                    const Neurons<F> neurons(parameters + Neurons<F>::size(z) * (v - first), z);
+                    const Neurons<F> neurons(parameters + Neurons<F>::count(z) * (v - first), z);
                     const int64_t h = v * LANES<F>, left = pass.neurons - h;
                     const int lanes = (int)(left < LANES<F> ? left : LANES<F>);
                     Vec<F>*at = states.data + 2 * state * (v - first), *by = at + state;
                     const int m = z.memory * S, c = z.channels * S;
-                    const Block<F, S> block{circuit, pass,  z,  neurons, h,
-                                            b,       lanes, at, at + m,  at + m + c};
-                    Back<F, S> both(block, by, by + m, by + m + c);
+                    const Block<F, S, Z> block{circuit, pass,  z,  neurons, h,
+                                               b,       lanes, at, at + m,  at + m + c};
+                    Back<F, S, Z> both(block, by, by + m, by + m + c);
                     call(both, v - first);
                 }
             };
@@ -135,6 +139,27 @@ struct Task {
     }
 };
 
+// Run some tasks of a circuit whose size the compiler knows, where it is small.
+template <class F>
+void run(const Circuit& circuit, const Pass& pass, int64_t first, int64_t last, bool backward) {
+    const auto with = [&](auto sizes) {
+        const Task<F, decltype(sizes)> task{circuit, pass, sizes, backward};
+        for (int64_t index = first; index < last; index++) task.run(index);
+    };
+    const int n = circuit.channels, m = circuit.memory_qubits;
+    if (!circuit.is_complex) {
+        if (n == 1 && m == 0) return with(Small<1, 0, 1>(circuit, pass));
+        if (n == 1 && m == 1) return with(Small<1, 1, 1>(circuit, pass));
+        if (n == 1 && m == 2) return with(Small<1, 2, 1>(circuit, pass));
+        if (n == 2 && m == 0) return with(Small<2, 0, 1>(circuit, pass));
+        if (n == 2 && m == 1) return with(Small<2, 1, 1>(circuit, pass));
+    } else {
+        if (n == 1 && m == 0) return with(Small<1, 0, 2>(circuit, pass));
+        if (n == 1 && m == 1) return with(Small<1, 1, 2>(circuit, pass));
+    }
+    with(Sizes(circuit, pass));
+}
+
 }  // namespace
 
 extern "C" {
@@ -149,10 +174,8 @@ EXPORT int64_t sqsnn_tasks(const Pass* pass, int32_t is_double) {
 EXPORT int32_t sqsnn_run(const Circuit* circuit, const Pass* pass, int64_t first, int64_t last,
                          int32_t backward, int32_t is_double) {
     try {
-        for (int64_t task = first; task < last; task++) {
-            if (is_double) Task<double>(*circuit, *pass, backward).run(task);
-            else Task<float>(*circuit, *pass, backward).run(task);
-        }
+        if (is_double) run<double>(*circuit, *pass, first, last, backward);
+        else run<float>(*circuit, *pass, first, last, backward);
     } catch (const std::bad_alloc&) {
         return -1;
     }

@@ -24,6 +24,13 @@
 #define SQSNN_BYTES 16
 #endif
 
+// Loops whose bounds the compiler knows become straight code, their arrays registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace {
 
 typedef float vfloat __attribute__((vector_size(SQSNN_BYTES)));
@@ -140,6 +147,14 @@ inline Vec<F> at_most(Vec<F> a, F high) {
 template <class F>
 inline Vec<F> at_least(Vec<F> a, F low) {
     return pick<F>(a > all<F>(low), a, all<F>(low));
+}
+
+// 1 with the sign of a.
+template <class F>
+inline Vec<F> sign_of(Vec<F> a) {
+    using I = typename Of<F>::integer;
+    const I top = (I)1 << (sizeof(F) * 8 - 1);
+    return (Vec<F>)(((Ints<F>)a & top) | (Ints<F>)all<F>((F)1));
 }
 
 // Adding and subtracting it rounds to a whole number, which the low bits of the sum hold.

@@ -29,17 +29,29 @@ class Op(NamedTuple):
 def operations(circuit: Circuit) -> list[Op]:
     """List what V(theta) does, in order.
 
-    The amplitudes are those of the working frame; in complex circuits all real parts come first.
+    The amplitudes are those of the real frame; in complex circuits all real parts come first, and
+    the channel qubits end in the laboratory frame, so that the memory after them keeps its phase.
 
     Raises:
         ValueError: If a gate mixes more than two real amplitudes.
     """
-    return [op for gate in circuit.gates for op in _parts(gate, circuit)]
+    gates_of_circuit = [op for gate in circuit.gates for op in _parts(gate, circuit)]
+    return gates_of_circuit if circuit.is_real else gates_of_circuit + _to_laboratory(circuit)
+
+
+def _to_laboratory(circuit: Circuit) -> list[Op]:
+    """Turn the amplitudes of every outcome by -i per spike."""
+    size, ops = 2**circuit.qubits, []
+    phases = gates.frame_phases(circuit.channels).repeat(2**circuit.memory_qubits)
+    for amplitude, phase in enumerate(phases.tolist()):
+        if phase != 1:
+            block = (phase.real, -phase.imag, phase.imag, phase.real)
+            ops.append(Op(BLOCK, amplitude, size + amplitude, block=block))
+    return ops
 
 
 def _parts(gate: Gate, circuit: Circuit) -> list[Op]:
-    form = gates.GATES[gate.name]
-    form = form.in_real_frame() if circuit.is_real else form
+    form = gates.GATES[gate.name].in_real_frame()
     fixed, even, odd = (_on_amplitudes(part, gate, circuit) for part in form)
     touches = np.abs(fixed) + np.abs(even) + np.abs(odd) > 0
     ops: list[Op] = []
