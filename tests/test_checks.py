@@ -9,6 +9,7 @@ import torch
 from sqsnn.checks import (
     check_choice,
     check_finite,
+    check_magnitude,
     check_positive_int,
     check_same_device,
     check_shape,
@@ -53,6 +54,17 @@ def test_a_value_that_is_not_finite_is_found(dtype, wrong):
     currents[1, 2] = wrong
     with pytest.raises(ValueError, match=r"currents must be finite, but 1 of 6 .* at index \(1, 2"):
         check_finite("currents", currents)
+
+
+def test_values_up_to_a_magnitude_pass_and_larger_ones_are_named():
+    check_magnitude("currents", torch.tensor([-1e6, 1e6]), 1e6)
+    check_magnitude("currents", torch.zeros(0), 1e6)
+    for value, named in ((1.5e6, "1.5e\\+06"), (-2e6, "-2e\\+06")):
+        with pytest.raises(ValueError, match=rf"currents holds {named}; .* between -1e\+06 and"):
+            check_magnitude("currents", torch.tensor([0.0, value]), 1e6)
+    for value in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(ValueError, match="currents must be finite, but 1 of 2"):
+            check_magnitude("currents", torch.tensor([0.0, value]), 1e6)
 
 
 def test_opposite_infinities_do_not_cancel():

@@ -48,6 +48,21 @@ def check_finite(argument: str, tensor: object) -> None:
         )
 
 
+def check_magnitude(argument: str, tensor: Tensor, largest: float) -> None:
+    """Refuse a tensor that holds NaN, an infinity or a number beyond +-`largest`."""
+    if tensor.numel() == 0:
+        return
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
+    if -largest <= low and high <= largest:
+        return
+    check_finite(argument, tensor)
+    found = high if high > largest else low
+    raise ValueError(
+        f"{argument} holds {found:g}; its values must be between -{largest:g} and {largest:g}"
+    )
+
+
 def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
     """Refuse a tensor with values outside [0, 1], or [0, 1)."""
     if tensor.numel() == 0:

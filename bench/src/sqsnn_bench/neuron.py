@@ -1,19 +1,15 @@
 """What a neuron-step costs beside snnTorch's Leaky: `python -m sqsnn_bench.neuron`.
 
-One thread, median process CPU time of forward and backward together (uniform random numbers
-included), contenders interleaved in one process so that a drifting machine is fair to all.
-Writes bench/results/neuron.json and docs/images/neuron-growth.png.
+A population forward and backward, uniform random numbers included; a whole training step of
+784-1000-10; and the peak memory of a process that takes such steps. One thread, contenders by turns
+(see `timing.py`), allocation as in the command line. Writes bench/results/neuron.json.
 """
 
 import argparse
 import json
-import platform
 import resource
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,19 +17,37 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from sqsnn import SpikingNetwork, SQSNeurons
+from sqsnn import LIF, QLIF, Leaky, Rectified, SpikingNetwork, SQSNeurons, StochasticLIF
+from sqsnn_bench.timing import Contender, Table, interleaved, machine, training_step
 
 STEPS, BATCH, NEURONS = 5, 256, 1000
-REAL_CIRCUITS = ("crx", "bidirectional", "integrate_and_fire")
-Contender = Callable[[], object]
+MNIST_DENSITY = 0.13  # of ones in rate-coded MNIST
+# Neurons, and the greatest ratio to Leaky that they should have: of a population, of a step.
+POPULATIONS: dict[str, tuple[dict[str, Any], float | None]] = {
+    "no memory, leaky drive": ({"memory_qubits": 0, "drive": Leaky()}, 0.55),
+    "no memory, rectified": ({"memory_qubits": 0, "drive": Rectified()}, None),
+    "crx, rectified": ({"circuit": "crx", "drive": Rectified()}, 0.60),
+    "bidirectional, leaky drive": ({"circuit": "bidirectional", "drive": Leaky()}, 0.85),
+    "bidirectional, rectified": ({"circuit": "bidirectional", "drive": Rectified()}, None),
+    "integrate_and_fire, rectified": (
+        {"circuit": "integrate_and_fire", "drive": Rectified()},
+        None,
+    ),
+    "hardware_efficient, rectified": (
+        {"circuit": "hardware_efficient", "drive": Rectified()},
+        1.0,
+    ),
+}
+COMPARED = {"LIF": LIF, "StochasticLIF": StochasticLIF, "QLIF": QLIF}
+STEP_TARGETS = {"no memory, leaky drive": 0.78, "bidirectional, leaky drive": 0.88}
 
 
-def leaky_neurons(steps: int, batch: int, neurons: int) -> Contender:
+def leaky_population() -> Contender:
     """SnnTorch's Leaky with its defaults."""
     import snntorch
 
     cell = snntorch.Leaky(beta=0.9)
-    currents = torch.randn(steps, batch, neurons, requires_grad=True)
+    currents = torch.randn(STEPS, BATCH, NEURONS, requires_grad=True)
 
     def work() -> None:
         currents.grad = None
@@ -47,17 +61,15 @@ def leaky_neurons(steps: int, batch: int, neurons: int) -> Contender:
     return work
 
 
-def quantum_neurons(
-    steps: int, batch: int, neurons: int, channels: int = 1, **options: Any
-) -> Contender:
+def population(kind: Any, **options: Any) -> Contender:
     """A population of ours on currents of the same shape."""
     generator = torch.Generator().manual_seed(0)
-    population = SQSNeurons(neurons, channels=channels, generator=generator, **options)
-    currents = torch.randn(steps, batch, neurons, channels, requires_grad=True)
+    neurons = kind(NEURONS, generator=generator, **options)
+    currents = torch.randn(STEPS, BATCH, NEURONS, 1, requires_grad=True)
 
     def work() -> None:
         currents.grad = None
-        record, _ = population(currents, generator=generator)
+        record, _ = neurons(currents, generator=generator)
         record.spikes.sum().backward()
 
     return work
@@ -85,111 +97,86 @@ class LeakyNetwork(nn.Module):
         return counts
 
 
-def training_step(forward: Callable[[Tensor], Tensor], parameters: list[Tensor]) -> Contender:
-    """A whole MNIST-sized training step: forward, cross-entropy, backward, Adam."""
-    optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    spikes = (torch.rand(STEPS, BATCH, 784) < 0.13).float()
-    labels = torch.randint(0, 10, (BATCH,))
-
-    def work() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(forward(spikes), labels).backward()
-        optimizer.step()
-
-    return work
+def inputs(density: float = MNIST_DENSITY) -> Tensor:
+    """Input spikes of a density, (T, B, 784)."""
+    return (torch.rand(STEPS, BATCH, 784) < density).float()
 
 
-def leaky_step() -> Contender:
+def leaky_step(density: float = MNIST_DENSITY) -> Contender:
     """The training step with Leaky neurons."""
     network = LeakyNetwork()
-    return training_step(network, list(network.parameters()))
+    return training_step(network, list(network.parameters()), inputs(density))
 
 
-def quantum_step(circuit: str = "crx") -> Contender:
-    """The training step with our neurons."""
+def linear_step() -> Contender:
+    """The linear layers alone, which every network of this size pays for."""
+    weights = [nn.Parameter(torch.randn(1000, 784)), nn.Parameter(torch.randn(10, 1000))]
+
+    def forward(spikes: Tensor) -> Tensor:
+        hidden = torch.stack([x @ weights[0].T for x in spikes.unbind(0)])
+        return torch.stack([x @ weights[1].T for x in hidden.unbind(0)]).sum(0)
+
+    return training_step(forward, list(weights), inputs())
+
+
+def our_step(kind: Any = SQSNeurons, density: float = MNIST_DENSITY, **options: Any) -> Contender:
+    """The training step with neurons of ours; `synapses` goes to the network."""
     generator = torch.Generator().manual_seed(0)
-    neurons = partial(SQSNeurons, circuit=circuit)
-    network = SpikingNetwork([784, 1000, 10], neurons=neurons, generator=generator)
+    of_network = {"synapses": options.pop("synapses")} if "synapses" in options else {}
+    network = SpikingNetwork(
+        [784, 1000, 10], neurons=partial(kind, **options), generator=generator, **of_network
+    )
 
     def forward(spikes: Tensor) -> Tensor:
         record = network(spikes[..., None], generator=generator)
         return record.layers[-1].spikes.sum((0, 3))
 
-    return training_step(forward, list(network.parameters()))
+    return training_step(forward, list(network.parameters()), inputs(density))
 
 
-def interleaved(contenders: dict[str, Contender], repeats: int) -> dict[str, dict[str, float]]:
-    """Median, minimum and maximum CPU seconds of each contender, and its first call's wall time."""
-    first: dict[str, float] = {}
-    for name, work in contenders.items():
-        began = time.perf_counter()
-        work()
-        first[name] = time.perf_counter() - began
-        work()
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats):
-        for name, work in contenders.items():
-            began = time.process_time()
-            work()
-            seconds[name].append(time.process_time() - began)
-    return {
-        name: {
-            "median": statistics.median(values),
-            "min": min(values),
-            "max": max(values),
-            "first_call": first[name],
-        }
-        for name, values in seconds.items()
-    }
-
-
-def neuron_table(repeats: int) -> dict[str, dict[str, float]]:
-    """Forward and backward of a population, N = M = 1, float32."""
-    shape = (STEPS, BATCH, NEURONS)
-    contenders = {"Leaky": leaky_neurons(*shape)}
-    for circuit in REAL_CIRCUITS:
-        contenders[circuit] = quantum_neurons(*shape, circuit=circuit)
-    contenders["hardware_efficient"] = quantum_neurons(*shape, circuit="hardware_efficient")
-    return interleaved(contenders, repeats)
-
-
-def step_table(repeats: int) -> dict[str, dict[str, float]]:
-    """The 784-1000-10 training step, batch 256, T = 5."""
-    contenders = {"Leaky": leaky_step()}
-    for circuit in REAL_CIRCUITS:
-        contenders[circuit] = quantum_step(circuit)
-    return interleaved(contenders, repeats)
-
-
-def growth_table(repeats: int) -> dict[str, dict[str, float]]:
-    """How forward and backward of `bidirectional` grow; ns per neuron-step."""
-    contenders: dict[str, Contender] = {}
-    sizes: dict[str, int] = {}
-
-    def add(name: str, steps: int, batch: int, neurons: int, **options: int) -> None:
-        sizes[name] = steps * batch * neurons
-        contenders[name] = quantum_neurons(steps, batch, neurons, **options)
-
-    for memory_qubits in range(5):
-        add(f"M={memory_qubits}", 5, 64, 256, memory_qubits=memory_qubits)
-    for channels in range(1, 4):
-        add(f"N={channels}", 5, 64, 256, channels=channels)
-    for batch in (1, 16, 64, 256, 1024):
-        add(f"batch={batch}", 5, batch, 256)
-    for neurons in (10, 64, 256, 1024, 4096):
-        add(f"neurons={neurons}", 5, 64, neurons)
-    for steps in (1, 5, 20, 80):
-        add(f"T={steps}", steps, 64, 256)
+def population_table(repeats: int) -> Table:
+    """Forward and backward of a population, N = 1, float32."""
+    contenders = {"Leaky": leaky_population()}
+    for name, (options, _) in POPULATIONS.items():
+        contenders[name] = population(SQSNeurons, **options)
+    for name, kind in COMPARED.items():
+        contenders[name] = population(kind)
     table = interleaved(contenders, repeats)
     for name, row in table.items():
-        row["ns_per_neuron_step"] = row["median"] / sizes[name] * 1e9
+        row["ns"] = row["median"] / (STEPS * BATCH * NEURONS) * 1e9
+        if target := POPULATIONS.get(name, ({}, None))[1]:
+            row["target"] = target
+    return table
+
+
+def step_table(repeats: int) -> Table:
+    """The 784-1000-10 training step, batch 256, T = 5."""
+    contenders = {"Leaky": leaky_step(), "linear layers alone": linear_step()}
+    for name, (options, _) in POPULATIONS.items():
+        contenders[name] = our_step(**options)
+    contenders["LIF"] = our_step(LIF)
+    table = interleaved(contenders, repeats)
+    for name, target in STEP_TARGETS.items():
+        table[name]["target"] = target
+    return table
+
+
+def events_table(repeats: int) -> Table:
+    """The training step where 5 % of the inputs are spikes: an event-driven first layer."""
+    contenders = {"Leaky": leaky_step(0.05)}
+    for name in STEP_TARGETS:
+        options = POPULATIONS[name][0]
+        contenders[f"{name}, events"] = our_step(density=0.05, synapses="events", **options)
+    table = interleaved(contenders, repeats)
+    for name in STEP_TARGETS:
+        table[f"{name}, events"]["target"] = 0.75
     return table
 
 
 def peak_memory() -> dict[str, float]:
     """Peak resident MB of a whole process that takes five training steps."""
     peaks = {}
-    for name, step in (("Leaky", "leaky_step()"), ("crx", "quantum_step()")):
+    for name, step in (("Leaky", "leaky_step()"), ("bidirectional", "our_step()")):
         code = (
             f"from sqsnn_bench import neuron; work = neuron.{step}; [work() for _ in range(5)]; "
             "neuron.show_peak()"
@@ -215,73 +202,39 @@ def show_peak() -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
-def show(title: str, table: dict[str, dict[str, float]], steps: int | None = None) -> None:
-    """Print a table; `steps` neuron-steps turn seconds into ns per neuron-step."""
-    print(f"\n{title}")
-    leaky = table["Leaky"]["median"] if "Leaky" in table else None
+def show(title: str, table: Table) -> None:
+    """Print a table as Markdown."""
+    unit = "ns per neuron-step" if "ns" in next(iter(table.values())) else "ms"
+    print(f"\n| {title} | {unit} | x Leaky | target |\n|---|---|---|---|")
     for name, row in table.items():
-        scale, unit = (1e9 / steps, "ns/neuron-step") if steps else (1e3, "ms")
-        ratio = f"{row['median'] / leaky:6.2f} x Leaky" if leaky else ""
-        own = row.get("ns_per_neuron_step")
-        figure = f"{own:9.1f} ns/neuron-step" if own else f"{row['median'] * scale:9.1f} {unit}"
-        spread = f"[{row['min'] / row['median']:.2f}, {row['max'] / row['median']:.2f}]"
-        print(f"{name:32s}{figure}  {ratio}  {spread}  first call {row['first_call']:.1f} s")
-
-
-def plot_growth(table: dict[str, dict[str, float]], path: Path) -> None:
-    """Draw ns per neuron-step against M, N, batch, neurons and T."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 2.8), layout="constrained")
-    axes = figure.subplots(1, 5, sharey=True)
-    for axis, variable in zip(axes, ("M", "N", "batch", "neurons", "T"), strict=True):
-        points = [
-            (int(name.split("=")[1]), row["ns_per_neuron_step"])
-            for name, row in table.items()
-            if name.split("=")[0] == variable
-        ]
-        axis.plot(*zip(*points, strict=True), marker="o")
-        axis.set(xlabel=variable, yscale="log")
-        if variable in ("batch", "neurons", "T"):
-            axis.set_xscale("log")
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("ns per neuron and step")
-    figure.suptitle("Forward and backward of the circuit bidirectional, float32, one thread")
-    figure.savefig(path, dpi=150)
+        figure = row["ns"] if "ns" in row else row["median"] * 1e3
+        target = row.get("target")
+        missed = " **missed**" if target and row["ratio"] > target else ""
+        span = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        print(f"| {name} | {figure:.1f} | {span} | {target or ''}{missed} |", flush=True)
 
 
 def main() -> None:
     """Measure, print, and write the figures with the machine they were taken on."""
     parser = argparse.ArgumentParser(prog="python -m sqsnn_bench.neuron")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    parser.add_argument("--pictures", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
-    neurons = neuron_table(arguments.repeats)
-    show("Population, forward + backward", neurons, STEPS * BATCH * NEURONS)
-    steps = step_table(arguments.repeats)
-    show("Training step 784-1000-10, batch 256, T = 5", steps)
-    growth = growth_table(arguments.repeats)
-    show("Growth of `bidirectional`", growth)
-    peaks = peak_memory()
-    print(f"\nPeak memory, MB: {peaks}, ratio {peaks['crx'] / peaks['Leaky']:.2f}")
-
-    for folder in (arguments.out, arguments.pictures):
-        folder.mkdir(parents=True, exist_ok=True)
-    results = {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "processor": platform.machine(),
-        "population": neurons,
-        "training_step": steps,
-        "growth": growth,
-        "peak_memory_mb": peaks,
-    }
+    results: dict[str, Any] = machine()
+    for name, title, measure in (
+        ("population", "Population, forward and backward", population_table),
+        ("training_step", "Training step 784-1000-10, batch 256, T = 5", step_table),
+        ("events", "The same, 5 % of the inputs are spikes", events_table),
+    ):
+        results[name] = measure(arguments.repeats)
+        show(title, results[name])
+    results["peak_memory_mb"] = peaks = peak_memory()
+    print(f"\nPeak memory, MB: {peaks}, ratio {peaks['bidirectional'] / peaks['Leaky']:.2f}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "neuron.json").write_text(json.dumps(results, indent=1) + "\n")
-    plot_growth(growth, arguments.pictures / "neuron-growth.png")
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ struct Back : Block<F, S, Z> {
         for (int n = 0; n < z.channels; n++)
             for (int s = 0; s < S; s++) {
                 V by_spike = firing[n * S + s];
-                if (pass.g_spikes) by_spike += get(pass.g_spikes, row(n, t, s));
+                if (pass.g_spikes) by_spike += by_recorded_spike(n, t, s);
                 if (pass.through_reset && z.last) by_spike += carry[n * S + s];
                 if (pass.sigmoid) {
                     const V p = probability[n * S + s];
@@ -148,6 +148,13 @@ struct Back : Block<F, S, Z> {
                 if (pass.g_probability) by_spike += get(pass.g_probability, row(n, t, s));
                 firing[n * S + s] = by_spike * (F)2;
             }
+    }
+
+    V by_recorded_spike(int n, int64_t t, int s) const {
+        const int64_t* stride = pass.g_spikes_stride;
+        const F* at = static_cast<const F*>(pass.g_spikes) + n * stride[0] + t * stride[1] +
+                      (b + s) * stride[2] + h * stride[3];
+        return stride[3] ? load(at, lanes) : all<F>(*at);
     }
 
     // m' = sum over s' of prod over n of [s_n where s'_n = 1, else 1 - s_n] psi_s' / sqrt(q_s').

@@ -56,9 +56,10 @@ struct Task {
             if constexpr (Z::small) Matrix<F, Z>{neurons(v)}.build(circuit);
         }
         const int64_t until = (chunk + 1) * CHUNK < pass.batch ? (chunk + 1) * CHUNK : pass.batch;
-        // As many samples at once as the first cache holds with their gradients.
+        // As many samples at once as the registers or the first cache hold with their gradients.
         const int64_t from = chunk * CHUNK;
-        if constexpr (Z::small) blocks<4>(parameters.data, first, last, from, until);
+        if constexpr (Z::small)
+            blocks<Z::amplitudes < SMALL ? 4 : 2>(parameters.data, first, last, from, until);
         else if (z.amplitudes <= 64) blocks<4>(parameters.data, first, last, from, until);
         else if (z.amplitudes <= 128) blocks<2>(parameters.data, first, last, from, until);
         else blocks<1>(parameters.data, first, last, from, until);

@@ -13,7 +13,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-constexpr int32_t INTERFACE = 1;  // changes with what stands below; as in library.py
+constexpr int32_t INTERFACE = 2;  // changes with what stands below; as in library.py
 
 // A part of a gate: what it does to one or two real amplitudes.
 struct Op {
@@ -72,6 +72,7 @@ struct Pass {
     // gradients in, null where there are none
     const void *g_spikes, *g_probability, *g_log_likelihood, *g_history;
     const void *g_memory, *g_membrane, *g_last;
+    int64_t g_spikes_stride[4];  // by n, t, b and h, that of h 0 or 1: sums come as one number
     // gradients out; those of parameters per chunk of the batch, to be added in order
     void* d_currents;
     void *d_angles, *d_gains;              // (chunks, P, H), (chunks, G, H)

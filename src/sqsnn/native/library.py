@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-INTERFACE = 1  # as in kernel.h; changes with the structures and what they mean
+INTERFACE = 2  # as in kernel.h; changes with the structures and what they mean
 CHUNK = 64  # samples of a task, as in kernel.cpp
 
 FOLDER = Path(__file__).parent
@@ -66,7 +66,11 @@ class PassStruct(ctypes.Structure):
             c_void_p,
             "currents uniforms observed cosines sines gains beta reset bias memory membrane last "
             "spikes probability log_likelihood history memory_after membrane_after last_after "
-            "g_spikes g_probability g_log_likelihood g_history g_memory g_membrane g_last "
+            "g_spikes g_probability g_log_likelihood g_history g_memory g_membrane g_last",
+        ),
+        ("g_spikes_stride", c_int64 * 4),
+        *_fields(
+            c_void_p,
             "d_currents d_angles d_gains d_beta d_reset d_bias d_memory d_membrane d_last",
         ),
     ]

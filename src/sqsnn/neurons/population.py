@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sqsnn.checks import (
-    check_finite,
+    check_magnitude,
     check_positive_int,
     check_same_device,
     check_shape,
@@ -23,6 +23,9 @@ from sqsnn.checks import (
 )
 from sqsnn.neurons.surrogates import SpikeSurrogate
 from sqsnn.uniforms import draw_uniforms
+
+# There, neighbouring float32 numbers are 1/16 apart: larger currents are no angles any more.
+LARGEST_CURRENT = 1e6
 
 
 class Record(NamedTuple):
@@ -178,7 +181,7 @@ class Population(nn.Module, ABC):
                 f"{name} has dtype {currents.dtype}; the population's parameters have "
                 f"{self.parameter_like.dtype}"
             )
-        check_finite(name, currents)
+        check_magnitude(name, currents, LARGEST_CURRENT)
 
     def check_state(self, state: Any, batch: int, shape: Sequence[int], dtype: torch.dtype) -> None:
         """Refuse a state of tensors other than `(B, H, *shape)` of a dtype."""

@@ -125,7 +125,11 @@ class _Fused(torch.autograd.Function):
         incoming = {
             f"g_{name}": None if gradient is None else gradient.resolve_conj().contiguous()
             for name, gradient in zip(Results._fields, gradients, strict=True)
+            if name != "spikes"
         }
+        by_spikes = gradients[0]
+        if by_spikes is not None and by_spikes.stride(-1) > 1:
+            by_spikes = by_spikes.contiguous()
         batch = inputs.currents.shape[2]
         chunks = -(-batch // library.CHUNK)
         by_chunk = {
@@ -138,7 +142,8 @@ class _Fused(torch.autograd.Function):
             for name, x in inputs._asdict().items()
             if name in ("currents", "memory", "membrane", "last") and x is not None
         }
-        tensors = ctx.turns | incoming | by_chunk | whole | {"spikes": spikes}
+        tensors = ctx.turns | incoming | by_chunk | whole
+        tensors |= {"spikes": spikes, "g_spikes": by_spikes}
         _call(ctx.circuit, ctx.options, inputs, tensors, backward=True)
         found = {name: x.sum(0) for name, x in by_chunk.items()} | whole
         return None, None, None, None, *(found.get(f"d_{name}") for name in Inputs._fields)
@@ -169,6 +174,8 @@ def _call(
         floor=options.floor,
         **addresses,
     )
+    if backward and (by_spikes := tensors["g_spikes"]) is not None:
+        call.g_spikes_stride = (ctypes.c_int64 * 4)(*by_spikes.stride())
     double = inputs.currents.dtype == torch.float64
     kernel, structure = library.load(), _structure(circuit)
     tasks = kernel.sqsnn_tasks(ctypes.byref(call), double)
