@@ -1,7 +1,9 @@
 # make train   install, then train on the 8x8 digits (the main job)
 # make test    install, then run the tests of library and laboratory, with coverage
 # make check   install, then formatting, linting, types and spelling
-# make full    install, then run all tests, the slow ones too
+# make full    install, then run all tests, the slow ones too, and on Linux make sanitize
+# make sanitize  install, then test the kernel on builds that stop at bad memory accesses
+# make wheel   build dist/*.tar.gz and dist/*.whl, and test the wheel in an environment of its own
 # Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: train test check full clean
+.PHONY: train test check full sanitize wheel clean
 
 train: $(VENV)/run.stamp
 	$(BIN)/sqsnn train digits
@@ -27,6 +29,16 @@ check: $(VENV)/dev.stamp
 
 full: $(VENV)/dev.stamp
 	$(PYTEST) -m "slow or not slow"
+ifeq ($(shell uname),Linux)
+	$(MAKE) sanitize
+endif
+
+sanitize: $(VENV)/dev.stamp
+	$(BIN)/python tests/campaigns/sanitize.py
+
+wheel: $(VENV)/torch.stamp
+	$(INSTALL) --group wheel
+	$(BIN)/python tests/campaigns/wheel.py
 
 clean:
 	rm -rf $(VENV)

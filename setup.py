@@ -6,8 +6,11 @@ then run through torch.
 """
 
 import hashlib
+import os
 import platform
+import shlex
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -72,9 +75,19 @@ class Wheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
+def processor() -> str:
+    """Name the processor that is built for: on macOS it may be another than this machine's."""
+    name = sysconfig.get_platform().rpartition("-")[2]
+    if name == "universal2":  # a Python for two processors; no flags fit both
+        name = platform.machine()
+        os.environ["ARCHFLAGS"] = f"-arch {name}"
+    return name
+
+
 def libraries() -> list[Extension]:
-    """Describe one library per instruction set of this machine's processors."""
+    """Describe one library per instruction set of the processors that are built for."""
     common = [f"/clang:{flag}" for flag in COMMON] if IS_WINDOWS else COMMON
+    own = shlex.split(os.environ.get("CXXFLAGS", ""))  # last, so that they override those here
     return [
         Extension(
             f"sqsnn.native._{name}",
@@ -83,10 +96,10 @@ def libraries() -> list[Extension]:
                 f"{NATIVE}/{file}"
                 for file in ("kernel.h", "layout.h", "gates.h", "block.h", "back.h", "vec.h")
             ],
-            extra_compile_args=[*common, *flags],
+            extra_compile_args=[*common, *flags, *own],
             optional=True,
         )
-        for name, flags in FLAGS.get(platform.machine().lower(), {}).items()
+        for name, flags in FLAGS.get(processor(), {}).items()
     ]
 
 

@@ -234,8 +234,9 @@ def test_constraints_pin_everything_that_an_installation_brings():
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
     wanted: list[str] = []
     for file in (ROOT / "pyproject.toml", ROOT / "bench" / "pyproject.toml"):
-        project = tomllib.loads(file.read_text())["project"]
-        extras = project["optional-dependencies"].values()
+        settings = tomllib.loads(file.read_text())
+        project, groups = settings["project"], settings.get("dependency-groups", {})
+        extras = [*project["optional-dependencies"].values(), *groups.values()]
         wanted += [*project["dependencies"], *(name for extra in extras for name in extra)]
     wanted = [name for name in wanted if not name.startswith("sqsnn")]
     assert with_requirements(wanted) <= pinned
