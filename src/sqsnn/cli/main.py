@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sqsnn import __version__
+from sqsnn.cli.allocation import keep_freed_memory
 from sqsnn.errors import SqsnnError
 from sqsnn.options import explain
 
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep_freed_memory()
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:

@@ -61,7 +61,10 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Run a drawing function under the package's style, and put the user's settings back."""
+    """Run a drawing function under the package's style, and put the user's settings back.
+
+    The figure is laid out here, once: matplotlib would do it again at every draw.
+    """
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
@@ -69,6 +72,7 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
             figure = draw(*args, **kwargs)
             # Ticks are made at the first draw, with the settings of that moment: make them here.
             figure.draw_without_rendering()
+            figure.set_layout_engine(None)
         return figure
 
     return drawn
