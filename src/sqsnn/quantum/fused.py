@@ -145,7 +145,8 @@ class _Fused(torch.autograd.Function):
         tensors = ctx.turns | incoming | by_chunk | whole
         tensors |= {"spikes": spikes, "g_spikes": by_spikes}
         _call(ctx.circuit, ctx.options, inputs, tensors, backward=True)
-        found = {name: x.sum(0) for name, x in by_chunk.items()} | whole
+        # Most batches are one chunk, whose sum would cost more than small populations take.
+        found = {name: x[0] if chunks == 1 else x.sum(0) for name, x in by_chunk.items()} | whole
         return None, None, None, None, *(found.get(f"d_{name}") for name in Inputs._fields)
 
 
