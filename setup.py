@@ -11,6 +11,7 @@ import platform
 import shlex
 import sys
 import sysconfig
+from copy import copy
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -42,7 +43,9 @@ class BuildLibraries(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Build, and write the file's digest beside it: loading a damaged library may crash."""
-        super().build_extension(ext)
+        own = copy(self)  # built side by side from the same sources: apart, or objects get mixed
+        own.build_temp = str(Path(self.build_temp, ext.name))
+        super(BuildLibraries, own).build_extension(ext)
         seal(Path(self.get_ext_fullpath(ext.name)))
 
     def copy_extensions_to_source(self) -> None:
