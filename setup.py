@@ -39,7 +39,8 @@ class BuildLibraries(build_ext):
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """Export the interface; there is no module to initialise."""
-        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run", "sqsnn_uniforms"]
+        membranes = [f"sqsnn_membrane_{name}" for name in ("interface", "tasks", "run")]
+        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run", "sqsnn_uniforms", *membranes]
 
     def build_extension(self, ext: Extension) -> None:
         """Build, and write the file's digest beside it: loading a damaged library may crash."""
@@ -94,10 +95,13 @@ def libraries() -> list[Extension]:
     return [
         Extension(
             f"sqsnn.native._{name}",
-            [f"{NATIVE}/kernel.cpp", f"{NATIVE}/random.cpp"],
+            [f"{NATIVE}/{file}.cpp" for file in ("kernel", "random", "membranes")],
             depends=[
                 f"{NATIVE}/{file}"
-                for file in ("kernel.h", "layout.h", "gates.h", "block.h", "back.h", "vec.h")
+                for file in (
+                    *("kernel.h", "layout.h", "gates.h", "block.h", "back.h", "membranes.h"),
+                    "vec.h",
+                )
             ],
             extra_compile_args=[*common, *flags, *own],
             optional=True,

@@ -1,6 +1,6 @@
 """Find the compiled kernel for this processor, load it, and check that it is this version's.
 
-The structures mirror those of `kernel.h`, which says what they mean.
+The structures mirror those of `kernel.h` and `membranes.h`, which say what they mean.
 """
 
 import ctypes
@@ -72,6 +72,24 @@ class PassStruct(ctypes.Structure):
         *_fields(
             c_void_p,
             "d_currents d_angles d_gains d_beta d_reset d_bias d_memory d_membrane d_last",
+        ),
+    ]
+
+
+class MembraneStruct(ctypes.Structure):
+    """`Membranes` of membranes.h."""
+
+    _fields_: ClassVar = [
+        *_fields(c_int64, "steps batch membranes"),
+        *_fields(c_int32, "is_noisy sigmoid through_reset padding"),
+        *_fields(c_double, "floor tau"),
+        ("g_probability_stride", c_int64 * 3),
+        *_fields(
+            c_void_p,
+            "currents uniforms observed beta threshold bias membrane last "
+            "probability spikes log_likelihood membrane_after last_after "
+            "g_probability g_log_likelihood g_membrane g_last "
+            "d_currents d_beta d_threshold d_bias d_membrane d_last",
         ),
     ]
 
@@ -155,10 +173,20 @@ def _checked(kernel: Any, path: Path) -> Library:
         kernel.sqsnn_uniforms.argtypes = [c_void_p, c_int64, c_int64]
         kernel.sqsnn_uniforms.argtypes += [POINTER(c_void_p), POINTER(c_int64), c_int32]
         kernel.sqsnn_uniforms.restype = None
-        found = kernel.sqsnn_interface(sizes)
+        kernel.sqsnn_membrane_interface.argtypes = [c_int64]
+        kernel.sqsnn_membrane_interface.restype = c_int32
+        kernel.sqsnn_membrane_tasks.argtypes = [POINTER(MembraneStruct), c_int32]
+        kernel.sqsnn_membrane_tasks.restype = c_int64
+        kernel.sqsnn_membrane_run.argtypes = [POINTER(MembraneStruct)]
+        kernel.sqsnn_membrane_run.argtypes += [c_int64, c_int64, c_int32, c_int32]
+        kernel.sqsnn_membrane_run.restype = c_int32
+        found = {
+            kernel.sqsnn_interface(sizes),
+            kernel.sqsnn_membrane_interface(ctypes.sizeof(MembraneStruct)),
+        }
     except AttributeError:
         return Library(None, f"{path} is no kernel of sqsnn; install sqsnn again")
-    if found != INTERFACE:
+    if found != {INTERFACE}:
         return Library(
             None, f"the compiled kernel {path} is of another version; install sqsnn again"
         )

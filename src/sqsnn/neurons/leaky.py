@@ -7,13 +7,14 @@ There is no floor by default; below one, the slope is 0.3 in the backward pass. 
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.neurons import surrogates
+from sqsnn.neurons import fused_membranes, surrogates
+from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
@@ -40,6 +41,7 @@ class LeakyPopulation(SteppedPopulation):
         threshold: float = 1.0,
         floor: float | None = None,
         through_reset: bool = False,
+        backend: Backend = "auto",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -54,6 +56,26 @@ class LeakyPopulation(SteppedPopulation):
         self.beta = learned(beta, size, channels, dtype, device)
         self.threshold = learned(threshold, size, channels, dtype, device)
         self.bias = learned(0.0, size, channels, dtype, device)
+        self.choose_backend(backend)
+
+    def obstacle_to_kernel(self) -> str | None:
+        """Say why the compiled kernel cannot run these neurons; None where it can."""
+        return fused_membranes.obstacle(self)
+
+    def evolve(
+        self,
+        currents: Float[Tensor, "T B H N"],
+        state: Any,
+        uniforms: Float[Tensor, "T B H *numbers"] | None,
+        observed: Float[Tensor, "T B H N"] | None,
+        keep_memory: bool,
+    ) -> tuple[Record, Any]:
+        """Run T steps; see `Population.evolve`."""
+        if keep_memory or not self.runs_fused:
+            return super().evolve(currents, state, uniforms, observed, keep_memory)
+        if state is not None:
+            self.check_start(state, LeakyState, currents)
+        return fused_membranes.evolve(self, currents, state, uniforms, observed)
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
         """Compute z + b."""

@@ -28,12 +28,15 @@ class LIF(LeakyPopulation):
         threshold: First value of the threshold.
         floor: Lowest value of the membrane, at most 0; it is not learned [default: none].
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
+        backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
+            "auto" takes the kernel where it can.
         generator: Unused, since no initial value is random.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
     """
 
     is_stochastic = False
+    kernel_knows = True
 
     def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
         """Compute the spike and the membrane."""

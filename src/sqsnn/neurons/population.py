@@ -8,13 +8,14 @@ it emits the same spikes, bit for bit.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sqsnn.checks import (
+    check_choice,
     check_magnitude,
     check_positive_int,
     check_same_device,
@@ -23,6 +24,8 @@ from sqsnn.checks import (
 )
 from sqsnn.neurons.surrogates import SpikeSurrogate
 from sqsnn.uniforms import draw_uniforms
+
+Backend = Literal["auto", "fused", "torch"]
 
 # There, neighbouring float32 numbers are 1/16 apart: larger currents are no angles any more.
 LARGEST_CURRENT = 1e6
@@ -55,6 +58,7 @@ class Population(nn.Module, ABC):
         own_spikes_are_data: Whether no gradient runs through an own spike to later steps, as if it
             were observed.
         keeps_memory: Whether a neuron's spikes can depend on its earlier steps.
+        backend: What runs the time steps: "fused", the compiled kernel; "torch"; or "auto".
 
     Args:
         size: Neurons H.
@@ -65,11 +69,29 @@ class Population(nn.Module, ABC):
     is_stochastic: bool = True
     own_spikes_are_data: bool = False
     keeps_memory: bool = True
+    backend: Backend = "torch"
 
     @property
     def runs_fused(self) -> bool:
-        """Whether the compiled kernel runs the time steps, not torch."""
-        return False
+        """Whether the compiled kernel runs the time steps, not torch.
+
+        Raises:
+            ValueError: If the backend is "fused" and the kernel cannot; says why.
+        """
+        obstacle = None if self.backend == "torch" else self.obstacle_to_kernel()
+        if self.backend == "fused" and obstacle is not None:
+            raise ValueError(f"backend is 'fused', but {obstacle}; use 'torch', or 'auto'")
+        return self.backend != "torch" and obstacle is None
+
+    def obstacle_to_kernel(self) -> str | None:
+        """Say why the compiled kernel cannot run these neurons; None where it can."""
+        return f"the kernel has no {type(self).__name__}"
+
+    def choose_backend(self, backend: Backend) -> None:
+        """Take a backend, once all that decides whether the kernel can run is in place."""
+        check_choice("backend", backend, Backend)
+        self.backend = backend
+        self.runs_fused  # noqa: B018 (refuses a kernel that cannot run)
 
     def __init__(self, size: int, channels: int = 1) -> None:
         super().__init__()

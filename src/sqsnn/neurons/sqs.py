@@ -22,7 +22,7 @@ from sqsnn.neurons import fusing, surrogates
 from sqsnn.neurons.drive import Drive, Leaky, check_drive
 from sqsnn.neurons.driven import DrivenPopulation, SQSState
 from sqsnn.neurons.frozen import freeze_columns
-from sqsnn.neurons.population import Record
+from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
@@ -33,7 +33,6 @@ from sqsnn.quantum.trajectory import Trajectory
 
 NoiseSimulation = Literal["density_matrix", "trajectories"]
 MemoryGates = Literal["trained", "frozen"]
-Backend = Literal["auto", "fused", "torch"]
 
 LEAKY = Leaky()
 
@@ -106,7 +105,6 @@ class SQSNeurons(DrivenPopulation):
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         check_choice("noise_simulation", noise_simulation, NoiseSimulation)
         check_choice("memory_gates", memory_gates, MemoryGates)
-        check_choice("backend", backend, Backend)
         check_drive(drive)
         if memory_gates == "frozen" and memory_qubits == 0:
             raise ValueError("memory_gates is 'frozen', which needs memory_qubits of at least 1")
@@ -133,18 +131,11 @@ class SQSNeurons(DrivenPopulation):
         self.add_drive(drive, dtype, device)
         if memory_gates == "frozen":
             self._freeze_memory_gates()
-        self.backend: Backend = backend
-        self._check_backend()
+        self.choose_backend(backend)
 
-    @property
-    def runs_fused(self) -> bool:
-        """Whether the compiled kernel runs the time steps.
-
-        Raises:
-            ValueError: If the backend is "fused" and the kernel cannot; says why.
-        """
-        self._check_backend()
-        return self.backend != "torch" and fusing.obstacle(self) is None
+    def obstacle_to_kernel(self) -> str | None:
+        """Say why the compiled kernel cannot run these neurons; None where it can."""
+        return fusing.obstacle(self)
 
     @property
     def parameter_like(self) -> Tensor:
@@ -315,11 +306,6 @@ class SQSNeurons(DrivenPopulation):
         freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
         freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
-
-    def _check_backend(self) -> None:
-        obstacle = fusing.obstacle(self) if self.backend == "fused" else None
-        if obstacle is not None:
-            raise ValueError(f"backend is 'fused', but {obstacle}; use 'torch', or 'auto'")
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):

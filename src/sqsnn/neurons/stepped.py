@@ -101,16 +101,11 @@ class SteppedPopulation(Population):
         if keep_memory:
             raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
         drives = self.drive(currents)
+        rest = self.rest(drives[0])
         if state is None:
-            state = self.rest(drives[0])
+            state = rest
         else:
-            wanted = type(self.rest(drives[0]))
-            if not isinstance(state, wanted):
-                raise TypeError(
-                    f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
-                    f"{type(state).__name__}"
-                )
-            self.check_state(state, currents.shape[1], (self.channels,), currents.dtype)
+            self.check_start(state, type(rest), currents)
         bits, probabilities, carries = [], [], []
         for t, drive in enumerate(drives):
             probability, carried = self.fire(drive, state)
@@ -132,6 +127,15 @@ class SteppedPopulation(Population):
             likelihood = happened.new_zeros(happened.shape[:-1])  # certain spikes: log 1
         spikes = surrogates.spike(happened, probability, self.surrogate)
         return Record(spikes, probability, likelihood), state
+
+    def check_start(self, state: Any, wanted: type, currents: Float[Tensor, "T B H N"]) -> None:
+        """Refuse a state that is not what an earlier call for this batch returned."""
+        if not isinstance(state, wanted):
+            raise TypeError(
+                f"state must be a {wanted.__name__}, what an earlier call returned, but is a "
+                f"{type(state).__name__}"
+            )
+        self.check_state(state, currents.shape[1], (self.channels,), currents.dtype)
 
     def log_probability(
         self,

@@ -16,6 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
+from sqsnn.neurons.population import Backend
 from sqsnn.neurons.surrogates import SpikeSurrogate
 
 
@@ -32,7 +33,11 @@ class StochasticLIF(LeakyPopulation):
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
         tau: Width of the noise, in units of the membrane; above 0.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
+        backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
+            "auto" takes the kernel where it can.
     """
+
+    kernel_knows = True
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class StochasticLIF(LeakyPopulation):
         through_reset: bool = False,
         tau: float = 0.3,
         surrogate: SpikeSurrogate = "straight_through",
+        backend: Backend = "auto",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -56,6 +62,7 @@ class StochasticLIF(LeakyPopulation):
             threshold=threshold,
             floor=floor,
             through_reset=through_reset,
+            backend=backend,
             generator=generator,
             dtype=dtype,
             device=device,
@@ -65,6 +72,7 @@ class StochasticLIF(LeakyPopulation):
         check_choice("surrogate", surrogate, SpikeSurrogate)
         self.tau = tau
         self.surrogate: SpikeSurrogate = surrogate
+        self.choose_backend(backend)  # once more: the surrogate decides, too
 
     def fire(self, drive: Float[Tensor, "B H N"], state: LeakyState) -> tuple[Tensor, Tensor]:
         """Compute the firing probability and the membrane."""
