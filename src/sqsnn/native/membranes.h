@@ -15,22 +15,22 @@ struct Membranes {
     double tau;
     int64_t g_probability_stride[3];  // by t, b and membrane, 0 or 1: sums come as one number
     // in
-    const void* currents;           // (T, B, H N)
-    const void* uniforms;           // (T, B, H N), or null
-    const void* observed;           // (T, B, H N), or null
-    const void* beta;               // (T, H N), so that a clamp may weigh the gradient of a step
-    const void *threshold, *bias;   // (H N)
-    const void *membrane, *last;    // (B, H N); null: at rest
+    const void* currents;          // (T, B, H N)
+    const void* uniforms;          // (T, B, H N), or null
+    const void* observed;          // (T, B, H N), or null
+    const void* beta;              // (T, H N), so that a clamp may weigh the gradient of a step
+    const void *threshold, *bias;  // (H N)
+    const void *membrane, *last;   // (B, H N); null: at rest
     // out of the forward pass; probabilities and spikes, whatever they are, are inputs of the
     // backward pass
-    void* probability;             // (T, B, H N)
+    void* probability;              // (T, B, H N)
     void *spikes, *log_likelihood;  // (T, B, H N); of noisy neurons, spikes where they are drawn
     void *membrane_after, *last_after;  // (B, H N)
     // gradients in, null where there are none
     const void *g_probability, *g_log_likelihood, *g_membrane, *g_last;
     // gradients out; those of parameters per chunk of the batch, to be added in order
     void* d_currents;
-    void* d_beta;                 // (chunks, T, H N)
-    void *d_threshold, *d_bias;   // (chunks, H N)
-    void *d_membrane, *d_last;    // or null
+    void* d_beta;                // (chunks, T, H N)
+    void *d_threshold, *d_bias;  // (chunks, H N)
+    void *d_membrane, *d_last;   // or null
 };
