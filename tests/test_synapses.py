@@ -116,3 +116,14 @@ def test_synapses_from_or_to_nothing_are_refused(argument):
     sizes = {"presynaptic": 1, "neurons": 1, "channels": 1, argument: 0}
     with pytest.raises(ValueError, match=argument):
         Synapses(**sizes, generator=seeded())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("presynaptic", [7, 19, 65])
+def test_currents_do_not_depend_on_where_the_spikes_lie_in_memory(presynaptic, dtype):
+    generator = torch.Generator().manual_seed(0)
+    synapses = Synapses(presynaptic, 11, generator=generator, dtype=dtype)
+    spikes = torch.rand(6, 3, presynaptic, 1, generator=generator, dtype=dtype)
+    whole = synapses(spikes)
+    for first in range(1, 6):
+        assert torch.equal(synapses(spikes[first:].clone()), whole[first:])
