@@ -39,8 +39,10 @@ class BuildLibraries(build_ext):
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """Export the interface; there is no module to initialise."""
-        membranes = [f"sqsnn_membrane_{name}" for name in ("interface", "tasks", "run")]
-        return ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run", "sqsnn_uniforms", *membranes]
+        own = ["sqsnn_interface", "sqsnn_tasks", "sqsnn_run", "sqsnn_uniforms"]
+        membranes = ["membrane_interface", "membrane_tasks", "membrane_run"]
+        events = ["find_events", "turn_events", "event_tasks", "sum_events"]
+        return own + [f"sqsnn_{name}" for name in membranes + events]
 
     def build_extension(self, ext: Extension) -> None:
         """Build, and write the file's digest beside it: loading a damaged library may crash."""
@@ -95,7 +97,7 @@ def libraries() -> list[Extension]:
     return [
         Extension(
             f"sqsnn.native._{name}",
-            [f"{NATIVE}/{file}.cpp" for file in ("kernel", "random", "membranes")],
+            [f"{NATIVE}/{file}.cpp" for file in ("kernel", "random", "membranes", "events")],
             depends=[
                 f"{NATIVE}/{file}"
                 for file in (

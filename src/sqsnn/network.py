@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DENSE, Method, Synapses
 from sqsnn.uniforms import draw_layers
 
 PopulationFactory = Callable[..., Population]
@@ -43,6 +43,8 @@ class SpikingNetwork(nn.Module):
         sizes: Inputs, hidden layers and outputs, e.g. `[64, 128, 10]`.
         neurons: Makes a population, called as `neurons(size, generator=, dtype=, device=)`; or one
             such factory per layer [default: `SQSNeurons`].
+        synapses: Method of the first layer, see `Synapses`; the others are dense, since hidden
+            spikes are not rare and need their gradient.
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
@@ -55,6 +57,7 @@ class SpikingNetwork(nn.Module):
         sizes: Sequence[int],
         *,
         neurons: PopulationFactory | Sequence[PopulationFactory] | None = None,
+        synapses: Method = DENSE,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -80,15 +83,16 @@ class SpikingNetwork(nn.Module):
         self.populations = nn.ModuleList()
         for (presynaptic, size), factory in zip(pairwise(sizes), factories, strict=True):
             population = factory(size, generator=generator, dtype=dtype, device=device)
-            synapses = Synapses(
+            below = Synapses(
                 presynaptic,
                 size,
                 channels=population.channels,
+                method=DENSE if self.synapses else synapses,
                 generator=generator,
                 dtype=dtype,
                 device=device,
             )
-            self.synapses.append(synapses)
+            self.synapses.append(below)
             self.populations.append(population)
 
     @property

@@ -7,13 +7,30 @@ Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one
 
 import math
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from sqsnn.checks import check_positive_int, check_same_device, check_shape
+from sqsnn.checks import check_choice, check_positive_int, check_same_device, check_shape
+from sqsnn.native import events, library
+
+Method = Literal["dense", "events"]
+DENSE: Method = "dense"  # the default
+
+
+def check_method(method: Method, device: torch.device | str) -> None:
+    """Refuse a method of synapses that does not exist, or that cannot run on a device."""
+    check_choice("synapses", method, Method)
+    if method == DENSE:
+        return
+    obstacle = library.obstacle()
+    if torch.device(device).type != "cpu":
+        obstacle = f"the weights are on {device}, and the compiled kernel runs on CPUs"
+    if obstacle is not None:
+        raise ValueError(f"synapses is 'events', but {obstacle}; use 'dense'")
 
 
 class Synapses(nn.Module):
@@ -23,6 +40,9 @@ class Synapses(nn.Module):
         presynaptic: Presynaptic neurons P.
         neurons: Postsynaptic neurons H.
         channels: Channels N.
+        method: "dense" multiplies matrices; "events" adds, through the compiled kernel, the weights
+            of those inputs alone that are not 0, in their order, whatever the batch. It is faster
+            where few inputs fire. A weight that is not finite acts where its input fires alone.
         generator: Draws the initial weights from U(-1/sqrt(P), 1/sqrt(P)).
         dtype: torch.float32 or torch.float64.
         device: Where the weights lie.
@@ -37,6 +57,7 @@ class Synapses(nn.Module):
         neurons: int,
         *,
         channels: int = 1,
+        method: Method = DENSE,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -51,6 +72,8 @@ class Synapses(nn.Module):
         )
         start = (2 * uniform - 1) / math.sqrt(presynaptic)
         self.weight = nn.Parameter(start.to(device=device, dtype=dtype))
+        self.method: Method = method
+        check_method(method, self.weight.device)
 
     def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
         """Compute the currents of T steps.
@@ -66,7 +89,10 @@ class Synapses(nn.Module):
         check_same_device(spikes=spikes, weight=self.weight)
         if spikes.dtype != self.weight.dtype:
             raise ValueError(f"spikes has dtype {spikes.dtype}; the weights {self.weight.dtype}")
-        return _StepwiseProduct.apply(spikes, self.weight)
+        if self.method == DENSE:
+            return _StepwiseProduct.apply(spikes, self.weight)
+        check_method(self.method, self.weight.device)  # which may have moved
+        return _EventProduct.apply(spikes, self.weight)
 
 
 class _StepwiseProduct(torch.autograd.Function):
@@ -100,13 +126,52 @@ class _StepwiseProduct(torch.autograd.Function):
             for target, g, x in zip(weight_gradient, by_channel, sources, strict=True):
                 torch.mm(g.T, x, out=target)
         if needs_spikes:
-            products = [g @ w for g, w in zip(by_channel, weight, strict=True)]
-            if spikes.shape[-1] == 1:
-                flat = reduce(torch.add, products).unsqueeze(-1)
-            else:
-                flat = torch.stack(products, dim=-1)
-            spike_gradient = flat.unflatten(0, spikes.shape[:2])
+            spike_gradient = _spike_gradient(by_channel, weight, spikes.shape)
         return spike_gradient, weight_gradient
+
+
+class _EventProduct(torch.autograd.Function):
+    """Sums over events: a row of currents has the same bits in any batch and any split in time."""
+
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor) -> Tensor:
+        found = [events.find(x.flatten(0, 1)) for x in spikes.unbind(-1)]
+        ctx.save_for_backward(weight, *(part for source in found for part in source))
+        ctx.shape = spikes.shape
+        steps, batch = spikes.shape[:2]
+        channels, neurons, _ = weight.shape
+        currents = weight.new_empty(channels, steps * batch, neurons)
+        for n in range(channels):
+            events.currents(found[n if len(found) > 1 else 0], weight[n], currents[n])
+        return currents.unflatten(1, (steps, batch)).movedim(0, -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        weight, *parts = ctx.saved_tensors
+        needs_spikes, needs_weight = ctx.needs_input_grad
+        by_channel = [g.flatten(0, 1) for g in gradient.unbind(-1)]  # (T*B, H)
+        spike_gradient = weight_gradient = None
+        if needs_weight:
+            found = [events.Events(*parts[k : k + 3]) for k in range(0, len(parts), 3)]
+            by_source = [events.by_column(source, weight.shape[2]) for source in found]
+            weight_gradient = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            for n, g in enumerate(by_channel):
+                source = by_source[n if len(by_source) > 1 else 0]
+                events.weight_gradient(source, g, weight_gradient[n])
+        if needs_spikes:
+            spike_gradient = _spike_gradient(by_channel, weight, ctx.shape)
+        return spike_gradient, weight_gradient
+
+
+def _spike_gradient(by_channel: list[Tensor], weight: Tensor, shape: torch.Size) -> Tensor:
+    """Carry gradients by the currents, `(T*B, H)` per channel, to spikes of a shape."""
+    products = [g @ w for g, w in zip(by_channel, weight, strict=True)]
+    if shape[-1] == 1:
+        flat = reduce(torch.add, products).unsqueeze(-1)
+    else:
+        flat = torch.stack(products, dim=-1)
+    return flat.unflatten(0, shape[:2])
 
 
 def _aligned(matrix: Tensor) -> Tensor:

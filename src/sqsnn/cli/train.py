@@ -18,6 +18,7 @@ from sqsnn.settings.run import RunSettings, from_flat
 _TITLES = {
     "data": "Data",
     "hidden": "Network",
+    "synapses": "Network",
     "neurons": "Network",
     "noise": "Noise",
     "noise_simulation": "Noise",

@@ -173,6 +173,16 @@ def _checked(kernel: Any, path: Path) -> Library:
         kernel.sqsnn_uniforms.argtypes = [c_void_p, c_int64, c_int64]
         kernel.sqsnn_uniforms.argtypes += [POINTER(c_void_p), POINTER(c_int64), c_int32]
         kernel.sqsnn_uniforms.restype = None
+        rows_columns, lists = [c_int64] * 2, [c_void_p] * 3
+        kernel.sqsnn_find_events.argtypes = [c_void_p, *rows_columns, *lists, c_int32]
+        kernel.sqsnn_find_events.restype = None
+        kernel.sqsnn_turn_events.argtypes = [*rows_columns, *lists, *lists, c_int32]
+        kernel.sqsnn_turn_events.restype = c_int32
+        kernel.sqsnn_event_tasks.argtypes = [*rows_columns, c_int32]
+        kernel.sqsnn_event_tasks.restype = c_int64
+        kernel.sqsnn_sum_events.argtypes = [*lists, c_int64, *rows_columns, c_void_p, c_void_p]
+        kernel.sqsnn_sum_events.argtypes += [c_int64, c_int64, c_int32, c_int32]
+        kernel.sqsnn_sum_events.restype = c_int32
         kernel.sqsnn_membrane_interface.argtypes = [c_int64]
         kernel.sqsnn_membrane_interface.restype = c_int32
         kernel.sqsnn_membrane_tasks.argtypes = [POINTER(MembraneStruct), c_int32]

@@ -14,6 +14,7 @@ from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, require_spec
 from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
 from sqsnn.settings.section import Section, Sizes
+from sqsnn.synapses import DENSE, Method, check_method
 
 S = TypeVar("S", bound=Section)
 
@@ -76,6 +77,9 @@ class Recipe(Section):
 
     hidden: Sizes = (64,)
     """Neurons of each hidden layer, e.g. 64 or 64,64."""
+    synapses: Method = DENSE
+    """How the first layer sums its inputs: dense, or over those that fire alone, which is faster
+    where few do (CPU only)."""
     neurons: Neurons = SQSNeuronsSettings()  # pyright: ignore[reportCallIssue]
     """Stochastic quantum spiking neurons, or the neurons that they are compared with."""
     device_noise: DeviceNoise = DeviceNoise()
@@ -95,6 +99,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
+        check_method(self.synapses, self.training.device)
         if self.device_noise.noise_from is not None and self.neurons.kind != "sqs":
             raise ValueError(
                 f"noise_from goes with neurons 'sqs', but neurons is {self.neurons.kind!r}"

@@ -61,6 +61,7 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
     network = SpikingNetwork(
         [features, *recipe.hidden, classes],
         neurons=recipe.neurons.factories(len(recipe.hidden) + 1),
+        synapses=recipe.synapses,
         generator=seeded(training.seed, Purpose.WEIGHTS),
         dtype=getattr(torch, training.dtype),
     )
