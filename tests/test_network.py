@@ -9,7 +9,7 @@ import reference_drive
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import assert_equal_states, for_drives, seeded, twin
+from tools import assert_equal_states, for_drives, needs_kernel, seeded, twin
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -248,3 +248,27 @@ def test_arguments_of_the_neurons_reach_every_layer():
 def test_arguments_beside_neurons_of_ones_own_are_refused():
     with pytest.raises(TypeError, match="memory_qubits goes with the default neurons only"):
         SpikingNetwork([2, 3], neurons=SQSNeurons, memory_qubits=2, generator=seeded(0))
+
+
+# Events
+
+
+@needs_kernel
+def test_events_are_summed_in_the_first_layer_alone_from_the_same_weights():
+    dense, sparse = (network_of([9, 8, 7, 2], synapses=name) for name in ("dense", "events"))
+    assert [synapses.method for synapses in sparse.synapses] == ["events", "dense", "dense"]
+    for one, other in zip(dense.parameters(), sparse.parameters(), strict=True):
+        assert torch.equal(one, other)
+    sparse.load_state_dict(dense.state_dict())
+
+
+@needs_kernel
+def test_a_layer_of_events_gives_a_sample_the_same_bits_in_any_batch():
+    network = network_of([131, 9], synapses="events")
+    spikes = random_spikes(4, 7, 131, 1)
+    (uniforms,) = network.draw_uniforms(4, 7, seeded())
+    whole = network(spikes, uniforms=[uniforms])
+    for cut in (1, 4):
+        for part in (slice(None, cut), slice(cut, None)):
+            made = network(spikes[:, part], uniforms=[uniforms[:, part]])
+            assert torch.equal(made.layers[0].spikes, whole.layers[0].spikes[:, part])

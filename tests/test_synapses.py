@@ -6,11 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import seeded
+from tools import needs_kernel, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
+from sqsnn.native import library
+from sqsnn.native.library import Library
 from sqsnn.synapses import Synapses
+
+METHODS = ("dense", pytest.param("events", marks=needs_kernel))
 
 
 def random_spikes(*shape: int, seed: int = 1, dtype=torch.float64) -> Tensor:
@@ -24,6 +28,7 @@ def by_definition(spikes: Tensor, weight: Tensor) -> Tensor:
     return torch.einsum("nhp,tbpn->tbhn", weight, spikes)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=40)
 @given(
     st.integers(1, 4),
@@ -35,10 +40,15 @@ def by_definition(spikes: Tensor, weight: Tensor) -> Tensor:
     st.integers(0, 1000),
 )
 def test_currents_and_gradients_are_those_of_the_definition(
-    steps, batch, presynaptic, neurons, channels, shared, seed
+    method, steps, batch, presynaptic, neurons, channels, shared, seed
 ):
     synapses = Synapses(
-        presynaptic, neurons, channels=channels, generator=seeded(seed), dtype=torch.float64
+        presynaptic,
+        neurons,
+        channels=channels,
+        method=method,
+        generator=seeded(seed),
+        dtype=torch.float64,
     )
     shape = (steps, batch, presynaptic, 1 if shared else channels)
     spikes = random_spikes(*shape, seed=seed).requires_grad_()
@@ -54,9 +64,10 @@ def test_currents_and_gradients_are_those_of_the_definition(
         assert_close(one, other, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("of_spikes", [False, True])
-def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes):
-    synapses = Synapses(3, 2, generator=seeded())
+def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes, method):
+    synapses = Synapses(3, 2, method=method, generator=seeded())
     synapses.weight.requires_grad_(not of_spikes)
     spikes = torch.ones(2, 2, 3, 1, requires_grad=of_spikes)
     synapses(spikes).sum().backward()
@@ -64,14 +75,87 @@ def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes):
     assert (synapses.weight.grad is None) == of_spikes
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("cut", [1, 4, 6])
-def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(channels, cut):
-    synapses = Synapses(131, 67, channels=channels, generator=seeded())
+def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(channels, cut, method):
+    synapses = Synapses(131, 67, channels=channels, method=method, generator=seeded())
     spikes = torch.rand((7, 5, 131, channels), generator=seeded(2))
     whole = synapses(spikes)
     halves = torch.cat([synapses(spikes[:cut]), synapses(spikes[cut:].clone())])
     assert torch.equal(whole, halves)
+
+
+# Events
+
+
+@needs_kernel
+@pytest.mark.parametrize("channels", [1, 2])
+def test_events_in_two_batches_are_the_batch_bit_for_bit(channels):
+    synapses = Synapses(131, 67, channels=channels, method="events", generator=seeded())
+    spikes = random_spikes(7, 9, 131, 1, dtype=torch.float32)
+    whole = synapses(spikes)
+    for cut in (1, 4, 8):
+        parts = synapses(spikes[:, :cut]), synapses(spikes[:, cut:])
+        assert torch.equal(torch.cat(parts, dim=1), whole)
+
+
+@needs_kernel
+@pytest.mark.parametrize("given_channels", [1, 2])
+def test_the_gradients_of_events_are_those_of_their_values(given_channels):
+    synapses = Synapses(5, 4, channels=2, method="events", generator=seeded(), dtype=torch.float64)
+    # Away from 0, where an event begins.
+    spikes = 1 + torch.rand((2, 3, 5, given_channels), generator=seeded(1), dtype=torch.float64)
+    spikes[0, 1] = 0
+
+    def currents(spikes: Tensor, weight: Tensor) -> Tensor:
+        return torch.func.functional_call(synapses, {"weight": weight}, spikes)
+
+    leaves = spikes.requires_grad_(), synapses.weight
+    assert torch.autograd.gradcheck(currents, leaves)
+
+
+@needs_kernel
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -2.5])
+def test_values_of_any_kind_give_what_the_dense_product_gives(value):
+    dense, sparse = (
+        Synapses(6, 5, method=method, generator=seeded()) for method in ("dense", "events")
+    )
+    spikes = random_spikes(2, 4, 6, 1, dtype=torch.float32)
+    spikes[1, 2, 3] = value
+    assert_close(sparse(spikes), dense(spikes), rtol=1e-5, atol=1e-6, equal_nan=True)
+    for synapses in (dense, sparse):
+        synapses(spikes).square().sum().backward()
+    made, wanted = sparse.weight.grad, dense.weight.grad
+    # Dense sums meet 0 * NaN in the weights of other inputs, too.
+    finite = wanted.isfinite()
+    assert_close(made[finite], wanted[finite], rtol=1e-5, atol=1e-5)
+    assert made[..., 3].isfinite().all() == (value == -2.5)
+
+
+@needs_kernel
+def test_a_graph_can_be_walked_twice():
+    synapses = Synapses(6, 5, method="events", generator=seeded())
+    currents = synapses(random_spikes(2, 4, 6, 1, dtype=torch.float32))
+    first, second = (
+        torch.autograd.grad(currents.sum(), synapses.weight, retain_graph=True)[0] for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_events_that_cannot_run_are_refused_with_the_reason(monkeypatch):
+    with pytest.raises(ValueError, match="synapses is 'events', but the weights are on meta"):
+        Synapses(3, 2, method="events", generator=seeded(), device="meta")
+    monkeypatch.setattr(library, "current", lambda: Library(None, "there is no kernel here"))
+    with pytest.raises(ValueError, match="but there is no kernel here; use 'dense'"):
+        Synapses(3, 2, method="events", generator=seeded())
+
+
+@needs_kernel
+def test_events_that_moved_to_another_device_are_refused():
+    synapses = Synapses(3, 2, method="events", generator=seeded()).to("meta")
+    with pytest.raises(ValueError, match="the weights are on meta, and the compiled kernel runs"):
+        synapses(torch.zeros(1, 1, 3, 1, device="meta"))
 
 
 def test_initial_weights_are_uniform_within_one_over_the_root_of_the_inputs():

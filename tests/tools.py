@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
+from sqsnn.native import library
 from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum import instrument, replay
@@ -27,6 +28,9 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings, from_flat
 from sqsnn.training.trainer import Epoch, Step
+
+_KERNEL = library.open_build(torch.backends.cpu.get_cpu_capability())
+needs_kernel = pytest.mark.skipif(_KERNEL.obstacle is not None, reason=str(_KERNEL.obstacle))
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -5,6 +5,7 @@ import shlex
 import signal
 
 import pytest
+from tools import needs_kernel
 
 from sqsnn.cli.progress import Screen
 from sqsnn.neurons.drive import Leaky, Rectified
@@ -102,6 +103,24 @@ def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
     assert (done.code, done.err) == (0, "")
     leaky = Leaky(beta=0.75, reset=0.5, bias=0.125, floor=-2.0, through_reset=False)
     assert RunFolder(here / "there").read_settings().neurons.drive == leaky
+
+
+@needs_kernel
+def test_a_run_over_events_is_trained_recorded_and_resumed(sqsnn, here):
+    done = sqsnn("train", "digits", *ONE, "--synapses", "events")
+    assert (done.code, done.err) == (0, "")
+    folder = RunFolder(here / "runs" / "digits-1")
+    assert folder.read_settings().synapses == "events"
+    weights = folder.best.read_bytes()
+    folder.result.unlink()
+    folder.best.unlink()
+    assert sqsnn("train", "--resume", "runs/digits-1").code == 0
+    assert folder.best.read_bytes() == weights
+    events = sqsnn("evaluate", "runs/digits-1")
+    config = folder.config.read_text()
+    assert 'synapses = "events"' in config
+    folder.config.write_text(config.replace('synapses = "events"', 'synapses = "dense"'))
+    assert (events.code, sqsnn("evaluate", "runs/digits-1").code) == (0, 0)
 
 
 def test_the_preset_of_digits_resets_for_three_steps(sqsnn, here):

@@ -12,7 +12,7 @@ import pytest
 import reference
 import torch
 from pydantic import TypeAdapter
-from tools import seeded
+from tools import needs_kernel, seeded
 from torch import Tensor, nn
 
 from sqsnn.learning.backprop import Backprop
@@ -907,3 +907,31 @@ def test_the_loss_on_counts_is_that_of_spikes(score):
     counts = network(spikes, generator=seeded(5)).layers[-1].spikes.sum(dim=(0, 3))
     loss = nn.functional.cross_entropy(counts, LABELS).item()
     assert figures["loss"] == pytest.approx(loss, abs=1e-12)
+
+
+# Events
+
+
+@needs_kernel
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Backprop(),
+        Local(),
+        Local(Feedback("mirrored")),
+        Local(Both()),
+        Local(score=Online()),
+        Local(Reinforce(), Online()),
+        Local(score=Measured()),
+    ],
+    ids=str,
+)
+def test_every_rule_learns_over_events_what_it_learns_over_dense_synapses(rule, channels):
+    found = []
+    for synapses in ("dense", "events"):
+        network = network_of(9, 5, CLASSES, channels=channels)
+        network.synapses[0].method = synapses
+        found.append(gradients(rule.fresh(), network, inputs_of(9)))
+    assert_equal(*found)
+    assert found[1]["synapses.0.weight"].any()

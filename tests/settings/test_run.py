@@ -15,6 +15,7 @@ from sqsnn.learning.local import Local
 from sqsnn.learning.online import Online
 from sqsnn.learning.scores import Exact, Measured
 from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
+from sqsnn.native import library
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.run import TrainingSettings, for_dataset, from_flat
 
@@ -254,3 +255,15 @@ def test_the_noise_of_a_device_is_open_until_its_rates_are_written_down():
     assert not settings.model_copy(update={"neurons": known}).needs_rates
     assert not small_run(missed_spike=0.1).needs_rates
     assert not small_run().needs_rates
+
+
+# Synapses
+
+
+def test_events_are_refused_where_they_cannot_run(monkeypatch):
+    said = "^synapses is 'events', but the weights are on cuda, .* use 'dense'"
+    assert re.search(said, refusal("digits", {"synapses": "events", "device": "cuda"}))
+    assert re.search("synapses: .*'dense' or 'events'", refusal("digits", {"synapses": "rare"}))
+    monkeypatch.setattr(library, "current", lambda: library.Library(None, "there is no kernel"))
+    said = "^synapses is 'events', but there is no kernel; use 'dense'"
+    assert re.search(said, refusal("digits", {"synapses": "events"}))

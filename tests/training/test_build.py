@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from tools import small_run
+from tools import needs_kernel, small_run
 
 from sqsnn.data.catalog import Samples
 from sqsnn.errors import ConfigError
@@ -68,6 +68,12 @@ def test_noise_reaches_every_layer_where_there_is_any(rates):
     expected = Noise(**rates) if any(rates.values()) else None
     for population in build_network(small_run(**rates), 5, 2).populations:
         assert population.noise == expected
+
+
+@needs_kernel
+def test_the_method_of_the_synapses_reaches_the_first_layer():
+    chosen = [build_network(small_run(synapses=name), 5, 2) for name in ("dense", "events")]
+    assert [network.synapses[0].method for network in chosen] == ["dense", "events"]
 
 
 # What is refused

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_with_checks
+from tools import needs_kernel
 
 from sqsnn.encoding import Direct
 from sqsnn.errors import ConfigError
@@ -74,6 +75,14 @@ def test_flat_names_and_objects_say_the_same(data):
     assert flat_names.recipe_ == objects.recipe_
     assert np.array_equal(flat_names.predict_proba(data[0]), objects.predict_proba(data[0]))
     assert clone(objects).get_params()["rule"] == rule
+
+
+@needs_kernel
+def test_it_learns_over_events(data):
+    dense, sparse = (small(synapses=name).fit(*data) for name in ("dense", "events"))
+    assert sparse.recipe_.synapses == "events"
+    assert sparse.score(*data) > 0.9
+    assert sparse.weights_.keys() == dense.weights_.keys()
 
 
 def test_an_object_chooses_the_score(data):

@@ -80,13 +80,14 @@ struct Product {
         for (int64_t i = 0; i < count; i++) at.data[i] = starts[first + i];
         F* const to = backward ? sums.data : out + first * columns + h;
         const int64_t stride = backward ? width : columns;
-        for (int64_t k = 0; k < rows; k += BLOCK) {
+        int64_t k = 0;
+        do {  // at least once: without rows all sums are 0
             const int64_t end = k + BLOCK < rows ? k + BLOCK : rows;
             pack(packed.data, width, k, end, h, wide);
             for (int64_t i = 0; i < count; i++)
                 sum<V>(to + i * stride, packed.data - k * width, at.data[i], starts[first + i + 1],
                        end, k == 0, (int)(wide - width + LANES<F>));
-        }
+        } while ((k += BLOCK) < rows);
         if (backward)
             transpose(out + h * lists + first, lists, sums.data, width, wide, count);
     }
