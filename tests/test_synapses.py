@@ -158,6 +158,13 @@ def test_events_that_moved_to_another_device_are_refused():
         synapses(torch.zeros(1, 1, 3, 1, device="meta"))
 
 
+@needs_kernel
+def test_events_of_another_precision_are_refused():
+    synapses = Synapses(3, 2, method="events", generator=seeded()).half()
+    with pytest.raises(ValueError, match=r"the weights are torch\.float16, and the"):
+        synapses(torch.zeros(1, 1, 3, 1, dtype=torch.float16))
+
+
 def test_initial_weights_are_uniform_within_one_over_the_root_of_the_inputs():
     # 6 standard errors of the first two moments of a uniform law.
     presynaptic = 400

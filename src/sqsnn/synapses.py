@@ -21,14 +21,18 @@ Method = Literal["dense", "events"]
 DENSE: Method = "dense"  # the default
 
 
-def check_method(method: Method, device: torch.device | str) -> None:
-    """Refuse a method of synapses that does not exist, or that cannot run on a device."""
+def check_method(
+    method: Method, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> None:
+    """Refuse a method of synapses that does not exist, or that cannot run on such weights."""
     check_choice("synapses", method, Method)
     if method == DENSE:
         return
     obstacle = library.obstacle()
     if torch.device(device).type != "cpu":
         obstacle = f"the weights are on {device}, and the compiled kernel runs on CPUs"
+    elif dtype not in (torch.float32, torch.float64):
+        obstacle = f"the weights are {dtype}, and the compiled kernel takes float32 and float64"
     if obstacle is not None:
         raise ValueError(f"synapses is 'events', but {obstacle}; use 'dense'")
 
@@ -73,7 +77,7 @@ class Synapses(nn.Module):
         start = (2 * uniform - 1) / math.sqrt(presynaptic)
         self.weight = nn.Parameter(start.to(device=device, dtype=dtype))
         self.method: Method = method
-        check_method(method, self.weight.device)
+        self._check_method()
 
     def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
         """Compute the currents of T steps.
@@ -91,8 +95,12 @@ class Synapses(nn.Module):
             raise ValueError(f"spikes has dtype {spikes.dtype}; the weights {self.weight.dtype}")
         if self.method == DENSE:
             return _StepwiseProduct.apply(spikes, self.weight)
-        check_method(self.method, self.weight.device)  # which may have moved
+        self._check_method()
         return _EventProduct.apply(spikes, self.weight)
+
+    def _check_method(self) -> None:
+        """Refuse a method that cannot run on the weights, which may have moved."""
+        check_method(self.method, self.weight.device, self.weight.dtype)
 
 
 class _StepwiseProduct(torch.autograd.Function):

@@ -77,6 +77,12 @@ def test_events_are_listed_in_order_and_nan_is_one():
     assert turned.index.tolist() == [2, 0, 0, 2]
 
 
+def test_matrices_that_are_negated_in_name_alone_are_read_as_they_are():
+    x = torch.complex(torch.zeros(4, 5), sparse(4, 5, 0.5)).conj().imag
+    assert x.is_neg()
+    assert torch.equal(events.find(x).values, x[x != 0])
+
+
 def test_the_bits_of_a_row_depend_on_no_other_row():
     x, weight = sparse(2100, 150, 0.1), dense(140, 150)
     whole, _ = products(x, weight, dense(2100, 140))

@@ -2,7 +2,8 @@
 
 784 inputs, 1000 neurons, 1280 rows (5 steps of 256 samples), float32, one thread. Times are medians
 of process CPU time, all interleaved in one process; finding the events counts as forward, sorting
-them by input as gradient. Writes bench/results/events-layer.json and prints a table.
+them by input as gradient. Beside them stands a whole step of backpropagation with such a layer.
+Writes bench/results/events-layer.json and prints a table.
 """
 
 import argparse
@@ -14,15 +15,36 @@ from pathlib import Path
 
 import torch
 
+from sqsnn import SpikingNetwork
+from sqsnn.learning import Backprop
 from sqsnn.native import events
+from sqsnn.synapses import Method
 from sqsnn_bench.local_step import interleaved
 
-ROWS, INPUTS, NEURONS = 1280, 784, 1000
+STEPS, BATCH, INPUTS, NEURONS, CLASSES = 5, 256, 784, 1000, 10
+ROWS = STEPS * BATCH
 DENSITIES = (0.01, 0.02, 0.05, 0.10, 0.13, 0.25)
 
 
+def training_step(method: Method, density: float) -> Callable[[], object]:
+    """Make a step of backpropagation, the optimiser's included, ready to be timed."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [INPUTS, NEURONS, CLASSES]
+    network = SpikingNetwork(sizes, synapses=method, generator=generator)
+    spikes = (torch.rand(STEPS, BATCH, INPUTS, 1, generator=generator) < density).float()
+    labels = torch.randint(0, CLASSES, (BATCH,), generator=generator)
+    rule, optimiser = Backprop(), torch.optim.Adam(network.parameters(), fused=True)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        rule.step(network, spikes, labels, generator)
+        optimiser.step()
+
+    return step
+
+
 def contenders(density: float) -> dict[str, Callable[[], object]]:
-    """Make the four products at a share of inputs that fire, ready to be timed."""
+    """Make the products and the steps at a share of inputs that fire, ready to be timed."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(NEURONS, INPUTS, generator=generator)
     gradient = torch.randn(ROWS, NEURONS, generator=generator)
@@ -36,14 +58,16 @@ def contenders(density: float) -> dict[str, Callable[[], object]]:
             events.by_column(found, INPUTS), gradient, by_weight
         ),
         "dense gradient": lambda: torch.mm(gradient.T, spikes, out=by_weight),
+        "step": training_step("events", density),
+        "dense step": training_step("dense", density),
     }
 
 
 def measure(density: float, repeats: int) -> dict[str, dict[str, float]]:
-    """Measure milliseconds, and the ratio to the dense product, forward and for the gradient."""
+    """Measure milliseconds and the ratio to what is dense, of products and steps."""
     seconds = interleaved(contenders(density), repeats)
     table = {}
-    for name in ("forward", "gradient"):
+    for name in ("forward", "gradient", "step"):
         dense = seconds[f"dense {name}"]
         ratios = [one / other for one, other in zip(seconds[name], dense, strict=True)]
         table[name] = {
@@ -58,8 +82,10 @@ def measure(density: float, repeats: int) -> dict[str, dict[str, float]]:
 
 def print_table(densities: dict[str, dict[str, dict[str, float]]]) -> None:
     """Print the figures in Markdown."""
-    print("| inputs that fire | forward, ms | x dense | gradient, ms | x dense |")
-    print("|---|---|---|---|---|")
+    print(
+        "| inputs that fire | forward, ms | x dense | gradient, ms | x dense | step, ms | x dense |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for density, table in densities.items():
         cells = [f"{float(density):.0%}"]
         for figures in table.values():

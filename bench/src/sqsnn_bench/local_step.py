@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -60,7 +60,9 @@ def work(rule: Backprop | Local, sizes: list[int], steps: int, batch: int) -> Ca
     return step
 
 
-def interleaved(contenders: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, list[float]]:
     """Measure the seconds of CPU time of every contender and repeat."""
     for contender in contenders.values():
         contender()

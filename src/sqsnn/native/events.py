@@ -22,7 +22,7 @@ class Events(NamedTuple):
 
 def find(x: Float[Tensor, "rows columns"]) -> Events:
     """List the events of a matrix; NaN is one."""
-    x, (rows, columns) = x.contiguous(), x.shape
+    x, (rows, columns) = _plain(x), x.shape
     call, is_double = library.load().sqsnn_find_events, x.dtype == torch.float64
     starts = torch.empty(rows + 1, dtype=torch.int64)
     call(x.data_ptr(), rows, columns, starts.data_ptr(), None, None, is_double)
@@ -46,7 +46,7 @@ def by_column(events: Events, columns: int) -> Events:
 
 def currents(events: Events, weight: Float[Tensor, "H P"], out: Float[Tensor, "rows H"]) -> None:
     """Write the product of the events and the transposed weights, summed in the order of P."""
-    _multiply(events, weight.contiguous(), out, backward=False)
+    _multiply(events, _plain(weight), out, backward=False)
 
 
 def weight_gradient(
@@ -59,7 +59,7 @@ def weight_gradient(
         gradient: By the currents.
         out: What is written.
     """
-    _multiply(by_source, gradient.contiguous(), out, backward=True)
+    _multiply(by_source, _plain(gradient), out, backward=True)
 
 
 def _multiply(events: Events, dense: Tensor, out: Tensor, *, backward: bool) -> None:
@@ -84,6 +84,11 @@ def _multiply(events: Events, dense: Tensor, out: Tensor, *, backward: bool) -> 
 
     work = (len(events.index) + rows) * columns
     _check(run_tasks(some, tasks, alone=work < _ALONE))
+
+
+def _plain(x: Tensor) -> Tensor:
+    """Lay a matrix out as the kernel reads it; a view may be negated in name alone."""
+    return x.resolve_neg().contiguous()
 
 
 def _room(like: Tensor, events: int) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,9 @@ from torch.autograd.function import once_differentiable
 
 from sqsnn.native import library
 from sqsnn.native.library import MembraneStruct
+from sqsnn.native.threads import run_tasks
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Record
-from sqsnn.quantum.fused import _pool as threads
 
 if TYPE_CHECKING:
     from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
@@ -191,15 +191,10 @@ def _call(
     double = inputs.currents.dtype == torch.float64
     kernel = library.load()
     tasks = kernel.sqsnn_membrane_tasks(ctypes.byref(call), double)
-    workers = min(torch.get_num_threads(), tasks)
 
     def some(first: int, last: int) -> int:
         return kernel.sqsnn_membrane_run(ctypes.byref(call), first, last, backward, double)
 
-    if workers <= 1 or steps * batch * membranes < _ALONE:
-        failed = some(0, tasks)
-    else:
-        edges = [tasks * k // workers for k in range(workers + 1)]
-        failed = min(threads(workers).map(some, edges[:-1], edges[1:]))
+    failed = run_tasks(some, tasks, alone=steps * batch * membranes < _ALONE)
     if failed:
         raise MemoryError(f"the kernel found no memory for {steps} steps of membranes")

@@ -5,7 +5,6 @@ once; nothing is saved but what went in. The kernel has no code for any gate: se
 """
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from sqsnn.native import library
 from sqsnn.native.library import CircuitStruct, OpStruct, PassStruct, RotationStruct
+from sqsnn.native.threads import run_tasks
 from sqsnn.quantum import rotations
 from sqsnn.quantum.circuit import Circuit
 
@@ -180,27 +180,17 @@ def _call(
     double = inputs.currents.dtype == torch.float64
     kernel, structure = library.load(), _structure(circuit)
     tasks = kernel.sqsnn_tasks(ctypes.byref(call), double)
-    workers = min(torch.get_num_threads(), tasks)
 
     def some(first: int, last: int) -> int:
         return kernel.sqsnn_run(
             ctypes.byref(structure), ctypes.byref(call), first, last, backward, double
         )
 
-    if workers == 1 or steps * batch * neurons < _ALONE:
-        failed = some(0, tasks)
-    else:
-        edges = [tasks * k // workers for k in range(workers + 1)]
-        failed = min(_pool(workers).map(some, edges[:-1], edges[1:]))
+    failed = run_tasks(some, tasks, alone=steps * batch * neurons < _ALONE)
     if failed:
         raise MemoryError(
             f"the kernel found no memory for {steps} steps of {circuit.qubits} qubits"
         )
-
-
-@lru_cache(maxsize=1)
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="sqsnn")
 
 
 @lru_cache(maxsize=64)
