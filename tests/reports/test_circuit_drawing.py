@@ -81,6 +81,7 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
 def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
     circuit = circuits.get("crx", 1, memory_qubits)
     figure = circuit_drawing.circuit(circuit, drive)
+    figure.draw_without_rendering()  # gives the text its frame
     (text,) = drawn(figure)["drive"]
     assert all(part in text.get_text() for part in parts)
     box = text.get_bbox_patch().get_window_extent()

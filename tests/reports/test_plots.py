@@ -228,7 +228,9 @@ def test_confusion_matrix_prints_every_count_in_its_cell():
 
 def test_mistakes_have_another_hue_than_hits():
     counts = np.array([[90, 10], [0, 0]])  # a class without samples is no trouble
-    (axes,) = plots.confusion_matrix(counts, ("a", "b")).axes
+    figure = plots.confusion_matrix(counts, ("a", "b"))
+    figure.draw_without_rendering()  # gives each cell its colour
+    (axes,) = figure.axes
     hit, mistake, empty, _ = axes.collections[0].get_facecolor()[:, :3]
     assert hit[2] > hit[0] + 0.2, "hits are blue"
     assert mistake[0] > mistake[2] + 0.2, "mistakes are orange"

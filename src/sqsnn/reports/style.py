@@ -70,9 +70,10 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         with matplotlib.rc_context(_SETTINGS):
             figure = draw(*args, **kwargs)
-            # Ticks are made at the first draw, with the settings of that moment: make them here.
-            figure.draw_without_rendering()
-            figure.set_layout_engine(None)
+            # This makes the ticks too, which take the settings of that moment.
+            if (layout := figure.get_layout_engine()) is not None:
+                layout.execute(figure)
+                figure.set_layout_engine(None)
         return figure
 
     return drawn
