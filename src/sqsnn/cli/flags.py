@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, Strict, create_model
 
 from sqsnn.data.specs import find_spec, names
 from sqsnn.settings.flat import Leaf, admits_none, leaves
-from sqsnn.settings.section import Section
+from sqsnn.settings.section import MADE, Section
 
 
 def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()) -> type[Section]:
@@ -25,7 +25,7 @@ def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()
         )
         for name, places in found.items()
     }
-    return create_model(f"{cls.__name__}Flags", __base__=Section, **fields)
+    return create_model(f"{cls.__name__}Flags", __base__=Section, __cls_kwargs__=MADE, **fields)
 
 
 def given(flags: Section | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
-from sqsnn.settings.section import Section, Words
+from sqsnn.settings.section import MADE, Section, Words
 
 _NO_ARGUMENTS = {"kind", "output_memory_qubits"}
 # Arguments whose names mean something else among the settings, and back.
@@ -133,7 +133,9 @@ def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings
     name = f"{population.__name__}Settings"
     doc = f"The arguments of {population.__name__}."
     base = CircuitSettings if population is SQSNeurons else NeuronSettings
-    return create_model(name, __base__=base, __module__=__name__, __doc__=doc, **fields)
+    return create_model(
+        name, __base__=base, __cls_kwargs__=MADE, __module__=__name__, __doc__=doc, **fields
+    )
 
 
 def _is_mapping(annotation: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
@@ -13,6 +13,10 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+# Of sections that are made at run time: without source text, pydantic would look for it for long.
+MADE: dict[str, Any] = {"use_attribute_docstrings": False}
 
 
 def split_commas(value: object) -> object:
