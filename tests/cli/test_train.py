@@ -11,7 +11,7 @@ from sqsnn.cli.progress import Screen
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
-from sqsnn.runs import loading
+from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import for_dataset
 
@@ -184,6 +184,18 @@ def test_a_run_is_not_overwritten_but_finished(sqsnn, refused, trained):
     assert finished.code == 0
     assert "a is finished" in finished.out
     assert "test accuracy" in finished.out
+
+
+def test_the_result_is_shown_before_pictures_are_drawn(sqsnn, here, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "draw_run", interrupt)
+    done = sqsnn("train", "digits", *ONE, "--out", "my run")
+    assert done.code == 130
+    assert done.out.index("test accuracy") < done.out.index("Drawing pictures")
+    assert "the result is kept" in done.err
+    assert "sqsnn report 'my run'" in done.err
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -128,6 +128,22 @@ def test_a_run_on_spike_trains_ends_with_pictures_and_a_result(tmp_path, monkeyp
     assert seen["prediction"] == int(answer.argmax())
 
 
+def test_a_run_whose_pictures_fail_is_finished(tmp_path, monkeypatch):
+    seen = []
+
+    class Follow(run.Watcher):
+        def result(self, folder):
+            seen.append(folder.read_result()["test_samples"])
+
+    def fail(*args):
+        raise MemoryError("no memory for a picture")
+
+    monkeypatch.setattr(run, "draw_run", fail)
+    with pytest.raises(MemoryError):
+        run.begin(small_run(epochs=1), tmp_path / "run", Follow())
+    assert seen == [folders.find(tmp_path / "run").read_result()["test_samples"]]
+
+
 def test_the_result_is_that_of_the_best_weights(whole):
     best = max(
         whole.read_metrics(),

@@ -1,5 +1,6 @@
 """A run on the terminal: a bar for the epoch at work, one line per epoch, a final table."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -79,7 +80,12 @@ class Screen(Watcher):
     def finish(self, epoch: int) -> None:
         """Take the bar away and say what comes."""
         self.close()
-        self.say(f"Testing the weights of epoch {epoch}, the best on validation; drawing pictures")
+        self.say(f"Testing the weights of epoch {epoch}, the best on validation")
+
+    def result(self, folder: RunFolder) -> None:
+        """Show the result before the pictures are drawn."""
+        self.show_result(folder)
+        self.say("Drawing pictures")
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
@@ -93,16 +99,22 @@ class Screen(Watcher):
         """The command that goes on with an interrupted run."""
         if self._folder is None:
             return "Interrupted before training began; nothing was written."
+        if self._folder.is_finished():
+            again = f"sqsnn report {shlex.quote(str(self._folder.path))}"
+            return f"Interrupted: the result is kept. For a page with all pictures:\n  {again}"
         kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
         return f"Interrupted: {kept}. To go on:\n  {self._folder.resume_command}"
 
     def show_result(self, folder: RunFolder) -> None:
-        """Show the final table of a finished run, and what lies where."""
+        """Show the figures of a finished run."""
         result, seconds = folder.read_result(), folder.read_timing()
         table = _accuracies(result, f"Result on {result['dataset']}")
         table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(seconds)}")
         table.add_row("training time", f"{sum(seconds):.1f} s")
         self._console.print(table)
+
+    def show_files(self, folder: RunFolder) -> None:
+        """Show what lies where in the folder of a run."""
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.iterdir()):
             files.add_row(path.name, _CONTENTS.get(path.name, ""))

@@ -68,7 +68,7 @@ def train(
     settings = from_flat(dataset, chosen)
     with watching(yes) as screen:
         made = run.begin(settings, out, screen)
-    screen.show_result(made)
+    screen.show_files(made)
 
 
 def _resume(path: Path, yes: bool) -> None:
@@ -76,6 +76,7 @@ def _resume(path: Path, yes: bool) -> None:
     with watching(yes) as screen:
         if found.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
+            screen.show_result(found)
         else:
             run.resume(found, screen)
-    screen.show_result(found)
+    screen.show_files(found)

@@ -5,12 +5,12 @@ metrics.jsonl           one line per epoch; no times, so that the same seed give
 checkpoint.safetensors  where training stands after the last whole epoch
 best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine
-metrics.json            the result; written last, so that its presence means "finished"
+metrics.json            the result; it means "finished": only pictures come later
 evaluation*.json        the test repeated by `sqsnn evaluate`
 jobs/                   jobs on a real device, and their bits
 noise.json              what `sqsnn inspect noise` found
 costs.json              what `sqsnn inspect costs` counted
-*.png                   pictures
+*.png                   pictures; drawn after the result
 report.html             all of it on one page, by `sqsnn report`
 """
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sqsnn.data.catalog import Dataset
+from sqsnn.data.catalog import Dataset, Samples
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
@@ -14,6 +14,7 @@ from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
+from sqsnn.training.evaluate import Scores
 from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.trainer import Epoch, Progress, Step
 
@@ -34,7 +35,10 @@ class Watcher:
         """An epoch is done and kept."""
 
     def finish(self, epoch: int) -> None:
-        """Training is over; the weights of this epoch will be tested and the pictures drawn."""
+        """Training is over; the weights of this epoch will be tested."""
+
+    def result(self, folder: RunFolder) -> None:
+        """The result is written; only pictures are left to draw."""
 
 
 SILENT = Watcher()
@@ -113,7 +117,12 @@ def _run(
         _train(run, settled, dataset, progress, watcher)
         best = checkpoint.load_best(run.best, progress.network)
         watcher.finish(best)
-        _finish(run, Loaded(settled, dataset, progress.network, best, progress.source), pictures)
+        loaded = Loaded(settled, dataset, progress.network, best, progress.source)
+        scores, samples = _test(run, loaded)
+        watcher.result(run)
+        # Last of all: whatever stops the drawing, the run is finished.
+        if pictures:
+            draw_run(run, loaded, scores, samples)
 
 
 def _train(
@@ -136,15 +145,14 @@ def _train(
         watcher.epoch(epoch)
 
 
-def _finish(run: RunFolder, loaded: Loaded, pictures: bool) -> None:
-    """Test the best weights, draw the pictures, count costs, and write the result last of all."""
+def _test(run: RunFolder, loaded: Loaded) -> tuple[Scores, Samples]:
+    """Test the best weights, count costs, and write the result."""
     scores, samples = score_test(loaded)
-    if pictures:
-        draw_run(run, loaded, scores, samples)
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
         counted = costs.of_test(loaded, samples)
     write_json(run.result, {**figures(loaded, scores, samples), "costs": counted})
+    return scores, samples
 
 
 def _start(settled: RunSettings, dataset: Dataset) -> Progress:
