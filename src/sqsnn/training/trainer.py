@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sqsnn.data.catalog import Samples
@@ -25,6 +24,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, build_network, seeded
+from sqsnn.training.optimizer import Adam
 
 LARGEST_GRADIENT_NORM = 5.0
 
