@@ -2,7 +2,7 @@
 
 A population forward and backward, uniform random numbers included; a whole training step of
 784-1000-10; and the peak memory of a process that takes such steps. One thread, contenders by turns
-(see `timing.py`), allocation as in the command line. Writes bench/results/neuron.json.
+(see `timing.py`). Writes bench/results/neuron.json.
 """
 
 import argparse
