@@ -1,7 +1,7 @@
 """Helpers that the tests of several rooms share."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,20 @@ from sqsnn.training.trainer import Epoch, Step
 
 _KERNEL = library.open_build(torch.backends.cpu.get_cpu_capability())
 needs_kernel = pytest.mark.skipif(_KERNEL.obstacle is not None, reason=str(_KERNEL.obstacle))
+
+
+def on_all_builds(monkeypatch: pytest.MonkeyPatch, compute: Callable[[], list[Tensor]]) -> None:
+    """Compare, bit for bit, what the builds of the kernel compute; skip where only one runs."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this processor runs one build alone")
+    found = []
+    for capability in library.BUILDS:
+        built = library.open_build(capability)
+        if built.obstacle is not None:
+            pytest.skip(built.obstacle)
+        monkeypatch.setattr(library, "load", lambda built=built: built.kernel)
+        found.append(compute())
+    assert all(map(torch.equal, *found))
 
 
 def seeded(seed: int = 0) -> torch.Generator:

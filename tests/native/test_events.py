@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tools import needs_kernel, seeded
+from tools import needs_kernel, on_all_builds, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
-from sqsnn.native import events, library
+from sqsnn.native import events
 
 pytestmark = needs_kernel
 
@@ -115,13 +115,4 @@ def test_threads_give_the_same_bits():
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_all_builds_give_the_same_bits(monkeypatch, dtype):
     x, weight, gradient = sparse(80, 90, 0.3, dtype), dense(101, 90, dtype), dense(80, 101, dtype)
-    found = []
-    for capability in ("AVX2", "AVX512"):
-        built = library.open_build(capability)
-        if built.obstacle is not None:
-            pytest.skip(built.obstacle)
-        if torch.backends.cpu.get_cpu_capability() != "AVX512":
-            pytest.skip("this processor runs one build alone")
-        monkeypatch.setattr(library, "load", lambda built=built: built.kernel)
-        found.append(products(x, weight, gradient))
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    on_all_builds(monkeypatch, lambda: products(x, weight, gradient))

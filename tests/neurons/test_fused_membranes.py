@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tools import seeded
+from tools import on_all_builds, seeded
 from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.testing import assert_close
@@ -176,16 +176,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(kind):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_all_builds_give_the_same_bits(kind, monkeypatch):
     neurons = neurons_of(kind, 21, torch.float32, through_reset=True, floor=FLOOR)
-    found = []
-    for capability in ("AVX2", "AVX512"):
-        built = library.open_build(capability)
-        if built.obstacle is not None:
-            pytest.skip(built.obstacle)
-        if torch.backends.cpu.get_cpu_capability() != "AVX512":
-            pytest.skip("this processor runs one build alone")
-        monkeypatch.setattr(library, "load", lambda built=built: built.kernel)
-        found.append(everything(neurons, "fused"))
-    assert all(map(torch.equal, *found))
+    on_all_builds(monkeypatch, lambda: everything(neurons, "fused"))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

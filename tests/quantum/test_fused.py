@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tools import on_all_builds, seeded
 from torch import Tensor
 
 from sqsnn.native import library
@@ -31,10 +32,6 @@ EVERY_GATE = [
     *(("RXX", (0, 1), Normal(0.4)), ("RZZ", (1, 0), Normal(0.9))),
     *(("CX", (1, 0), None), ("CZ", (0, 1), None), ("H", (0,), None)),
 ]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def neurons_of(
@@ -223,16 +220,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
 
 def test_all_builds_give_the_same_bits(monkeypatch):
     neurons = neurons_of("hardware_efficient", 1, 2, Leaky(), 21)
-    found = []
-    for capability in ("AVX2", "AVX512"):
-        built = library.open_build(capability)
-        if built.obstacle is not None:
-            pytest.skip(built.obstacle)
-        if torch.backends.cpu.get_cpu_capability() != "AVX512":
-            pytest.skip("this processor runs one build alone")
-        monkeypatch.setattr(library, "load", lambda built=built: built.kernel)
-        found.append(everything(neurons, "fused"))
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    on_all_builds(monkeypatch, lambda: everything(neurons, "fused"))
 
 
 @pytest.mark.parametrize("drive", [Rectified(), Leaky()])

@@ -19,7 +19,7 @@ from sqsnn import SpikingNetwork
 from sqsnn.learning import Backprop
 from sqsnn.native import events
 from sqsnn.synapses import Method
-from sqsnn_bench.local_step import interleaved
+from sqsnn_bench.timing import turns
 
 STEPS, BATCH, INPUTS, NEURONS, CLASSES = 5, 256, 784, 1000, 10
 ROWS = STEPS * BATCH
@@ -65,7 +65,7 @@ def contenders(density: float) -> dict[str, Callable[[], object]]:
 
 def measure(density: float, repeats: int) -> dict[str, dict[str, float]]:
     """Measure milliseconds and the ratio to what is dense, of products and steps."""
-    seconds = interleaved(contenders(density), repeats)
+    seconds = turns(contenders(density), repeats)
     table = {}
     for name in ("forward", "gradient", "step"):
         dense = seconds[f"dense {name}"]

@@ -32,10 +32,10 @@ SHAPES: dict[str, tuple[int, ...]] = {
 def operations(circuit: Circuit) -> int:
     """Count the floating-point operations of a neuron-step, forward and backward.
 
-    Either V is a matrix, which acts on the state, again in the replay, transposed on the gradient,
-    and collects its own gradient: 2 D^2 each, four times as many where complex. Or its gates act
-    one by one: a rotation of two real amplitudes has 6 operations, is done forward and again, and
-    undone on the state and on the gradient, with 3 for the gradient by its angle.
+    V is a matrix or a list of gates, whichever needs fewer. The matrix acts on the state, again in
+    the replay, transposed on the gradient, and collects its own gradient: 2 D^2 operations each
+    time, four times as many where it is complex. A rotation of two real amplitudes takes 6
+    operations each of the four times that it is applied or undone, and 3 for its angle's gradient.
     """
     matrix = 8 * 4**circuit.qubits * (1 if circuit.is_real else 4)
     ops = rotations.operations(circuit)

@@ -13,14 +13,14 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from sqsnn import SpikingNetwork
 from sqsnn.learning import Backprop, Both, Geometric, Local, Measured, Online, Reinforce
+from sqsnn_bench.timing import turns
 
 SMALL = "64-64-10, T=10, batch 64"
 NETWORKS = {
@@ -60,28 +60,13 @@ def work(rule: Backprop | Local, sizes: list[int], steps: int, batch: int) -> Ca
     return step
 
 
-def interleaved(
-    contenders: Mapping[str, Callable[[], object]], repeats: int
-) -> dict[str, list[float]]:
-    """Measure the seconds of CPU time of every contender and repeat."""
-    for contender in contenders.values():
-        contender()
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats):
-        for name, contender in contenders.items():
-            began = time.process_time()
-            contender()
-            seconds[name].append(time.process_time() - began)
-    return seconds
-
-
 def time_rules(repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     """Measure milliseconds per step and the ratio to backprop, for every network and rule."""
     table = {}
     for title, (sizes, steps, batch) in NETWORKS.items():
         rules = RULES | SLOW_RULES if title == SMALL else RULES
         contenders = {name: work(rule.fresh(), sizes, steps, batch) for name, rule in rules.items()}
-        seconds = interleaved(contenders, repeats)
+        seconds = turns(contenders, repeats)
         table[title] = {}
         for name, values in seconds.items():
             ratios = [a / b for a, b in zip(values, seconds["backprop"], strict=True)]

@@ -17,23 +17,9 @@ Contender = Callable[[], object]
 Table = dict[str, dict[str, float]]
 
 
-def interleaved(contenders: Mapping[str, Contender], repeats: int) -> Table:
-    """Time contenders by turns.
-
-    Args:
-        contenders: What to run, by name; the first is the one to compare with.
-        repeats: Turns.
-
-    Returns:
-        For each contender the CPU seconds `median`, `min` and `max`; the median `ratio` to the
-        first of the same turn, with the span `low` to `high` that holds 60 % of the ratios; and
-        the wall time of the `first_call`.
-    """
-    first = {}
-    for name, work in contenders.items():
-        began = time.perf_counter()
-        work()
-        first[name] = time.perf_counter() - began
+def turns(contenders: Mapping[str, Contender], repeats: int) -> dict[str, list[float]]:
+    """Run every contender once, then time all of them by turns; CPU seconds per contender."""
+    for work in contenders.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
@@ -41,11 +27,23 @@ def interleaved(contenders: Mapping[str, Contender], repeats: int) -> Table:
             began = time.process_time()
             work()
             seconds[name].append(time.process_time() - began)
+    return seconds
+
+
+def interleaved(contenders: Mapping[str, Contender], repeats: int) -> Table:
+    """Time contenders by turns, and compare them with the first.
+
+    Args:
+        contenders: What to run, by name.
+        repeats: Turns.
+
+    Returns:
+        For each contender the CPU seconds `median`, `min` and `max`, and the median `ratio` to the
+        first contender of the same turn; the middle 60 % of the ratios lie from `low` to `high`.
+    """
+    seconds = turns(contenders, repeats)
     base = next(iter(seconds.values()))
-    return {
-        name: summary(values) | ratios(values, base) | {"first_call": first[name]}
-        for name, values in seconds.items()
-    }
+    return {name: summary(values) | ratios(values, base) for name, values in seconds.items()}
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -54,7 +52,7 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 def ratios(values: list[float], base: list[float]) -> dict[str, float]:
-    """Median of the ratios turn by turn, and the span from the first to the last fifth of them."""
+    """Median of the ratios turn by turn, and the range of the middle 60 % of them."""
     found = sorted(value / of for value, of in zip(values, base, strict=True))
     fifth = len(found) // 5
     return {"ratio": statistics.median(found), "low": found[fifth], "high": found[-1 - fifth]}

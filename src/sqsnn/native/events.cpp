@@ -59,14 +59,22 @@ struct Product {
         const int64_t h = task % tiles * WIDTH * LANES<F>;
         const int64_t left = columns - h, vectors = (left + LANES<F> - 1) / LANES<F>;
         switch (vectors) {
-            case 1: return tile<1>(first, last, h);
-            case 2: return tile<2>(first, last, h);
-            case 3: return tile<3>(first, last, h);
-            case 4: return tile<4>(first, last, h);
-            case 5: return tile<5>(first, last, h);
-            case 6: return tile<6>(first, last, h);
-            case 7: return tile<7>(first, last, h);
-            default: return tile<WIDTH>(first, last, h);
+            case 1:
+                return tile<1>(first, last, h);
+            case 2:
+                return tile<2>(first, last, h);
+            case 3:
+                return tile<3>(first, last, h);
+            case 4:
+                return tile<4>(first, last, h);
+            case 5:
+                return tile<5>(first, last, h);
+            case 6:
+                return tile<6>(first, last, h);
+            case 7:
+                return tile<7>(first, last, h);
+            default:
+                return tile<WIDTH>(first, last, h);
         }
     }
 
@@ -88,8 +96,7 @@ struct Product {
                 sum<V>(to + i * stride, packed.data - k * width, at.data[i], starts[first + i + 1],
                        end, k == 0, (int)(wide - width + LANES<F>));
         } while ((k += BLOCK) < rows);
-        if (backward)
-            transpose(out + h * lists + first, lists, sums.data, width, wide, count);
+        if (backward) transpose(out + h * lists + first, lists, sums.data, width, wide, count);
     }
 
     // Add the events before row `end` of a list to its sums.

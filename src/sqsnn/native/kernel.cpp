@@ -59,7 +59,7 @@ struct Task {
         // As many samples at once as the registers or the first cache hold with their gradients.
         const int64_t from = chunk * CHUNK;
         if constexpr (Z::small)
-            blocks<Z::amplitudes < SMALL ? 4 : 2>(parameters.data, first, last, from, until);
+            blocks < Z::amplitudes<SMALL ? 4 : 2>(parameters.data, first, last, from, until);
         else if (z.amplitudes <= 64) blocks<4>(parameters.data, first, last, from, until);
         else if (z.amplitudes <= 128) blocks<2>(parameters.data, first, last, from, until);
         else blocks<1>(parameters.data, first, last, from, until);

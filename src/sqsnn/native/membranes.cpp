@@ -85,7 +85,8 @@ struct Task {
     // Not fused: rounded as torch rounds it, so that LIF fires just as it does through torch.
     V charged(int64_t t, int64_t b, int k, int lanes) const {
         const V current = get(pass.currents, t * pass.batch + b, k, lanes);
-        const V charge = (get(pass.beta, t, k, lanes) * u[k] + (current + bias[k])) - threshold[k] * last[k];
+        const V charge =
+            (get(pass.beta, t, k, lanes) * u[k] + (current + bias[k])) - threshold[k] * last[k];
         return at_least(charge, (F)pass.floor);
     }
 
@@ -156,8 +157,7 @@ struct Task {
                     const int64_t row = t * pass.batch + b;
                     const V p = get(pass.probability, row, k, lanes), slope = p * ((F)1 - p);
                     V by_p = by_probability(t, b, k, lanes);
-                    if (pass.through_reset)
-                        by_p += pass.sigmoid ? g_last[k] * slope : g_last[k];
+                    if (pass.through_reset) by_p += pass.sigmoid ? g_last[k] * slope : g_last[k];
                     const V here = kept[(t + 1) * GROUP + k], before = kept[t * GROUP + k];
                     V by_excess;
                     if constexpr (NOISY) {
@@ -171,8 +171,8 @@ struct Task {
                         by_excess = by_p / fma(x, x, all<F>((F)1));
                     }
                     V by_charge = g_u[k] + by_excess;
-                    by_charge = pick<F>(here > all<F>((F)pass.floor), by_charge,
-                                        by_charge * (F)0.3);
+                    by_charge =
+                        pick<F>(here > all<F>((F)pass.floor), by_charge, by_charge * (F)0.3);
                     put(pass.d_currents, row, k, lanes, by_charge);
                     const V earlier = t > 0 ? get(pass.spikes, row - pass.batch, k, lanes)
                                             : get_or_zero(pass.last, b, k, lanes);
