@@ -26,7 +26,7 @@ def main() -> None:
     train(network, digits.train, g)
 
     test = digits.load_test()
-    labels = test.labels[:SAMPLES]
+    labels = test.targets[:SAMPLES]
     # Encoded once: all three get the same input spikes.
     spikes = sqsnn.encoding.rate(test.values[:SAMPLES], steps=STEPS, generator=g)
     show("simulator", sqsnn.readout.predict(network(spikes, generator=g).layers[-1]), labels)
@@ -46,10 +46,10 @@ def train(
     rule = sqsnn.Backprop()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     for _ in range(epochs):
-        for batch in torch.randperm(len(samples.labels), generator=g).split(64):
+        for batch in torch.randperm(len(samples.targets), generator=g).split(64):
             spikes = sqsnn.encoding.rate(samples.values[batch], steps=STEPS, generator=g)
             optimizer.zero_grad()
-            rule.step(network, spikes, samples.labels[batch], generator=g)
+            rule.step(network, spikes, samples.targets[batch], generator=g)
             optimizer.step()
 
 

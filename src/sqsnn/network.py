@@ -48,6 +48,8 @@ class SpikingNetwork(nn.Module):
         generator: Draws the initial values, layer by layer.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
+        readout: Reads real values from the last population, such as a `readout.TraceReadout`; None
+            for class scores. It is trained with the network, and `forward` does not call it.
         **options: Arguments of all `SQSNeurons`, e.g. `circuit="crx", drive=sqsnn.Rectified()`;
             they go with no `neurons`, which would carry its own.
     """
@@ -61,6 +63,7 @@ class SpikingNetwork(nn.Module):
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        readout: nn.Module | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -94,6 +97,7 @@ class SpikingNetwork(nn.Module):
             )
             self.synapses.append(below)
             self.populations.append(population)
+        self.readout = readout
 
     @property
     def layers(self) -> list[tuple[Synapses, Population]]:

@@ -50,7 +50,7 @@ def test_digits_are_split_as_scikit_learn_would():
         (digits.load_test(), test, test_labels),
     ):
         np.testing.assert_array_equal(samples.values, (expected / 16).astype(np.float32))
-        np.testing.assert_array_equal(samples.labels, expected_labels)
+        np.testing.assert_array_equal(samples.targets, expected_labels)
     assert (digits.features, digits.image_shape, digits.source) == (64, (8, 8), "scikit-learn")
     assert digits.class_names == tuple("0123456789")
 
@@ -59,18 +59,18 @@ def test_values_are_intensities_and_labels_are_whole_numbers(mnist, pixels_of, l
     data = catalog.load("mnist", data_dir=mnist)
     for samples, part in ((data.train, "train"), (data.load_test(), "test")):
         assert samples.values.dtype == torch.float32
-        assert samples.labels.dtype == torch.int64
+        assert samples.targets.dtype == torch.int64
         chosen = numbers(samples)
         expected = pixels_of(part).reshape(-1, data.features)[chosen] / np.float32(255)
         np.testing.assert_array_equal(samples.values, expected)
-        np.testing.assert_array_equal(samples.labels, labels_of(part)[chosen])
+        np.testing.assert_array_equal(samples.targets, labels_of(part)[chosen])
         assert samples.values.max() == 1
 
 
 def test_training_and_validation_share_the_training_data(mnist):
     data = catalog.load("mnist", data_dir=mnist)
     assert sorted(numbers(data.train) + numbers(data.validation)) == list(range(150))
-    assert data.validation.labels.bincount().tolist() == [6, 4, 3, 2]
+    assert data.validation.targets.bincount().tolist() == [6, 4, 3, 2]
     assert numbers(data.load_test()) == list(range(30))
 
 
@@ -115,9 +115,9 @@ def test_classes_are_renumbered_in_the_order_given(mnist, labels_of):
     for samples, part in ((data.train, "train"), (data.load_test(), "test")):
         original = labels_of(part)[numbers(samples)]
         assert set(original) == {3, 1}
-        np.testing.assert_array_equal(samples.labels, np.where(original == 3, 0, 1))
-    assert len(data.train.labels) + len(data.validation.labels) == 40 + 20
-    assert data.load_test().labels.bincount().tolist() == [4, 8]
+        np.testing.assert_array_equal(samples.targets, np.where(original == 3, 0, 1))
+    assert len(data.train.targets) + len(data.validation.targets) == 40 + 20
+    assert data.load_test().targets.bincount().tolist() == [4, 8]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_subset_keeps_the_proportions_of_the_classes(mnist, labels_of):
     assert np.abs(counts - np.array([30, 20, 15, 10])).max() <= 1
     test = data.load_test()
     assert len(set(numbers(test))) == 15
-    assert np.abs(test.labels.bincount().numpy() - np.array([6, 4, 3, 2])).max() <= 1
+    assert np.abs(test.targets.bincount().numpy() - np.array([6, 4, 3, 2])).max() <= 1
 
 
 def test_the_test_subset_depends_on_no_training_option(mnist):
@@ -185,7 +185,7 @@ def test_impossible_numbers_of_samples_are_refused(mnist, options, error, messag
 
 def test_the_fewest_samples_allowed_can_be_split(mnist):
     data = catalog.load("mnist", data_dir=mnist, train_samples=31)
-    assert (len(data.train.labels), len(data.validation.labels)) == (27, 4)
+    assert (len(data.train.targets), len(data.validation.targets)) == (27, 4)
 
 
 def test_usps_never_mixes_its_two_forms(usps, usps_h5, usps_libsvm):
@@ -199,12 +199,12 @@ def test_usps_never_mixes_its_two_forms(usps, usps_h5, usps_libsvm):
     data = catalog.load("usps", data_dir=usps)
     assert data.source == "usps.bz2 and usps.t.bz2"
     usps_h5()
-    assert len(data.load_test().labels) == 30
+    assert len(data.load_test().targets) == 30
 
 
 def test_the_variable_names_the_data_folder(mnist, monkeypatch):
     monkeypatch.setenv("SQSNN_DATA", str(mnist))
-    assert len(catalog.load("mnist").train.labels) == 135
+    assert len(catalog.load("mnist").train.targets) == 135
 
 
 def test_absent_files_and_no_network_are_an_error_that_names_them(tmp_path):
@@ -238,7 +238,7 @@ def test_a_delay_names_other_samples_and_always_the_same():
     assert one.steps == one.train.values.shape[1] == 11
     assert same(one.train, other.train)
     assert same(one.load_test(), other.load_test())
-    assert len(one.train.labels) + len(one.validation.labels) == 100
+    assert len(one.train.targets) + len(one.validation.targets) == 100
 
 
 def test_classes_and_subsets_of_recall_are_those_of_images():
@@ -247,8 +247,8 @@ def test_classes_and_subsets_of_recall_are_those_of_images():
     assert swapped.class_names == ("cue 1", "cue 0")
     one, other = plain.load_test(), swapped.load_test()
     assert torch.equal(one.values, other.values)
-    assert torch.equal(one.labels, 1 - other.labels)
-    assert one.labels.bincount().tolist() == [25, 25]
+    assert torch.equal(one.targets, 1 - other.targets)
+    assert one.targets.bincount().tolist() == [25, 25]
     with pytest.raises(ValueError, match="train_samples is 4001, but these classes have only 4000"):
         catalog.load("recall", train_samples=4001)
 
@@ -293,9 +293,9 @@ def test_the_published_facts_hold_for_the_real_files(name, monkeypatch):
     data = catalog.load(name, data_dir=folder)
     test = data.load_test()
     found = catalog.describe(name, data_dir=folder)
-    assert len(data.train.labels) + len(data.validation.labels) == found.train_samples
-    assert tuple(test.labels.bincount().tolist()) == SPECS[name].test_counts
+    assert len(data.train.targets) + len(data.validation.targets) == found.train_samples
+    assert tuple(test.targets.bincount().tolist()) == SPECS[name].test_counts
     for samples in (data.train, data.validation, test):
-        assert samples.values.shape == (len(samples.labels), found.features)
+        assert samples.values.shape == (len(samples.targets), found.features)
         assert samples.values.min() == 0
         assert samples.values.max() == 1

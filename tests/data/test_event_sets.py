@@ -21,7 +21,7 @@ EVENTS = [name for name, spec in SPECS.items() if spec.events]
 
 
 def as_tensors(samples):
-    return samples.values[:], samples.labels
+    return samples.values[:], samples.targets
 
 
 def same(one, other):
@@ -43,9 +43,9 @@ def test_nmnist_is_loaded_with_the_binning_of_its_preset(folder):
     assert data.class_names == tuple("0123456789")
     assert isinstance(data.train.values, StoredSpikes)
     test = data.load_test()
-    assert data.test_samples == len(test.labels) == 20
-    assert test.labels.bincount().tolist() == [2] * 10
-    assert set(data.validation.labels.bincount().tolist()) == {1, 2}
+    assert data.test_samples == len(test.targets) == 20
+    assert test.targets.bincount().tolist() == [2] * 10
+    assert set(data.validation.targets.bincount().tolist()) == {1, 2}
     for values, labels in (as_tensors(data.train), as_tensors(test)):
         assert values.shape == (len(labels), 10, 289)
         for trains, label in zip(values, labels.tolist(), strict=True):
@@ -75,7 +75,7 @@ def test_splits_classes_and_subsets_are_those_of_images(folder):
     one, other = (catalog.load("nmnist", data_dir=folder, **options) for _ in range(2))
     assert one.class_names == ("7", "2")
     assert same(one.train, other.train) and same(one.load_test(), other.load_test())
-    assert (len(one.train.labels), len(one.validation.labels)) == (18, 2)
+    assert (len(one.train.targets), len(one.validation.targets)) == (18, 2)
     values, labels = as_tensors(one.load_test())
     assert labels.tolist() == [1, 0]  # in the order of the digits
     assert [train[0].nonzero()[0].item() for train in values] == [3, 10]
@@ -183,8 +183,8 @@ def test_two_data_folders_have_two_caches(folder, tmp_path):
     first = catalog.load("nmnist", data_dir=folder)
     event_files.write_nmnist(tmp_path / "other", train=13, test=2)
     second = catalog.load("nmnist", data_dir=tmp_path / "other")
-    assert len(first.train.labels) + len(first.validation.labels) == 120
-    assert len(second.train.labels) + len(second.validation.labels) == 130
+    assert len(first.train.targets) + len(first.validation.targets) == 120
+    assert len(second.train.targets) + len(second.validation.targets) == 130
     assert np.isin(first.load_test().values[:].numpy(), (0, 1)).all()
 
 
@@ -196,8 +196,8 @@ def test_the_facts_hold_for_the_real_files(name):
     if not known.present:
         pytest.skip(f"{name} is not there")
     data = catalog.load(name, data_dir=REAL_DATA)
-    assert len(data.train.labels) + len(data.validation.labels) == known.train_samples
-    assert len(data.load_test().labels) == known.test_samples
+    assert len(data.train.targets) + len(data.validation.targets) == known.train_samples
+    assert len(data.load_test().targets) == known.test_samples
     spikes = data.train.values[:].sum(dim=(0, 2))
     # Every bin is in use: the duration of the preset is that of the recordings.
     assert (spikes > spikes.mean() / 20).all()

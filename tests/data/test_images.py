@@ -24,8 +24,8 @@ def test_idx_files_give_the_bytes_that_were_written(mnist, pixels_of, labels_of,
     spec = SPECS["mnist"]
     read = images.read_idx(spec, paths_of(mnist, "mnist"), part)
     np.testing.assert_array_equal(read.values, pixels_of(part).reshape(-1, spec.features))
-    np.testing.assert_array_equal(read.labels, labels_of(part))
-    assert read.labels.dtype == np.int64
+    np.testing.assert_array_equal(read.targets, labels_of(part))
+    assert read.targets.dtype == np.int64
     assert read.white == 255
 
 
@@ -68,8 +68,8 @@ def test_both_forms_of_usps_give_intensities_and_labels_from_zero(
     libsvm = images.read_usps_libsvm(tiny, usps_libsvm(), part)
     for read in (h5, libsvm):
         np.testing.assert_allclose(read.values / read.white, expected, atol=1e-6)
-        np.testing.assert_array_equal(read.labels, labels_of(part))
-        assert read.labels.dtype == np.int64
+        np.testing.assert_array_equal(read.targets, labels_of(part))
+        assert read.targets.dtype == np.int64
 
 
 def test_a_pixel_left_out_of_a_libsvm_line_is_a_zero_of_its_scale(tiny, usps_libsvm):
@@ -79,7 +79,7 @@ def test_a_pixel_left_out_of_a_libsvm_line_is_a_zero_of_its_scale(tiny, usps_lib
     path.write_bytes(bz2.compress("\n".join(lines).encode()))
     read = images.read_usps_libsvm(tiny, (path,), "train")
     np.testing.assert_array_equal(read.values[0], [0, *[0.5] * 10, 1])
-    assert read.labels[0] == 2
+    assert read.targets[0] == 2
 
 
 SPOILT_LIBSVM = {
@@ -173,4 +173,4 @@ def test_the_published_counts_of_the_digits_are_those_of_the_split(part):
     read = images.read_digits(digits, (), part)
     assert read.values.shape == (digits.size(part), digits.features)
     if part == "test":
-        assert tuple(np.bincount(read.labels)) == digits.test_counts
+        assert tuple(np.bincount(read.targets)) == digits.test_counts

@@ -57,7 +57,7 @@ def expected():
 def test_what_is_stored_is_what_was_binned(recordings, expected):
     part = stored.store("tiny-train", recordings, BINNING)
     assert torch.equal(part.values[:], expected)
-    assert part.labels.tolist() == [number % 3 for number in range(10)]
+    assert part.targets.tolist() == [number % 3 for number in range(10)]
     assert part.values.path.parent == stored.cache_folder()
     assert [file.suffix for file in stored.cache_folder().iterdir()] == [".h5"]
 
@@ -149,7 +149,7 @@ def test_a_changed_file_is_made_again(recordings, read, expected, change):
         change(file)
     part = stored.store("tiny-train", recordings, BINNING)
     assert torch.equal(part.values[:], expected)
-    assert part.labels.tolist() == [number % 3 for number in range(10)]
+    assert part.targets.tolist() == [number % 3 for number in range(10)]
     assert len(read) == 2
 
 
@@ -170,7 +170,7 @@ def test_whatever_happens_to_the_file_the_spikes_are_right(recordings, expected,
     path.write_bytes(raw[:byte] if cut else raw)
     part = stored.store("tiny-train", recordings, BINNING)
     assert torch.equal(part.values[:], expected)
-    assert part.labels.tolist() == [number % 3 for number in range(10)]
+    assert part.targets.tolist() == [number % 3 for number in range(10)]
 
 
 def test_a_damaged_recording_leaves_no_file(recordings):

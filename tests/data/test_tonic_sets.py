@@ -53,11 +53,11 @@ def test_a_dataset_of_tonic_is_loaded_by_its_name(use, tmp_path):
     assert data.class_names == ("ant", "bee", "cat")
     assert (data.features, data.channels, data.steps) == (30, 1, 4)
     assert data.source == "tonic:Tiny, 36 + 9 recordings"
-    assert len(data.train.labels) + len(data.validation.labels) == 36
+    assert len(data.train.targets) + len(data.validation.targets) == 36
     test = data.load_test()
-    assert test.labels.tolist() == [0, 1, 2] * 3
+    assert test.targets.tolist() == [0, 1, 2] * 3
     # Timed from the first event, whatever the clock of the recording says.
-    expected = torch.nn.functional.one_hot(24 + test.labels, 30).float()
+    expected = torch.nn.functional.one_hot(24 + test.targets, 30).float()
     assert torch.equal(test.values[:], expected.unsqueeze(1).expand(-1, 4, -1))
 
 
@@ -86,7 +86,7 @@ def test_labels_may_be_names_and_names_may_be_missing(use, tmp_path):
     names = ("ant", "bee", "cat")
     use(__getitem__=lambda self, number: (Tiny.__getitem__(self, number)[0], names[number % 3]))
     data = catalog.load("tonic:Tiny", data_dir=tmp_path, binning=BINNING)
-    assert data.load_test().labels.tolist() == [0, 1, 2] * 3
+    assert data.load_test().targets.tolist() == [0, 1, 2] * 3
     use(classes=None)
     data = catalog.load("tonic:Tiny", data_dir=tmp_path / "other", binning=BINNING)
     assert data.class_names == ("0", "1", "2")
@@ -173,5 +173,5 @@ def test_the_reader_of_tonic_reads_files_that_are_there(tmp_path, monkeypatch):
     tonics = catalog.load("tonic:NMNIST", data_dir=tmp_path, binning=binning)
     assert tonics.class_names[0] == "0 - zero"
     for one, other in ((ours.train, tonics.train), (ours.load_test(), tonics.load_test())):
-        assert torch.equal(one.labels, other.labels)
+        assert torch.equal(one.targets, other.targets)
         assert torch.equal(one.values[:], other.values[:])

@@ -8,6 +8,7 @@ from sqsnn import readout
 from sqsnn.learning.backprop import Backprop, rate_excess
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
+from sqsnn.readout import Targets
 
 STEPS, BATCH, CLASSES = 5, 16, 3
 
@@ -38,7 +39,8 @@ def test_loss_prediction_and_gradient_are_those_of_the_report(
     network, spikes, loss_on, report_steps
 ):
     rule = Backprop(loss_on=loss_on)
-    figures = rule.step(network, spikes, LABELS, seeded(2), report_steps)
+    targets = Targets(LABELS, readout.last_steps(STEPS, BATCH, report_steps))
+    figures = rule.step(network, spikes, targets, seeded(2))
     found = gradients(network)
     network.zero_grad()
     record = network(spikes, generator=seeded(2))
@@ -55,12 +57,13 @@ def test_loss_prediction_and_gradient_are_those_of_the_report(
 
 def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
     rule = Backprop(rate_penalty=3.0, rate_bounds=(0.9, 1.0))
-    rule.step(network, spikes, LABELS, seeded(2), 1)
+    rule.step(network, spikes, Targets(LABELS, readout.last_steps(STEPS, BATCH, 1)), seeded(2))
     found = gradients(network)
     network.zero_grad()
     record = network(spikes, generator=seeded(2))
     penalty = rate_excess(record.layers[:-1], 0.9, 1.0)
-    loss = readout.cross_entropy(readout.last(record.layers[-1], 1), LABELS)
+    mask = readout.last_steps(STEPS, BATCH, 1)
+    loss = readout.cross_entropy(readout.masked(record.layers[-1], mask), LABELS)
     (loss + 3.0 * penalty).backward()
     assert penalty > 0
     for one, other in zip(found, gradients(network), strict=True):
@@ -99,9 +102,11 @@ def test_the_excess_has_no_gradient_inside_the_bounds_and_pulls_back_outside():
     assert torch.all(spikes.grad[:, :, rates < middle] < 0)
 
 
-def test_a_window_of_no_steps_is_refused(network, spikes):
-    with pytest.raises(ValueError, match=r"steps must be an integer in 1\.\.5, but is 0"):
-        Backprop().step(network, spikes, LABELS, seeded(0), report_steps=0)
+def test_a_mask_that_leaves_out_a_sample_is_refused(network, spikes):
+    mask = torch.ones(STEPS, BATCH)
+    mask[:, 1] = 0
+    with pytest.raises(ValueError, match="mask leaves out every step of a sample"):
+        Backprop().step(network, spikes, Targets(LABELS, mask), seeded(0))
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.5)])

@@ -32,6 +32,7 @@ from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.neurons.surrogates import spike
+from sqsnn.readout import Targets, last_steps
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 STEPS, BATCH, CLASSES = 4, 6, 3
@@ -67,7 +68,8 @@ def gradients(
 ) -> Gradients:
     """Of every parameter that holds a number, after one step from fresh gradients."""
     network.zero_grad()
-    rule.step(network, spikes, labels, seeded(seed), report_steps)
+    targets = Targets(labels, last_steps(*spikes.shape[:2], report_steps))
+    rule.step(network, spikes, targets, seeded(seed))
     named = network.named_parameters()
     return {name: parameter.grad for name, parameter in named if parameter.numel()}
 
@@ -150,8 +152,9 @@ def test_symmetric_feedback_is_backpropagation_of_the_reported_steps(report_step
     backprop, local = Backprop(), Local(SYMMETRIC)
     expected = gradients(backprop, network, spikes, report_steps=report_steps)
     assert_equal(gradients(local, network, spikes, report_steps=report_steps), expected)
-    figures = local.step(network, spikes, LABELS, seeded(5), report_steps)
-    wanted = backprop.step(network, spikes, LABELS, seeded(5), report_steps)
+    targets = Targets(LABELS, last_steps(*spikes.shape[:2], report_steps))
+    figures = local.step(network, spikes, targets, seeded(5))
+    wanted = backprop.step(network, spikes, targets, seeded(5))
     assert figures["loss"] == pytest.approx(wanted["loss"], abs=1e-14)
     assert figures["correct"] == wanted["correct"]
 
@@ -604,11 +607,10 @@ def test_labels_that_do_not_fit_are_refused(labels, error, message):
 
 
 @pytest.mark.parametrize("score", [Exact(), Online()])
-@pytest.mark.parametrize("report_steps", [0, STEPS + 1])
-def test_a_report_that_does_not_fit_is_refused(report_steps, score):
-    network = network_of(2, 4, CLASSES)
-    with pytest.raises(ValueError, match=f"report_steps.* {report_steps}"):
-        Local(score=score).step(network, inputs_of(2), LABELS, seeded(0), report_steps)
+def test_a_mask_of_other_steps_is_refused(score):
+    network, mask = network_of(2, 4, CLASSES), torch.ones(STEPS + 1, len(LABELS))
+    with pytest.raises(ValueError, match="mask must have shape"):
+        Local(score=score).step(network, inputs_of(2), Targets(LABELS, mask), seeded(0))
 
 
 @pytest.mark.parametrize("score", [Exact(), Online()])

@@ -7,10 +7,11 @@ import torch
 from tools import seeded
 
 from sqsnn.learning import Both, Exact, Feedback, Local, Online, Reinforce, Rule
-from sqsnn.learning.signals import Memory
+from sqsnn.learning.memory import Memory
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
+from sqsnn.readout import Targets, last_steps
 
 STEPS, BATCH, SIZES = 5, 6, [4, 3, 3, 2]
 OUTPUT = f".{len(SIZES) - 2}."
@@ -35,7 +36,9 @@ def online(signal, **options) -> Local:
 def gradients(rule: Rule, trained: SpikingNetwork, steps: int = STEPS, times: int = 1, report=None):
     trained.zero_grad()
     for time in range(times):
-        figures = rule.step(trained, *batch(steps), seeded(2 + time), report)
+        spikes, labels = batch(steps)
+        targets = Targets(labels, last_steps(steps, BATCH, report))
+        figures = rule.step(trained, spikes, targets, seeded(2 + time))
     found = {n: p.grad for n, p in trained.named_parameters() if p.grad is not None and p.numel()}
     return figures, found
 
@@ -146,7 +149,9 @@ def test_nothing_changes_at_steps_that_do_not_count():
     trained, calls = network(encoding_slope="exponential"), []
     rule = online(Both(reward=Reinforce(samples=2)), update_every_step=True)
     generator = seeded(3)
-    rule.step(trained, *batch(), generator, 2, update=lambda: calls.append(None))
+    spikes, labels = batch()
+    targets = Targets(labels, last_steps(STEPS, BATCH, 2))
+    rule.step(trained, spikes, targets, generator, update=lambda: calls.append(None))
     assert len(calls) == 2
 
 

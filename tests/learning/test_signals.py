@@ -9,10 +9,12 @@ from tools import seeded
 from torch import Tensor
 from torch.nn import functional
 
-from sqsnn.learning import signals
-from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
+from sqsnn.learning import memory, signals
+from sqsnn.learning.memory import Memory
+from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.readout import Targets, last_steps
 from sqsnn.synapses import Synapses
 
 STEPS, BATCH, CLASSES = 5, 8, 3
@@ -40,8 +42,7 @@ def network_of(*sizes: int, channels: int = 1) -> SpikingNetwork:
 @pytest.mark.parametrize("report_steps", [None, 1, 3, STEPS])
 def test_increments_telescope_to_the_loss_minus_that_of_no_spike(report_steps):
     p = outputs()
-    counts = signals.reported(STEPS, report_steps, p)
-    scores = signals.running_scores(p, counts)
+    scores = signals.running_scores(p, last_steps(STEPS, BATCH, report_steps))
     increments = signals.increments(scores, LABELS)
     first = 0 if report_steps is None else STEPS - report_steps
     total = functional.cross_entropy(p[first:].sum(dim=(0, 3)), LABELS, reduction="none")
@@ -54,35 +55,22 @@ def test_increments_telescope_to_the_loss_minus_that_of_no_spike(report_steps):
         torch.testing.assert_close(increments[: t + 1].sum(0), so_far, rtol=0, atol=1e-13)
 
 
-def test_the_report_window_is_of_the_last_steps():
-    like = torch.zeros(1, dtype=torch.float64)
-    assert signals.reported(4, None, like).tolist() == [1, 1, 1, 1]
-    assert signals.reported(4, 4, like).tolist() == [1, 1, 1, 1]
-    assert signals.reported(4, 1, like).tolist() == [0, 0, 0, 1]
-    assert signals.reported(4, 3, like).dtype == torch.float64
-    for wrong in (0, 5, -1):
-        with pytest.raises(
-            ValueError, match=f"report_steps must be an integer in 1..4, but is {wrong}"
-        ):
-            signals.reported(4, wrong, like)
-
-
 @pytest.mark.parametrize("report_steps", [None, 2])
 def test_the_error_is_the_losss_derivative_by_each_probability(report_steps):
     p = outputs().requires_grad_()
-    counts = signals.reported(STEPS, report_steps, p)
-    scores = signals.running_scores(p, counts)
+    mask = last_steps(STEPS, BATCH, report_steps)
+    scores = signals.running_scores(p, mask)
     loss = functional.cross_entropy(scores[-1], LABELS)
     (expected,) = torch.autograd.grad(loss, p)
-    error = counts[:, None, None] * signals.error(scores[-1].detach(), LABELS)
+    error = signals.error_per_step(scores[-1].detach(), Targets(LABELS, mask), STEPS)
     torch.testing.assert_close(error[..., None].expand_as(expected), expected, rtol=0, atol=1e-15)
 
 
 def test_the_error_of_running_scores_is_that_of_each_step():
-    scores = signals.running_scores(outputs(), torch.ones(STEPS, dtype=torch.float64))
-    running = signals.error(scores, LABELS)
+    scores = signals.running_scores(outputs(), None)
+    running = signals.error(scores, Targets(LABELS))
     for t in range(STEPS):
-        assert torch.equal(running[t], signals.error(scores[t], LABELS))
+        assert torch.equal(running[t], signals.error(scores[t], Targets(LABELS)))
 
 
 # Horizons
@@ -129,7 +117,7 @@ def test_leave_one_out_is_the_deviation_from_the_mean_of_the_others(samples, hor
 
 def test_the_running_baseline_is_the_one_before_the_batch_of_each_class_and_step():
     signal = Reinforce(baseline="running", samples=1, horizon="same_step")
-    state, rate = Memory(), signals.BASELINE_RATE
+    state, rate = Memory(), memory.BASELINE_RATE
     mean: dict[tuple[int, int], float] = {}  # what should be remembered
     batches = [
         torch.tensor([0, 0, 1]),
@@ -232,13 +220,13 @@ def test_mirrored_weights_are_the_synapses_up_to_the_noise_of_the_spontaneous_sp
     # |w|^2 / S. Errors of one neuron share its spikes, so the mean square is loose.
     below, above = 60, 9
     synapses = Synapses(below, above, channels=channels, generator=seeded(0), dtype=torch.float64)
-    found = signals.mirror(synapses, seeded(1))
+    found = memory.mirror(synapses, seeded(1))
     weight = synapses.weight.detach()
     others = weight.square().sum(-1, keepdim=True) - weight.square()
-    scaled = (found - weight) / (others / signals.SPONTANEOUS).sqrt()
+    scaled = (found - weight) / (others / memory.SPONTANEOUS).sqrt()
     assert scaled.square().mean().item() == pytest.approx(1.0, abs=0.4)
     assert scaled.mean().abs() < 5 / scaled.numel() ** 0.5
-    assert not torch.equal(found, signals.mirror(synapses, seeded(2)))
+    assert not torch.equal(found, memory.mirror(synapses, seeded(2)))
 
 
 def test_mirrored_weights_are_estimated_anew_and_not_remembered():

@@ -145,7 +145,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path, found):
     header = {"format": found, "epoch": 1, "optimizer": [], "schedule": {}, "config": {}}
     weights = {f"network/{name}": torch.zeros_like(value) for name, value in before.items()}
     save_file(weights, path, {"sqsnn": json.dumps(header)})
-    said = rf"file has format {found}, but .* reads format 4: train the network again"
+    said = rf"file has format {found}, but .* reads format {FORMAT}: train the network again"
     for read in (
         lambda: checkpoint.read_weights(path),
         lambda: checkpoint.load_best(path, progress.network),

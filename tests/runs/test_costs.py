@@ -322,7 +322,7 @@ def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
     assert found["samples"] == 14  # every third of 40
     assert costs.of_test(loaded, samples) == found
     # From all over the test, since its samples may lie ordered by class.
-    assert costs.of_test(loaded, Samples(samples.values[::3], samples.labels[::3])) == found
+    assert costs.of_test(loaded, Samples(samples.values[::3], samples.targets[::3])) == found
 
 
 def test_inspecting_counts_what_the_run_counted(finished):

@@ -101,7 +101,7 @@ def test_the_files_hold_the_measured_bits(folder, shots):
     if shots > 1:
         assert (bits["input"][:, 0] != bits["input"][:, 1]).any()
     samples = loading.load(folder).dataset.load_test()
-    np.testing.assert_array_equal(bits["labels"], samples.labels[bits["test_samples"]])
+    np.testing.assert_array_equal(bits["labels"], samples.targets[bits["test_samples"]])
     never = samples.values[bits["test_samples"]].numpy() == 0
     assert never.any() and not bits["input"][..., 0].any(axis=0)[never].any()
     # Figures are those of the bits: spikes per sample and shot, and the class that fired most.

@@ -91,7 +91,7 @@ def test_a_run_leaves_everything_behind(tmp_path):
 
 def test_the_accuracy_is_that_of_spikes_alone(whole):
     scores, samples = loading.score_test(loading.load(whole))
-    counts, labels = scores.counts, samples.labels
+    counts, labels = scores.counts, samples.targets
     shares = [
         (row[label] == row.max()).item() / int((row == row.max()).sum())
         for row, label in zip(counts, labels, strict=True)

@@ -53,7 +53,8 @@ def test_a_name_of_several_kinds_reaches_the_one_that_is_chosen():
 
 
 def test_there_are_choices():
-    assert KINDS.keys() == {"neurons", "drive", "encoding", "rule", "signal", "score", "estimator"}
+    learning = {"rule", "signal", "score", "estimator"}
+    assert KINDS.keys() == {"neurons", "drive", "encoding", "readout"} | learning
 
 
 @pytest.mark.parametrize("name", sorted({leaf.name for leaf in LEAVES if leaf.kinds}))

@@ -104,7 +104,7 @@ def test_a_broken_file_is_named(text, message):
 )
 def test_another_format_is_refused_with_what_to_do(text, found):
     with pytest.raises(
-        ConfigError, match=f"^config.toml has format {found}, but .* reads format 4"
+        ConfigError, match=f"^config.toml has format {found}, but .* reads format {FORMAT}"
     ) as refused:
         from_toml(text, "config.toml")
     assert "train the network again" in str(refused.value)

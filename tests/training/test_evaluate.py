@@ -118,12 +118,12 @@ def test_spike_trains_are_scored_in_filled_batches(network):
         batch = filled[first : first + 32]
         spikes, run = evaluate.draw(network, recipe, batch, generator=generator)
         assert torch.equal(spikes[..., 0], batch.movedim(1, 0))
-        report = readout.last(run.layers[-1], 1)
+        report = readout.masked(run.layers[-1], readout.last_steps(4, 32, 1))
         assert torch.equal(scores.counts[first:last], readout.count(report)[: last - first])
 
 
 def test_a_report_window_longer_than_the_run_is_refused(network, values):
-    with pytest.raises(ValueError, match=r"steps must be an integer in 1\.\.4, but is 5"):
+    with pytest.raises(ValueError, match=r"report_steps must be an integer in 1\.\.4, but is 5"):
         score(network, values, RECIPE.model_copy(update={"report_steps": 5}))
 
 

@@ -31,15 +31,15 @@ class SpyRule:
     def __init__(self, losses=None, gradients=None):
         self.losses = iter(losses or itertools.repeat(1.0))
         self.gradients = iter(gradients or itertools.repeat(0.0))
-        self.spikes, self.labels, self.drawn, self.reports = [], [], [], []
+        self.spikes, self.targets, self.drawn, self.masks = [], [], [], []
 
     def check(self, network):
         """Accept every network."""
 
-    def step(self, network, spikes, labels, generator, report_steps=None):
-        self.reports.append(report_steps)
+    def step(self, network, spikes, targets, generator):
+        self.masks.append(targets.mask)
         self.spikes.append(spikes)
-        self.labels.append(labels)
+        self.targets.append(targets.values)
         self.drawn.append(float(torch.rand((), generator=generator)))
         gradient = next(self.gradients)
         for parameter in network.parameters():
@@ -70,13 +70,13 @@ def spy(monkeypatch):
 
 
 def train(recipe, train, validation=None, watch=lambda step: None):
-    progress = trainer.start(recipe, FEATURES, CLASSES, len(train.labels))
+    progress = trainer.start(recipe, FEATURES, CLASSES, len(train.targets))
     return progress, list(trainer.epochs(progress, recipe, train, validation, watch))
 
 
 def test_training_learns():
     data = samples(90)
-    data.values[:, 1:] = torch.nn.functional.one_hot(data.labels, FEATURES - 1)
+    data.values[:, 1:] = torch.nn.functional.one_hot(data.targets, FEATURES - 1)
     _, epochs = train(small_run(epochs=15, batch_size=90, learning_rate=0.1), data)
     assert epochs[-1].metrics["train_loss"] < 0.5 * epochs[0].metrics["train_loss"]
     assert epochs[-1].metrics["train_accuracy"] > 0.8
@@ -96,9 +96,9 @@ def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own(spy):
     rule = spy()
     # Directly encoded, the first value tells which sample it is.
     train(small_run(epochs=2, batch_size=16, encoding="direct"), samples(50))
-    assert [len(labels) for labels in rule.labels] == [16, 16, 16, 2] * 2
+    assert [len(labels) for labels in rule.targets] == [16, 16, 16, 2] * 2
     seen = [(spikes[0, :, 0, 0] * 1000).round().long() for spikes in rule.spikes]
-    for indices, labels in zip(seen, rule.labels, strict=True):
+    for indices, labels in zip(seen, rule.targets, strict=True):
         assert torch.equal(indices % CLASSES, labels)
     orders = torch.cat(seen[:4]), torch.cat(seen[4:])
     for order in orders:
@@ -111,7 +111,8 @@ def test_the_rule_gets_the_report_window(spy):
     rule = spy()
     train(small_run(epochs=1, batch_size=40, report_steps=2), samples(40))
     train(small_run(epochs=1, batch_size=40), samples(40))
-    assert rule.reports == [2, None]
+    assert rule.masks[0].T.tolist() == [[0, 0, 1, 1]] * 40
+    assert rule.masks[1] is None
 
 
 def test_validation_scores_the_last_steps_alone(spy):
@@ -121,7 +122,7 @@ def test_validation_scores_the_last_steps_alone(spy):
     for report_steps in (1, None):
         progress, _ = train(small_run(epochs=1, report_steps=report_steps), data, data)
         assert progress.best is not None
-        spikes.append(progress.best.loss)
+        spikes.append(progress.best.figures["validation_loss"])
     assert spikes[0] != spikes[1]
 
 
@@ -141,7 +142,7 @@ def test_figures_are_means_over_samples_not_batches(spy):
     assert epoch.metrics["train_extra"] == 2.0  # a rule's own figures come along
     assert epoch.metrics["train_shots"] == 4 * 3  # what is counted is summed
     assert [(step.batch, step.batches, step.loss) for step in steps][-1] == (4, 4, 51.0)
-    assert steps[0].correct == 1 / 16
+    assert steps[0].accuracy == 1 / 16
     assert epoch.seconds > 0
 
 
@@ -291,7 +292,12 @@ def test_the_best_is_by_spikes_alone_then_by_probability_then_by_loss(monkeypatc
         kept[epoch.metrics["epoch"]] = {name: value.clone() for name, value in state.items()}
     assert progress.best is not None
     assert progress.best.epoch == 4  # of equals the earliest
-    assert progress.best[1:3] == ((0.6, 0.4, 0.8), 0.4)
+    assert progress.best.figures == {
+        "validation_loss": 0.4,
+        "validation_accuracy": 0.6,
+        "validation_accuracy_ties_by_probability": 0.4,
+        "validation_accuracy_probability": 0.8,
+    }
     for name, value in progress.best.weights.items():
         assert torch.equal(value, kept[4][name])  # and not what training made of it later
 

@@ -296,7 +296,7 @@ def training_cost() -> dict[str, dict[str, float]]:
         seconds = []
         for _ in range(steps):
             began = time.perf_counter()
-            rule.step(network, spikes, usps.train.labels[:batch], generator)
+            rule.step(network, spikes, usps.train.targets[:batch], generator)
             seconds.append(time.perf_counter() - began)
         figures = {
             "seconds_per_sample": statistics.median(seconds[1:]) / batch,

@@ -36,7 +36,7 @@ def variance(signal: Reinforce, draws: int) -> float:
     gradients = []
     for draw in range(WARM_UP + draws):  # the running baseline has to become one first
         network.zero_grad()
-        rule.step(network, spikes, digits.train.labels[:BATCH], generator)
+        rule.step(network, spikes, digits.train.targets[:BATCH], generator)
         if draw >= WARM_UP:
             gradients.append(torch.cat([parameter.grad.flatten() for parameter in hidden]))
     found = torch.stack(gradients).double()
@@ -57,21 +57,21 @@ def outputs(clamped: bool, memory_qubits: int, seed: int, epochs: int) -> dict[s
     likelihoods: list[float] = []
     for _ in range(epochs):
         likelihoods.clear()
-        for chosen in torch.randperm(len(train.labels), generator=generator).split(BATCH):
+        for chosen in torch.randperm(len(train.targets), generator=generator).split(BATCH):
             spikes = encoding.rate(train.values[chosen], STEPS, generator=generator)
             optimizer.zero_grad()
             if clamped:
-                likelihood = target_likelihood(network, spikes, train.labels[chosen])
+                likelihood = target_likelihood(network, spikes, train.targets[chosen])
                 (-likelihood).backward()
                 likelihoods.append(likelihood.item())
             else:
-                rule.step(network, spikes, train.labels[chosen], generator)
+                rule.step(network, spikes, train.targets[chosen], generator)
             optimizer.step()
     test = digits.load_test()
     with torch.no_grad():
         spikes = encoding.rate(test.values[:], STEPS, generator=generator)
         predicted = readout.predict(network(spikes, generator=generator).layers[-1])
-    result = {"test_accuracy_ties_by_probability": _share(predicted == test.labels)}
+    result = {"test_accuracy_ties_by_probability": _share(predicted == test.targets)}
     return result | ({"log_likelihood": statistics.mean(likelihoods)} if clamped else {})
 
 

@@ -58,7 +58,7 @@ class Screen(Watcher):
             completed=step.batch,
             epoch=step.epoch,
             loss=step.loss,
-            accuracy=step.correct,
+            accuracy=step.accuracy or 0.0,
         )
 
     def spend(self, estimate: str, billed: bool) -> None:

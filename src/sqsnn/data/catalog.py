@@ -30,16 +30,31 @@ Values = (
 
 
 class Samples(NamedTuple):
-    """Values and labels of some samples.
+    """Values and targets of some samples.
 
     Attributes:
-        values: (n, features), float32 in [0, 1], or spike trains of 0 and 1, (n, T, features) or
-            (n, T, features, channels); those of events are read from disk when they are indexed.
-        labels: (n,), int64, 0..classes-1.
+        values: (n, features), float32 in [0, 1]; series (n, T, features); or spike trains of 0 and
+            1, (n, T, features) or (n, T, features, channels); those of events are read from disk
+            when they are indexed.
+        targets: (n,), int64, classes from 0; or real values, (n, K) or step by step (n, T, K).
+        lengths: (n,), int64, the true lengths of series that are padded to T; None if all are T.
+        weights: (n,), factor of each sample in the training loss; None for 1.
     """
 
     values: Values
-    labels: Int[Tensor, " n"]
+    targets: Tensor
+    lengths: Int[Tensor, " n"] | None = None
+    weights: Float[Tensor, " n"] | None = None
+
+    def chosen(self, which: Int[Tensor, " m"]) -> "Samples":
+        """Choose some of the samples."""
+        lengths, weights = self.lengths, self.weights
+        return Samples(
+            self.values[which],
+            self.targets[which],
+            None if lengths is None else lengths[which],
+            None if weights is None else weights[which],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,18 +219,18 @@ def load(
     if available == 0:
         raise ValueError(f"{name} has no test samples of the classes {kept}; they cannot be tested")
     raw = opened.read("train")
-    counts = np.bincount(raw.labels, minlength=len(opened.class_names))[[*kept]]
+    counts = np.bincount(raw.targets, minlength=len(opened.class_names))[[*kept]]
     _check_split(
         counts, [f"{label} ({opened.class_names[label]})" for label in kept], train_samples
     )
-    chosen = _subset(raw.labels, kept, train_samples)
+    chosen = _subset(raw.targets, kept, train_samples)
     train, validation = train_test_split(
-        chosen, test_size=_VALIDATION, stratify=raw.labels[chosen], random_state=_RANDOM_STATE
+        chosen, test_size=_VALIDATION, stratify=raw.targets[chosen], random_state=_RANDOM_STATE
     )
 
     def load_test() -> Samples:
         raw = opened.read("test")
-        return _samples(raw, kept, _subset(raw.labels, kept, test_samples))
+        return _samples(raw, kept, _subset(raw.targets, kept, test_samples))
 
     return Dataset(
         name=name,
@@ -323,7 +338,7 @@ def _samples(raw: RawSamples, kept: tuple[int, ...], chosen: np.ndarray) -> Samp
     """Make tensors of the chosen samples, labelled by the place of their class in `kept`."""
     relabelled = np.empty(max(kept) + 1, np.int64)
     relabelled[list(kept)] = np.arange(len(kept))
-    labels = torch.from_numpy(relabelled[raw.labels[chosen]])
+    labels = torch.from_numpy(relabelled[raw.targets[chosen]])
     if isinstance(raw.values, StoredSpikes):
         return Samples(raw.values.select(chosen), labels)
     # Chosen while still bytes and scaled in place: only the result takes four bytes per pixel.

@@ -87,14 +87,14 @@ def _open_events(spec: DatasetSpec, folder: Path, binning: Binning) -> OpenDatas
     }
     class_names = train.class_names
     if class_names is None:
-        count = 1 + max(int(part.labels.max()) for part in stored.values())
+        count = 1 + max(int(part.targets.max()) for part in stored.values())
         class_names = tuple(map(str, range(count)))
     return OpenDataset(
         class_names=class_names,
         features=binning.units(train.sensor),
         channels=binning.channels,
         steps=binning.steps,
-        test_counts=tuple(np.bincount(stored["test"].labels, minlength=len(class_names)).tolist()),
+        test_counts=tuple(np.bincount(stored["test"].targets, minlength=len(class_names)).tolist()),
         source=describe_events(spec, train.count, test.count),
         read=stored.__getitem__,
     )

@@ -105,12 +105,12 @@ class RawSamples(NamedTuple):
 
     Attributes:
         values: (n, features) numbers from 0 to `white`, or spike trains (n, T, features[, 2]).
-        labels: (n,) int64, 0..classes-1.
+        targets: (n,) int64, classes 0..classes-1.
         white: The value that stands for 1.
     """
 
     values: np.ndarray | StoredSpikes
-    labels: np.ndarray
+    targets: np.ndarray
     white: float = 1.0
 
 

@@ -10,23 +10,24 @@ from dataclasses import field, replace
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sqsnn import readout
 from sqsnn.learning.rule import Figures
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
+from sqsnn.readout import ClassLoss, Targets, loss_of
 
 
 @options
 class Backprop:
-    """The gradient of the cross-entropy through the whole network and all time steps."""
+    """The gradient of the loss through the whole network and all time steps."""
 
     loss_on: Literal["probability", "count"] = "probability"
-    """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps."""
+    """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps. Real
+    values are always read from spikes."""
     rate_penalty: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the squared excess of hidden firing rates outside the rate bounds."""
     rate_bounds: tuple[float, float] = (0.05, 0.5)
@@ -46,24 +47,27 @@ class Backprop:
         self,
         network: SpikingNetwork,
         spikes: Float[Tensor, "T B P N"],
-        labels: Int64[Tensor, "B"],
+        targets: Targets | Tensor,
         generator: torch.Generator,
-        report_steps: int | None = None,
     ) -> Figures:
         """Run the network forward and backward once; see `Rule.step`.
 
-        The rate penalty counts all steps, whatever `report_steps` is.
+        The rate penalty counts all steps, also those that a mask leaves out.
         """
+        network.check_spikes(spikes)
+        targets, law = Targets.of(targets), loss_of(network, self.loss_on)
+        law.check(targets, network.sizes[-1], spikes)
         record = network(spikes, generator=generator)
-        output = readout.last(record.layers[-1], report_steps)
-        loss = readout.cross_entropy(output, labels, on=self.loss_on)
+        loss = law.total(record.layers[-1], targets)
         total = loss
-        hidden = record.layers[:-1]
+        hidden = record.layers[: -1 if isinstance(law, ClassLoss) else None]
         if self.rate_penalty > 0 and hidden:
             total = loss + self.rate_penalty * rate_excess(hidden, *self.rate_bounds)
         total.backward()
-        correct = (readout.predict(output) == labels).sum()
-        return {"loss": loss.item(), "correct": float(correct)}
+        figures = {"loss": loss.item()}
+        if isinstance(law, ClassLoss):
+            figures["correct"] = law.correct(record.layers[-1], targets)
+        return figures
 
     def state_dict(self) -> dict[str, Tensor]:
         """Give nothing: no step depends on an earlier one."""

@@ -9,6 +9,10 @@ out the signals, and lets each population pull them back through itself, from th
 Outputs run free: clamped to the target, those with memory would read the target from their own
 forced spikes.
 
+A readout of real values learns by its own exact gradient. The last population is then a hidden
+one: its L_t is F times the readout's error, through the traces, where F is the readout's own
+weight (symmetric, mirrored) or random.
+
 Source: Chen, Rajendran, Simeone, arXiv:2506.21324; feedback, baselines, free outputs
 and gradients from two- and four-term shifts are this package's.
 """
@@ -18,23 +22,25 @@ from dataclasses import field, replace
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.layers import Layer, run_layers
+from sqsnn.learning.memory import Memory
 from sqsnn.learning.online import Online, learn_online
 from sqsnn.learning.rule import Figures
 from sqsnn.learning.scores import Exact, Measured, Signals
-from sqsnn.learning.signals import Both, Feedback, Memory, NoSignal, Reinforce
+from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
+from sqsnn.readout import ClassLoss, Targets, ValueLoss, loss_of
+from sqsnn.readout.losses import Loss
 
 
 class _Remembering:
@@ -90,6 +96,10 @@ class Local(_Remembering):
         return self.score.measured or self.loss_on == "count"
 
     @property
+    def _loss_on(self) -> Literal["probability", "count"]:
+        return "count" if self.sees_counts else "probability"
+
+    @property
     def updates_every_step(self) -> bool:
         """Whether `step` needs `update`, to change the weights after every time step."""
         return isinstance(self.score, Online) and self.score.update_every_step
@@ -113,14 +123,18 @@ class Local(_Remembering):
                     "passes no gradient through time"
                 )
             self.score.check(population)
+        if network.readout is not None and isinstance(self.score, Online):
+            raise ValueError(
+                "score 'online' carries no eligibility through the traces of a readout of values; "
+                "use score 'exact' or 'measured'"
+            )
 
     def step(
         self,
         network: SpikingNetwork,
         spikes: Float[Tensor, "T B P N"],
-        labels: Int64[Tensor, "B"],
+        targets: Targets | Tensor,
         generator: torch.Generator,
-        report_steps: int | None = None,
         *,
         update: Callable[[], None] | None = None,
     ) -> Figures:
@@ -131,7 +145,8 @@ class Local(_Remembering):
         """
         network.check_spikes(spikes)
         self.check(network)
-        readout.check_labels(labels, spikes.shape[1], network.sizes[-1], spikes)
+        targets, loss = Targets.of(targets), loss_of(network, self._loss_on)
+        loss.check(targets, network.sizes[-1], spikes)
         if (update is not None) != self.updates_every_step:
             raise ValueError(
                 "update goes with score Online(update_every_step=True) and with no other, but "
@@ -143,9 +158,8 @@ class Local(_Remembering):
                 self._memory,
                 network,
                 spikes,
-                labels,
+                targets,
                 generator,
-                report_steps,
                 update,
                 on_counts=self.sees_counts,
             )
@@ -154,10 +168,8 @@ class Local(_Remembering):
                 f"backend is {self.score.backend.backend!r}, but no source measures on it: give "
                 "Measured(source=hardware.DeviceBits(...)), or train through sqsnn.train"
             )
-        score = self.score
-        counting = signals.reported(len(spikes), report_steps, spikes)
-        copies = self.signal.runs
-        labels = labels.repeat(copies)
+        score, copies = self.score, self.signal.runs
+        targets = targets.repeated(copies)
         layers = run_layers(
             network,
             spikes.repeat(1, copies, 1, 1) if copies > 1 else spikes,
@@ -166,13 +178,12 @@ class Local(_Remembering):
             source=self.source,
         )
         with torch.no_grad():
-            reported = readout.last(layers[-1].record, report_steps)
-            seen = "count" if self.sees_counts else "probability"
-            loss = readout.cross_entropy(reported, labels, on=seen)
-            cost, likelihoods = self._learn(score, network, layers, labels, counting, generator)
-        ties = None if self.source is None else generator
-        correct = (readout.predict(reported, generator=ties) == labels).sum()
-        figures = {"loss": loss.item(), "correct": float(correct) / copies}
+            output = layers[-1].record
+            figures = {"loss": loss.total(output, targets).item()}
+            cost, likelihoods = self._learn(score, network, layers, loss, targets, generator)
+        if isinstance(loss, ClassLoss):
+            ties = None if self.source is None else generator
+            figures["correct"] = loss.correct(output, targets, ties) / copies
         if likelihoods:
             figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
         return figures | (cost._asdict() if score.measured else {})
@@ -194,49 +205,35 @@ class Local(_Remembering):
         score: Exact | Measured,
         network: SpikingNetwork,
         layers: Sequence[Layer],
-        labels: Tensor,
-        counting: Float[Tensor, "T"],
+        loss: Loss,
+        targets: Targets,
         generator: torch.Generator,
     ) -> tuple[Cost, list[float]]:
         """Compute signal and gradient of each layer, and delta for the layer below."""
-        signal, output = self.signal, layers[-1].record
+        signal, last = self.signal, len(layers) - 1
         feedback, reward = signal.by_feedback, signal.by_score
-        # On a device the outputs' spikes are all that is known of their probabilities.
-        seen = output.spikes if self.sees_counts else output.probability
-        scores = signals.running_scores(seen, counting)
-        to_output = to_hidden = None
-        if reward:
-            steps = signal.score_weight * signals.increments(scores, labels)
-            to_hidden, to_output = signals.advantages(steps, labels, reward, self._memory)
-            # The loss of counts contains an output's spike itself, not only what it does to the
-            # memory.
-            scored = reward.output_score and layers[-1].population.keeps_memory
-            if self.sees_counts or not scored:
-                to_output = None
-        error = counting[:, None, None] * signals.error(scores[-1], labels)  # (T, B, classes)
-        on_probability = error[..., None].expand_as(seen).contiguous()
-        if self.sees_counts:
-            surrogate = layers[-1].population.surrogate
-            on_probability = on_probability * surrogates.spike_slope(output.probability, surrogate)
-        received = Signals(on_probability, _of_every_neuron(to_output, output))
         weights: Sequence[Tensor] = ()
         if feedback and len(layers) > 1:
             weights = self._memory.feedback_weights(network, feedback, generator)
+        error, to_output, to_hidden = self._broadcast(network, layers[-1], loss, targets, generator)
         cost, likelihoods = Cost(), []
         deltas: list[Tensor] = []
-        last = len(layers) - 1
-        for index in range(last, -1 if feedback or reward else last - 1, -1):
-            layer = layers[index]
-            if deltas:
-                on_probability = None
-                if feedback:
-                    delta = feedback.delta_above(deltas)
-                    population = layer.population
-                    on_probability = signals.fed_back(
-                        delta, weights[index], population.channels
-                    ) * surrogates.spike_slope(layer.record.probability, population.surrogate)
-                received = Signals(on_probability, _of_every_neuron(to_hidden, layer.record))
-            if index == last and to_output is not None:
+        names_classes = isinstance(loss, ClassLoss)
+        for index in range(last, -1, -1):
+            is_output = names_classes and index == last
+            if not (feedback or reward or is_output):
+                break
+            layer, population = layers[index], layers[index].population
+            on_probability = error if index == last else None
+            if deltas and feedback:
+                delta = feedback.delta_above(deltas)
+                carried = signals.fed_back(delta, weights[index], population.channels)
+                on_probability = carried * surrogates.spike_slope(
+                    layer.record.probability, population.surrogate
+                )
+            to_layer = to_output if is_output else to_hidden
+            received = Signals(on_probability, _of_every_neuron(to_layer, layer.record))
+            if is_output and to_output is not None:
                 # The advantage answers for what own spikes change later: once is enough.
                 pulled = score.pull(layer.with_data(), received, generator)
                 if feedback and index > 0:
@@ -250,6 +247,46 @@ class Local(_Remembering):
             if pulled.log_likelihood is not None:
                 likelihoods.append(pulled.log_likelihood)
         return cost, likelihoods
+
+    def _broadcast(
+        self,
+        network: SpikingNetwork,
+        output: Layer,
+        loss: Loss,
+        targets: Targets,
+        generator: torch.Generator,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Compute the error of the last population, and the rewards of outputs and hidden layers.
+
+        A readout of values gets its gradient here.
+        """
+        signal, record, reward = self.signal, output.record, self.signal.by_score
+        if isinstance(loss, ValueLoss):
+            rows, steps = signals.learn_readout(loss, record.spikes, targets)
+            error = None
+            if signal.by_feedback:
+                back = self._memory.readout_weight(loss.readout, signal.by_feedback, generator)
+                error = loss.readout.pull_back(rows, back)
+        else:
+            # On a device the outputs' spikes are all that is known of their probabilities.
+            seen = record.spikes if loss.on_spikes else record.probability
+            scores = signals.running_scores(seen, targets.mask)
+            steps = signals.increments(scores, targets.values)
+            error = signals.error_per_step(scores[-1], targets, len(seen))
+            error = error[..., None].expand_as(seen).contiguous()
+        if error is not None and loss.on_spikes:
+            surrogate = output.population.surrogate
+            error = error * surrogates.spike_slope(record.probability, surrogate)
+        if not reward:
+            return error, None, None
+        to_hidden, to_output = signals.advantages(
+            signal.score_weight * steps, signals.classes_of(targets), reward, self._memory
+        )
+        if targets.weights is not None:
+            to_hidden, to_output = to_hidden * targets.weights, to_output * targets.weights
+        # The loss of counts contains an output's spike itself, not only what it does to the memory.
+        scored = reward.output_score and output.population.keeps_memory
+        return error, to_output if scored and not loss.on_spikes else None, to_hidden
 
 
 def _of_every_neuron(advantage: Tensor | None, record: Record) -> Tensor | None:

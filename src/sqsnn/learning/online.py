@@ -15,20 +15,22 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.learning.eligibility import Gradient
+from sqsnn.learning.memory import Memory
 from sqsnn.learning.rule import Figures, add_gradient
-from sqsnn.learning.signals import Memory, Signal
+from sqsnn.learning.signals import Signal
 from sqsnn.learning.traces import Observed, Traced
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
+from sqsnn.readout import Targets
 
 
 @options
@@ -54,9 +56,8 @@ def learn_online(
     memory: Memory,
     network: SpikingNetwork,
     spikes: Float[Tensor, "T B P N"],
-    labels: Int64[Tensor, "B"],
+    targets: Targets,
     generator: torch.Generator,
-    report_steps: int | None = None,
     update: Callable[[], None] | None = None,
     *,
     on_counts: bool = False,
@@ -79,9 +80,10 @@ def learn_online(
         and layers[-1].neurons.keeps_memory
         and not on_counts
     )
-    counting = signals.reported(steps, report_steps, spikes)
+    targets = targets.repeated(copies)
+    labels = targets.values
+    counting = spikes.new_ones(steps, batch) if targets.mask is None else targets.mask.to(spikes)
     scores = spikes.new_zeros(batch, network.sizes[-1])
-    labels = labels.repeat(copies)
     counts = torch.zeros_like(scores)
     eligibilities = [layer.of_score.no_score() for layer in layers] if scored else []
     weights: Sequence[Tensor] = ()
@@ -95,9 +97,10 @@ def learn_online(
             sources = seen[-1].spikes
         output = seen[-1]
         logits = output.spikes if on_counts else output.probability
-        before, scores = scores, scores + counting[t] * logits.sum(-1)
-        counts += counting[t] * output.spikes.sum(-1)
-        error = counting[t] * signals.error(scores, labels)
+        counts_now = counting[t, :, None]  # (B, 1)
+        before, scores = scores, scores + counts_now * logits.sum(-1)
+        counts += counts_now * output.spikes.sum(-1)
+        error = counts_now * signals.error(scores, targets)
         advantage = None
         if signal.by_score:
             loss = signals.losses(scores, labels) - signals.losses(before, labels)
@@ -105,6 +108,8 @@ def learn_online(
                 (signal.score_weight * loss)[None], labels, signal.by_score, memory, f"baseline/{t}"
             )
             advantage = reduced[0] / batch
+            if targets.weights is not None:
+                advantage = advantage * targets.weights
         received = error[..., None].expand_as(output.probability)
         if on_counts:
             surrogate = layers[-1].neurons.surrogate
@@ -122,14 +127,14 @@ def learn_online(
         )
         for layer, observed in zip(layers, seen, strict=True):
             layer.carry(observed)
-        if update is not None and counting[t] > 0:  # else all gradients are 0
+        if update is not None and counting[t].any():  # else all gradients are 0
             update()
             for layer in layers:
                 layer.parameters_changed()
-    possible = int(counting.sum()) * layers[-1].neurons.channels
+    possible = steps * layers[-1].neurons.channels
     predicted = readout.break_ties(counts, scores, possible).argmax(-1)
     return {
-        "loss": signals.losses(scores, labels).mean().item(),
+        "loss": targets.averaged(signals.losses(scores, labels)).item(),
         "correct": float((predicted == labels).sum()) / copies,
     }
 

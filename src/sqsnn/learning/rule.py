@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.network import SpikingNetwork
+from sqsnn.readout import Targets
 
 Figures = dict[str, float]
 
@@ -32,22 +33,21 @@ class Rule(Protocol):
         self,
         network: SpikingNetwork,
         spikes: Float[Tensor, "T B P N"],
-        labels: Int64[Tensor, "B"],
+        targets: Targets | Tensor,
         generator: torch.Generator,
-        report_steps: int | None = None,
     ) -> Figures:
         """Add the gradient of one batch to the `.grad` of the network's parameters.
 
         Args:
             network: The network to train.
             spikes: Encoded samples.
-            labels: Their classes, 0..outputs-1.
+            targets: Their classes, 0..outputs-1, or real values where the network has a readout of
+                values; a tensor, or `Targets` with a mask of the steps that count and weights.
             generator: Draws all random numbers of the step.
-            report_steps: How many of the last steps count for loss and prediction; None for all.
 
         Returns:
-            At least `loss` (mean over the batch) and `correct` (samples whose spike counts name
-            their class), and any other figures for the metrics.
+            At least `loss` (mean over the batch), for classes `correct` (samples whose spike counts
+            name their class), and any other figures for the metrics.
         """
         ...
 

@@ -4,9 +4,10 @@
     feedback   L_h = sum_o F_ho delta_o, where output neuron o computes delta_o = dL/dz_o
     advantage  A_t = loss that follows a spike, minus a baseline, multiplied with the neuron's score
 
-The loss L is the cross-entropy of the class scores, the outputs summed over steps and channels. It
-telescopes: r_t = L_t - L_{t-1}, where L_t is the loss of the scores up to step t, so that the
-losses to go, sum_{t' >= t} r_t', leave out exactly what a spike at step t cannot have changed.
+For classes the loss L is the cross-entropy of the scores, the outputs summed over steps and
+channels. It telescopes: r_t = L_t - L_{t-1}, where L_t is the loss of the scores up to step t, so
+that the losses to go, sum_{t' >= t} r_t', leave out exactly what a spike at step t cannot have
+changed. For real values r_t is what the step adds to the loss.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
-from sqsnn.checks import check_positive_int
-from sqsnn.network import SpikingNetwork
+from sqsnn.learning.memory import Memory
 from sqsnn.options import options
-from sqsnn.synapses import Synapses
-
-BASELINE_RATE = 0.1  # share of the newest batch in the running baseline
-SPONTANEOUS = 2**14  # spontaneous spikes of each neuron per training step, one in two
+from sqsnn.readout import Targets, ValueLoss
 
 
 class Signal:
@@ -145,28 +142,49 @@ class Advantages(NamedTuple):
     output: Tensor  # after it, since the loss of a step already contains its output spikes
 
 
-def reported(steps: int, report_steps: int | None, like: Tensor) -> Float[Tensor, "T"]:
-    """Mark the steps that count, the last `report_steps`, with 1 and all others with 0."""
-    if report_steps is not None:
-        check_positive_int("report_steps", report_steps, high=steps)
-    first = 0 if report_steps is None else steps - report_steps
-    return (torch.arange(steps, device=like.device) >= first).to(like)
-
-
 def running_scores(
-    output: Float[Tensor, "T B classes N"], counts: Float[Tensor, "T"]
+    output: Float[Tensor, "T B classes N"], mask: Float[Tensor, "T B"] | None
 ) -> Float[Tensor, "T B classes"]:
-    """Sum the class scores up to each step."""
-    return (output.sum(-1) * counts[:, None, None]).cumsum(0)
+    """Sum the class scores up to each step, over the steps that count."""
+    outputs = output.sum(-1)
+    return (outputs if mask is None else outputs * mask.to(outputs)[..., None]).cumsum(0)
 
 
 def error(
-    scores: Float[Tensor, "*steps B classes"], labels: Int64[Tensor, "B"]
+    scores: Float[Tensor, "*steps B classes"], targets: Targets
 ) -> Float[Tensor, "*steps B classes"]:
     """Differentiate the batch's mean loss by an output's probability at any step that counts."""
     classes = scores.shape[-1]
-    target = functional.one_hot(labels, classes).to(scores)
-    return (scores.softmax(-1) - target) / len(labels)
+    target = functional.one_hot(targets.values, classes).to(scores)
+    difference = (scores.softmax(-1) - target) / len(targets.values)
+    return difference if targets.weights is None else difference * targets.weights[:, None]
+
+
+def error_per_step(
+    scores: Float[Tensor, "B classes"], targets: Targets, steps: int
+) -> Float[Tensor, "T B classes"]:
+    """Give the error of the final scores to every step that counts, and 0 to the others."""
+    same = error(scores, targets).expand(steps, *scores.shape)
+    return same if targets.mask is None else same * targets.mask.to(same)[..., None]
+
+
+def learn_readout(
+    loss: ValueLoss, spikes: Float[Tensor, "T B H N"], targets: Targets
+) -> tuple[Float[Tensor, "T B rows"], Float[Tensor, "T B"]]:
+    """Add the exact gradient of a readout of values; give its error per row, and its losses."""
+    with torch.enable_grad():
+        rows, _ = loss.readout.rows(spikes.detach())
+        (errors,) = torch.autograd.grad(loss.of_rows(rows, targets), [rows], retain_graph=True)
+        rows.backward(errors)
+    return errors, loss.steps(rows.detach(), targets)
+
+
+def classes_of(targets: Targets) -> Int64[Tensor, "B"]:
+    """Give the class of each sample; all of one class where targets are real values."""
+    values = targets.values
+    if not values.is_floating_point():
+        return values
+    return torch.zeros(values.shape[-2], dtype=torch.int64, device=values.device)
 
 
 def losses(
@@ -185,7 +203,7 @@ def increments(
 
 
 def advantages(
-    steps: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], reward: Reinforce, memory: "Memory"
+    steps: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], reward: Reinforce, memory: Memory
 ) -> Advantages:
     """Compute the losses that follow each step, minus the baseline; a batch repeats all samples."""
     if reward.horizon == "episodic":
@@ -204,7 +222,7 @@ def without_baseline(
     losses: Float[Tensor, "T B"],
     labels: Int64[Tensor, "B"],
     reward: Reinforce,
-    memory: "Memory",
+    memory: Memory,
     name: str = "baseline",
 ) -> Float[Tensor, "T B"]:
     """Subtract a baseline, `name` if it runs, that depends on no spike of the same run."""
@@ -215,85 +233,6 @@ def without_baseline(
     by_run = losses.unflatten(1, (reward.samples, -1))
     others = (by_run.sum(1, keepdim=True) - by_run) / (reward.samples - 1)
     return (by_run - others).flatten(1, 2)
-
-
-class Memory:
-    """What a rule remembers between steps: random feedback weights and running baselines."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, Tensor] = {}
-
-    def feedback_weights(
-        self, network: SpikingNetwork, feedback: Feedback, generator: torch.Generator
-    ) -> list[Tensor]:
-        """Give the weights F that carry delta down to each hidden layer, `(N, above, below)`.
-
-        Random ones are drawn at the first call and kept.
-        """
-        synapses = [below for below, _ in network.layers[1:]]
-        if feedback.feedback == "symmetric":
-            return [layer.weight.detach() for layer in synapses]
-        if feedback.feedback == "mirrored":
-            return [mirror(layer, generator) for layer in synapses]
-        weights = []
-        for layer, above in enumerate(synapses):
-            source = synapses[-1] if feedback.feedback_path == "direct" else above
-            shape = (*source.weight.shape[:2], above.weight.shape[2])
-            name = f"feedback/{layer}"
-            if name not in self.tensors:
-                width = shape[2] ** -0.5
-                drawn = torch.rand(
-                    shape, generator=generator, device=generator.device, dtype=torch.float32
-                )
-                self.tensors[name] = ((2 * drawn - 1) * width).to(source.weight.detach())
-            elif self.tensors[name].shape != shape:
-                raise ValueError(
-                    f"this rule's feedback weights have shape {tuple(self.tensors[name].shape)}, "
-                    f"but this network needs {shape}; use a fresh() rule for another network"
-                )
-            weights.append(self.tensors[name])
-        return weights
-
-    def update_baseline(
-        self, losses: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], name: str
-    ) -> Float[Tensor, "T B"]:
-        """Give the running mean loss of each sample's class and step, then add this batch to it."""
-        classes = int(labels.max()) + 1
-        mean = self.tensors.get(name, losses.new_zeros(len(losses), 0))
-        if len(mean) != len(losses):
-            raise ValueError(
-                f"this rule's running baseline has {len(mean)} steps, but these samples have "
-                f"{len(losses)}; use a fresh() rule for samples of another length"
-            )
-        if mean.shape[1] < classes:
-            missing = losses.new_full((len(losses), classes - mean.shape[1]), torch.nan)
-            mean = torch.cat([mean, missing], dim=1)
-        member = functional.one_hot(labels, mean.shape[1]).to(losses)  # (B, classes)
-        sizes = member.sum(0)
-        newest = losses @ member / sizes.clamp_min(1.0)
-        known = torch.where(mean.isnan(), 0.0, mean)  # a class not seen yet has no baseline
-        moved = torch.where(mean.isnan(), newest, mean + BASELINE_RATE * (newest - mean))
-        self.tensors[name] = torch.where(sizes > 0, moved, mean)
-        return known[:, labels]
-
-
-@torch.no_grad()
-def mirror(synapses: Synapses, generator: torch.Generator) -> Float[Tensor, "N above below"]:
-    """Estimate the weights of synapses from spontaneous spikes and the currents that they cause.
-
-    Spikes x that fire independently with probability 1/2 make E[(x_p - 1/2) z] = w_p / 4: both
-    sides of a synapse know the product, and nothing copies the weight. The estimate must not lag
-    behind the weights: kept as a running mean, it lets hidden rates run away. Source: weight
-    mirrors, Akrout et al., arXiv:1904.05391.
-    """
-    weight = synapses.weight
-    channels, _, below = weight.shape
-    shape = (1, SPONTANEOUS, below, channels)
-    drawn = torch.randint(0, 2, shape, generator=generator, device=generator.device)
-    spikes = drawn.to(weight)
-    currents = synapses(spikes)[0]
-    currents = currents - currents.mean(0)
-    return torch.einsum("bhn,bpn->nhp", currents, spikes[0] - 0.5) * 4 / SPONTANEOUS
 
 
 def fed_back(

@@ -13,6 +13,7 @@ from sqsnn.learning.bit_source import Backend, BitSource, run_network
 from sqsnn.learning.scores import Measured
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.shift_rules import Shifts
+from sqsnn.readout import Targets, last_steps
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import Recipe, RunSettings
 from sqsnn.training.trainer import Progress, fresh_rule
@@ -85,7 +86,8 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
         labels = torch.zeros(samples, dtype=torch.int64, device=like.device)
         spikes = like.new_zeros(shape[0], samples, *shape[1:])
         rule = fresh_rule(settings, blank)
-        rule.step(network, spikes, labels, generator, settings.report_steps)
+        mask = last_steps(shape[0], samples, settings.report_steps)
+        rule.step(network, spikes, Targets(labels, mask), generator)
         network.zero_grad()
         return Total.of(blank.estimates)
 
@@ -100,7 +102,7 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
             one(size).times(number) for number, size in ((whole, batch), (1, rest)) if number * size
         )
 
-    train, validation = len(dataset.train.labels), len(dataset.validation.labels)
+    train, validation = len(dataset.train.targets), len(dataset.validation.targets)
     epoch = Total.of([in_batches(train, learned), in_batches(validation, evaluated)])
     left = settings.training.epochs - progress.epoch
     return Total.of([epoch.times(left), in_batches(dataset.test_samples, evaluated)])

@@ -22,7 +22,6 @@ from sqsnn.settings import flat
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import FORMAT
 from sqsnn.storage import write_atomically
-from sqsnn.training.evaluate import Accuracy
 from sqsnn.training.trainer import Best, Progress
 
 
@@ -40,8 +39,7 @@ class BestHeader(BaseModel):
     """The best epoch so far."""
 
     epoch: int
-    accuracy: Accuracy
-    loss: float
+    figures: dict[str, float | None]
 
 
 class ProgressHeader(Header):
@@ -71,7 +69,7 @@ def save(path: Path, progress: Progress, settings: RunSettings) -> None:
         epoch=progress.epoch,
         optimizer_groups=optimizer["param_groups"],
         schedule=progress.schedule.state_dict(),
-        best=best and BestHeader(epoch=best.epoch, accuracy=best.accuracy, loss=best.loss),
+        best=best and BestHeader(epoch=best.epoch, figures=best.figures),
         settings=_comparable(settings),
     )
     _save(path, tensors, header)
@@ -101,7 +99,7 @@ def load(path: Path, progress: Progress, settings: RunSettings) -> None:
     progress.epoch = header.epoch
     best = header.best
     if best is not None:
-        progress.best = Best(best.epoch, best.accuracy, best.loss, _under("best", tensors))
+        progress.best = Best(best.epoch, best.figures, _under("best", tensors))
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], epoch: int) -> None:

@@ -57,7 +57,7 @@ def of_test(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     Of more samples every k-th is counted, from all classes even where samples lie ordered by class.
     Where all are counted, their spikes are those of the test that ends a run.
     """
-    stride = math.ceil(len(samples.labels) / COST_SAMPLES)
+    stride = math.ceil(len(samples.targets) / COST_SAMPLES)
     generator = loaded.generator()
     batches = evaluate.batches(samples.values[::stride], loaded.settings.training.batch_size)
     ran = (

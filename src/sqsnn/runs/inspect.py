@@ -78,7 +78,7 @@ def noise(
     content = {
         "best_epoch": loaded.epoch,
         **options.model_dump(mode="json", exclude={"strengths", "samples"}),
-        "samples": len(chosen.labels),
+        "samples": len(chosen.targets),
         "rates": asdict(rates),
         "points": [asdict(point) for point in points],
     }
@@ -122,7 +122,7 @@ def _point(
         scores = evaluate.score(
             loaded.network, loaded.settings, samples.values, generator=generator
         )
-        accuracies.append(evaluate.accuracy(scores, samples.labels).spikes)
+        accuracies.append(evaluate.accuracy(scores, samples.targets).spikes)
         spikes.append(scores.spikes)
     return NoisePoint(
         strength=strength,
@@ -156,10 +156,10 @@ def _choose(loaded: Loaded, number: int | None) -> Samples:
     import torch
 
     samples = trainer.place(loaded.dataset.validation, loaded.settings.training)
-    there = len(samples.labels)
+    there = len(samples.targets)
     wanted = min(there, DEFAULT_SAMPLES) if number is None else number
     if wanted > there:
         raise ConfigError(f"samples is {wanted}, but the run has {there} validation samples")
     generator = loaded.generator(Purpose.INSPECTION)
     order = torch.randperm(there, generator=generator, device=generator.device)[:wanted]
-    return Samples(samples.values[order], samples.labels[order])
+    return Samples(samples.values[order], samples.targets[order])

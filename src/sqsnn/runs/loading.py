@@ -121,8 +121,8 @@ def figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
     """The figures of a test, as metrics.json holds them."""
     return {
         "dataset": loaded.dataset.name,
-        "test_samples": len(samples.labels),
-        **evaluate.accuracy(scores, samples.labels).named("test"),
+        "test_samples": len(samples.targets),
+        **evaluate.accuracy(scores, samples.targets).named("test"),
         "spikes_per_sample": list(scores.spikes),
         "parameters": count_trained(loaded.network),
         "best_epoch": loaded.epoch,

@@ -258,12 +258,12 @@ def _choose(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw test samples: places, values and labels, each repeated in a row for every shot."""
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
-    there = len(samples.labels)
+    there = len(samples.targets)
     if options.samples > there:
         raise ConfigError(f"samples is {options.samples}, but there are {there} test samples")
     order = torch.randperm(there, generator=generator, device=generator.device)
     chosen = order[: options.samples].repeat_interleave(options.shots)
-    return chosen, samples.values[chosen], samples.labels[chosen]
+    return chosen, samples.values[chosen], samples.targets[chosen]
 
 
 def _estimate(
@@ -305,7 +305,10 @@ def _rightly_named(
     loaded: Loaded, measured: NetworkRecord, labels: Tensor, shots: int, generator: torch.Generator
 ) -> Tensor:
     """Find whether each sample is named rightly, its shots summed; float64."""
-    output = readout.last(measured.layers[-1], loaded.settings.report_steps)
+    output = measured.layers[-1]
+    steps, inferences = output.spikes.shape[:2]
+    mask = readout.last_steps(steps, inferences, loaded.settings.report_steps)
+    output = readout.masked(output, mask)
     # `probability` is the spikes, or what is left of them without readout errors.
     # Summed in float64: rounding must not break ties, least of all by the order of spikes.
     spikes = output.probability.double().sum(dim=(0, 3))

@@ -67,13 +67,13 @@ def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Fi
     copies = first.expand(settings.training.batch_size, *first.shape[1:])
     generator = loaded.generator()
     input_spikes, record = evaluate.draw(loaded.network, settings, copies, generator=generator)
-    answer = readout.last(record.layers[-1], settings.report_steps)
+    answer = readout.masked(record.layers[-1], evaluate.report_mask(settings, copies, None))
     raster = plots.raster(
         record,
         input_spikes,
-        label=int(samples.labels[0]),
+        label=int(samples.targets[0]),
         prediction=int(readout.predict(answer)[0]),
         class_names=class_names,
     )
-    confusion = evaluate.confusion(scores, samples.labels)
+    confusion = evaluate.confusion(scores, samples.targets)
     return {RASTER: raster, CONFUSION: plots.confusion_matrix(confusion, class_names)}

@@ -160,7 +160,7 @@ def _start(settled: RunSettings, dataset: Dataset) -> Progress:
         settled,
         dataset.features,
         len(dataset.class_names),
-        len(dataset.train.labels),
+        len(dataset.train.targets),
         backend.build_source(settled),
     )
 

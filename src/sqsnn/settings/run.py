@@ -10,6 +10,7 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.local import Local
 from sqsnn.options import explain
+from sqsnn.readout import Classes, Traces
 from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, require_spec
 from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
@@ -20,6 +21,7 @@ S = TypeVar("S", bound=Section)
 
 Encoding = Annotated[Rate | Latency | Direct | Spikes, Field(discriminator="kind")]
 Rule = Annotated[Backprop | Local, Field(discriminator="kind")]
+Readout = Annotated[Classes | Traces, Field(discriminator="kind")]
 
 
 class TrainingSettings(Section):
@@ -87,9 +89,17 @@ class Recipe(Section):
     """How values become spikes."""
     report_steps: PositiveInt | None = None
     """Only this many last steps count for the prediction [default: all, or the preset's]."""
+    readout: Readout = Classes()
+    """What the network answers: a class, by its output neurons, or real values, read from traces of
+    the last hidden layer [default: what the targets are]."""
     rule: Rule = Backprop()
     """Learning rule: through the whole network, or each neuron by itself."""
     training: TrainingSettings = TrainingSettings()
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether the network predicts real values and not classes."""
+        return isinstance(self.readout, Traces)
 
     @property
     def needs_rates(self) -> bool:
@@ -104,6 +114,8 @@ class Recipe(Section):
             raise ValueError(
                 f"noise_from goes with neurons 'sqs', but neurons is {self.neurons.kind!r}"
             )
+        if self.reads_values and not self.hidden:
+            raise ValueError("hidden is empty, but readout 'traces' reads the last hidden layer")
         steps = self.encoding.steps
         if self.report_steps is not None and self.report_steps > steps:
             raise ValueError(

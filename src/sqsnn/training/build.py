@@ -13,6 +13,7 @@ from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
 
 # Density matrices grow as 4**qubits; beyond this a training would take days.
@@ -46,10 +47,16 @@ def seeded(
     return torch.Generator(device).manual_seed(state)
 
 
-def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork:
+def build_network(recipe: Recipe, features: int, outputs: int) -> SpikingNetwork:
     """Build the network that settings describe, with its first weights.
 
     The weights are drawn on the CPU and then moved, so that a seed means the same on every device.
+
+    Args:
+        recipe: The settings.
+        features: Values per sample, or per step of a series.
+        outputs: Classes, which have an output neuron each; or real values, which a readout reads
+            from the last hidden layer.
     """
     _check_machine(recipe)
     if recipe.needs_rates:
@@ -58,13 +65,30 @@ def build_network(recipe: Recipe, features: int, classes: int) -> SpikingNetwork
             "them with sqsnn.runs.noise.settle_noise"
         )
     training = recipe.training
+    generator, dtype = seeded(training.seed, Purpose.WEIGHTS), getattr(torch, training.dtype)
+    factories = recipe.neurons.factories(len(recipe.hidden) + 1)
+    sizes = [features, *recipe.hidden]
+    if isinstance(recipe.readout, Traces):
+        factories = factories[:-1]
+    else:
+        sizes.append(outputs)
     network = SpikingNetwork(
-        [features, *recipe.hidden, classes],
-        neurons=recipe.neurons.factories(len(recipe.hidden) + 1),
+        sizes,
+        neurons=factories,
         synapses=recipe.synapses,
-        generator=seeded(training.seed, Purpose.WEIGHTS),
-        dtype=getattr(torch, training.dtype),
+        generator=generator,
+        dtype=dtype,
     )
+    if isinstance(recipe.readout, Traces):
+        last = network.layers[-1][1]
+        network.readout = TraceReadout(
+            last.size,
+            outputs,
+            channels=last.channels,
+            options=recipe.readout,
+            generator=generator,
+            dtype=dtype,
+        )
     _refuse_untrainable(network)
     try:
         recipe.rule.check(network)
@@ -81,7 +105,8 @@ def count_trained(network: SpikingNetwork) -> int:
 def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:
     """Build the circuit of the neurons of each layer, the output last."""
     found = []
-    for factory in recipe.neurons.factories(len(recipe.hidden) + 1):
+    layers = len(recipe.hidden) + 1
+    for factory in recipe.neurons.factories(layers)[: -1 if recipe.reads_values else None]:
         population = factory(1, generator=torch.Generator().manual_seed(0))
         if not isinstance(population, SQSNeurons):
             raise ConfigError(

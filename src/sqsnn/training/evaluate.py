@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -69,13 +70,14 @@ def score(
     recipe: Recipe,
     values: Values,
     *,
+    lengths: Int64[Tensor, " n"] | None = None,
     generator: torch.Generator,
     batch_size: int | None = None,
     shots: int = 1,
     shared: bool = False,
     source: BitSource | None = None,
 ) -> Scores:
-    """Run a network over samples without gradients.
+    """Run a network over samples without gradients, and sum its answers.
 
     The last batch is filled up to the batch size and the filling is dropped again, so that the
     arithmetic of a sample does not depend on its neighbours.
@@ -83,8 +85,9 @@ def score(
     Args:
         network: The network, on the device of `values`.
         recipe: The settings: encoding, reporting steps and batch size.
-        values: Intensities in [0, 1], `(n, P)`, or spike trains, `(n, T, P)` or `(n, T, P, N)`, in
-            memory or on disk; n at least 1.
+        values: What the encoding takes, `(n, P)`, `(n, T, P)` or `(n, T, P, N)`, in memory or on
+            disk; n at least 1.
+        lengths: True lengths of padded series, in steps of `values`; None if all are whole.
         generator: Encoding and neurons draw from it.
         batch_size: Samples per batch; None for that of the recipe.
         shots: Independent repetitions per sample, each with an encoding of its own.
@@ -95,27 +98,13 @@ def score(
     Raises:
         ValueError: If `shots` or `batch_size` is below 1.
     """
-    check_positive_int("shots", shots)
-    batch_size = recipe.training.batch_size if batch_size is None else batch_size
-    check_positive_int("batch_size", batch_size)
-    start = generator.get_state()
     counts, probabilities, predictions = [], [], []
     spikes = np.zeros(len(network.populations))
-    for batch, kept in batches(values, batch_size):
-        if shared:
-            generator.set_state(start)
-        outputs = []
-        for _ in range(shots):
-            # Filling costs nothing in a simulation, but time on a device.
-            used = None if source is None else kept
-            _, record = draw(
-                network, recipe, batch, generator=generator, shared=shared, source=source, kept=used
-            )
-            outputs.append(readout.last(record.layers[-1], recipe.report_steps))
-            spikes += [
-                float(layer.spikes[:, :kept].sum(dtype=torch.float64)) for layer in record.layers
-            ]
-        output = _one_after_another(outputs)
+    runs = run_batches(
+        network, recipe, values, lengths, generator, batch_size, shots, shared, source, spikes
+    )
+    for records, mask, kept in runs:
+        output = _one_after_another([readout.masked(record, mask) for record in records])
         counts.append(readout.count(output)[:kept])
         probabilities.append(readout.probability(output)[:kept])
         ties = None if source is None else generator
@@ -129,11 +118,65 @@ def score(
     )
 
 
+def run_batches(
+    network: SpikingNetwork,
+    recipe: Recipe,
+    values: Values,
+    lengths: Tensor | None,
+    generator: torch.Generator,
+    batch_size: int | None,
+    shots: int,
+    shared: bool,
+    source: BitSource | None,
+    spikes: NDArray[np.float64],
+) -> Iterator[tuple[list[Record], Tensor | None, int]]:
+    """Run each batch `shots` times; see `score`.
+
+    Yields:
+        What the last layer did in each run, the steps that report, `(T, B)` or None for all, and
+        how many samples are no filling. `spikes` collects the spikes of each layer.
+    """
+    check_positive_int("shots", shots)
+    batch_size = recipe.training.batch_size if batch_size is None else batch_size
+    check_positive_int("batch_size", batch_size)
+    start, done = generator.get_state(), 0
+    for batch, kept in batches(values, batch_size):
+        if shared:
+            generator.set_state(start)
+        ends = None
+        if lengths is not None:
+            ends = lengths[done : done + kept]
+            ends = torch.cat([ends, ends[-1:].expand(batch_size - kept)])
+        # Filling costs nothing in a simulation, but time on a device.
+        used = None if source is None else kept
+        mask = report_mask(recipe, batch, ends)
+        mask = mask if mask is None else mask[:, :used]
+        outputs = []
+        for _ in range(shots):
+            _, record = draw(
+                network,
+                recipe,
+                batch,
+                lengths=ends,
+                generator=generator,
+                shared=shared,
+                source=source,
+                kept=used,
+            )
+            outputs.append(record.layers[-1])
+            spikes += [
+                float(layer.spikes[:, :kept].sum(dtype=torch.float64)) for layer in record.layers
+            ]
+        yield outputs, mask, kept
+        done += kept
+
+
 def draw(
     network: SpikingNetwork,
     recipe: Recipe,
     values: Float[Tensor, "B P"] | Float[Tensor, "B T P"] | Float[Tensor, "B T P N"],
     *,
+    lengths: Int64[Tensor, "B"] | None = None,
     generator: torch.Generator,
     shared: bool = False,
     source: BitSource | None = None,
@@ -141,7 +184,7 @@ def draw(
 ) -> tuple[Float[Tensor, "T kept P N"], NetworkRecord]:
     """Encode samples and run the network once, without gradients."""
     with torch.no_grad():
-        spikes = recipe.encoding.encode(values, generator=generator, shared=shared)[:, :kept]
+        spikes = encode(recipe, values, lengths, generator=generator, shared=shared)[:, :kept]
         if source is not None:
             return spikes, run_network(network, spikes, source, generator)
         if not shared:
@@ -149,6 +192,30 @@ def draw(
         one = network.draw_uniforms(len(spikes), 1, generator)
         uniforms = tuple(numbers.expand(-1, len(values), *numbers.shape[2:]) for numbers in one)
         return spikes, network(spikes, uniforms=uniforms)
+
+
+def encode(
+    recipe: Recipe,
+    values: Tensor,
+    lengths: Tensor | None,
+    *,
+    generator: torch.Generator,
+    shared: bool = False,
+) -> Float[Tensor, "T B P N"]:
+    """Turn samples into input spikes or currents; what pads a short sample becomes 0."""
+    ends = {} if lengths is None else {"lengths": lengths}
+    return recipe.encoding.encode(values, generator=generator, shared=shared, **ends)
+
+
+def report_mask(
+    recipe: Recipe, values: Tensor, lengths: Int64[Tensor, "B"] | None
+) -> Float[Tensor, "T B"] | None:
+    """Mark the steps in which the network reports; None if all count."""
+    steps = recipe.encoding.steps
+    if lengths is not None:
+        lengths = lengths * (steps // values.shape[1])
+    mask = readout.last_steps(steps, len(values), recipe.report_steps, lengths)
+    return mask if mask is None else mask.to(values.device)
 
 
 def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
@@ -175,6 +242,13 @@ def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
     """
     labels = labels.to(scores.probabilities.device)
     return float(functional.cross_entropy(scores.probabilities.double(), labels))
+
+
+def class_figures(scores: Scores, labels: Int64[Tensor, " n"]) -> dict[str, float | None]:
+    """Give the loss and the accuracies of a test by name."""
+    reached = accuracy(scores, labels).named("")
+    figures = {name.removeprefix("_"): figure for name, figure in reached.items()}
+    return {"loss": loss(scores, labels), **figures}
 
 
 def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -21,8 +22,9 @@ from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.local import Local
 from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
+from sqsnn.readout import Targets, Traces
 from sqsnn.settings.run import Recipe, TrainingSettings
-from sqsnn.training import evaluate
+from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
 from sqsnn.training.optimizer import Adam
 
@@ -32,25 +34,21 @@ Metrics = dict[str, Any]
 
 
 class Best(NamedTuple):
-    """The weights that did best on the validation samples."""
+    """The weights that did best on the validation samples, and the figures of validation."""
 
     epoch: int
-    accuracy: evaluate.Accuracy
-    loss: float
+    figures: Metrics
     weights: dict[str, Tensor]
-
-    @property
-    def figures(self) -> Metrics:
-        """What validation found, under the names of an epoch's figures."""
-        return {"validation_loss": self.loss, **self.accuracy.named("validation")}
 
 
 def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
     """What decides which epoch is best: the measure of `test_accuracy`, spikes alone.
 
     With few validation samples it often ties: then the accuracy by probability decides, which is
-    None where spikes were measured, then the loss.
+    None where spikes were measured, then the loss. Of real values the mean squared error decides.
     """
+    if "validation_mse" in figures:
+        return -figures["validation_mse"], 0.0, 0.0
     by_probability = figures["validation_accuracy_probability"]
     return figures["validation_accuracy"], by_probability or 0.0, -figures["validation_loss"]
 
@@ -85,7 +83,7 @@ class Step(NamedTuple):
     batch: int  # from 1
     batches: int
     loss: float
-    correct: float  # share of the batch
+    accuracy: float | None  # of the batch, by spikes; None where values are predicted
 
 
 class Epoch(NamedTuple):
@@ -96,12 +94,20 @@ class Epoch(NamedTuple):
 
 
 def start(
-    recipe: Recipe, features: int, classes: int, samples: int, source: BitSource | None = None
+    recipe: Recipe, features: int, outputs: int, samples: int, source: BitSource | None = None
 ) -> Progress:
-    """Make a fresh network with the optimiser and the schedule of a whole training."""
+    """Make a fresh network with the optimiser and the schedule of a whole training.
+
+    Args:
+        recipe: The settings.
+        features: Values per sample, or per step of a series.
+        outputs: Classes, or real values to predict.
+        samples: Training samples.
+        source: Measures the spikes; None to simulate them.
+    """
     training = recipe.training
     source = source or getattr(recipe.rule, "source", None)
-    network = build_network(recipe, features, classes)
+    network = build_network(recipe, features, outputs)
     optimizer = Adam(network.parameters(), lr=training.learning_rate, fused=True)
     schedule = OneCycleLR(
         optimizer,
@@ -167,9 +173,13 @@ def epochs(
 
 def place(samples: Samples, training: TrainingSettings) -> Samples:
     """Put samples on the device, and in the precision, in which the network computes."""
+    device, dtype = training.device, getattr(torch, training.dtype)
+    targets, lengths, weights = samples.targets, samples.lengths, samples.weights
     return Samples(
-        samples.values.to(training.device, getattr(torch, training.dtype)),
-        samples.labels.to(training.device),
+        samples.values.to(device, dtype),
+        targets.to(device, dtype) if targets.is_floating_point() else targets.to(device),
+        None if lengths is None else lengths.to(device),
+        None if weights is None else weights.to(device, dtype),
     )
 
 
@@ -183,7 +193,7 @@ def _train(
     training, device = recipe.training, samples.values.device
     generator = seeded(training.seed, Purpose.TRAINING, epoch=epoch, device=device)
     order = torch.randperm(
-        len(samples.labels), generator=seeded(training.seed, Purpose.ORDER, epoch=epoch)
+        len(samples.targets), generator=seeded(training.seed, Purpose.ORDER, epoch=epoch)
     ).to(device)
     batches = order.split(training.batch_size)
     progress.network.train()
@@ -192,16 +202,17 @@ def _train(
     seen, rate = 0, math.nan
     for batch, chosen in enumerate(batches, start=1):
         rate = float(progress.schedule.get_last_lr()[0])
-        spikes = recipe.encoding.encode(samples.values[chosen], generator=generator)
+        spikes, targets = encode_batch(recipe, samples.chosen(chosen), generator)
         where = f"epoch {epoch}, batch {batch} of {len(batches)}"
-        figures = _step(progress, recipe, spikes, samples.labels[chosen], generator, norms, where)
+        figures = _step(progress, spikes, targets, generator, norms, where)
         progress.schedule.step()
         seen += len(chosen)
-        share = figures.pop("correct") / len(chosen)
-        for name, figure in {**figures, "accuracy": share}.items():
+        if "correct" in figures:
+            figures["accuracy"] = figures.pop("correct") / len(chosen)
+        for name, figure in figures.items():
             weight = 1 if name in COUNTS else len(chosen)
             sums[name] = sums.get(name, 0.0) + figure * weight
-        watch(Step(epoch, batch, len(batches), figures["loss"], share))
+        watch(Step(epoch, batch, len(batches), figures["loss"], figures.get("accuracy")))
     metrics = {
         f"train_{name}": int(total) if name in COUNTS else total / seen
         for name, total in sums.items()
@@ -213,15 +224,14 @@ def _train(
 
 def _step(
     progress: Progress,
-    recipe: Recipe,
     spikes: Tensor,
-    labels: Tensor,
+    targets: Targets,
     generator: torch.Generator,
     norms: list[float],
     where: str,
 ) -> dict[str, float]:
     """One batch: the rule's gradients, and the optimiser's step, or one step per time step."""
-    given = progress.network, spikes, labels, generator, recipe.report_steps
+    given = progress.network, spikes, targets, generator
 
     def update() -> None:
         _update(progress, norms, where)
@@ -252,21 +262,51 @@ def _update(progress: Progress, norms: list[float], where: str) -> None:
     norms.append(norm)
 
 
+def encode_batch(
+    recipe: Recipe, samples: Samples, generator: torch.Generator
+) -> tuple[Float[Tensor, "T B P N"], Targets]:
+    """Encode some samples, and mark the steps that count."""
+    read, targets, lengths, weights = samples
+    assert isinstance(read, Tensor)  # chosen samples are in memory
+    spikes = evaluate.encode(recipe, read, lengths, generator=generator)
+    if targets.ndim == 3:
+        targets = targets.movedim(1, 0)
+    mask = evaluate.report_mask(recipe, read, lengths)
+    return spikes, Targets(targets, mask, weights)
+
+
 def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) -> Metrics:
     network, training = progress.network, recipe.training
     network.eval()
-    device = samples.values.device
+    generator = seeded(training.seed, Purpose.VALIDATION, epoch=epoch, device=samples.values.device)
+    found, spikes = assess(network, recipe, samples, generator, progress.source)[1:]
+    figures = {f"validation_{name}": figure for name, figure in found.items()}
+    newest = Best(epoch, figures, network.state_dict())
+    if progress.best is None or rank(figures) > rank(progress.best.figures):
+        weights = {name: value.clone() for name, value in newest.weights.items()}
+        progress.best = newest._replace(weights=weights)
+    return {**figures, "spikes_per_sample": list(spikes)}
+
+
+def assess(
+    network: SpikingNetwork,
+    recipe: Recipe,
+    samples: Samples,
+    generator: torch.Generator,
+    source: BitSource | None = None,
+    shots: int = 1,
+) -> tuple[evaluate.Scores | values.Predictions, Metrics, tuple[float, ...]]:
+    """Run a network over samples: its answers, their figures by name, and spikes per layer."""
+    if isinstance(recipe.readout, Traces):
+        predicted = values.predict(network, recipe, samples, generator=generator, shots=shots)
+        return predicted, values.figures(predicted, samples.targets), predicted.spikes
     scores = evaluate.score(
         network,
         recipe,
         samples.values,
-        generator=seeded(training.seed, Purpose.VALIDATION, epoch=epoch, device=device),
-        source=progress.source,
+        lengths=samples.lengths,
+        generator=generator,
+        shots=shots,
+        source=source,
     )
-    reached = evaluate.accuracy(scores, samples.labels)
-    loss = evaluate.loss(scores, samples.labels)
-    newest = Best(epoch, reached, loss, network.state_dict())
-    if progress.best is None or rank(newest.figures) > rank(progress.best.figures):
-        weights = {name: value.clone() for name, value in newest.weights.items()}
-        progress.best = newest._replace(weights=weights)
-    return {**newest.figures, "spikes_per_sample": list(scores.spikes)}
+    return scores, evaluate.class_figures(scores, samples.targets), scores.spikes

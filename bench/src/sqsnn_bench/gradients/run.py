@@ -46,7 +46,7 @@ def diagnose_run(
     _require_circuits(loaded.network)
     generator = loaded.generator(Purpose.INSPECTION)
     samples = trainer.place(loaded.dataset.validation, loaded.settings.training)
-    there = len(samples.labels)
+    there = len(samples.targets)
     if options.batch > there:
         raise ConfigError(f"batch is {options.batch}, but the run has {there} validation samples")
     # By chance, since they may lie ordered by class.

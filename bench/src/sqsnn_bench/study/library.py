@@ -82,7 +82,7 @@ def count(settings: Settings, features: int, classes: int) -> int:
 def look(settings: Settings) -> Facts:
     """Read what only the data say."""
     _, dataset = run.prepare(settings)
-    samples = len(dataset.train.labels) + len(dataset.validation.labels)
+    samples = len(dataset.train.targets) + len(dataset.validation.targets)
     return Facts(dataset.features, len(dataset.class_names), samples, dataset.source)
 
 
@@ -100,7 +100,7 @@ def validate(settings: Settings) -> dict[str, Any]:
     with threads(settings.training.threads):
         settled, dataset = run.prepare(settings)
         progress = trainer.start(
-            settled, dataset.features, len(dataset.class_names), len(dataset.train.labels)
+            settled, dataset.features, len(dataset.class_names), len(dataset.train.targets)
         )
         epochs = list(trainer.epochs(progress, settled, dataset.train, dataset.validation))
     best = progress.best

@@ -1,4 +1,4 @@
-"""From the spikes of the output layer to class scores, predictions and losses.
+"""From the spikes of the output layer to class scores and predictions.
 
 One output neuron stands for one class; a neuron with several channels votes with all of them. Spike
 counts of a few steps are often equal: `predict` then lets the firing probabilities decide.
@@ -18,14 +18,42 @@ from sqsnn.neurons.population import Record
 from sqsnn.uniforms import draw_uniforms
 
 
-def last(record: Record, steps: int | None) -> Record:
-    """Keep the last steps of a record, the window in which the network reports; None for all."""
-    if steps is None:
+def last_steps(
+    steps: int, batch: int, report_steps: int | None, lengths: Tensor | None = None
+) -> Float[Tensor, "T B"] | None:
+    """Mark the steps in which a network reports: the last ones of each sample.
+
+    Args:
+        steps: Time steps T.
+        batch: Samples B.
+        report_steps: How many steps count, up to the end of a sample; None for all.
+        lengths: (B,), time steps of each sample before its padding begins; None for T.
+
+    Returns:
+        1 where a step counts, else 0; None if all steps do.
+    """
+    if report_steps is not None:
+        check_positive_int("report_steps", report_steps, high=steps)
+    if lengths is None:
+        if report_steps in (None, steps):
+            return None
+        lengths = torch.full((batch,), steps)
+    check_shape("lengths", lengths, (batch,))
+    step = torch.arange(steps, device=lengths.device)[:, None]  # (T, 1)
+    counts = step < lengths
+    if report_steps is not None:
+        counts &= step >= lengths - report_steps
+    return counts.to(torch.float32)
+
+
+def masked(record: Record, mask: Float[Tensor, "T B"] | None) -> Record:
+    """Set spikes and probabilities to 0 where a step does not count."""
+    if mask is None:
         return record
-    check_positive_int("steps", steps, high=len(record.spikes))
-    spikes, probability, log_likelihood = (part[-steps:] for part in record[:3])
-    memory = None if record.memory is None else record.memory[-steps:]
-    return Record(spikes, probability, log_likelihood, memory)
+    check_shape("mask", mask, record.spikes.shape[:2])
+    kept = mask.to(record.spikes)[:, :, None, None]
+    spikes, probability = record.spikes * kept, record.probability * kept
+    return record._replace(spikes=spikes, probability=probability)
 
 
 def count(record: Record) -> Float[Tensor, "B classes"]:

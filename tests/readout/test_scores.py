@@ -83,28 +83,47 @@ def test_a_tie_break_never_outweighs_a_spike_however_long_the_sequence():
     assert readout.predict(without).tolist() == [1]
 
 
-def test_the_last_steps_are_a_record_of_their_own():
-    record = random_record(steps=6)._replace(
-        log_likelihood=torch.arange(6.0)[:, None, None].expand(6, 4, 3),
-        memory=torch.arange(6.0)[:, None, None, None].expand(6, 4, 3, 2),
-    )
-    window = readout.last(record, 2)
-    for kept, whole in zip(window, record, strict=True):
-        assert torch.equal(kept, whole[4:])
-    assert torch.equal(readout.last(HAND_MADE, 3).spikes, HAND_MADE.spikes)
-    assert readout.last(HAND_MADE, 1).memory is None
+def test_only_the_steps_that_count_have_spikes_and_probabilities():
+    record, mask = random_record(steps=6), torch.zeros(6, 4)
+    mask[4:, :2] = mask[1:3, 2:] = 1
+    kept = readout.masked(record, mask)
+    for part in ("spikes", "probability"):
+        whole, left = getattr(record, part), getattr(kept, part)
+        assert torch.equal(left[4:, :2], whole[4:, :2])
+        assert torch.equal(left[1:3, 2:], whole[1:3, 2:])
+        assert left.sum() == whole[4:, :2].sum() + whole[1:3, 2:].sum()
     # The last step alone prefers class 0, which spikes and is the more probable of the two.
-    assert readout.predict(readout.last(HAND_MADE, 1)).tolist() == [0]
+    last = readout.last_steps(*HAND_MADE.spikes.shape[:2], 1)
+    assert readout.predict(readout.masked(HAND_MADE, last)).tolist() == [0]
 
 
-def test_without_a_window_all_steps_count():
-    assert readout.last(HAND_MADE, None) is HAND_MADE
+def test_without_a_window_or_padding_all_steps_count():
+    assert readout.last_steps(3, 2, None) is None
+    assert readout.last_steps(3, 2, 3) is None
+    assert readout.masked(HAND_MADE, None) is HAND_MADE
+
+
+def test_the_last_steps_end_where_the_padding_begins():
+    lengths = torch.tensor([4, 2, 1])
+    assert readout.last_steps(4, 3, None, lengths).T.tolist() == [
+        [1, 1, 1, 1],
+        [1, 1, 0, 0],
+        [1, 0, 0, 0],
+    ]
+    assert readout.last_steps(4, 3, 2, lengths).T.tolist() == [
+        [0, 0, 1, 1],
+        [1, 1, 0, 0],
+        [1, 0, 0, 0],
+    ]
+    assert readout.last_steps(4, 2, 1).T.tolist() == [[0, 0, 0, 1]] * 2
 
 
 @pytest.mark.parametrize("steps", [0, -1, 4])
 def test_a_window_that_does_not_fit_is_refused(steps):
-    with pytest.raises(ValueError, match=rf"steps must be an integer in 1\.\.3, but is {steps}"):
-        readout.last(HAND_MADE, steps)
+    with pytest.raises(
+        ValueError, match=rf"report_steps must be an integer in 1\.\.3, but is {steps}"
+    ):
+        readout.last_steps(3, 2, steps)
 
 
 def test_all_channels_vote():

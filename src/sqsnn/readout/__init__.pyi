@@ -1,0 +1,16 @@
+from .losses import ClassLoss as ClassLoss
+from .losses import Targets as Targets
+from .losses import ValueLoss as ValueLoss
+from .losses import loss_of as loss_of
+from .scores import READOUTS as READOUTS
+from .scores import break_ties as break_ties
+from .scores import count as count
+from .scores import cross_entropy as cross_entropy
+from .scores import first_spike as first_spike
+from .scores import last_steps as last_steps
+from .scores import masked as masked
+from .scores import predict as predict
+from .scores import probability as probability
+from .traces import Classes as Classes
+from .traces import TraceReadout as TraceReadout
+from .traces import Traces as Traces

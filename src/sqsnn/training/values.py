@@ -1,0 +1,117 @@
+"""What a network with a readout of real values predicts, and how far from the truth it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sqsnn.data.catalog import Samples
+from sqsnn.errors import ConfigError
+from sqsnn.network import SpikingNetwork
+from sqsnn.readout.traces import Traces, readout_of
+from sqsnn.settings.run import Recipe
+from sqsnn.training import evaluate
+
+
+class Predictions(NamedTuple):
+    """The values that a network predicts for n samples, averaged over its runs.
+
+    Attributes:
+        values: `(n, K)`, or `(n, T, K)` where it predicts at every step.
+        deviation: Standard deviation of each value, with a Gaussian loss; else None.
+        counts: `(n, T)`, whether a step counts; None if all do or there is one value per sample.
+        spikes: Spikes per sample and run of each layer.
+        loss: Mean training loss, where targets were given.
+    """
+
+    values: Float[Tensor, "n *T K"]
+    deviation: Float[Tensor, "n *T K"] | None
+    counts: Tensor | None
+    spikes: tuple[float, ...]
+    loss: float | None = None
+
+
+def predict(
+    network: SpikingNetwork,
+    recipe: Recipe,
+    samples: Samples,
+    *,
+    generator: torch.Generator,
+    batch_size: int | None = None,
+    shots: int = 1,
+    shared: bool = False,
+) -> Predictions:
+    """Run a network over samples without gradients, and average its values; see `evaluate.score`.
+
+    One value per sample is the mean over the steps that report. The mean of several runs has the
+    variance within a run and between runs.
+    """
+    read = readout_of(network)
+    if read is None or not isinstance(recipe.readout, Traces):
+        raise ConfigError("this network names classes; it has no readout of real values")
+    spikes = np.zeros(len(network.populations))
+    means, squares, counts = [], [], []
+    runs = evaluate.run_batches(
+        network,
+        recipe,
+        samples.values,
+        samples.lengths,
+        generator,
+        batch_size,
+        shots,
+        shared,
+        None,
+        spikes,
+    )
+    for records, mask, kept in runs:
+        with torch.no_grad():
+            found = [read(record.spikes)[0] for record in records]
+        mean = torch.stack([values.mean for values in found])  # (shots, T, B, K)
+        second = mean.square()
+        if read.is_gaussian:
+            second = second + torch.stack([v.variance for v in found if v.variance is not None])
+        moments = [mean.mean(0), second.mean(0)]  # (T, B, K) each
+        if not recipe.readout.every_step:
+            weights = torch.ones_like(moments[0][..., :1]) if mask is None else mask[..., None]
+            moments = [(m * weights).sum(0, keepdim=True) / weights.sum(0) for m in moments]
+        elif mask is not None:
+            counts.append(mask[:, :kept].T > 0)
+        for parts, moment in zip((means, squares), moments, strict=True):
+            parts.append(moment[:, :kept].movedim(0, 1))  # (kept, T or 1, K)
+    values, second = torch.cat(means), torch.cat(squares)
+    deviation = (second - values.square()).clamp_min(0).sqrt() if read.is_gaussian else None
+    if not recipe.readout.every_step:
+        values = values[:, 0]
+        deviation = None if deviation is None else deviation[:, 0]
+    return Predictions(
+        values,
+        deviation,
+        torch.cat(counts) if counts else None,
+        tuple((spikes / (len(samples.values) * shots)).tolist()),
+    )
+
+
+def figures(predictions: Predictions, targets: Float[Tensor, "n *T K"]) -> dict[str, float | None]:
+    """Compare values with the targets, over the steps that count.
+
+    Returns:
+        `nmse`, the mean squared error as a share of the targets' variance (None where they do not
+        vary), `mae`, the mean absolute error, and `r2`, 1 - nmse; averaged over the K values.
+    """
+    found, wanted = predictions.values.double(), targets.to(predictions.values).double()
+    if predictions.counts is not None:
+        found, wanted = found[predictions.counts], wanted[predictions.counts]
+    found, wanted = (part.reshape(-1, part.shape[-1]) for part in (found, wanted))
+    error = found - wanted
+    variance = wanted.var(0, correction=0)
+    nmse = None
+    if bool((variance > 0).all()):
+        nmse = float((error.square().mean(0) / variance).mean())
+    return {
+        "nmse": nmse,
+        "mae": float(error.abs().mean()),
+        "r2": None if nmse is None else 1 - nmse,
+        "mse": float(error.square().mean()),
+    }
