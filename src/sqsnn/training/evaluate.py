@@ -184,7 +184,10 @@ def draw(
 ) -> tuple[Float[Tensor, "T kept P N"], NetworkRecord]:
     """Encode samples and run the network once, without gradients."""
     with torch.no_grad():
-        spikes = encode(recipe, values, lengths, generator=generator, shared=shared)[:, :kept]
+        encoded = recipe.encoding.encode(
+            values, lengths=lengths, generator=generator, shared=shared
+        )
+        spikes = encoded[:, :kept]
         if source is not None:
             return spikes, run_network(network, spikes, source, generator)
         if not shared:
@@ -194,26 +197,13 @@ def draw(
         return spikes, network(spikes, uniforms=uniforms)
 
 
-def encode(
-    recipe: Recipe,
-    values: Tensor,
-    lengths: Tensor | None,
-    *,
-    generator: torch.Generator,
-    shared: bool = False,
-) -> Float[Tensor, "T B P N"]:
-    """Turn samples into input spikes or currents; what pads a short sample becomes 0."""
-    ends = {} if lengths is None else {"lengths": lengths}
-    return recipe.encoding.encode(values, generator=generator, shared=shared, **ends)
-
-
 def report_mask(
     recipe: Recipe, values: Tensor, lengths: Int64[Tensor, "B"] | None
 ) -> Float[Tensor, "T B"] | None:
     """Mark the steps in which the network reports; None if all count."""
     steps = recipe.encoding.steps
     if lengths is not None:
-        lengths = lengths * (steps // values.shape[1])
+        lengths = lengths * recipe.encoding.steps_per_value(values.shape[1])
     mask = readout.last_steps(steps, len(values), recipe.report_steps, lengths)
     return mask if mask is None else mask.to(values.device)
 

@@ -268,7 +268,7 @@ def encode_batch(
     """Encode some samples, and mark the steps that count."""
     read, targets, lengths, weights = samples
     assert isinstance(read, Tensor)  # chosen samples are in memory
-    spikes = evaluate.encode(recipe, read, lengths, generator=generator)
+    spikes = recipe.encoding.encode(read, lengths=lengths, generator=generator)
     if targets.ndim == 3:
         targets = targets.movedim(1, 0)
     mask = evaluate.report_mask(recipe, read, lengths)
