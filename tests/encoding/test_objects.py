@@ -46,7 +46,7 @@ def test_objects_encode_as_the_functions_do(made):
         encoded = made.encode(values, generator=ours)
         assert torch.equal(encoded, by_function(made, values, theirs))
         assert torch.equal(ours.get_state(), theirs.get_state())
-        assert encoded.shape == (12, 6, made.features(5), made.channels)
+        assert encoded.shape == (12, 6, made.features(5), 1)
 
 
 @pytest.mark.parametrize("made", OBJECTS, ids=IDS)

@@ -20,7 +20,6 @@ class _Encoding(ABC):
     """What the encodings share.
 
     Attributes:
-        channels: Channels that one channel of a sample becomes.
         bounded: Whether the values must lie in [0, 1].
         takes_values: Whether samples may be values that do not change in time, `(B, P)`.
         takes_series: Whether samples may be series, `(B, T0, P)`.
@@ -28,7 +27,6 @@ class _Encoding(ABC):
 
     # A docstring would describe it here alone, and not in the encodings.
     steps: Annotated[PositiveInt, Field(description="Time steps per sample.")] = 10
-    channels: ClassVar[int] = 1
     bounded: ClassVar[bool] = True
     takes_values: ClassVar[bool] = True
     takes_series: ClassVar[bool] = True
@@ -117,18 +115,25 @@ class Latency(_Encoding):
 
 @options
 class Delta(_Encoding):
-    """A spike where a series has moved by a threshold, up (channel 0) or down (channel 1)."""
+    """A spike where a series has moved by a threshold; each value has an input for up, one for down.
+
+    The function `delta` gives the two signs as two channels; neurons of one channel need inputs.
+    """
 
     delta_threshold: Annotated[float, Field(gt=0)] = 0.1
     """Change of a value that makes a spike."""
     kind: Literal["delta"] = field(default="delta", kw_only=True, repr=False)
 
-    channels = 2
     bounded = False
     takes_values = False
 
+    def features(self, features: int) -> int:
+        """Count the inputs of the network: two per value, up and down."""
+        return 2 * features
+
     def _encode(self, values: Tensor, generator: torch.Generator, shared: bool) -> Tensor:
-        return functions.delta(values, self.steps, threshold=self.delta_threshold)
+        signs = functions.delta(values, self.steps, threshold=self.delta_threshold)
+        return signs.flatten(2).unsqueeze(-1)  # (T, B, 2 P, 1)
 
 
 @options

@@ -67,7 +67,7 @@ def build_network(recipe: Recipe, features: int, outputs: int) -> SpikingNetwork
     training = recipe.training
     generator, dtype = seeded(training.seed, Purpose.WEIGHTS), getattr(torch, training.dtype)
     factories = recipe.neurons.factories(len(recipe.hidden) + 1)
-    sizes = [features, *recipe.hidden]
+    sizes = [recipe.encoding.features(features), *recipe.hidden]
     if isinstance(recipe.readout, Traces):
         factories = factories[:-1]
     else:
