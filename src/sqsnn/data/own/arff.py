@@ -123,7 +123,7 @@ def _split(path: Path, where: str, line: str) -> list[str]:
             found = shortened(line[position:])
             raise refuse(path, where, "entries, commas and pairs of quotation marks", found)
         quoted = match[1] if match[1] is not None else match[2]
-        plain = match[3].strip() if quoted is None else re.sub(r"\\(['\"\\])", r"\1", quoted)
+        plain = match[3].strip() if quoted is None else re.sub(r"\\(['\"])", r"\1", quoted)
         entries.append(plain)
         position = match.end()
         if match[4] != ",":

@@ -41,7 +41,11 @@ def read_npz(path: Path) -> OwnData:
         held = ", ".join(arrays) or "none of them"
         raise refuse(path, "", "an array X of samples, and y of labels", held)
     X, lengths = _samples(path, arrays, "X", "lengths")
-    X_test, lengths_test = _samples(path, arrays, "X_test", "lengths_test")
+    X_test = lengths_test = None
+    if "X_test" in arrays:
+        X_test, lengths_test = _samples(path, arrays, "X_test", "lengths_test")
+    elif "lengths_test" in arrays:
+        raise refuse(path, "", "X_test where there is lengths_test", "none")
     names = arrays.get("feature_names")
     return OwnData(
         X=X,
@@ -115,14 +119,9 @@ def _read_header(path: Path, name: str, file: IO[bytes]) -> tuple[tuple[int, ...
 
 def _samples(
     path: Path, arrays: dict[str, np.ndarray], name: str, lengths_name: str
-) -> tuple[np.ndarray, np.ndarray | None] | tuple[None, None]:
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Bring samples into floats, 0 beyond the length of each series."""
-    array = arrays.get(name)
-    lengths = arrays.get(lengths_name)
-    if array is None:
-        if lengths is not None:
-            raise refuse(path, "", f"{name} where there is {lengths_name}", "none")
-        return None, None
+    array, lengths = arrays[name], arrays.get(lengths_name)
     if array.dtype.kind not in _KINDS:
         raise refuse(path, name, "numbers", f"{_TEXTS[array.dtype.kind]} ({array.dtype})")
     if array.ndim not in (2, 3):

@@ -4,6 +4,7 @@ Header lines start with @, comments with # or %. Each line after @data is a seri
 between colons, their values between commas, the label last.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, lis
             if name == "classlabel" and len(values) < 2:
                 raise refuse(path, where, f"the names of the classes after {tag} true", "none")
             values = values[1:]
-        elif name in _SIZES and not (len(values) == 1 and values[0].isdecimal()):
+        elif name in _SIZES and not re.fullmatch(r"[0-9]{1,9}", " ".join(values)):
             raise refuse(path, where, f"a whole number after {tag}", shortened(line))
         header["dimensions" if name == "dimension" else name] = values
     raise refuse(path, "", "a line @data", "the end of the file")
