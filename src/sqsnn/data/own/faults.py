@@ -1,0 +1,130 @@
+"""What the readers of text files share: lines, numbers and labels, and what is wrong with them."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from sqsnn.errors import DataError
+
+# How files write that a value is missing.
+MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
+LONGEST_LABEL = 1000  # characters; an array of text gives each label the room of the longest
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def refuse(path: Path, where: str, expected: str, found: str) -> DataError:
+    """Describe what is wrong with a file, and where."""
+    place = f", {where}" if where else ""
+    return DataError(f"{path}{place}: expected {expected}, found {found}")
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Read the lines of a UTF-8 file one by one, with their numbers from 1.
+
+    Raises:
+        DataError: If a line is no text; it names the line.
+    """
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            where = f"line {number}"
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            if b"\0" in raw:
+                raise refuse(path, where, "text in UTF-8", "a NUL byte, as in UTF-16 or no text")
+            try:
+                yield number, raw.decode()
+            except UnicodeDecodeError as error:
+                found = f"the byte 0x{raw[error.start]:02X}; save the file as UTF-8"
+                raise refuse(path, where, "text in UTF-8", found) from error
+
+
+def number_fault(text: str) -> str | None:
+    """Say what is wrong with the text of a number; None if nothing is."""
+    text = text.strip()
+    if text.lower() in MISSING:
+        return f"a missing value ({text!r})" if text else "a missing value"
+    if _NUMBER.fullmatch(text):
+        return None if math.isfinite(float(text)) else f"{text}, which is too large"
+    if re.fullmatch(r"[+-]?inf(inity)?", text.lower()):
+        return f"{text}, which is infinite"
+    if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text):
+        return f"{shortened(text)}: write decimals with a point, not a comma"
+    return f"{shortened(text)}"
+
+
+def to_numbers(path: Path, where: str, texts: Sequence[str]) -> list[float]:
+    """Turn texts into finite numbers.
+
+    Args:
+        path: The file.
+        where: Where in the file the texts stand.
+        texts: One number each, decimals with a point.
+
+    Raises:
+        DataError: If one is no finite number; it names its position, from 1.
+    """
+    try:
+        numbers = list(map(float, texts))
+    except ValueError:
+        numbers = [math.nan]
+    # Python also reads 1_000 and digits of other scripts. The sum is finite only if all numbers
+    # are; where it is not, each is tested.
+    joined = "".join(texts)
+    if math.isfinite(sum(numbers)) and "_" not in joined and joined.isascii():
+        return numbers
+    for position, text in enumerate(texts, start=1):
+        fault = number_fault(text)
+        if fault is not None:
+            raise refuse(path, f"{where}, value {position}", "a number", fault)
+    return numbers
+
+
+def to_labels(path: Path, texts: Sequence[str], places: Sequence[str]) -> np.ndarray:
+    """Turn the texts of labels into integers or floats if all are numbers, else keep them.
+
+    Args:
+        path: The file.
+        texts: One text per sample.
+        places: Where each stands.
+
+    Raises:
+        DataError: If a label is missing or infinite.
+    """
+    texts = [text.strip() for text in texts]
+    known = [text for text in texts if text.lower() not in MISSING]
+    numbers = bool(known) and all(map(_NUMBER.fullmatch, known))
+    for text, place in zip(texts, places, strict=True):
+        # "none" may be the name of a class, but is no number among numbers.
+        if not text or (numbers and text.lower() in MISSING):
+            raise refuse(path, place, "a label", f"a missing value ({text!r})")
+        if len(text) > LONGEST_LABEL:
+            found = f"{len(text)} characters; is a quotation mark missing?"
+            raise refuse(path, place, f"a label of at most {LONGEST_LABEL} characters", found)
+        if "\0" in text:  # which numpy drops at the end of a text
+            raise refuse(path, place, "a label", f"a NUL byte in {shortened(text)}")
+        if numbers and not math.isfinite(float(text)):
+            raise refuse(path, place, "a finite number", text)
+    whole = numbers and all(map(_INTEGER.fullmatch, texts))
+    # Integers beyond 18 digits are names, such as hashes, and floats would not tell them apart.
+    if not numbers or (whole and max(map(len, texts)) > 18):
+        return np.array(texts, dtype=np.str_)
+    return np.array(list(map(int if whole else float, texts)))
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """Name the closest known name, or list some."""
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
+    return f"it may be one of {', '.join(map(repr, known[:10]))}{more}"
+
+
+def shortened(text: str) -> str:
+    """A text as Python writes it, cut if it is long."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,0 +1,206 @@
+"""Give the readers of users' data files damaged and hostile files.
+
+Each must end in an error of sqsnn that names the file, or in what an independent parser reads from
+the same bytes, within 10 seconds and 1 GB. Prints a table; the exit status tells whether it holds.
+
+    python tests/campaigns/readers.py --files 2000 --seed 0
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import own_files
+import own_reference
+
+from sqsnn.data.own.reading import read_own
+from sqsnn.errors import ConfigError, DataError
+
+SECONDS, MEGABYTES = 10, 1000
+OUTCOMES = ("refused", "equal", "wrong", "foreign", "slow", "large")
+
+
+class Case(NamedTuple):
+    """One file of the campaign, or a pair."""
+
+    kind: str
+    files: own_files.Files
+    whole: bool = False
+
+
+class Outcome(NamedTuple):
+    """How reading ended, and what is to be said about it."""
+
+    name: str
+    text: str = ""
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Files of all formats in turn: the hostile ones, some whole ones, and damaged ones.
+
+    Args:
+        count: How many.
+        seed: Another seed makes other files.
+    """
+    rng = np.random.default_rng(seed)
+    hostile = {kind: make() for kind, make in own_files.HOSTILE.items()}
+    # Few files take only some of the hostile ones, others with each seed.
+    share = min(1.0, count / 2 / sum(map(len, hostile.values())))
+    for kind, found in hostile.items():
+        for index in rng.permutation(len(found))[: int(share * len(found))]:
+            yield Case(kind, {f"own.{kind}": found[index]})
+    done = sum(int(share * len(found)) for found in hostile.values())
+    kinds = list(own_files.MAKERS)
+    for number in range(count - done):
+        kind = kinds[number % len(kinds)]
+        files = own_files.MAKERS[kind](rng)
+        whole = number // len(kinds) % 20 == 0
+        if not whole:
+            victim = list(files)[rng.integers(len(files))]
+            files[victim] = own_files.damage(rng, files[victim])
+        yield Case(kind, files, whole)
+
+
+def _read(path: Path) -> Any:
+    """Read a file in this process: the data, or the outcome of another kind."""
+    try:
+        raw = path.read_bytes() if path.suffix in (".csv", ".tsv", ".parquet") else b""
+        groups = b"who" in (raw if path.suffix == ".parquet" else raw.partition(b"\n")[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read_own(path, groups="who" if groups else None)
+    except (DataError, ConfigError) as error:
+        return Outcome(
+            "refused" if path.stem.split("_")[0] in f"{error}" else "foreign", f"{error}"
+        )
+    except BaseException:
+        return Outcome("foreign", traceback.format_exc())
+
+
+def _serve(connection: Any) -> None:
+    """Read one file after another, each with the time and the memory that it took."""
+    while True:
+        path = connection.recv()
+        before, start = _peak(), time.perf_counter()
+        found = _read(path)
+        connection.send((found, time.perf_counter() - start, _peak() - before))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # MB on Linux
+
+
+class Reader:
+    """Reads in another process, which is started again if it dies or does not end."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def stop(self) -> None:
+        """End the other process."""
+        self._process.kill()
+        self._process.join()
+
+    def read(self, path: Path) -> tuple[Any, float, float]:
+        """Give the data or an outcome, seconds and megabytes."""
+        self._connection.send(path)
+        try:
+            if self._connection.poll(SECONDS):
+                return self._connection.recv()
+            outcome = Outcome("slow", f"more than {SECONDS} s")
+        except EOFError:
+            outcome = Outcome("foreign", "the process died")
+        self.stop()
+        self._start()
+        return outcome, SECONDS, 0.0
+
+
+def judge(case: Case, reader: Reader, folder: Path) -> Outcome:
+    """Write the files of a case, read them, and compare."""
+    for old in folder.iterdir():
+        old.unlink()
+    path = own_files.write(folder, case.files)
+    found, seconds, megabytes = reader.read(path)
+    if isinstance(found, Outcome):
+        outcome = found
+        if case.whole and outcome.name == "refused":
+            outcome = outcome._replace(name="wrong")
+    else:
+        difference = own_reference.agrees(found, path)
+        outcome = Outcome("equal") if difference is None else Outcome("wrong", difference)
+    if megabytes > MEGABYTES:
+        outcome = Outcome("large", f"{megabytes:.0f} MB")
+    return outcome._replace(seconds=seconds, megabytes=megabytes)
+
+
+def run(count: int, seed: int, keep: Path | None = None) -> dict[str, list[Outcome]]:
+    """Judge all cases.
+
+    Args:
+        count: Number of files.
+        seed: Seed of the files.
+        keep: Folder for the files that were not judged well.
+
+    Returns:
+        The outcomes of each format.
+    """
+    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in own_files.MAKERS}
+    reader = Reader()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for number, case in enumerate(cases(count, seed)):
+                outcome = judge(case, reader, Path(folder))
+                outcomes[case.kind].append(outcome)
+                if keep is not None and outcome.name not in ("refused", "equal"):
+                    place = keep / f"{number}-{outcome.name}"
+                    place.mkdir(parents=True, exist_ok=True)
+                    own_files.write(place, case.files)
+                    (place / "outcome.txt").write_text(outcome.text)
+    finally:
+        reader.stop()
+    return outcomes
+
+
+def main() -> int:
+    """Run the campaign and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for the files that were not judged well")
+    chosen = parser.parse_args()
+    outcomes = run(chosen.files, chosen.seed, chosen.keep)
+    print("format  ", "files", *(f"{name:>8}" for name in OUTCOMES), " longest s", "most MB")
+    every = [outcome for found in outcomes.values() for outcome in found]
+    for kind, found in [*outcomes.items(), ("all", every)]:
+        counts = Counter(outcome.name for outcome in found)
+        longest = max(outcome.seconds for outcome in found)
+        most = max(outcome.megabytes for outcome in found)
+        figures = (f"{counts[name]:8}" for name in OUTCOMES)
+        print(f"{kind:8} {len(found):5}", *figures, f"{longest:10.2f} {most:7.0f}")
+    return int(any(outcome.name not in ("refused", "equal") for outcome in every))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
