@@ -52,5 +52,6 @@ from .runs.api import load as load
 from .runs.api import train as train
 from .synapses import Synapses as Synapses
 from .training.classifier import SQSNNClassifier as SQSNNClassifier
+from .training.reservoir import SpikingReservoir as SpikingReservoir
 
 __version__: str

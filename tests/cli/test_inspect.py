@@ -1,4 +1,4 @@
-"""`sqsnn inspect costs` and `inspect noise` from the call to the table."""
+"""`sqsnn inspect costs`, `noise` and `memory` from the call to the table."""
 
 import json
 import re
@@ -46,9 +46,27 @@ def test_a_run_is_put_under_noise_from_the_command_line(sqsnn, narrow):
     assert "under the noise of a device" in listed
 
 
+def test_memory_is_measured_from_the_command_line(sqsnn, here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", COLUMNS)
+    command = "inspect memory bidirectional --size 20 --shots 10"
+    done = sqsnn(*command.split())
+    assert (done.code, done.err) == (0, "")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert lines[:2] == ["1 of 2: bidirectional, no drive", "2 of 2: bidirectional, leaky drive"]
+    assert "neurons capacity 1 ago 2 ago 3 ago 4 ago 5 ago" in lines
+    for name in ("bidirectional, no drive", "bidirectional, leaky drive"):
+        (row,) = [line for line in lines if re.fullmatch(rf"{name}( \d\.\d\d){{6}}", line)]
+        capacity, *by_delay = map(float, row.split()[-6:])
+        assert capacity > 0.8 * sum(by_delay) > 0.3
+    assert max(map(len, done.out.splitlines())) <= int(COLUMNS)
+    assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        ("memory moss", "circuit is 'moss'; it may be one of crx"),
+        ("memory --delays 0", "--delays: .* but is '0'"),
         (
             "noise nowhere --strengths 1,-1",
             "--strengths: .*greater than or equal to 0, but is '-1'",

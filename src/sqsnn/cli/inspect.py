@@ -1,4 +1,4 @@
-"""`sqsnn inspect`: a closer look at a trained run."""
+"""`sqsnn inspect`: a closer look at a trained run, and at neurons."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,17 +10,25 @@ from rich.table import Table
 from rich.text import Text
 
 from sqsnn.runs.inspect import NoiseOptions
+from sqsnn.training.memory import MemoryOptions
 
 if TYPE_CHECKING:
     from sqsnn.reports.noise_plot import NoisePoint
     from sqsnn.runs.inspect import Watch
+    from sqsnn.training.memory import Capacity
 
-inspect = App(name="inspect", help="Take a closer look at a trained run.")
+inspect = App(name="inspect", help="Take a closer look at a trained run, or at neurons.")
 
 _COUNTED = """\
 A synaptic operation adds a weight to a current, where a spike arrives; a dense network multiplies \
 and adds one number for every weight. A leaky membrane does so for its decay and for each spike \
 that resets it. Every measured qubit is reset."""
+
+_REMEMBERED = """\
+Squared correlation of the input some steps ago with a linear readout of the spikes of one step, \
+and their sum; chance gives about {chance:.3f} per step. Neurons that draw nothing ran once. \
+`bidirectional` without a drive has couplings of 0.6 pi."""
+_SHOWN_DELAYS = 5
 
 
 @inspect.command
@@ -84,6 +92,29 @@ def costs(
     console.print(Text(str(folder.path / "costs.json")), soft_wrap=True)
 
 
+@inspect.command
+def memory(
+    circuit: str | None = None,
+    /,
+    *,
+    options: Annotated[MemoryOptions | None, Parameter(name="*")] = None,
+) -> None:
+    """Measure how far back untrained neurons remember a random input, with and without a drive.
+
+    Parameters
+    ----------
+    circuit
+        A circuit [default: all, and the classical neurons beside them].
+    """
+    from sqsnn.training.memory import TESTED, measure
+
+    console, watch = _watched()
+    found = measure(circuit, options or MemoryOptions(), watch)
+    console.print()
+    console.print(_capacities(found))
+    console.print(Text(_REMEMBERED.format(chance=1 / TESTED)))
+
+
 def _watched() -> "tuple[Console, Watch]":
     console = Console()
 
@@ -107,6 +138,17 @@ def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
             f"{point.deviation:.1%}",
             *(f"{spikes:.1f}" for spikes in point.spikes_per_sample),
         )
+    return table
+
+
+def _capacities(found: "tuple[Capacity, ...]") -> Table:
+    delays = range(min(_SHOWN_DELAYS, len(found[0].by_delay)))
+    headings = [f"{k + 1} ago" for k in delays]
+    table = _table("Memory capacity of a layer", "neurons", "capacity", *headings)
+    table.columns[0].justify = "left"
+    for row in found:
+        shown = (f"{row.by_delay[k]:.2f}" for k in delays)
+        table.add_row(row.name, f"{row.total:.2f}", *shown)
     return table
 
 
