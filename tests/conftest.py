@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
 import numpy  # noqa: F401 (its BLAS must be there before its threads are limited)
 import pytest
 import torch
@@ -48,6 +49,15 @@ def global_state_untouched() -> Iterator[None]:
     torch.use_deterministic_algorithms(settings_before["deterministic algorithms"])
     torch.set_grad_enabled(settings_before["gradient mode"])
     assert not changed, f"the test changed torch's global state: {', '.join(changed)}"
+
+
+@pytest.fixture
+def own_checks() -> Iterator[None]:
+    """Let wrong arguments through to our own checks, which users meet without the type checker."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def _settings() -> dict[str, Any]:

@@ -34,6 +34,7 @@ ROOMS = (
     "neurons",
     "synapses",
     "network",
+    "nn",
     "encoding",
     "readout",
     "learning",
@@ -154,7 +155,14 @@ def public_definitions(
                 yield from public_definitions(node, f"{prefix}{node.name}.")
 
 
-LAZY = ["sqsnn", "sqsnn.data", "sqsnn.hardware", "sqsnn.learning", "sqsnn.neurons"]
+LAZY = [
+    "sqsnn",
+    "sqsnn.data",
+    "sqsnn.encoding",
+    "sqsnn.hardware",
+    "sqsnn.learning",
+    "sqsnn.neurons",
+]
 
 
 @pytest.mark.parametrize("package", LAZY)

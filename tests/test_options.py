@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
-from sqsnn.encoding import Direct, Latency, Rate, Spikes
+from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.bit_source import Backend
 from sqsnn.learning.estimators import Geometric, Laplace
@@ -18,7 +18,7 @@ from sqsnn.options import explain, options
 from sqsnn.quantum.noise import Noise
 
 CHOICES = {
-    "encoding": (Rate, Latency, Direct, Spikes),
+    "encoding": (Rate, Latency, Delta, Current, PopulationCode, Phase, Spikes),
     "rule": (Backprop, Local),
     "signal": (Feedback, Reinforce, Both, NoSignal),
     "score": (Exact, Online, Measured),

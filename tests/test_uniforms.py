@@ -9,8 +9,8 @@ from sqsnn.native import library
 DTYPES = torch.float32, torch.float64
 
 
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(3)
+def seeded(device="cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(3)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -29,10 +29,11 @@ def test_numbers_are_those_of_torch_and_the_generator_moves_on_alike(batch, dtyp
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_steps_in_pieces_are_the_steps_in_one_piece(dtype):
-    generator = seeded()
-    pieces = [uniforms.draw_uniforms(n, 40, 9, generator, dtype, "cpu") for n in (1, 4)]
-    whole = uniforms.draw_uniforms(5, 40, 9, seeded(), dtype, "cpu")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_steps_in_pieces_are_the_steps_in_one_piece(device, dtype):
+    generator = seeded(device)
+    pieces = [uniforms.draw_uniforms(n, 40, 9, generator, dtype, device) for n in (1, 4)]
+    whole = uniforms.draw_uniforms(5, 40, 9, seeded(device), dtype, device)
     assert torch.equal(torch.cat(pieces), whole)
 
 
@@ -53,3 +54,33 @@ def test_where_torch_draws_other_numbers_torch_draws(monkeypatch):
     finally:
         uniforms.kernel_draws_like_torch.cache_clear()
     assert torch.equal(drawn[0], torch.rand(2, 3, generator=seeded()))
+
+
+def test_uniforms_come_from_the_generator_alone():
+    before = torch.get_rng_state()
+    uniforms.draw_uniforms(2, 3, 4, seeded(), torch.float32, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps must be an integer of at least 1"),
+        ({"neurons": 0}, ValueError, "neurons must be"),
+        ({"batch": -1}, ValueError, "batch must be"),
+        ({"generator": 7}, TypeError, "generator must be a torch.Generator, but is 7"),
+        ({"dtype": torch.int64}, ValueError, "dtype must be torch.float32 or torch.float64"),
+        ({"device": "meta"}, ValueError, "generator must be on the device .* meta, but is on cpu"),
+    ],
+)
+def test_uniforms_refuse(own_checks, change, error, message):
+    arguments = {
+        "steps": 2,
+        "batch": 3,
+        "neurons": 4,
+        "generator": seeded(),
+        "dtype": torch.float32,
+        "device": "cpu",
+    }
+    with pytest.raises(error, match=message):
+        uniforms.draw_uniforms(**arguments | change)

@@ -257,8 +257,10 @@ def chosen_settings() -> st.SearchStrategy[dict[str, Any]]:
     )
     encodings = st.one_of(
         some(steps=count, max_rate=st.floats(1e-6, 1)),
-        kind("encoding", "latency", steps=count),
-        kind("encoding", "direct"),
+        kind("encoding", "latency", steps=st.integers(2, 9)),
+        kind("encoding", "current"),
+        kind("encoding", "population", fields=st.integers(3, 9), field_width=st.floats(0.1, 9)),
+        kind("encoding", "phase", bits=st.integers(1, 10)),
     )
     others = some(
         hidden=st.lists(count, max_size=3).map(tuple),

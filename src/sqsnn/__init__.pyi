@@ -3,12 +3,16 @@ from . import encoding as encoding
 from . import errors as errors
 from . import hardware as hardware
 from . import learning as learning
+from . import nn as nn
 from . import readout as readout
 from . import runs as runs
 from . import settings as settings
 from . import training as training
-from .encoding import Direct as Direct
+from .encoding import Current as Current
+from .encoding import Delta as Delta
 from .encoding import Latency as Latency
+from .encoding import Phase as Phase
+from .encoding import PopulationCode as PopulationCode
 from .encoding import Rate as Rate
 from .encoding import Spikes as Spikes
 from .errors import CheckpointError as CheckpointError

@@ -155,7 +155,11 @@ def test_encodings_and_noise_may_be_objects():
     ("dataset", "given", "message"),
     [
         ("recall", {"encoding": Spikes(8)}, "steps must be the 7 of the samples"),
-        ("digits", {"encoding": Spikes(8)}, "encoding must be 'rate', 'latency' or 'direct'"),
+        (
+            "digits",
+            {"encoding": Spikes(8)},
+            "encoding must be 'rate' or 'latency' or 'current' or 'population' or 'phase'",
+        ),
         ("digits", {"rule": 3}, "rule: .*but is 3"),
         ("digits", {"neurons": 3}, "neurons: .*but is 3"),
         ("digits", {"rule": {"kind": "nope"}}, "rule: kind may be one of 'backprop', 'local'"),
@@ -173,7 +177,11 @@ def test_other_objects_are_refused(dataset, given, message):
     [
         ("recall", {"encoding": "rate"}, "encoding must be 'spikes', .* but is 'rate'"),
         ("braille", {"encoding": "latency"}, "encoding must be 'spikes', .* but is 'latency'"),
-        ("digits", {"encoding": "spikes"}, "encoding must be 'rate', 'latency' or 'direct'"),
+        (
+            "digits",
+            {"encoding": "spikes"},
+            "encoding must be 'rate' or 'latency' or 'current' or 'population' or 'phase'",
+        ),
         ("recall", {"steps": 10}, "steps must be the 7 .* of recall, but is 10"),
         ("recall", {"delay": 8, "steps": 7}, "steps must be the 10 .* but is 7"),
         ("recall", {"report_steps": 8}, "report_steps must be at most steps, 7, but is 8"),
@@ -183,7 +191,11 @@ def test_other_objects_are_refused(dataset, given, message):
         ("digits", {"hidden": (0,)}, "hidden.0: .*greater than 0, but is 0"),
         ("digits", {"neuron": 3}, "there is no setting neuron; did you mean neurons"),
         ("digits", {"max_rate": 1.5}, "max_rate: .*less than or equal to 1"),
-        ("digits", {"encoding": "morse"}, "rate, latency, direct, spikes"),
+        (
+            "digits",
+            {"encoding": "morse"},
+            "rate, latency, delta, current, population, phase, spikes",
+        ),
         ("digits", {"final_learning_rate": 0.5}, "at most learning_rate, 0.01, but is 0.5"),
         ("digits", {"dtype": "float16"}, "dtype: .*'float32' or 'float64', but is 'float16'"),
         ("digits", {"seed": -1}, "seed: .*greater than or equal to 0, but is -1"),

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_with_checks
 from tools import needs_kernel
 
-from sqsnn.encoding import Direct
+from sqsnn.encoding import Current
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.learning.online import Online
@@ -31,7 +31,7 @@ ACCURATE = "check_classifiers_train"
 
 def small(**options) -> SQSNNClassifier:
     """A classifier that trains in a fraction of a second."""
-    settings = {"hidden": (32,), "memory_qubits": 0, "encoding": "direct", "steps": 3}
+    settings = {"hidden": (32,), "memory_qubits": 0, "encoding": "current", "steps": 3}
     settings |= {"epochs": 20, "batch_size": 50, "learning_rate": 0.05, "random_state": 0}
     return SQSNNClassifier(**settings | options)
 
@@ -71,7 +71,7 @@ def test_it_learns_by_the_local_rule(data):
 def test_flat_names_and_objects_say_the_same(data):
     rule = Local(Feedback("symmetric"))
     flat_names = small(epochs=2, rule="local", feedback="symmetric").fit(*data)
-    objects = small(epochs=2, rule=rule, encoding=Direct(3), steps=10).fit(*data)
+    objects = small(epochs=2, rule=rule, encoding=Current(3), steps=10).fit(*data)
     assert flat_names.recipe_ == objects.recipe_
     assert np.array_equal(flat_names.predict_proba(data[0]), objects.predict_proba(data[0]))
     assert clone(objects).get_params()["rule"] == rule

@@ -94,8 +94,8 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_others():
 
 def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own(spy):
     rule = spy()
-    # Directly encoded, the first value tells which sample it is.
-    train(small_run(epochs=2, batch_size=16, encoding="direct"), samples(50))
+    # Of the encoding current, the first value tells which sample it is.
+    train(small_run(epochs=2, batch_size=16, encoding="current"), samples(50))
     assert [len(labels) for labels in rule.targets] == [16, 16, 16, 2] * 2
     seen = [(spikes[0, :, 0, 0] * 1000).round().long() for spikes in rule.spikes]
     for indices, labels in zip(seen, rule.targets, strict=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from sqsnn.encoding import Direct, Latency, Rate, Spikes
+from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.local import Local
@@ -19,7 +19,9 @@ from sqsnn.synapses import DENSE, Method, check_method
 
 S = TypeVar("S", bound=Section)
 
-Encoding = Annotated[Rate | Latency | Direct | Spikes, Field(discriminator="kind")]
+Encoding = Annotated[
+    Rate | Latency | Delta | Current | PopulationCode | Phase | Spikes, Field(discriminator="kind")
+]
 Rule = Annotated[Backprop | Local, Field(discriminator="kind")]
 Readout = Annotated[Classes | Traces, Field(discriminator="kind")]
 
@@ -186,13 +188,16 @@ def _refuse_other_samples(settings: RunSettings) -> None:
     """Refuse an encoding that does not fit the samples of the dataset."""
     dataset, encoding = settings.data.dataset, settings.encoding
     spec = require_spec(dataset)
-    if spec.is_spike_trains != (encoding.kind == "spikes"):
+    samples = "spike trains" if spec.is_spike_trains else "values"
+    fitting = [
+        repr(flat.kind_of(cls))
+        for cls in flat.members(Encoding)
+        if (cls is Spikes if spec.is_spike_trains else cls.takes_values)
+    ]
+    if repr(encoding.kind) not in fitting:
         raise ConfigError(
-            f"encoding must be 'spikes', because the samples of {dataset} are spike trains, but is "
-            f"{encoding.kind!r}"
-            if spec.is_spike_trains
-            else "encoding must be 'rate', 'latency' or 'direct', because the samples of "
-            f"{dataset} are values, but is 'spikes'"
+            f"encoding must be {' or '.join(fitting)}, because the samples of {dataset} are "
+            f"{samples}, but is {encoding.kind!r}"
         )
     if settings.data.delay is not None and encoding.steps != spec.steps(settings.data.delay):
         raise ConfigError(

@@ -1,0 +1,15 @@
+from .duration import step_mask as step_mask
+from .duration import steps_per_value as steps_per_value
+from .functions import current as current
+from .functions import delta as delta
+from .functions import latency as latency
+from .functions import phase as phase
+from .functions import population as population
+from .functions import rate as rate
+from .objects import Current as Current
+from .objects import Delta as Delta
+from .objects import Latency as Latency
+from .objects import Phase as Phase
+from .objects import PopulationCode as PopulationCode
+from .objects import Rate as Rate
+from .objects import Spikes as Spikes
