@@ -34,6 +34,7 @@ ROOMS = (
     "neurons",
     "synapses",
     "network",
+    "nn",
     "encoding",
     "readout",
     "learning",

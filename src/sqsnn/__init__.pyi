@@ -3,6 +3,7 @@ from . import encoding as encoding
 from . import errors as errors
 from . import hardware as hardware
 from . import learning as learning
+from . import nn as nn
 from . import readout as readout
 from . import runs as runs
 from . import settings as settings
