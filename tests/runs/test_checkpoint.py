@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tools import small_run
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import CheckpointError
 from sqsnn.runs import checkpoint
 from sqsnn.settings.toml import FORMAT

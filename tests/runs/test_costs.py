@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.lif import LIF

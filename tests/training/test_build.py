@@ -6,7 +6,7 @@ import pytest
 import torch
 from tools import needs_kernel, small_run
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tools import small_run
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import TrainingError
 from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.settings.neurons import POPULATIONS

@@ -1,6 +1,6 @@
-from .catalog import Dataset as Dataset
+from .dataset import Dataset as Dataset
 from .catalog import Description as Description
-from .catalog import Samples as Samples
+from .dataset import Samples as Samples
 from .catalog import describe as describe
 from .catalog import load as load
 from .dataset_spec import DatasetSpec as DatasetSpec

@@ -1,95 +1,23 @@
 """Datasets by name: training, validation and test samples as tensors, always split alike."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from sqsnn.checks import check_positive_int
+from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.dataset_spec import DatasetSpec
 from sqsnn.data.events import Binning
 from sqsnn.data.files import choose_source, data_folder, is_present
-from sqsnn.data.opening import describe_events, open_dataset, open_parts
-from sqsnn.data.specs import SPECS, TONIC, find_spec, names
+from sqsnn.data.opening import OpenDataset, describe_events, open_dataset, open_parts
+from sqsnn.data.own_sets import Columns, load_own
+from sqsnn.data.preparation import Preparation
+from sqsnn.data.specs import SPECS, TONIC, find_spec, is_own, names
+from sqsnn.data.splits import RANDOM_STATE, VALIDATION, split
 from sqsnn.data.stored import RawSamples, StoredSpikes
-
-_VALIDATION = 0.1
-_RANDOM_STATE = 42  # of every split and subset: a name and its options always mean the same samples
-
-Values = (
-    Float[Tensor, "n features"]
-    | Float[Tensor, "n T features"]
-    | Float[Tensor, "n T features channels"]
-    | StoredSpikes
-)
-
-
-class Samples(NamedTuple):
-    """Values and targets of some samples.
-
-    Attributes:
-        values: (n, features), float32 in [0, 1]; series (n, T, features); or spike trains of 0 and
-            1, (n, T, features) or (n, T, features, channels); those of events are read from disk
-            when they are indexed.
-        targets: (n,), int64, classes from 0; or real values, (n, K) or step by step (n, T, K).
-        lengths: (n,), int64, the true lengths of series that are padded to T; None if all are T.
-        weights: (n,), factor of each sample in the training loss; None for 1.
-    """
-
-    values: Values
-    targets: Tensor
-    lengths: Int[Tensor, " n"] | None = None
-    weights: Float[Tensor, " n"] | None = None
-
-    def chosen(self, which: Int[Tensor, " m"]) -> "Samples":
-        """Choose some of the samples."""
-        lengths, weights = self.lengths, self.weights
-        return Samples(
-            self.values[which],
-            self.targets[which],
-            None if lengths is None else lengths[which],
-            None if weights is None else weights[which],
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A dataset that is split and ready to encode.
-
-    Attributes:
-        name: Name in the catalog.
-        class_names: One name per class, in the order of the labels.
-        features: Values per sample, or per step of a spike train.
-        channels: Channels of a spike train; 1 for values.
-        image_shape: (rows, columns) of an image; None for other samples.
-        steps: Steps of the spike trains; None for values.
-        report_steps: Number of last steps that are the network's answer; None for all.
-        source: The files, or how the samples were generated. A network that was trained on one
-            source of a dataset must not be tested on another, since their values differ.
-        train: Training samples, without the validation samples.
-        validation: A stratified tenth of the training data.
-        test_samples: Number of samples that `load_test` returns.
-        load_test: Returns the test samples; before the call their values are not read, except that
-            events are already binned and cached.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    features: int
-    channels: int
-    image_shape: tuple[int, int] | None
-    steps: int | None
-    report_steps: int | None
-    source: str
-    train: Samples
-    validation: Samples
-    test_samples: int
-    load_test: Callable[[], Samples]
 
 
 class Description(NamedTuple):
@@ -172,6 +100,8 @@ def load(
     test_samples: int | None = None,
     delay: int | None = None,
     binning: Binning | None = None,
+    columns: Columns | None = None,
+    clip: bool = True,
 ) -> Dataset:
     """Load a dataset, downloading missing files.
 
@@ -179,7 +109,8 @@ def load(
     parts are binned now, or found in the cache; batches of them are read from disk.
 
     Args:
-        name: One of `names()`, or "tonic:" and the name of a dataset of the library tonic.
+        name: One of `names()`, "tonic:" and the name of a dataset of the library tonic, or the path
+            of an own file (.npz, .csv, .tsv, .parquet, .ts or .arff).
         data_dir: Folder of all datasets; None for $SQSNN_DATA or the user's cache folder.
         classes: Labels to keep, which become 0, 1, ... in this order; None keeps all.
         train_samples: Size of a stratified subset of the training data, from which the
@@ -189,6 +120,9 @@ def load(
             generated tasks in time, such as recall.
         binning: How events become spike trains; None for the preset's. Only for datasets of events;
             required for those of tonic.
+        columns: What the columns of an own table mean, and how large its test part is.
+        clip: Whether values of an own file beyond the range of the training samples are cut off at
+            it, as encodings need that take [0, 1] only.
 
     Raises:
         ValueError: If there is no such dataset or class, a class is named twice, there are fewer
@@ -203,16 +137,22 @@ def load(
         >>> digits.train.values.shape, digits.class_names
         (torch.Size([260, 64]), ('1', '7'))
     """
-    from sklearn.model_selection import train_test_split
-
+    if is_own(name):
+        given = {"classes": classes, "delay": delay, "binning": binning}
+        for argument, value in given.items():
+            if value is not None:
+                raise ValueError(f"{argument} is {value!r}, but goes with no file of one's own")
+        return load_own(name, columns or Columns(), train_samples, test_samples, clip=clip)
     spec = find_spec(name)
     if spec is None:
         raise ValueError(
-            f"there is no dataset {name!r}; there are {', '.join(names())}, and {TONIC}NAME for "
-            "those of the library tonic"
+            f"there is no dataset {name!r}; there are {', '.join(names())}, {TONIC}NAME for those "
+            "of the library tonic, and files of your own, e.g. my.csv"
         )
     delay, binning = _choose_delay(spec, delay), _choose_binning(spec, binning)
     opened = open_dataset(spec, data_folder(data_dir), delay=delay, binning=binning)
+    if spec.predicts_values:
+        return _load_values(spec, opened, classes, train_samples, test_samples)
     kept = _kept_classes(opened.class_names, classes)
     available = sum(opened.test_counts[label] for label in kept)
     _check_samples("test_samples", test_samples, available)
@@ -224,9 +164,7 @@ def load(
         counts, [f"{label} ({opened.class_names[label]})" for label in kept], train_samples
     )
     chosen = _subset(raw.targets, kept, train_samples)
-    train, validation = train_test_split(
-        chosen, test_size=_VALIDATION, stratify=raw.targets[chosen], random_state=_RANDOM_STATE
-    )
+    train, validation = split(chosen, VALIDATION, classes=raw.targets[chosen])
 
     def load_test() -> Samples:
         raw = opened.read("test")
@@ -234,17 +172,57 @@ def load(
 
     return Dataset(
         name=name,
-        class_names=tuple(opened.class_names[label] for label in kept),
-        features=opened.features,
+        preparation=Preparation(
+            tuple(opened.class_names[label] for label in kept),
+            (),
+            opened.features,
+            length=opened.steps,
+        ),
         channels=opened.channels,
         image_shape=spec.image_shape,
         steps=opened.steps,
         report_steps=spec.report_steps,
         source=opened.source,
-        train=_samples(raw, kept, np.asarray(train)),
-        validation=_samples(raw, kept, np.asarray(validation)),
+        train=_samples(raw, kept, train),
+        validation=_samples(raw, kept, validation),
         test_samples=available if test_samples is None else test_samples,
         load_test=load_test,
+    )
+
+
+def _load_values(
+    spec: DatasetSpec,
+    opened: OpenDataset,
+    classes: Sequence[int] | None,
+    train_samples: int | None,
+    test_samples: int | None,
+) -> Dataset:
+    """Load a dataset of real values to predict."""
+    if classes is not None:
+        raise ValueError(f"classes is {classes}, but {spec.name} has real values to predict")
+    assert spec.series is not None
+    raw = opened.read("train")
+    _check_samples("train_samples", train_samples, len(raw.targets))
+    _check_samples("test_samples", test_samples, spec.size("test"))
+    train, validation = split(np.arange(len(raw.targets))[:train_samples], VALIDATION)
+
+    def chosen(raw: RawSamples, which: np.ndarray | slice) -> Samples:
+        assert isinstance(raw.values, np.ndarray)
+        values, targets = raw.values[which], raw.targets[which]
+        return Samples(*(torch.from_numpy(part).to(torch.float32) for part in (values, targets)))
+
+    return Dataset(
+        name=spec.name,
+        preparation=Preparation((), spec.series.target_names, opened.features, length=opened.steps),
+        channels=1,
+        image_shape=None,
+        steps=opened.steps,
+        report_steps=spec.report_steps,
+        source=opened.source,
+        train=chosen(raw, train),
+        validation=chosen(raw, validation),
+        test_samples=spec.size("test") if test_samples is None else test_samples,
+        load_test=lambda: chosen(opened.read("test"), slice(test_samples)),
     )
 
 
@@ -303,7 +281,7 @@ def _check_split(counts: np.ndarray, kept_names: list[str], samples: int | None)
     """Refuse training samples that are too few to be split."""
     _check_samples("train_samples", samples, int(counts.sum()))
     # The smallest number of which a tenth, rounded up, is one sample per class.
-    fewest = round((len(counts) - 1) / _VALIDATION) + 1
+    fewest = round((len(counts) - 1) / VALIDATION) + 1
     given = counts.sum() if samples is None else samples
     if counts.min() < 2:
         raise ValueError(
@@ -329,7 +307,7 @@ def _subset(labels: np.ndarray, kept: tuple[int, ...], samples: int | None) -> n
         replace=False,
         n_samples=samples,
         stratify=labels[chosen],
-        random_state=_RANDOM_STATE,
+        random_state=RANDOM_STATE,
     )
     return np.sort(np.asarray(drawn))
 

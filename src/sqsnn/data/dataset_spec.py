@@ -138,6 +138,31 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Series in time: generated ones, or those of a user's own file.
+
+    Attributes:
+        length: Steps of a series; None for values that do not change in time.
+        law: The function of `series` that generates them; empty for own files.
+        features: Values per step.
+        target_names: Names of the real values to predict; empty for classes.
+        every_step: Whether there is a value to predict for each step.
+        report_steps: Last steps that are the network's answer; None for all.
+        are_spikes: Whether the values are spikes.
+        trace_decay: Decay of the traces from which real values are read.
+    """
+
+    length: int | None
+    law: str = ""
+    features: int = 1
+    target_names: tuple[str, ...] = ()
+    every_step: bool = False
+    report_steps: int | None = None
+    are_spikes: bool = False
+    trace_decay: float | None = None
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """Everything known about one dataset: what it is, its files, how it is read and trained.
 
@@ -161,6 +186,7 @@ class DatasetSpec:
         image_shape: Rows and columns of an image; None for spike trains.
         task: The generated task in time, if it is one.
         events: The events and their default binning, if it has events.
+        series: The series, if it has series or real values to predict.
     """
 
     name: str
@@ -180,11 +206,28 @@ class DatasetSpec:
     image_shape: tuple[int, int] | None = None
     task: Task | None = None
     events: EventSpec | None = None
+    series: Series | None = None
 
     @property
     def is_spike_trains(self) -> bool:
         """Whether the samples are spike trains, else values that an encoding turns into spikes."""
-        return self.task is not None or self.events is not None
+        of_spikes = self.series is not None and self.series.are_spikes
+        return self.task is not None or self.events is not None or of_spikes
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the samples are series of values."""
+        return not self.is_spike_trains and self.length is not None
+
+    @property
+    def length(self) -> int | None:
+        """Steps of a series; None for other samples."""
+        return None if self.series is None else self.series.length
+
+    @property
+    def predicts_values(self) -> bool:
+        """Whether real values are to be predicted, not classes."""
+        return self.series is not None and bool(self.series.target_names)
 
     @property
     def delay(self) -> int | None:
@@ -194,6 +237,8 @@ class DatasetSpec:
     @property
     def report_steps(self) -> int | None:
         """Last steps that are the network's answer; None for all steps."""
+        if self.series is not None:
+            return self.series.report_steps
         return None if self.task is None else 1
 
     @property
@@ -201,6 +246,8 @@ class DatasetSpec:
         """Values per sample, or per step of a spike train; None where only the files tell."""
         if self.task is not None:
             return self.task.lines
+        if self.series is not None:
+            return self.series.features
         if self.events is None:
             rows, columns = self.image_shape or (0, 0)
         elif self.events.sensor is None:
@@ -226,10 +273,7 @@ class DatasetSpec:
         delay = self.delay if delay is None else delay
         settings: dict[str, Any] = {
             "hidden": [*self.hidden],
-            "encoding": {
-                "kind": "spikes" if self.is_spike_trains else "rate",
-                "steps": self.steps(delay),
-            },
+            "encoding": {"kind": self._encoding, "steps": self.steps(delay)},
             "training": {
                 "epochs": self.epochs,
                 "batch_size": self.batch_size,
@@ -241,7 +285,7 @@ class DatasetSpec:
         drive: dict[str, Any] = {}
         if self.reset_steps is not None:
             drive["reset_steps"] = self.reset_steps
-        if delay is not None and delay >= LONG_DELAY:
+        if max(delay or 0, self.length or 0) >= LONG_DELAY:
             drive["beta"] = SLOW_BETA
         if drive:
             settings["neurons"] = {"drive": drive}
@@ -250,6 +294,28 @@ class DatasetSpec:
         elif self.events is not None:
             data = {"duration": self.events.duration, "pool": self.events.pool}
             settings["data"] = {name: value for name, value in data.items() if value is not None}
+        elif self.series is not None:
+            settings |= self._series_preset
+        return settings
+
+    @property
+    def _encoding(self) -> str:
+        """The kind of the encoding that suits the samples."""
+        if self.is_spike_trains:
+            return "spikes"
+        # Values are predicted from analogue inputs: the noise of random spikes would limit them.
+        return "current" if self.is_series or self.predicts_values else "rate"
+
+    @property
+    def _series_preset(self) -> dict[str, Any]:
+        assert self.series is not None
+        settings: dict[str, Any] = {}
+        if self.series.report_steps is not None:
+            settings["report_steps"] = self.series.report_steps
+        if self.predicts_values:
+            settings["readout"] = {"kind": "traces", "every_step": self.series.every_step}
+            if self.series.trace_decay is not None:
+                settings["readout"]["trace_decay"] = self.series.trace_decay
         return settings
 
     def steps(self, delay: int | None = None) -> int:
@@ -258,6 +324,8 @@ class DatasetSpec:
         Args:
             delay: Blank steps of a task in time; None for its default. Of no effect elsewhere.
         """
+        if self.length is not None:
+            return self.length
         if self.task is None:
             return self.sample_steps
         return self.task.steps(self.task.delay if delay is None else delay)

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from sqsnn.data.dataset_spec import DataFile, DatasetSpec, EventSpec, Sensor, Source, Task
+from sqsnn.data.dataset_spec import (
+    DataFile,
+    DatasetSpec,
+    EventSpec,
+    Sensor,
+    Series,
+    Source,
+    Task,
+)
+from sqsnn.data.own import SUFFIXES
 
 TONIC = "tonic:"  # before the name of a dataset that the library tonic reads
 _DIGITS = tuple("0123456789")
@@ -28,6 +37,50 @@ def find_spec(name: str) -> DatasetSpec | None:
         test_counts=(),
         hidden=(128,),
         events=EventSpec(sensor=None, duration=None, pool=2),
+    )
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is the path of a file of one's own, by its suffix."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def own_spec(
+    name: str,
+    *,
+    length: int | None,
+    predicts_values: bool,
+    every_step: bool = False,
+    features: int = 1,
+) -> DatasetSpec:
+    """Describe a file of one's own by what is known of it.
+
+    Args:
+        name: Its path.
+        length: Steps of its series; None for samples that do not change in time.
+        predicts_values: Whether real values are to be predicted, not classes.
+        every_step: Whether there is a value to predict for each step.
+        features: Values per sample, or per step.
+    """
+    series = None
+    if length is not None or predicts_values:
+        series = Series(
+            length,
+            features=features,
+            target_names=("y",) if predicts_values else (),
+            every_step=every_step,
+            report_steps=1 if predicts_values and not every_step else None,
+        )
+    return DatasetSpec(
+        name=name,
+        text="A file of one's own",
+        class_names=(),
+        sources=(Source(name, ""),),
+        train_size=0,
+        test_counts=(),
+        hidden=(64,),
+        batch_size=32,
+        series=series,
     )
 
 
@@ -81,6 +134,34 @@ def _task(name: str, text: str, class_names: tuple[str, ...], task: Task) -> Dat
         test_counts=(500, 500),
         hidden=(32,),
         task=task,
+    )
+
+
+def _values(
+    name: str,
+    text: str,
+    law: str,
+    target_names: tuple[str, ...] = ("y",),
+    trace_decay: float = 0.5,
+) -> DatasetSpec:
+    """A generated series with a value to predict at every step but the first 20."""
+    return DatasetSpec(
+        name=name,
+        text=f"250 series of 100 steps: {text}",
+        class_names=(),
+        sources=(Source("generated", "series_sets:generate"),),
+        train_size=200,
+        test_counts=(50,),
+        hidden=(128,),
+        batch_size=20,
+        series=Series(
+            100,
+            law,
+            target_names=target_names,
+            every_step=True,
+            report_steps=80,
+            trace_decay=trace_decay,
+        ),
     )
 
 
@@ -300,6 +381,53 @@ _ALL = (
         sample_steps=26,
         loss_on="count",
         rates={"lif": 0.02, "stochastic_lif": 0.04},
+    ),
+    _values(
+        "narma5",
+        "a nonlinear moving average of order 5 of random inputs; Atiya & Parlos 2000",
+        "narma5",
+    ),
+    _values(
+        "narma10",
+        "a nonlinear moving average of order 10 of random inputs; Atiya & Parlos 2000, "
+        "doi:10.1109/72.846741",
+        "narma10",
+    ),
+    _values(
+        "mackey-glass",
+        "a chaotic series, to be predicted 6 steps ahead; Mackey & Glass 1977, "
+        "doi:10.1126/science.267326",
+        "mackey-glass",
+    ),
+    _values(
+        "memory-capacity",
+        "random inputs, and the inputs of 1 to 10 steps ago as targets; Jaeger 2001",
+        "memory-capacity",
+        tuple(f"{k} steps ago" for k in range(1, 11)),
+        trace_decay=0.0,
+    ),
+    DatasetSpec(
+        name="parity",
+        text="5,000 random bit trains of 20 steps, and whether the number of ones is odd",
+        class_names=("even", "odd"),
+        sources=(Source("generated", "series_sets:generate"),),
+        train_size=4000,
+        test_counts=(500, 500),
+        hidden=(32,),
+        series=Series(20, "parity", report_steps=1, are_spikes=True),
+    ),
+    DatasetSpec(
+        name="sines",
+        text="1,500 noisy sine waves of 150 steps with random phase; the class is the period: 10, "
+        "15 or 22 steps",
+        class_names=("10 steps", "15 steps", "22 steps"),
+        sources=(Source("generated", "series_sets:generate"),),
+        train_size=1200,
+        test_counts=(100, 100, 100),
+        hidden=(64,),
+        batch_size=32,
+        epochs=20,
+        series=Series(150, "sines"),
     ),
 )
 SPECS: Mapping[str, DatasetSpec] = {spec.name: spec for spec in _ALL}

@@ -115,7 +115,7 @@ class Latency(_Encoding):
 
 @options
 class Delta(_Encoding):
-    """A spike where a series has moved by a threshold; each value has an input for up, one for down.
+    """A spike where a series has moved by a threshold: two inputs per value, for up and for down.
 
     The function `delta` gives the two signs as two channels; neurons of one channel need inputs.
     """

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sqsnn.data.catalog import Dataset
+from sqsnn.data.dataset import Dataset
 from sqsnn.learning.bit_source import Backend, BitSource, run_network
 from sqsnn.learning.scores import Measured
 from sqsnn.neurons.sqs import SQSNeurons

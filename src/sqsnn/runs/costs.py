@@ -37,7 +37,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.leaky import LeakyPopulation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise

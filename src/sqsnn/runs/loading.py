@@ -7,7 +7,7 @@ import torch
 
 from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
-from sqsnn.data.catalog import Dataset, Samples
+from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.events import Binning
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqsnn import readout
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded

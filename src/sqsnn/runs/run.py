@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sqsnn.data.catalog import Dataset, Samples
+from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder

@@ -6,13 +6,16 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
+from sqsnn.data.dataset_spec import DatasetSpec
+from sqsnn.data.specs import is_own, own_spec
 from sqsnn.quantum.noise import Noise
+from sqsnn.readout import Traces
 from sqsnn.settings import flat
 from sqsnn.settings.data import require_spec
 from sqsnn.settings.run import RunSettings, from_flat
 
 # What the command names by itself or finds out, and a folder that other machines do not have.
-_UNSAID = ("dataset", "source", "data_dir")
+_UNSAID = ("dataset", "source", "data_dir", "length")
 _DEFAULT = re.compile(r" \[default: [^]]*\]")  # in words, for the help of the command line
 
 
@@ -66,7 +69,7 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
 
     Each is the default of the kinds that are chosen.
     """
-    spec, data = require_spec(settings.data.dataset), settings.data
+    spec, data = _spec(settings), settings.data
     # The preset's steps follow from the delay, the polarity from the channels, and some datasets
     # have no default duration.
     given: dict[str, Any] = {} if spec.delay is None else {"delay": data.delay}
@@ -78,7 +81,7 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     kinds = {choice: mine[choice] for choice in sorted(choices & mine.keys())}
 
     def preset(chosen: Mapping[str, Any]) -> dict[str, Any]:
-        return flat.flatten(RunSettings, from_flat(data.dataset, chosen).model_dump())
+        return flat.flatten(RunSettings, from_flat(data.dataset, chosen, spec).model_dump())
 
     unchosen = preset(given)
     if "channels" in mine:
@@ -87,6 +90,19 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     defaults = {name: value for name, value in same_kinds.items() if name not in choices}
     defaults |= {choice: unchosen[choice] for choice in choices & unchosen.keys()}
     return {**defaults, "delay": spec.delay, "duration": duration, "channels": 1}
+
+
+def _spec(settings: RunSettings) -> DatasetSpec:
+    """What is known about the dataset; a file of one's own may be gone, so it is not opened."""
+    data, readout = settings.data, settings.readout
+    if not is_own(data.dataset):
+        return require_spec(data.dataset)
+    return own_spec(
+        data.dataset,
+        length=data.length,
+        predicts_values=settings.reads_values,
+        every_step=isinstance(readout, Traces) and readout.every_step,
+    )
 
 
 def _pairs() -> set[str]:

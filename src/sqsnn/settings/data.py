@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from sqsnn.data.specs import TONIC, DatasetSpec, find_spec, names
+from sqsnn.data.specs import TONIC, DatasetSpec, find_spec, is_own, names, own_spec
 from sqsnn.errors import ConfigError
-from sqsnn.settings.section import Labels, Section
+from sqsnn.settings.section import Labels, Names, Section, split_commas
+
+if TYPE_CHECKING:
+    from sqsnn.data.own_sets import Columns
 
 _EVENT_SETTINGS = ("pool", "polarity", "duration")
+_TABLE_SETTINGS = ("label", "columns", "groups")
 
 
 class DataSettings(Section):
@@ -36,6 +40,16 @@ class DataSettings(Section):
     there are two]."""
     duration: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None
     """Seconds of an event recording that the steps span [default: the preset's]."""
+    label: str | None = None
+    """Column of the labels in an own table [default: the one named label, class, target or y]."""
+    columns: Names | None = None
+    """Columns of the features in an own table, e.g. age,height [default: all others]."""
+    groups: str | None = None
+    """Column of an own table whose equal entries mark samples that a split keeps together."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of an own file's samples for the test, where it holds no test part."""
+    length: PositiveInt | None = None
+    """Steps of the series of an own file, which a run writes down."""
     source: str | None = None
     """The files that a run read; its test must read the same."""
 
@@ -57,14 +71,56 @@ def require_spec(dataset: str) -> DatasetSpec:
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names())
         raise ConfigError(
-            f"dataset must be one of {known}, or {TONIC}NAME, but is {dataset!r}{hint}"
+            f"dataset must be one of {known}, {TONIC}NAME, or a file of your own such as my.csv, "
+            f"but is {dataset!r}{hint}"
         )
     return spec
+
+
+def spec_for(dataset: str, given: Mapping[str, Any], readout: str | None = None) -> DatasetSpec:
+    """What is known about a dataset; a file of one's own is opened.
+
+    Args:
+        dataset: Name of the dataset, or path of a file.
+        given: Settings of the data by name.
+        readout: The kind of the readout that was chosen; None if it was left open.
+    """
+    if not is_own(dataset):
+        return require_spec(dataset)
+    from sqsnn.data.own_sets import kind_of
+
+    return own_spec(dataset, **kind_of(dataset, table_of(given, readout))._asdict())
+
+
+def table_of(given: Mapping[str, Any], readout: str | None) -> "Columns":
+    """What the columns of an own table mean, from settings of the data."""
+    from sqsnn.data.own_sets import Columns
+
+    columns = given.get("columns")
+    return Columns(
+        label=given.get("label"),
+        columns=None if columns is None else tuple(_split(columns)),
+        groups=given.get("groups"),
+        test_share=given.get("test_share", DataSettings.model_fields["test_share"].default),
+        values=readout == "traces",
+    )
+
+
+def _split(columns: Any) -> Any:
+    return split_commas(list(columns) if isinstance(columns, tuple) else columns)
 
 
 def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
     """Fill in what is left open about the data: the delay, and how events are binned."""
     filled = dict(given)
+    if is_own(spec.name):
+        filled["length"] = spec.length
+    else:
+        for name in _TABLE_SETTINGS:
+            if given.get(name) is not None:
+                raise ConfigError(
+                    f"{name} is {given[name]!r}, but {spec.name} is no table of your own"
+                )
     if spec.delay is not None and filled.get("delay") is None:
         filled["delay"] = spec.delay
     elif spec.delay is None and given.get("delay") is not None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
+from sqsnn.data.dataset_spec import DatasetSpec
 from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
@@ -12,7 +13,7 @@ from sqsnn.learning.local import Local
 from sqsnn.options import explain
 from sqsnn.readout import Classes, Traces
 from sqsnn.settings import flat
-from sqsnn.settings.data import DataSettings, fill, require_spec
+from sqsnn.settings.data import DataSettings, fill, spec_for
 from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
 from sqsnn.settings.section import Section, Sizes
 from sqsnn.synapses import DENSE, Method, check_method
@@ -132,31 +133,39 @@ class RunSettings(Recipe):
     data: DataSettings
 
 
-def from_flat(dataset: str, given: Mapping[str, Any]) -> RunSettings:
+def from_flat(
+    dataset: str, given: Mapping[str, Any], spec: DatasetSpec | None = None
+) -> RunSettings:
     """Make the settings of a run from those that were chosen, by their flat names.
 
     Args:
-        dataset: Name of the dataset.
+        dataset: Name of the dataset, or path of a file of one's own.
         given: Settings by their flat names, as the flags of `sqsnn train`; a choice may also be
             the object itself, e.g. `rule=Local(...)`.
+        spec: What is known about the dataset; None to find it.
 
     Raises:
         ConfigError: If there is no such dataset or setting, or settings do not fit each other.
     """
-    return for_dataset(dataset, flat.nest(RunSettings, given, require_spec(dataset).preset))
+    spec = spec or spec_for(dataset, given, _kind(given.get("readout")))
+    return for_dataset(dataset, flat.nest(RunSettings, given, spec.preset), spec)
 
 
-def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
+def for_dataset(
+    dataset: str, given: Mapping[str, Any], spec: DatasetSpec | None = None
+) -> RunSettings:
     """Join a dataset's preset with what was chosen; what is left open comes from the preset.
 
     Args:
         dataset: Name of the dataset.
         given: Settings in nested tables, as in config.toml.
+        spec: What is known about the dataset; None to find it.
 
     Raises:
         ConfigError: If there is no such dataset, or settings do not fit it or each other.
     """
-    spec = require_spec(dataset)
+    readout = _chosen(given, "readout", "kind")
+    spec = spec or spec_for(dataset, given.get("data", {}), readout)
     has_rates = _chosen(given, "neurons", "noise") is not None
     if has_rates and _chosen(given, "device_noise", "noise_from") is not None:
         raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
@@ -166,7 +175,7 @@ def for_dataset(dataset: str, given: Mapping[str, Any]) -> RunSettings:
     preset = spec.preset_for(delay, _chosen(given, "neurons", "kind") or "sqs")
     table = flat.merge(RunSettings, preset, {**given, "data": data})
     settings = validated(RunSettings, table)
-    _refuse_other_samples(settings)
+    _refuse_other_samples(settings, spec)
     return settings
 
 
@@ -184,21 +193,39 @@ def _chosen(given: Mapping[str, Any], part: str, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def _refuse_other_samples(settings: RunSettings) -> None:
-    """Refuse an encoding that does not fit the samples of the dataset."""
+def _kind(choice: Any) -> Any:
+    """The kind of a choice that was given by name or as an object."""
+    return getattr(choice, "kind", choice)
+
+
+def _fits(encoding: Any, spec: DatasetSpec) -> bool:
+    """Whether an encoding takes the samples of a dataset."""
+    if spec.is_spike_trains or encoding is Spikes:
+        return spec.is_spike_trains and encoding is Spikes
+    return encoding.takes_series if spec.is_series else encoding.takes_values
+
+
+def _refuse_other_samples(settings: RunSettings, spec: DatasetSpec) -> None:
+    """Refuse an encoding or a readout that does not fit the samples of the dataset."""
     dataset, encoding = settings.data.dataset, settings.encoding
-    spec = require_spec(dataset)
-    samples = "spike trains" if spec.is_spike_trains else "values"
-    fitting = [
-        repr(flat.kind_of(cls))
-        for cls in flat.members(Encoding)
-        if (cls is Spikes if spec.is_spike_trains else cls.takes_values)
-    ]
+    samples = "spike trains" if spec.is_spike_trains else "series" if spec.is_series else "values"
+    fitting = [repr(flat.kind_of(cls)) for cls in flat.members(Encoding) if _fits(cls, spec)]
     if repr(encoding.kind) not in fitting:
         raise ConfigError(
             f"encoding must be {' or '.join(fitting)}, because the samples of {dataset} are "
             f"{samples}, but is {encoding.kind!r}"
         )
+    if settings.reads_values != spec.predicts_values:
+        wanted, found = ("traces", "real values") if spec.predicts_values else ("classes",) * 2
+        raise ConfigError(
+            f"readout must be {wanted!r}, because the targets of {dataset} are {found}, but is "
+            f"{settings.readout.kind!r}"
+        )
+    if spec.is_series and spec.length is not None:
+        try:
+            encoding.steps_per_value(spec.length)
+        except ValueError as error:
+            raise ConfigError(f"{dataset}: {error}") from None
     if settings.data.delay is not None and encoding.steps != spec.steps(settings.data.delay):
         raise ConfigError(
             f"steps must be the {spec.steps(settings.data.delay)} of the samples of {dataset}, but "

@@ -49,4 +49,5 @@ Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_commas)]
 Labels = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(split_commas), Field(min_length=2)
 ]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_commas), Field(min_length=1)]
 Words = Annotated[dict[str, bool | int | float | str], BeforeValidator(read_words)]

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sqsnn.checks import check_positive_int
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.options import explain

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sqsnn import readout
 from sqsnn.checks import check_positive_int
-from sqsnn.data.catalog import Values
+from sqsnn.data.dataset import Values
 from sqsnn.learning.bit_source import BitSource, run_network
 from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.population import Record

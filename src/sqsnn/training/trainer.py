@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import TrainingError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.local import Local

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.data.catalog import Samples
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.readout.traces import Traces, readout_of

@@ -1,0 +1,142 @@
+"""What stands between a user's samples and the network: names, scaling, labels.
+
+A run keeps it in preparation.json, so that a trained network takes samples as the file of its
+training held them, and answers with the labels of that file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqsnn.data.scaling import Scaling
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How samples become inputs, and answers become labels.
+
+    Attributes:
+        labels: The labels of the classes, in the order of the outputs; empty for real values.
+        target_names: Names of the real values to predict; empty for classes.
+        features: Values per sample, or per step of a series.
+        feature_names: Their names; empty where they have none.
+        length: Steps of the series of the training; None for samples that do not change in time.
+        scaling: The range of each feature in the training samples; None for samples that come as
+            the network takes them.
+    """
+
+    labels: tuple[Label, ...]
+    target_names: tuple[str, ...]
+    features: int
+    feature_names: tuple[str, ...] = ()
+    length: int | None = None
+    scaling: Scaling | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Count the classes, or the values to predict."""
+        return len(self.labels) or len(self.target_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name the classes in text."""
+        return tuple(map(str, self.labels))
+
+    def inputs(
+        self, X: Any, lengths: Sequence[int] | np.ndarray | None = None, *, clip: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scale samples as those of the training were.
+
+        Args:
+            X: `(n, features)`; series `(n, T, features)`, of at most the length of the training, or
+                a list of series `(T_i, features)`.
+            lengths: Steps of each padded series; None where all are whole.
+            clip: Whether to cut values off at the range of the training.
+
+        Returns:
+            The values, float32, and the lengths, or None.
+
+        Raises:
+            ValueError: If the samples do not have the form of those of the training.
+        """
+        if self.length is not None and isinstance(X, list) and len({len(one) for one in X}) > 1:
+            X, lengths = _padded(X), [len(one) for one in X]
+        values = np.asarray(X, dtype=np.float64)
+        expected = "(n, features)" if self.length is None else "(n, steps, features)"
+        ndim = 2 if self.length is None else 3
+        if values.ndim != ndim or values.shape[-1] != self.features or not len(values):
+            raise ValueError(
+                f"X must have the shape {expected} with {self.features} features, as in the "
+                f"training, but has the shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            first = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(values)))
+            raise ValueError(f"X must be finite, but is {values[first]} at index {first}")
+        ends = None if lengths is None else np.asarray(lengths, np.int64)
+        if self.length is not None and values.shape[1] != self.length:
+            values, ends = self._fitted(values, ends)
+        if self.scaling is not None:
+            values = self.scaling.apply(values, clip=clip, lengths=ends)
+        tensor = torch.from_numpy(values.astype(np.float32))
+        return tensor, None if ends is None else torch.from_numpy(ends)
+
+    def _fitted(
+        self, values: np.ndarray, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pad shorter series to the length of the training."""
+        assert self.length is not None
+        samples, steps = values.shape[:2]
+        if steps > self.length:
+            raise ValueError(
+                f"X has {steps} steps, but the series of the training had {self.length}: cut them, "
+                "or train on longer ones"
+            )
+        padded = np.zeros((samples, self.length, self.features))
+        padded[:, :steps] = values
+        return padded, np.full(samples, steps) if lengths is None else lengths
+
+    def named(self, classes: Tensor) -> np.ndarray:
+        """Give the labels of classes."""
+        return np.asarray(self.labels)[classes.cpu().numpy()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as JSON holds it."""
+        scaling = self.scaling
+        return {
+            "labels": list(self.labels),
+            "target_names": list(self.target_names),
+            "features": self.features,
+            "feature_names": list(self.feature_names),
+            "length": self.length,
+            "low": None if scaling is None else scaling.low.tolist(),
+            "high": None if scaling is None else scaling.high.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Preparation":
+        """Read what `to_json` wrote."""
+        low, high = content["low"], content["high"]
+        return cls(
+            labels=tuple(content["labels"]),
+            target_names=tuple(content["target_names"]),
+            features=content["features"],
+            feature_names=tuple(content["feature_names"]),
+            length=content["length"],
+            scaling=None if low is None else Scaling(np.array(low), np.array(high)),
+        )
+
+
+def _padded(series: Sequence[Any]) -> np.ndarray:
+    """Pad series of unequal lengths with 0."""
+    arrays = [np.asarray(one, dtype=np.float64) for one in series]
+    wide = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    padded = np.zeros((len(wide), max(map(len, wide)), wide[0].shape[-1]))
+    for place, array in zip(padded, wide, strict=True):
+        place[: len(array)] = array
+    return padded
