@@ -1,6 +1,9 @@
 """The cache of spike trains: whole, of the right things, read in small parts, and like a tensor."""
 
+import copy
+import multiprocessing
 import os
+import pickle
 import tracemalloc
 from functools import partial
 
@@ -10,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
 
 from sqsnn.data import stored
 from sqsnn.data.dataset_spec import Sensor
@@ -79,7 +83,51 @@ def test_stored_spikes_stand_where_a_tensor_would(recordings, expected):
     assert torch.equal(chosen.select(np.array([2]))[:], expected[[1]].double())
 
 
-@pytest.mark.parametrize("which", [torch.tensor([10]), torch.tensor([-11])])
+@pytest.mark.parametrize(
+    "which",
+    [3, -1, np.int64(4), torch.tensor(5), [2, 2, 7], np.array([9, 0]), torch.arange(10) > 6, []],
+    ids=str,
+)
+def test_stored_spikes_are_indexed_as_a_tensor_is(recordings, expected, which):
+    spikes = stored.store("tiny-train", recordings, BINNING).values
+    assert torch.equal(spikes[which], expected[which])
+
+
+def test_stored_spikes_are_iterated_sample_by_sample(recordings, expected):
+    spikes = stored.store("tiny-train", recordings, BINNING).values
+    assert torch.equal(torch.stack(list(spikes)), expected)
+    assert spikes.size(0) == len(spikes) == 10
+
+
+def test_stored_spikes_are_pickled_by_their_place_on_disk(recordings, expected):
+    spikes = stored.store("tiny-train", recordings, BINNING).values
+    chosen = spikes.to("cpu", torch.float64).select(np.array([4, 1]))
+    chosen[0]
+    for twin in (pickle.loads(pickle.dumps(chosen)), copy.deepcopy(chosen)):
+        assert torch.equal(twin[:], expected[[4, 1]].double())
+    assert len(pickle.dumps(spikes)) < 1000
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_data_loader_read_what_is_stored(recordings, expected, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    part = stored.store("tiny-train", recordings, BINNING)
+    labels = torch.from_numpy(part.labels)
+    loader = DataLoader(
+        TensorDataset(part.values, labels),
+        batch_size=4,
+        num_workers=2,
+        multiprocessing_context=method,
+        generator=torch.Generator().manual_seed(0),
+    )
+    part.values[0]  # what the parent has read does not disturb its children
+    read, found = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    assert torch.equal(read, expected)
+    assert torch.equal(found, labels)
+
+
+@pytest.mark.parametrize("which", [10, -11, torch.tensor([10]), torch.tensor([-11])])
 def test_a_sample_that_is_not_there_is_no_sample(recordings, which):
     with pytest.raises(IndexError):
         stored.store("tiny-train", recordings, BINNING).values[which]

@@ -9,7 +9,8 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pooch
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -34,7 +35,9 @@ _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeErro
 class StoredSpikes:
     """Spike trains in a cache file, which stand where a tensor of all samples would.
 
-    Samples are read from disk whenever they are indexed.
+    Samples are read from disk whenever they are indexed or iterated. The file is open only while it
+    is read, so that the object can be pickled, and read by many processes:
+    `DataLoader(TensorDataset(samples.values, samples.labels), num_workers=2)`.
 
     Args:
         path: The cache file.
@@ -54,16 +57,12 @@ class StoredSpikes:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        import h5py
-
         self.path = path
         self.device = torch.device(device)
         self.dtype = dtype
         self._chosen = chosen
-        try:
-            self._spikes: Any = h5py.File(path, "r")["spikes"]
-        except _FAULTS as error:
-            raise _unreadable(path, error) from error
+        with self._opened() as spikes:
+            self._sample_shape: tuple[int, ...] = spikes.shape[1:]
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -71,21 +70,28 @@ class StoredSpikes:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor that this stands for: (n, T, units), or (n, T, units, 2)."""
-        return (len(self), *self._spikes.shape[1:])
+        return (len(self), *self._sample_shape)
+
+    def size(self, dimension: int) -> int:
+        """Give the size of a dimension, as of a tensor."""
+        return self.shape[dimension]
 
     def __getitem__(
-        self, which: Int[Tensor, " B"] | slice
-    ) -> Float[Tensor, "B T units"] | Float[Tensor, "B T units channels"]:
-        """Read some samples."""
-        chosen = self._chosen[which if isinstance(which, slice) else which.cpu().numpy()]
-        read = np.empty((len(chosen), *self._spikes.shape[1:]), np.uint8)
-        try:
+        self, which: int | np.integer | slice | Tensor | np.ndarray | Sequence[int]
+    ) -> Tensor:
+        """Read a sample, `(T, units)` or `(T, units, 2)`; or several, with a dimension in front."""
+        chosen = self._chosen[which.cpu().numpy() if isinstance(which, Tensor) else which]
+        places = np.atleast_1d(chosen)
+        read = np.empty((len(places), *self._sample_shape), np.uint8)
+        with self._opened() as spikes:
             # One at a time: h5py is thirty times slower with a list of samples.
-            for place, sample in enumerate(chosen):
-                read[place] = self._spikes[sample]
-        except _FAULTS as error:
-            raise _unreadable(self.path, error) from error
-        return torch.from_numpy(read).to(self.device, self.dtype)
+            for number, place in enumerate(places):
+                read[number] = spikes[place]
+        samples = torch.from_numpy(read).to(self.device, self.dtype)
+        return samples[0] if np.ndim(chosen) == 0 else samples
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (sample for batch in self.split(64) for sample in batch)
 
     def split(self, size: int) -> Iterator[Tensor]:
         """Read all samples in batches."""
@@ -98,6 +104,16 @@ class StoredSpikes:
     def select(self, which: Int[np.ndarray, " m"]) -> "StoredSpikes":
         """Return some of the samples, still on disk."""
         return StoredSpikes(self.path, self._chosen[which], device=self.device, dtype=self.dtype)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import h5py
+
+        try:
+            with h5py.File(self.path, "r") as file:
+                yield file["spikes"]
+        except _FAULTS as error:
+            raise _unreadable(self.path, error) from error
 
 
 class RawSamples(NamedTuple):
