@@ -233,6 +233,7 @@ EVERY_GATE = [
     ("CRY", (0, 2)),
     ("CRZ", (1, 2)),
     ("RXX", (2, 1)),
+    ("RYY", (1, 0)),
     ("RZZ", (0, 2)),
     ("CX", (2, 1)),
     ("CZ", (1, 0)),
@@ -262,6 +263,16 @@ def test_every_kind_of_gate_is_placed_as_it_acts():
         unrolled = neuron_circuit(circuit, 2, 1, STEPS, per_occurrence=each)
         law = circuit_law(bound(neuron, currents, unrolled, per_occurrence=each))
         assert_allclose(law, reference.joint_law(neuron, currents), **EXACT)
+    # The same with all angles fixed: the encoding's alone are left open.
+    values = parameter_values(neuron, currents, per_occurrence=False)
+    fixed_angles = [
+        (name, qubits, None if start is None else angle)
+        for (name, qubits, start), angle in zip(placed, angles, strict=True)
+    ]
+    unrolled = neuron_circuit(Circuit.build(2, 1, fixed_angles, encoding), 2, 1, STEPS)
+    phis = {name: value for name, value in values.items() if name.startswith("phi")}
+    law = circuit_law(unrolled.assign_parameters(phis))
+    assert_allclose(law, reference.joint_law(neuron, currents), **EXACT)
 
 
 def test_a_channel_that_no_current_rotates_has_no_gate_and_no_name():

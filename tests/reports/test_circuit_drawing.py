@@ -13,7 +13,8 @@ EVERY_GATE = Circuit.build(
     [
         ("H", (0,), None),
         *((name, (1,), Normal()) for name in ("RX", "RY", "RZ")),
-        *((name, (3, 0), Normal()) for name in ("CRX", "CRY", "CRZ", "RXX", "RZZ")),
+        *((name, (3, 0), Normal()) for name in ("CRX", "CRY", "CRZ", "RXX", "RYY", "RZZ")),
+        ("RX", (2,), -0.5),
         *((name, (1, 2), None) for name in ("CX", "CZ")),
     ],
     encoding=[Encoded(0, 0), Encoded(1, 1, 0.5), Encoded(2, 0, 1.0, trainable=True)],
@@ -63,7 +64,7 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
     shown = texts(figure)
     for number, gate in enumerate(circuit.gates):
         if gate.parameter is not None:
-            boxes = 2 if gate.name in ("RXX", "RZZ") else 1
+            boxes = 2 if gate.name in ("RXX", "RYY", "RZZ") else 1
             assert shown.count(rf"$\theta_{{{gate.parameter}}}$") == boxes, (number, gate)
 
 
@@ -131,6 +132,7 @@ def test_circuit_labels_name_angles_gains_and_states():
     shown = texts(circuit_drawing.circuit(EVERY_GATE))
     for label in (r"$\varphi_{0}$", r"$0.5\,\varphi_{1}$", r"$g_{0}\,\varphi_{0}$", "$s_{1}$"):
         assert label in shown
+    assert shown.count("$-0.5$") == 1, "an angle that is fixed"
     assert shown.count(r"$|m\rangle$") == 1, "the memory has one joint state"
     assert "X" not in shown, "the target of a CX is the circled plus, not a box"
-    assert "2 channels, 2 memory qubits, 8 angles, 1 gain; one time step" in shown
+    assert "2 channels, 2 memory qubits, 9 angles, 1 gain; one time step" in shown

@@ -40,6 +40,7 @@ _GATES: dict[str, type[QiskitGate]] = {
     "CRY": gates.CRYGate,
     "CRZ": gates.CRZGate,
     "RXX": gates.RXXGate,
+    "RYY": gates.RYYGate,
     "RZZ": gates.RZZGate,
     "CX": gates.CXGate,
     "CZ": gates.CZGate,
@@ -138,9 +139,9 @@ def neuron_circuit(
             for e, (angle,) in angles.items():
                 unrolled.rx(angle, neuron.encoding[e].qubit)
         for g, gate in enumerate(neuron.gates):
-            angle = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
-            turned = [] if gate.parameter is None else [named[angle]]
-            unrolled.append(_GATES[gate.name](*turned), gate.qubits)
+            theta = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
+            angle = gate.angle if gate.parameter is None else named[theta]
+            unrolled.append(_GATES[gate.name](*([] if angle is None else [angle])), gate.qubits)
         first = step * channels
         unrolled.measure(range(channels), range(first, first + channels))
     return unrolled

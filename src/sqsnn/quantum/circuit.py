@@ -8,7 +8,9 @@ significant. The named circuits stand in `circuits.py`.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +36,8 @@ class Gate(NamedTuple):
 
     name: str  # a key of `gates.GATES`
     qubits: tuple[int, ...]  # the control first
-    parameter: int | None  # which of the circuit's parameters is its angle; None without one
+    parameter: int | None = None  # which of the circuit's parameters is its angle
+    angle: float | None = None  # in radians, where it is fixed; None with a parameter
 
 
 class Encoded(NamedTuple):
@@ -67,15 +70,18 @@ class Circuit:
         cls,
         channels: int,
         memory_qubits: int,
-        placements: Iterable[tuple[str, tuple[int, ...], Normal | None]],
+        placements: Iterable[tuple[Any, ...]],
         encoding: Sequence[Encoded] | None = None,
     ) -> "Circuit":
-        """Build a circuit in which every gate with an angle has a parameter of its own.
+        """Build a circuit from a list of gates.
 
         Args:
             channels: N, 1..4.
             memory_qubits: M, 0..6.
-            placements: (gate name, qubits, initial angle); None as angle for a fixed gate.
+            placements: (gate name, qubits, angle) in the order in which the gates act. The angle is
+                a `Normal` for a parameter of its own, which starts there; a float for a fixed angle
+                in radians; or an integer k to share parameter k of the gates before. Gates without
+                an angle have none: ("H", (0,)).
             encoding: Which qubits the currents rotate; by default channel n by current n. A channel
                 that is not named is not rotated.
 
@@ -83,20 +89,25 @@ class Circuit:
             ValueError: If a gate, qubit, channel or initial value does not fit.
 
         Example:
-            >>> circuit = Circuit.build(1, 1, [("CRX", (0, 1), Normal(1.0)), ("H", (0,), None)])
+            >>> gates = [("CRX", (0, 1), Normal(1.0)), ("RX", (0,), 0.5), ("H", (0,))]
+            >>> circuit = Circuit.build(1, 1, gates)
             >>> circuit.parameters, circuit.is_real
             (1, False)
         """
         check_qubits(channels, memory_qubits)
         placed: list[Gate] = []
         initial: list[Normal] = []
-        for name, qubits, start in placements:
-            _check_placement(name, qubits, start, channels + memory_qubits)
-            placed.append(Gate(name, tuple(qubits), None if start is None else len(initial)))
-            if start is not None:
-                initial.append(start)
+        for placement in placements:
+            placed.append(_read_placement(placement, initial))
         rotated = _complete_encoding(encoding, channels, memory_qubits)
         return cls(channels, memory_qubits, rotated, tuple(placed), tuple(initial))
+
+    def __post_init__(self) -> None:
+        """Refuse gates that are none."""
+        for gate in self.gates:
+            if not isinstance(gate, Gate):
+                raise TypeError(f"gates holds {gate!r}, which is no Gate: use Circuit.build")
+            _check_gate(gate, self.qubits)
 
     @property
     def qubits(self) -> int:
@@ -162,8 +173,10 @@ class Circuit:
 def placed_matrix(
     gate: Gate, angles: Float[Tensor, "neurons parameters"], *, real_frame: bool
 ) -> Tensor:
-    """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` without an angle."""
+    """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` where it is fixed."""
     angle = None if gate.parameter is None else angles[:, gate.parameter]
+    if gate.angle is not None:
+        angle = angles.new_tensor(gate.angle)
     return gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
 
 
@@ -241,18 +254,44 @@ def _complete_encoding(
     return tuple(rotated[qubit] for qubit in sorted(rotated))
 
 
-def _check_placement(
-    name: str, qubits: tuple[int, ...], start: Normal | None, available: int
-) -> None:
-    if name not in gates.GATES:
-        raise ValueError(f"gate is {name!r}; it may be one of {', '.join(gates.GATES)}")
-    form = gates.GATES[name]
-    distinct = len(set(qubits)) == len(qubits) == form.qubits
-    if not distinct or not all(0 <= qubit < available for qubit in qubits):
+def _read_placement(placement: tuple[Any, ...], initial: list[Normal]) -> Gate:
+    """The gate that a user placed; a parameter of its own is added to the initial values."""
+    if len(placement) not in (2, 3):
+        raise ValueError(f"a gate is (name, qubits) or (name, qubits, angle), but is {placement!r}")
+    name, qubits, angle = (*placement, None)[:3]
+    if not isinstance(qubits, Sequence):
+        raise ValueError(f"gate {name} was placed on qubits {qubits!r}; write ({qubits},)")
+    if isinstance(angle, Normal):
+        initial.append(angle)
+        return Gate(name, tuple(qubits), len(initial) - 1)
+    if isinstance(angle, Integral):
+        if not 0 <= angle < len(initial) or isinstance(angle, bool):
+            raise ValueError(
+                f"gate {name} on qubits {tuple(qubits)} has the angle {angle!r}: an integer shares "
+                f"a parameter of the gates before, which have {len(initial)}; write "
+                f"{float(angle)} for a fixed angle in radians"
+            )
+        return Gate(name, tuple(qubits), int(angle))
+    return Gate(name, tuple(qubits), None, float(angle) if isinstance(angle, Real) else angle)
+
+
+def _check_gate(gate: Gate, available: int) -> None:
+    if gate.name not in gates.GATES:
+        raise ValueError(f"gate is {gate.name!r}; it may be one of {', '.join(gates.GATES)}")
+    form, place = gates.GATES[gate.name], f"gate {gate.name} on qubits {gate.qubits}"
+    distinct = len(set(gate.qubits)) == len(gate.qubits) == form.qubits
+    if not distinct or not all(0 <= qubit < available for qubit in gate.qubits):
         raise ValueError(
-            f"gate {name} was placed on qubits {tuple(qubits)}; it needs {form.qubits} different "
-            f"ones of 0..{available - 1}"
+            f"gate {gate.name} was placed on qubits {gate.qubits}; it needs {form.qubits} "
+            f"different ones of 0..{available - 1}"
         )
-    if form.parametrised != (start is not None):
-        wants = "an initial angle (Normal)" if form.parametrised else "no angle (None)"
-        raise ValueError(f"gate {name} on qubits {tuple(qubits)} takes {wants}")
+    if gate.angle is not None and not (isinstance(gate.angle, float) and isfinite(gate.angle)):
+        raise ValueError(f"{place} has the angle {gate.angle!r}, which is no finite number")
+    angles = (gate.parameter is not None) + (gate.angle is not None)
+    if not form.parametrised and angles:
+        raise ValueError(f"{place} takes no angle")
+    if form.parametrised and angles != 1:
+        raise ValueError(
+            f"{place} takes one angle: a Normal, such as Normal(0.0, 0.5), for one that is learned "
+            "from there, or a float for a fixed one in radians"
+        )

@@ -63,8 +63,8 @@ def circuit(circuit: Circuit, drive: Drive | None = None) -> Figure:
     """Draw one time step of a neuron: drive, encoding, V(theta), measurement, reset.
 
     Boxes name the gate and its angle: phi_n is the encoding angle of channel n, g a trainable gain,
-    theta_k the parameter with index k. A dot is a control. The drive stands in front of the
-    encoding; the paper's rectification goes without saying.
+    theta_k the parameter with index k, a number an angle that is fixed. A dot is a control. The
+    drive stands in front of the encoding; the paper's rectification goes without saying.
     """
     formula = _formula(drive)
     top = _TOP + (_DRIVE_HEIGHT if formula else 0.0)
@@ -219,6 +219,7 @@ def _draw_encoding(sheet: _Sheet, rotation: Encoded, gid: str) -> None:
 
 def _draw_gate(sheet: _Sheet, gate: Gate, column: int, gid: str) -> None:
     angle = [] if gate.parameter is None else [rf"$\theta_{{{gate.parameter}}}$"]
+    angle = angle if gate.angle is None else [f"${gate.angle:.3g}$"]
     if len(gate.qubits) == 1:
         _draw_box(sheet, column, gate.qubits[0], (gate.name, *angle), BLUE, gid)
         return
