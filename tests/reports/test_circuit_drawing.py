@@ -50,7 +50,7 @@ def drawn(figure):
     ids=lambda circuit: f"{circuit.name}-{circuit.channels}-{circuit.memory_qubits}",
 )
 def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
-    figure = circuit_drawing.circuit(circuit)
+    figure = circuit_drawing.draw(circuit)
     encoded = [n for n, e in enumerate(circuit.encoding) if e.trainable or e.gain != 0]
     assert set(drawn(figure)) == {
         *(f"gate {number}" for number in range(len(circuit.gates))),
@@ -81,7 +81,7 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
 @pytest.mark.parametrize("memory_qubits", [0, 2])
 def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
     circuit = circuits.get("crx", 1, memory_qubits)
-    figure = circuit_drawing.circuit(circuit, drive)
+    figure = circuit_drawing.draw(circuit, drive)
     figure.draw_without_rendering()  # gives the text its frame
     (text,) = drawn(figure)["drive"]
     assert all(part in text.get_text() for part in parts)
@@ -95,15 +95,15 @@ def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
 def test_the_papers_drive_goes_without_saying():
     circuit = circuits.get("crx", 1, 1)
     plain, rectified = (
-        circuit_drawing.circuit(circuit),
-        circuit_drawing.circuit(circuit, Rectified()),
+        circuit_drawing.draw(circuit),
+        circuit_drawing.draw(circuit, Rectified()),
     )
     assert texts(plain) == texts(rectified)
     assert "drive" not in drawn(rectified)
 
 
 def test_no_two_gates_of_a_circuit_overlap():
-    figure = circuit_drawing.circuit(circuits.get("hardware_efficient", 3, 3, layers=3))
+    figure = circuit_drawing.draw(circuits.get("hardware_efficient", 3, 3, layers=3))
     boxes = {
         gid: [artist.get_window_extent() for artist in artists]
         for gid, artists in drawn(figure).items()
@@ -116,20 +116,20 @@ def test_no_two_gates_of_a_circuit_overlap():
 
 def test_gates_on_different_wires_share_a_column():
     placements = [("RX", (qubit,), Normal()) for qubit in range(4)]
-    artists = drawn(circuit_drawing.circuit(Circuit.build(2, 2, placements)))
+    artists = drawn(circuit_drawing.draw(Circuit.build(2, 2, placements)))
     columns = {artists[f"gate {number}"][0].get_x() for number in range(4)}
     assert len(columns) == 1
 
 
 def test_a_link_keeps_other_gates_off_the_wires_that_it_crosses():
     placements = [("CZ", (0, 2), None), ("RX", (1,), Normal())]
-    artists = drawn(circuit_drawing.circuit(Circuit.build(2, 1, placements)))
+    artists = drawn(circuit_drawing.draw(Circuit.build(2, 1, placements)))
     link, box = artists["gate 0"][0], artists["gate 1"][0]
     assert box.get_x() > link.get_xdata()[0] + 0.1
 
 
 def test_circuit_labels_name_angles_gains_and_states():
-    shown = texts(circuit_drawing.circuit(EVERY_GATE))
+    shown = texts(circuit_drawing.draw(EVERY_GATE))
     for label in (r"$\varphi_{0}$", r"$0.5\,\varphi_{1}$", r"$g_{0}\,\varphi_{0}$", "$s_{1}$"):
         assert label in shown
     assert shown.count("$-0.5$") == 1, "an angle that is fixed"

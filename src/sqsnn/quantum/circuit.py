@@ -109,6 +109,25 @@ class Circuit:
                 raise TypeError(f"gates holds {gate!r}, which is no Gate: use Circuit.build")
             _check_gate(gate, self.qubits)
 
+    def __str__(self) -> str:
+        """What `print(circuit)` shows: one gate per line."""
+        from sqsnn.quantum import circuit_text
+
+        return circuit_text.table(self)
+
+    def draw(self) -> str:
+        """Draw one time step as text; `sqsnn.draw(circuit)` draws it as a figure.
+
+        Example:
+            >>> print(Circuit.build(1, 1, [("CRX", (0, 1), Normal()), ("RX", (0,), 0.5)]).draw())
+            channel ─RX(φ0)────●─────RX(0.5)──measure──|0>─
+                               │
+            memory  ─────────RX(θ0)────────────────────────
+        """
+        from sqsnn.quantum import circuit_text
+
+        return circuit_text.picture(self)
+
     @property
     def qubits(self) -> int:
         """N + M."""
