@@ -6,11 +6,9 @@ significant. The named circuits stand in `circuits.py`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,39 +17,17 @@ from torch import Tensor
 
 from sqsnn.checks import check_positive_int
 from sqsnn.quantum import gates
+from sqsnn.quantum.placements import (
+    START,
+    Encoded,
+    Gate,
+    Normal,
+    check_gate,
+    complete_encoding,
+    read_placement,
+)
 
 MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
-
-
-class Normal(NamedTuple):
-    """Initial values in radians, mean + deviation * N(0, 1)."""
-
-    mean: float = 0.0
-    deviation: float = 0.0
-    random_sign: bool = False  # whether the mean gets a random sign per neuron
-
-
-class Gate(NamedTuple):
-    """One placed gate."""
-
-    name: str  # a key of `gates.GATES`
-    qubits: tuple[int, ...]  # the control first
-    parameter: int | None = None  # which of the circuit's parameters is its angle
-    angle: float | None = None  # in radians, where it is fixed; None with a parameter
-
-
-class Encoded(NamedTuple):
-    """One rotation RX(gain * phi[channel]) of the encoding."""
-
-    qubit: int  # the qubit that turns
-    channel: int  # the channel whose current turns it
-    gain: float = 1.0  # the initial value of a trainable one
-    trainable: bool = False  # whether every neuron learns a gain of its own
-
-    @property
-    def is_gate(self) -> bool:
-        """Whether a positive current makes this a gate: not at a fixed gain of 0."""
-        return self.trainable or self.gain != 0
 
 
 @dataclass(frozen=True)
@@ -98,16 +74,48 @@ class Circuit:
         placed: list[Gate] = []
         initial: list[Normal] = []
         for placement in placements:
-            placed.append(_read_placement(placement, initial))
-        rotated = _complete_encoding(encoding, channels, memory_qubits)
+            placed.append(read_placement(placement, initial))
+        rotated = complete_encoding(encoding, channels, memory_qubits)
         return cls(channels, memory_qubits, rotated, tuple(placed), tuple(initial))
+
+    @classmethod
+    def from_qiskit(
+        cls,
+        quantum_circuit: Any,
+        *,
+        channels: int = 1,
+        memory_qubits: int | None = None,
+        encoding: Sequence[Encoded] | None = None,
+        initial: Normal | Mapping[str, Normal] = START,
+        name: str = "custom",
+    ) -> "Circuit":
+        """Read V(theta) from a Qiskit circuit; qubit q there is qubit q here, channels first.
+
+        Args:
+            quantum_circuit: A `qiskit.QuantumCircuit` of the gates that circuits have (rx, ry, rz,
+                crx, cry, crz, rxx, ryy, rzz, cx, cz, h), without measurement and reset, which the
+                neuron adds. Its parameters become parameters in the order in which the gates use
+                them; a number is a fixed angle. Barriers and the global phase are left out.
+            channels: N, 1..4.
+            memory_qubits: M, 0..6; by default all other qubits.
+            encoding: Which qubits the currents rotate, as in `Circuit.build`.
+            initial: Initial values of all parameters, or of some by their Qiskit names.
+            name: What to call the circuit.
+
+        Raises:
+            ValueError: If the circuit has other instructions, an angle is an expression, or
+                numbers of qubits or names do not fit.
+        """
+        from sqsnn.quantum import from_qiskit
+
+        return from_qiskit.read(quantum_circuit, channels, memory_qubits, encoding, initial, name)
 
     def __post_init__(self) -> None:
         """Refuse gates that are none."""
         for gate in self.gates:
             if not isinstance(gate, Gate):
                 raise TypeError(f"gates holds {gate!r}, which is no Gate: use Circuit.build")
-            _check_gate(gate, self.qubits)
+            check_gate(gate, self.qubits)
 
     def __str__(self) -> str:
         """What `print(circuit)` shows: one gate per line."""
@@ -250,67 +258,3 @@ def check_qubits(channels: int, memory_qubits: int) -> None:
     """Refuse numbers of qubits outside N = 1..4 and M = 0..6."""
     check_positive_int("channels", channels, high=MAX_CHANNELS)
     check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
-
-
-def _complete_encoding(
-    encoding: Sequence[Encoded] | None, channels: int, memory_qubits: int
-) -> tuple[Encoded, ...]:
-    """The encoding in order of the qubits, channels that no current rotates at a fixed gain 0."""
-    rotated = {n: Encoded(n, n, 1.0 if encoding is None else 0.0) for n in range(channels)}
-    named = [rotation.qubit for rotation in encoding or ()]
-    for rotation in encoding or ():
-        if not 0 <= rotation.qubit < channels + memory_qubits or named.count(rotation.qubit) > 1:
-            raise ValueError(
-                f"encoding rotates qubit {rotation.qubit}; each of the qubits "
-                f"0..{channels + memory_qubits - 1} may be rotated once"
-            )
-        if not 0 <= rotation.channel < channels:
-            raise ValueError(
-                f"encoding of qubit {rotation.qubit} names channel {rotation.channel}; it may be "
-                f"0..{channels - 1}"
-            )
-        rotated[rotation.qubit] = rotation
-    return tuple(rotated[qubit] for qubit in sorted(rotated))
-
-
-def _read_placement(placement: tuple[Any, ...], initial: list[Normal]) -> Gate:
-    """The gate that a user placed; a parameter of its own is added to the initial values."""
-    if len(placement) not in (2, 3):
-        raise ValueError(f"a gate is (name, qubits) or (name, qubits, angle), but is {placement!r}")
-    name, qubits, angle = (*placement, None)[:3]
-    if not isinstance(qubits, Sequence):
-        raise ValueError(f"gate {name} was placed on qubits {qubits!r}; write ({qubits},)")
-    if isinstance(angle, Normal):
-        initial.append(angle)
-        return Gate(name, tuple(qubits), len(initial) - 1)
-    if isinstance(angle, Integral):
-        if not 0 <= angle < len(initial) or isinstance(angle, bool):
-            raise ValueError(
-                f"gate {name} on qubits {tuple(qubits)} has the angle {angle!r}: an integer shares "
-                f"a parameter of the gates before, which have {len(initial)}; write "
-                f"{float(angle)} for a fixed angle in radians"
-            )
-        return Gate(name, tuple(qubits), int(angle))
-    return Gate(name, tuple(qubits), None, float(angle) if isinstance(angle, Real) else angle)
-
-
-def _check_gate(gate: Gate, available: int) -> None:
-    if gate.name not in gates.GATES:
-        raise ValueError(f"gate is {gate.name!r}; it may be one of {', '.join(gates.GATES)}")
-    form, place = gates.GATES[gate.name], f"gate {gate.name} on qubits {gate.qubits}"
-    distinct = len(set(gate.qubits)) == len(gate.qubits) == form.qubits
-    if not distinct or not all(0 <= qubit < available for qubit in gate.qubits):
-        raise ValueError(
-            f"gate {gate.name} was placed on qubits {gate.qubits}; it needs {form.qubits} "
-            f"different ones of 0..{available - 1}"
-        )
-    if gate.angle is not None and not (isinstance(gate.angle, float) and isfinite(gate.angle)):
-        raise ValueError(f"{place} has the angle {gate.angle!r}, which is no finite number")
-    angles = (gate.parameter is not None) + (gate.angle is not None)
-    if not form.parametrised and angles:
-        raise ValueError(f"{place} takes no angle")
-    if form.parametrised and angles != 1:
-        raise ValueError(
-            f"{place} takes one angle: a Normal, such as Normal(0.0, 0.5), for one that is learned "
-            "from there, or a float for a fixed one in radians"
-        )
