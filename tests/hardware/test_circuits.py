@@ -132,7 +132,7 @@ def test_more_than_nine_steps_keep_their_order():
 
 def test_a_circuit_object_serves_as_well_as_its_name():
     named = neuron_circuit("bidirectional", 2, 1, 2)
-    given = neuron_circuit(circuits.get("bidirectional", 2, 1), 2, 1, 2)
+    given = neuron_circuit(circuits.get("bidirectional", 2, 1), steps=2)
     assert [wire(named, q) for q in range(3)] == [wire(given, q) for q in range(3)]
 
 
@@ -391,6 +391,14 @@ def test_no_steps_are_refused(steps):
 def test_impossible_registers_are_refused(channels, memory_qubits, named):
     with pytest.raises(ValueError, match=named):
         neuron_circuit("crx", channels, memory_qubits, 2)
+
+
+def test_a_circuit_is_enough_and_a_name_needs_its_qubits():
+    crx = circuits.get("crx", 2, 1)
+    assert to_qasm3(neuron_circuit(crx)) == to_qasm3(neuron_circuit("crx", 2, 1, 1))
+    for missing in ({}, {"channels": 1}, {"memory_qubits": 1}):
+        with pytest.raises(ValueError, match=r"circuit is 'crx', .* give channels and memory_qub"):
+            neuron_circuit("crx", **missing)
 
 
 def test_a_circuit_made_for_other_qubits_is_refused():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqsnn.checks import check_positive_int
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, check_qubits
@@ -142,7 +142,7 @@ def _find(name: str) -> CircuitFactory:
         ) from None
     if not callable(found):
         raise ValueError(f"circuit is {name!r}, but module {module!r} has no function {function!r}")
-    return found
+    return cast("CircuitFactory", found)
 
 
 @register("crx")

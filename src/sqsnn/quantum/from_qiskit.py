@@ -19,10 +19,10 @@ def read(
 ) -> Circuit:
     """Read V(theta); see `Circuit.from_qiskit`."""
     qubits = quantum_circuit.num_qubits
-    memory_qubits = qubits - channels if memory_qubits is None else memory_qubits
-    if channels + memory_qubits != qubits or memory_qubits < 0:
+    memory = qubits - channels if memory_qubits is None else memory_qubits
+    if channels + memory != qubits or memory < 0:
         raise ValueError(
-            f"channels is {channels} and memory_qubits is {memory_qubits}, but the Qiskit circuit "
+            f"channels is {channels} and memory_qubits is {memory}, but the Qiskit circuit "
             f"has {qubits} qubits"
         )
     numbers: dict[str, int] = {}
@@ -35,7 +35,7 @@ def read(
             f"initial names {', '.join(sorted(unknown))}, but the parameters of the Qiskit circuit "
             f"are {', '.join(numbers) or 'none'}"
         )
-    built = Circuit.build(channels, memory_qubits, placements, encoding)
+    built = Circuit.build(channels, memory, placements, encoding)
     return replace(built, name=name)
 
 

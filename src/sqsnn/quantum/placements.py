@@ -76,20 +76,22 @@ def read_placement(placement: tuple[Any, ...], initial: list[Normal]) -> Gate:
     """
     if len(placement) not in (2, 3):
         raise ValueError(f"a gate is (name, qubits) or (name, qubits, angle), but is {placement!r}")
-    name, qubits, angle = (*placement, None)[:3]
+    name, qubits = placement[:2]
+    angle: Any = placement[2] if len(placement) == 3 else None
     if not isinstance(qubits, Sequence):
         raise ValueError(f"gate {name} was placed on qubits {qubits!r}; write ({qubits},)")
     if isinstance(angle, Normal):
         initial.append(angle)
         return Gate(name, tuple(qubits), len(initial) - 1)
     if isinstance(angle, Integral):
-        if not 0 <= angle < len(initial) or isinstance(angle, bool):
+        number = int(angle)
+        if isinstance(angle, bool) or not 0 <= number < len(initial):
             raise ValueError(
                 f"gate {name} on qubits {tuple(qubits)} has the angle {angle!r}: an integer shares "
                 f"a parameter of the gates before, which have {len(initial)}; write "
-                f"{float(angle)} for a fixed angle in radians"
+                f"{float(number)} for a fixed angle in radians"
             )
-        return Gate(name, tuple(qubits), int(angle))
+        return Gate(name, tuple(qubits), number)
     return Gate(name, tuple(qubits), None, float(angle) if isinstance(angle, Real) else angle)
 
 
