@@ -20,7 +20,7 @@ def main() -> None:
     """Print the program, and the frequency of each spike train beside its exact probability."""
     g = torch.Generator().manual_seed(0)
     neuron = sqsnn.SQSNeurons(1, drive=sqsnn.Rectified(), generator=g, dtype=torch.float64)
-    circuit = hardware.neuron_circuit(neuron.circuit, channels=1, memory_qubits=1, steps=STEPS)
+    circuit = hardware.neuron_circuit(neuron.circuit, steps=STEPS)
 
     # The neuron's own angles are bound; those of the encoding stay free, as `input` variables.
     angles = neuron.angles[0].tolist()

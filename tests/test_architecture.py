@@ -173,6 +173,12 @@ def test_every_public_name_loads(package):
         assert name in dir(module)
 
 
+def test_the_circuits_load_without_anything_else():
+    assert loaded("import sqsnn; sqsnn.circuits.get('crx', 1, 1)", ("torch", *OPTIONAL)) == {
+        "torch"
+    }
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(AttributeError, match="No sqsnn attribute Perceptron"):
         sqsnn.Perceptron  # noqa: B018

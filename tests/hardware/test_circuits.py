@@ -132,7 +132,7 @@ def test_more_than_nine_steps_keep_their_order():
 
 def test_a_circuit_object_serves_as_well_as_its_name():
     named = neuron_circuit("bidirectional", 2, 1, 2)
-    given = neuron_circuit(circuits.get("bidirectional", 2, 1), 2, 1, 2)
+    given = neuron_circuit(circuits.get("bidirectional", 2, 1), steps=2)
     assert [wire(named, q) for q in range(3)] == [wire(given, q) for q in range(3)]
 
 
@@ -233,6 +233,7 @@ EVERY_GATE = [
     ("CRY", (0, 2)),
     ("CRZ", (1, 2)),
     ("RXX", (2, 1)),
+    ("RYY", (1, 0)),
     ("RZZ", (0, 2)),
     ("CX", (2, 1)),
     ("CZ", (1, 0)),
@@ -262,6 +263,16 @@ def test_every_kind_of_gate_is_placed_as_it_acts():
         unrolled = neuron_circuit(circuit, 2, 1, STEPS, per_occurrence=each)
         law = circuit_law(bound(neuron, currents, unrolled, per_occurrence=each))
         assert_allclose(law, reference.joint_law(neuron, currents), **EXACT)
+    # The same with all angles fixed: the encoding's alone are left open.
+    values = parameter_values(neuron, currents, per_occurrence=False)
+    fixed_angles = [
+        (name, qubits, None if start is None else angle)
+        for (name, qubits, start), angle in zip(placed, angles, strict=True)
+    ]
+    unrolled = neuron_circuit(Circuit.build(2, 1, fixed_angles, encoding), 2, 1, STEPS)
+    phis = {name: value for name, value in values.items() if name.startswith("phi")}
+    law = circuit_law(unrolled.assign_parameters(phis))
+    assert_allclose(law, reference.joint_law(neuron, currents), **EXACT)
 
 
 def test_a_channel_that_no_current_rotates_has_no_gate_and_no_name():
@@ -380,6 +391,14 @@ def test_no_steps_are_refused(steps):
 def test_impossible_registers_are_refused(channels, memory_qubits, named):
     with pytest.raises(ValueError, match=named):
         neuron_circuit("crx", channels, memory_qubits, 2)
+
+
+def test_a_circuit_is_enough_and_a_name_needs_its_qubits():
+    crx = circuits.get("crx", 2, 1)
+    assert to_qasm3(neuron_circuit(crx)) == to_qasm3(neuron_circuit("crx", 2, 1, 1))
+    for missing in ({}, {"channels": 1}, {"memory_qubits": 1}):
+        with pytest.raises(ValueError, match=r"circuit is 'crx', .* give channels and memory_qub"):
+            neuron_circuit("crx", **missing)
 
 
 def test_a_circuit_made_for_other_qubits_is_refused():

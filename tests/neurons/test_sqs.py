@@ -19,6 +19,7 @@ from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit, Encoded, Normal
+from sqsnn.quantum.noise import Noise
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
@@ -594,3 +595,29 @@ def test_the_exact_law_refuses_currents_that_do_not_fit(law, change, message):
     currents = torch.ones((2, 3, 2) if law == "kraus_operators" else (2, 2, 3, 2))
     with pytest.raises(ValueError, match=message):
         getattr(neurons, law)(change(currents))
+
+
+@pytest.mark.parametrize(
+    "noise", [None, Noise(depolarising_1q=0.02, depolarising_2q=0.05)], ids=["perfect", "noisy"]
+)
+def test_a_fixed_angle_is_a_parameter_that_nothing_learns(noise):
+    def made(*angles: Normal | float) -> SQSNeurons:
+        names = [("CRX", (0, 1)), ("RY", (1,)), ("CRZ", (1, 0)), ("RX", (0,))]
+        placed = [(*gate, angle) for gate, angle in zip(names, angles, strict=True)]
+        circuit = Circuit.build(1, 1, [*placed, ("H", (1,))])
+        return SQSNeurons(2, circuit=circuit, noise=noise, generator=seeded(0), dtype=torch.float64)
+
+    learned = made(*(Normal(angle) for angle in (1.0, 0.7, -0.4, 0.3)))
+    fixed = made(Normal(1.0), 0.7, -0.4, Normal(0.3))
+    assert learned.angles.shape[1] - fixed.angles.shape[1] == 2
+    currents = random_currents(3, 2, 2, 1)
+    laws = [neurons.sequence_probabilities(currents) for neurons in (learned, fixed)]
+    assert_close(laws[0], laws[1], rtol=0, atol=1e-12)
+    slopes = [
+        torch.autograd.grad(law[..., 5].sum(), [neurons.angles])[0]
+        for law, neurons in zip(laws, (learned, fixed), strict=True)
+    ]
+    assert_close(slopes[0][:, [0, 3]], slopes[1], rtol=0, atol=1e-12)
+    uniforms = torch.rand(currents.shape[:3], generator=seeded(2), dtype=torch.float64)
+    samples = [neurons(currents, uniforms=uniforms)[0].spikes for neurons in (learned, fixed)]
+    assert torch.equal(*samples)

@@ -1,5 +1,8 @@
 """A gate list: its unitary, what is split off it, what is refused."""
 
+import copy
+import math
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -11,9 +14,10 @@ from tools import frame_change, random_angles
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits, gates
-from sqsnn.quantum.circuit import Circuit, Encoded, Normal, pattern, unitary
+from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, pattern, unitary
 
 TURN = Normal(0.0)
+FIXED = (0.0, 0.7, -math.pi / 2, math.pi, 2 * math.pi, -5.0)
 
 
 def full_unitary(circuit: Circuit, angles: torch.Tensor, real_frame: bool = False) -> torch.Tensor:
@@ -29,7 +33,8 @@ def gate_lists(draw) -> tuple[int, int, list]:
     for name in draw(st.lists(st.sampled_from(sorted(names)), max_size=8)):
         form = gates.GATES[name]
         chosen = draw(st.permutations(range(qubits)))[: form.qubits]
-        placements.append((name, tuple(chosen), TURN if form.parametrised else None))
+        angle = draw(st.sampled_from([TURN, TURN, *FIXED])) if form.parametrised else None
+        placements.append((name, tuple(chosen), angle))
     return channels, memory_qubits, placements
 
 
@@ -39,8 +44,8 @@ def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
     circuit = Circuit.build(*gate_list)
     angles = random_angles(circuit, seed=seed)
     placed = [
-        reference.Gate(name, qubits, 0.0 if p is None else float(angles[0, p]))
-        for name, qubits, p in circuit.gates
+        reference.Gate(name, qubits, (fixed or 0.0) if p is None else float(angles[0, p]))
+        for name, qubits, p, fixed in circuit.gates
     ]
     expected = torch.as_tensor(reference.unitary(placed, circuit.qubits))
     made = full_unitary(circuit, angles)
@@ -89,8 +94,16 @@ def test_an_encoding_of_ones_own_rotates_what_it_names_and_nothing_else():
         (("RX", (-1,), TURN), r"qubits \(-1,\)"),
         (("CRX", (1, 1), TURN), r"qubits \(1, 1\); it needs 2 different"),
         (("CRX", (1,), TURN), r"qubits \(1,\)"),
-        (("RX", (0,), None), r"takes an initial angle"),
+        (("RX", (0,), None), r"RX on qubits \(0,\) takes one angle: a Normal, such as"),
+        (("RX", (0,)), r"takes one angle"),
         (("CZ", (0, 1), TURN), r"takes no angle"),
+        (("H", (0,), 0.5), r"takes no angle"),
+        (("RX", (0,), 1), r"angle 1: an integer shares .* have 0; write 1.0 for a fixed angle"),
+        (("RX", (0,), True), r"angle True"),
+        (("RX", (0,), math.nan), r"angle nan, which is no finite number"),
+        (("RX", (0,), "theta"), r"angle 'theta', which is no finite number"),
+        (("H", 0), r"qubits 0; write \(0,\)"),
+        (("H",), r"a gate is \(name, qubits\) or \(name, qubits, angle\), but is \('H',\)"),
     ],
 )
 def test_a_gate_that_does_not_fit_is_refused(placement, message):
@@ -109,6 +122,36 @@ def test_a_gate_that_does_not_fit_is_refused(placement, message):
 def test_an_encoding_that_does_not_fit_is_refused(encoding, message):
     with pytest.raises(ValueError, match=message):
         Circuit.build(2, 1, [], encoding)
+
+
+def test_gates_may_share_a_parameter_and_need_not_name_an_angle():
+    circuit = Circuit.build(
+        1, 1, [("H", (0,)), ("RX", (0,), TURN), ("CRY", (0, 1), 0), ("RZ", (1,), 0.5)]
+    )
+    assert circuit.gates == (
+        Gate("H", (0,)),
+        Gate("RX", (0,), 0),
+        Gate("CRY", (0, 1), 0),
+        Gate("RZ", (1,), None, 0.5),
+    )
+    assert circuit.initial == (TURN,)
+
+
+def test_a_circuit_of_something_else_than_gates_is_refused():
+    circuit = Circuit.build(1, 0, [("H", (0,))])
+    # Past the constructor, whose annotations the tests check.
+    object.__setattr__(circuit, "gates", (("H", (0,)),))
+    with pytest.raises(TypeError, match=r"gates holds \('H', \(0,\)\).* use Circuit.build"):
+        circuit.__post_init__()
+
+
+def test_a_circuit_travels_and_compares_by_value():
+    gates = [("CRX", (0, 1), Normal(1.0)), ("RZ", (0,), 0.5), ("H", (1,))]
+    circuit, twin = Circuit.build(1, 1, gates), Circuit.build(1, 1, gates)
+    assert circuit == twin
+    assert hash(circuit) == hash(twin)
+    assert pickle.loads(pickle.dumps(circuit)) == copy.deepcopy(circuit) == circuit
+    assert Circuit.build(1, 1, [*gates[:1], ("RZ", (0,), 0.6), *gates[2:]]) != circuit
 
 
 def test_a_circuit_is_immutable():

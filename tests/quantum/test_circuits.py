@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.testing import assert_close
 
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import unitary
-from sqsnn.quantum.circuits import Circuit, Normal
+from sqsnn.quantum.circuits import Circuit, Gate, Normal
 
 CASES = circuit_cases()
 
@@ -38,7 +39,8 @@ def test_a_named_circuit_is_the_gate_list_of_the_specification(name, channels, m
     expected = [
         tuple(placement) for placement in reference.placements(name, channels, memory_qubits)
     ]
-    assert [tuple(gate) for gate in circuit.gates] == expected
+    assert [gate[:3] for gate in circuit.gates] == expected
+    assert not any(gate.angle for gate in circuit.gates)
 
 
 @pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
@@ -73,7 +75,7 @@ def test_in_the_real_frame_the_unitary_is_real_and_the_same(name, channels, memo
 def test_hardware_efficient_repeats_its_layers(channels, memory_qubits, layers):
     circuit = circuits.get("hardware_efficient", channels, memory_qubits, layers=layers)
     expected = reference.placements("hardware_efficient", channels, memory_qubits, layers)
-    assert [tuple(gate) for gate in circuit.gates] == [tuple(gate) for gate in expected]
+    assert [gate[:3] for gate in circuit.gates] == [tuple(gate) for gate in expected]
     assert circuit.parameters == 2 * layers * (channels + memory_qubits) + channels
 
 
@@ -178,8 +180,69 @@ def test_a_circuit_of_ones_own_is_registered_in_ten_lines(own_registry):
     assert (circuit.name, circuit.parameters, circuit.is_real) == ("kick", 2, False)
     assert circuit.initial == (Normal(0.25), Normal(0.25))
     assert [rotation.gain for rotation in circuit.encoding] == [1.0, 1.0]
-    with pytest.raises(ValueError, match="'kick' is registered already"):
-        circuits.register("kick")(kick)
+    with pytest.raises(TypeError, match="circuit 'kick' has the options: strength; but"):
+        circuits.get("kick", 2, 1, force=1.0)
+
+
+def flip(channels: int, memory_qubits: int, angle: float = math.pi) -> Circuit:
+    """Fire at every step, whatever the memory."""
+    return Circuit.build(channels, memory_qubits, [("RX", (n,), angle) for n in range(channels)])
+
+
+def test_a_name_that_is_registered_again_means_the_new_circuit(own_registry):
+    circuits.register("flip")(lambda channels, memory_qubits: Circuit.build(channels, 0, []))
+    with pytest.warns(UserWarning, match="circuit 'flip' was registered before"):
+        circuits.register("flip")(flip)
+    assert circuits.get("flip", 2, 1).gates[1] == Gate("RX", (1,), None, math.pi)
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_a_circuit_of_the_package_stays_what_it_is(name, own_registry):
+    before = circuits.get(name, 1, 1)
+    with pytest.raises(ValueError, match=f"circuit '{name}' belongs to the package"):
+        circuits.register(name)(flip)
+    assert circuits.get(name, 1, 1) == before
+
+
+def test_a_function_can_be_given_instead_of_a_name():
+    circuit = circuits.get(flip, 2, 1, angle=0.5)
+    assert (circuit.name, circuit.qubits) == ("flip", 3)
+    assert circuits.get(partial(flip, angle=0.5), 2, 1).gates == circuit.gates
+    with pytest.raises(TypeError, match=r"circuit 'flip' has the options: angle; but .*'strength'"):
+        circuits.get(flip, 1, 1, strength=1)
+
+
+def test_a_circuit_is_found_by_its_module_and_function(tmp_path, monkeypatch):
+    source = """
+from sqsnn.quantum.circuits import Circuit
+def flip(channels, memory_qubits, angle=1.0):
+    return Circuit.build(channels, memory_qubits, [("RX", (0,), angle)])
+def nothing(channels, memory_qubits):
+    return [("RX", (0,), 1.0)]
+def small(channels, memory_qubits):
+    return Circuit.build(1, 0, [])
+number = 3
+"""
+    (tmp_path / "circuits_of_mine.py").write_text(source)
+    (tmp_path / "circuits_broken.py").write_text("import no_such_module")
+    with pytest.raises(ValueError, match="module 'circuits_of_mine' cannot be imported: No module"):
+        circuits.get("circuits_of_mine:flip", 1, 1)
+    monkeypatch.syspath_prepend(tmp_path)
+    circuit = circuits.get("circuits_of_mine:flip", 2, 1, angle=0.5)
+    assert circuit.gates == (Gate("RX", (0,), None, 0.5),)
+    assert circuit.name == "circuits_of_mine:flip"
+    refused = {
+        "circuits_of_mine:flop": "module 'circuits_of_mine' has no function 'flop'",
+        "circuits_of_mine:number": "has no function 'number'",
+        "circuits_of_mine:": "has no function ''",
+        ":flip": "module '' cannot be imported: Empty module name; it must lie in the current",
+        "circuits_of_mine:nothing": r"must return a Circuit, .* but returned \[\('RX'",
+        "circuits_of_mine:small": "channels=2, memory_qubits=1, but made a circuit of 1 and 0",
+        "circuits_broken:flip": "No module named 'no_such_module'",
+    }
+    for name, message in refused.items():
+        with pytest.raises(ValueError, match=message):
+            circuits.get(name, 2, 1)
 
 
 def test_a_circuit_can_be_given_instead_of_a_name():

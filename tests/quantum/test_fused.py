@@ -30,7 +30,8 @@ EVERY_GATE = [
     *(("RX", (0,), Normal(0.3)), ("RY", (1,), Normal(0.5)), ("RZ", (0,), Normal(0.7))),
     *(("CRX", (0, 1), Normal(1.0)), ("CRY", (1, 0), Normal(0.8)), ("CRZ", (0, 1), Normal(0.6))),
     *(("RXX", (0, 1), Normal(0.4)), ("RZZ", (1, 0), Normal(0.9))),
-    *(("CX", (1, 0), None), ("CZ", (0, 1), None), ("H", (0,), None)),
+    *(("RYY", (0, 1), Normal(0.2)), ("RYY", (0, 1), 0.4), ("RX", (1,), 0.9), ("CRY", (0, 1), -2.0)),
+    *(("CX", (1, 0)), ("CZ", (0, 1)), ("H", (0,)), ("RZ", (0,), 0)),  # shares the first parameter
 ]
 
 

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from sqsnn.quantum import gates
 
 ONE_QUBIT = ("RX", "RY", "RZ", "H")
-TWO_QUBITS = ("CRX", "CRY", "CRZ", "RXX", "RZZ", "CX", "CZ")
+TWO_QUBITS = ("CRX", "CRY", "CRZ", "RXX", "RYY", "RZZ", "CX", "CZ")
 WITHOUT_ANGLE = ("CX", "CZ", "H")
 REAL = ("RX", "CRX", "CZ")  # the gates that are real after diag(1, -i) on every qubit
 DOUBLE = torch.zeros((), dtype=torch.float64)
@@ -34,7 +34,7 @@ def expected(name: str, angle: float) -> torch.Tensor:
     return torch.as_tensor(matrix)
 
 
-def test_the_gates_are_the_eleven_of_the_specification():
+def test_the_gates_are_the_twelve_of_the_specification():
     assert set(gates.GATES) == {*ONE_QUBIT, *TWO_QUBITS}
 
 

@@ -1,17 +1,29 @@
 """Circuits taken apart into rotations of real amplitudes are the same circuits."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from tools import CIRCUITS
 
 from sqsnn.quantum import circuits, gates, rotations
 from sqsnn.quantum.circuit import Circuit, Normal, unitary
 
+FIXED = [
+    *(("RX", (0,), 0.7), ("CRX", (0, 1), Normal(1.0)), ("CRX", (1, 0), math.pi), ("CZ", (0, 1))),
+    *(("RX", (1,), 0), ("RX", (1,), 2 * math.pi)),
+]
+CASES = [
+    *(circuits.get(name, *size) for name in CIRCUITS for size in ((1, 1), (2, 1), (1, 3))),
+    Circuit.build(1, 1, FIXED),
+    Circuit.build(1, 1, [*FIXED, ("RYY", (0, 1), 0.3), ("CRZ", (0, 1), -1.0), ("H", (0,))]),
+]
 
-@pytest.mark.parametrize(("channels", "memory"), [(1, 1), (2, 1), (1, 3)])
-@pytest.mark.parametrize("name", circuits.names()[:4])
-def test_the_rotations_multiply_to_the_circuit(name, channels, memory):
-    circuit = circuits.get(name, channels, memory)
+
+@pytest.mark.parametrize("circuit", CASES, ids=lambda it: f"{it.name}-{it.qubits}-{len(it.gates)}")
+def test_the_rotations_multiply_to_the_circuit(circuit):
+    channels, memory = circuit.channels, circuit.memory_qubits
     angles = circuit.initial_parameters(1, torch.Generator().manual_seed(0)) + 0.3
     size = 2**circuit.qubits * (1 if circuit.is_real else 2)
     product = np.eye(size)

@@ -150,6 +150,7 @@ def test_a_parameter_of_two_gates_is_the_sum_of_its_occurrences():
         Gate("CRZ", (1, 0), 0),
         Gate("RZZ", (0, 1), 1),
         Gate("CRY", (0, 1), 2),
+        Gate("CRX", (1, 0), None, 0.9),  # fixed: nothing shifts it
         Gate("RX", (0,), 1),
         Gate("CX", (0, 1), None),
         Gate("RZ", (1,), 2),

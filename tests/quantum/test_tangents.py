@@ -16,7 +16,13 @@ SHARED = Circuit(
     1,
     1,
     (Encoded(0, 0, 0.5), Encoded(1, 0, 1.0, trainable=True)),
-    (Gate("CRX", (0, 1), 0), Gate("RY", (1,), 1), Gate("CRX", (1, 0), 0), Gate("H", (0,), None)),
+    (
+        Gate("CRX", (0, 1), 0),
+        Gate("RY", (1,), 1),
+        Gate("CRX", (1, 0), 0),
+        Gate("RX", (0,), None, 0.7),
+        Gate("H", (0,)),
+    ),
     (Normal(1.0, 0.3), Normal(0.5, 0.3)),
     "shared",
 )

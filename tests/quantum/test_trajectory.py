@@ -264,7 +264,7 @@ def collapse_by_formula(
     memory = torch.zeros(2**circuit.memory_qubits, dtype=torch.complex128)
     memory[0] = 1
     V = torch.eye(2**total, dtype=torch.complex128)
-    for name, qubits, p in circuit.gates:
+    for name, qubits, p, _ in circuit.gates:
         angle = torch.zeros(()) if p is None else parameters[p]
         V = differentiable_matrix(name, qubits, angle, total) @ V
     records = []

@@ -13,7 +13,8 @@ EVERY_GATE = Circuit.build(
     [
         ("H", (0,), None),
         *((name, (1,), Normal()) for name in ("RX", "RY", "RZ")),
-        *((name, (3, 0), Normal()) for name in ("CRX", "CRY", "CRZ", "RXX", "RZZ")),
+        *((name, (3, 0), Normal()) for name in ("CRX", "CRY", "CRZ", "RXX", "RYY", "RZZ")),
+        ("RX", (2,), -0.5),
         *((name, (1, 2), None) for name in ("CX", "CZ")),
     ],
     encoding=[Encoded(0, 0), Encoded(1, 1, 0.5), Encoded(2, 0, 1.0, trainable=True)],
@@ -49,7 +50,7 @@ def drawn(figure):
     ids=lambda circuit: f"{circuit.name}-{circuit.channels}-{circuit.memory_qubits}",
 )
 def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
-    figure = circuit_drawing.circuit(circuit)
+    figure = circuit_drawing.draw(circuit)
     encoded = [n for n, e in enumerate(circuit.encoding) if e.trainable or e.gain != 0]
     assert set(drawn(figure)) == {
         *(f"gate {number}" for number in range(len(circuit.gates))),
@@ -63,7 +64,7 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
     shown = texts(figure)
     for number, gate in enumerate(circuit.gates):
         if gate.parameter is not None:
-            boxes = 2 if gate.name in ("RXX", "RZZ") else 1
+            boxes = 2 if gate.name in ("RXX", "RYY", "RZZ") else 1
             assert shown.count(rf"$\theta_{{{gate.parameter}}}$") == boxes, (number, gate)
 
 
@@ -80,7 +81,7 @@ def test_circuit_draws_every_gate_encoding_measurement_and_reset(circuit):
 @pytest.mark.parametrize("memory_qubits", [0, 2])
 def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
     circuit = circuits.get("crx", 1, memory_qubits)
-    figure = circuit_drawing.circuit(circuit, drive)
+    figure = circuit_drawing.draw(circuit, drive)
     figure.draw_without_rendering()  # gives the text its frame
     (text,) = drawn(figure)["drive"]
     assert all(part in text.get_text() for part in parts)
@@ -94,15 +95,15 @@ def test_a_drive_stands_before_the_encoding(drive, parts, memory_qubits):
 def test_the_papers_drive_goes_without_saying():
     circuit = circuits.get("crx", 1, 1)
     plain, rectified = (
-        circuit_drawing.circuit(circuit),
-        circuit_drawing.circuit(circuit, Rectified()),
+        circuit_drawing.draw(circuit),
+        circuit_drawing.draw(circuit, Rectified()),
     )
     assert texts(plain) == texts(rectified)
     assert "drive" not in drawn(rectified)
 
 
 def test_no_two_gates_of_a_circuit_overlap():
-    figure = circuit_drawing.circuit(circuits.get("hardware_efficient", 3, 3, layers=3))
+    figure = circuit_drawing.draw(circuits.get("hardware_efficient", 3, 3, layers=3))
     boxes = {
         gid: [artist.get_window_extent() for artist in artists]
         for gid, artists in drawn(figure).items()
@@ -115,22 +116,23 @@ def test_no_two_gates_of_a_circuit_overlap():
 
 def test_gates_on_different_wires_share_a_column():
     placements = [("RX", (qubit,), Normal()) for qubit in range(4)]
-    artists = drawn(circuit_drawing.circuit(Circuit.build(2, 2, placements)))
+    artists = drawn(circuit_drawing.draw(Circuit.build(2, 2, placements)))
     columns = {artists[f"gate {number}"][0].get_x() for number in range(4)}
     assert len(columns) == 1
 
 
 def test_a_link_keeps_other_gates_off_the_wires_that_it_crosses():
     placements = [("CZ", (0, 2), None), ("RX", (1,), Normal())]
-    artists = drawn(circuit_drawing.circuit(Circuit.build(2, 1, placements)))
+    artists = drawn(circuit_drawing.draw(Circuit.build(2, 1, placements)))
     link, box = artists["gate 0"][0], artists["gate 1"][0]
     assert box.get_x() > link.get_xdata()[0] + 0.1
 
 
 def test_circuit_labels_name_angles_gains_and_states():
-    shown = texts(circuit_drawing.circuit(EVERY_GATE))
+    shown = texts(circuit_drawing.draw(EVERY_GATE))
     for label in (r"$\varphi_{0}$", r"$0.5\,\varphi_{1}$", r"$g_{0}\,\varphi_{0}$", "$s_{1}$"):
         assert label in shown
+    assert shown.count("$-0.5$") == 1, "an angle that is fixed"
     assert shown.count(r"$|m\rangle$") == 1, "the memory has one joint state"
     assert "X" not in shown, "the target of a CX is the circled plus, not a box"
-    assert "2 channels, 2 memory qubits, 8 angles, 1 gain; one time step" in shown
+    assert "2 channels, 2 memory qubits, 9 angles, 1 gain; one time step" in shown

@@ -77,7 +77,7 @@ def save_pictures(folder):
         "learning-curve.png": plots.learning_curve(make_metrics(4)),
         "raster.png": plots.raster(run, input_spikes, label=3, prediction=8, class_names=DIGITS),
         "confusion-matrix.png": plots.confusion_matrix(np.diag(np.arange(1, 11)), DIGITS),
-        "circuit.png": circuit_drawing.circuit(circuits.get("bidirectional", 1, 1)),
+        "circuit.png": circuit_drawing.draw(circuits.get("bidirectional", 1, 1)),
     }
     for name, figure in figures.items():
         style.save(figure, folder / name)
@@ -117,7 +117,7 @@ def test_drawing_never_loads_pyplot():
 import sys
 from sqsnn.quantum import circuits
 from sqsnn.reports import circuit_drawing, plots
-circuit_drawing.circuit(circuits.get('crx', 1, 1))
+circuit_drawing.draw(circuits.get('crx', 1, 1))
 assert 'matplotlib.pyplot' not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,9 @@
 """The settings of neurons are the arguments of their populations, declared there and only there."""
 
 import inspect
+import sys
+import tomllib
+from functools import partial
 
 import pytest
 import torch
@@ -15,10 +18,13 @@ from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
+from sqsnn.quantum.circuits import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings import flat
+from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.neurons import POPULATIONS, Neurons, NeuronSettings
-from sqsnn.settings.run import from_flat
+from sqsnn.settings.run import Recipe, from_flat, validated
+from sqsnn.settings.toml import from_toml, to_toml
 
 SETTINGS = {flat.kind_of(cls): cls for cls in flat.members(Neurons)}
 # What the network decides, or what no training can use.
@@ -195,3 +201,75 @@ def test_the_population_refuses_what_it_cannot_be(chosen, message):
     with pytest.raises(ConfigError, match=message) as refused:
         from_flat("digits", chosen)
     assert "\n" not in str(refused.value)
+
+
+# Circuits of one's own
+
+
+def flip(channels: int, memory_qubits: int, angle: float = 1.0) -> Circuit:
+    """Turn every channel."""
+    return Circuit.build(channels, memory_qubits, [("RX", (n,), angle) for n in range(channels)])
+
+
+MADE = flip(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "memory", "outputs"), [(MADE, 2, 2), (flip, 2, 0), (partial(flip, angle=0.5), 1, 0)]
+)
+def test_python_may_give_a_circuit_or_a_function_that_makes_it(given, memory, outputs):
+    table = {"kind": "sqs", "circuit": given, "memory_qubits": memory}
+    recipe = Recipe.model_validate({"neurons": table})
+    populations = [
+        factory(2, generator=torch.Generator().manual_seed(0))
+        for factory in recipe.neurons.factories(2)
+    ]
+    assert [population.memory_qubits for population in populations] == [memory, outputs]
+    assert [len(population.circuit.gates) for population in populations] == [1, 1]
+    assert recipe == Recipe.model_validate({"neurons": table})
+
+
+def test_a_circuit_for_other_qubits_is_refused():
+    with pytest.raises(ConfigError, match="memory_qubits=2, but the neurons have 1 and 1"):
+        validated(Recipe, {"neurons": {"kind": "sqs", "circuit": MADE}})
+    table = {"kind": "sqs", "circuit": MADE, "memory_qubits": 2, "output_memory_qubits": 0}
+    with pytest.raises(ConfigError, match=r"output_memory_qubits is 0: .* neurons have 1 and 0"):
+        validated(Recipe, {"neurons": table})
+
+
+@pytest.mark.parametrize("given", [MADE, flip], ids=["circuit", "function"])
+def test_a_run_takes_no_circuit_that_its_file_cannot_hold(given):
+    with pytest.raises(ConfigError, match=r"circuit is an object, .* name it as 'module:function'"):
+        small_run(circuit=given, memory_qubits=2)
+
+
+SOURCE = """
+from sqsnn.quantum.circuits import Circuit, Normal
+def kick(channels, memory_qubits, angle=0.5):
+    placed = [("RX", (0,), Normal(1.0)), ("RZ", (0,), angle)]
+    return Circuit.build(channels, memory_qubits, placed)
+"""
+
+
+def test_a_run_keeps_the_name_and_the_gates_of_a_circuit_in_a_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "kicks.py").write_text(SOURCE)
+    settings = small_run(circuit="kicks:kick", circuit_options={"angle": 0.25})
+    text = to_toml(settings)
+    content = tomllib.loads(text)
+    assert content["neurons"]["circuit"] == "kicks:kick"
+    assert content["circuit_gates"] == ["RX(phi_0) 0; RX(theta_0) 0; RZ(0.25) 0"] * 2
+    assert from_toml(text, "here") == settings
+    assert "--circuit kicks:kick" in train_command(settings)
+    assert "circuit_gates" not in {setting.name for setting in list_settings(settings)}
+    assert "circuit_gates" not in tomllib.loads(to_toml(small_run()))
+    # The function changes.
+    module = sys.modules["kicks"]
+    monkeypatch.setattr(module, "kick", lambda n, m, angle=0.5: Circuit.build(n, m, []))
+    with pytest.raises(ConfigError, match=r"^here: circuit 'kicks:kick' has other gates now .*RZ"):
+        from_toml(text, "here")
+    # It is gone, as in another folder.
+    monkeypatch.delitem(sys.modules, "kicks")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"^here: .*module 'kicks' cannot be imported: No modu"):
+        from_toml(text, "here")

@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     keep_freed_memory()
+    # For `--circuit module:function`; behind everything that is installed.
+    if "" not in sys.path:
+        sys.path.append("")
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:

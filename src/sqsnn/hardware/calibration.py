@@ -57,9 +57,7 @@ def effective_noise(target: Target, circuit: Circuit) -> Noise:
         HardwareError: If the device reports no errors or durations.
     """
     typical = typical_target(target, circuit.qubits)
-    neuron = neuron_circuit(
-        circuit, circuit.channels, circuit.memory_qubits, _STEPS, per_occurrence=True
-    )
+    neuron = neuron_circuit(circuit, steps=_STEPS, per_occurrence=True)
     compiled = transpile(
         neuron, target=typical, optimization_level=1, scheduling_method="alap", seed_transpiler=0
     )

@@ -29,6 +29,7 @@ from sqsnn.errors import HardwareError
 from sqsnn.hardware import feedforward
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.circuits import CircuitFactory
 
 REGISTER = "spikes"
 
@@ -40,6 +41,7 @@ _GATES: dict[str, type[QiskitGate]] = {
     "CRY": gates.CRYGate,
     "CRZ": gates.CRZGate,
     "RXX": gates.RXXGate,
+    "RYY": gates.RYYGate,
     "RZZ": gates.RZZGate,
     "CX": gates.CXGate,
     "CZ": gates.CZGate,
@@ -86,10 +88,10 @@ def turned_gates(circuit: Circuit) -> list[int]:
 
 
 def neuron_circuit(
-    circuit: str | Circuit,
-    channels: int,
-    memory_qubits: int,
-    steps: int,
+    circuit: str | Circuit | CircuitFactory,
+    channels: int | None = None,
+    memory_qubits: int | None = None,
+    steps: int = 1,
     *,
     per_occurrence: bool = False,
     reset_steps: int = 0,
@@ -97,9 +99,9 @@ def neuron_circuit(
     """Write T steps of a neuron as a Qiskit circuit with named parameters.
 
     Args:
-        circuit: A registered name, or a `Circuit` for these numbers of qubits.
-        channels: N.
-        memory_qubits: M.
+        circuit: A `Circuit`, or whatever `sqsnn.circuits.get` takes, such as a registered name.
+        channels: N; a `Circuit` knows its own.
+        memory_qubits: M; a `Circuit` knows its own.
         steps: T; the channels are reset between steps, not after the last.
         per_occurrence: Whether every placed gate has its own angle, which can be shifted alone.
         reset_steps: Own last spikes of a channel that choose its angle, by conditional rotations.
@@ -109,6 +111,14 @@ def neuron_circuit(
     """
     check_positive_int("steps", steps)
     check_positive_int("reset_steps", reset_steps, low=0, high=feedforward.MAX_RESET_STEPS)
+    if isinstance(circuit, Circuit):
+        channels = circuit.channels if channels is None else channels
+        memory_qubits = circuit.memory_qubits if memory_qubits is None else memory_qubits
+    if channels is None or memory_qubits is None:
+        raise ValueError(
+            f"circuit is {circuit!r}, which may have any number of qubits: give channels and "
+            "memory_qubits as well"
+        )
     neuron = circuits.get(circuit, channels, memory_qubits)
     spikes = ClassicalRegister(steps * channels, REGISTER)
     unrolled = QuantumCircuit(QuantumRegister(neuron.qubits, "q"), spikes, name=neuron.name)
@@ -138,9 +148,9 @@ def neuron_circuit(
             for e, (angle,) in angles.items():
                 unrolled.rx(angle, neuron.encoding[e].qubit)
         for g, gate in enumerate(neuron.gates):
-            angle = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
-            turned = [] if gate.parameter is None else [named[angle]]
-            unrolled.append(_GATES[gate.name](*turned), gate.qubits)
+            theta = f"theta_{step}_{g}" if per_occurrence else f"theta_{gate.parameter}"
+            angle: Any = gate.angle if gate.parameter is None else named[theta]
+            unrolled.append(_GATES[gate.name](*([] if angle is None else [angle])), gate.qubits)
         first = step * channels
         unrolled.measure(range(channels), range(first, first + channels))
     return unrolled

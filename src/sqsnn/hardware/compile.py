@@ -104,7 +104,7 @@ def compile_neuron(
     if reset_steps:
         require_conditions(device)
     named: Any = {"per_occurrence": True, "reset_steps": reset_steps}
-    neuron = neuron_circuit(circuit, circuit.channels, circuit.memory_qubits, steps, **named)
+    neuron = neuron_circuit(circuit, steps=steps, **named)
     names = parameter_names(circuit, steps, **named)
     if not groups:
         native = transpile(

@@ -21,7 +21,7 @@ from sqsnn.hardware.devices import instructions
 from sqsnn.quantum.circuit import Circuit
 
 # Native gates in place of one of ours, for any of ECR, CX, CZ, RZZ as the native two-qubit gate.
-_NATIVE_PAIRS = {"CRX": 2, "CRY": 2, "CRZ": 2, "RXX": 2, "RZZ": 2, "CX": 1, "CZ": 1}
+_NATIVE_PAIRS = {"CRX": 2, "CRY": 2, "CRZ": 2, "RXX": 2, "RYY": 2, "RZZ": 2, "CX": 1, "CZ": 1}
 # A rotation is two pulses between frame changes; a frame change (RZ) takes no pulse.
 _PULSES = {"RX": 2, "RY": 2, "RZ": 0, "H": 1}
 _SWAP_GATES = 3

@@ -26,7 +26,7 @@ from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
-from sqsnn.quantum.circuits import Circuit
+from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.quantum.control import Controller, Turns
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
@@ -53,7 +53,8 @@ class SQSNeurons(DrivenPopulation):
         channels: Channels N, in 1..4.
         memory_qubits: Memory qubits M, in 0..6.
         circuit: A registered name ("crx", "bidirectional", "integrate_and_fire",
-            "hardware_efficient" or your own), or in Python a `Circuit`.
+            "hardware_efficient" or your own), or "module:function" for a function of your own that
+            makes it; in Python also that function, or a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
@@ -84,7 +85,7 @@ class SQSNeurons(DrivenPopulation):
         *,
         channels: int = 1,
         memory_qubits: int = 1,
-        circuit: str | Circuit = "bidirectional",
+        circuit: str | Circuit | CircuitFactory = "bidirectional",
         circuit_options: Mapping[str, object] | None = None,
         drive: Drive = LEAKY,
         memory_gates: MemoryGates = "trained",

@@ -6,9 +6,9 @@ significant. The named circuits stand in `circuits.py`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,38 +17,17 @@ from torch import Tensor
 
 from sqsnn.checks import check_positive_int
 from sqsnn.quantum import gates
+from sqsnn.quantum.placements import (
+    START,
+    Encoded,
+    Gate,
+    Normal,
+    check_gate,
+    complete_encoding,
+    read_placement,
+)
 
 MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
-
-
-class Normal(NamedTuple):
-    """Initial values in radians, mean + deviation * N(0, 1)."""
-
-    mean: float = 0.0
-    deviation: float = 0.0
-    random_sign: bool = False  # whether the mean gets a random sign per neuron
-
-
-class Gate(NamedTuple):
-    """One placed gate."""
-
-    name: str  # a key of `gates.GATES`
-    qubits: tuple[int, ...]  # the control first
-    parameter: int | None  # which of the circuit's parameters is its angle; None without one
-
-
-class Encoded(NamedTuple):
-    """One rotation RX(gain * phi[channel]) of the encoding."""
-
-    qubit: int  # the qubit that turns
-    channel: int  # the channel whose current turns it
-    gain: float = 1.0  # the initial value of a trainable one
-    trainable: bool = False  # whether every neuron learns a gain of its own
-
-    @property
-    def is_gate(self) -> bool:
-        """Whether a positive current makes this a gate: not at a fixed gain of 0."""
-        return self.trainable or self.gain != 0
 
 
 @dataclass(frozen=True)
@@ -67,15 +46,18 @@ class Circuit:
         cls,
         channels: int,
         memory_qubits: int,
-        placements: Iterable[tuple[str, tuple[int, ...], Normal | None]],
+        placements: Iterable[tuple[Any, ...]],
         encoding: Sequence[Encoded] | None = None,
     ) -> "Circuit":
-        """Build a circuit in which every gate with an angle has a parameter of its own.
+        """Build a circuit from a list of gates.
 
         Args:
             channels: N, 1..4.
             memory_qubits: M, 0..6.
-            placements: (gate name, qubits, initial angle); None as angle for a fixed gate.
+            placements: (gate name, qubits, angle) in the order in which the gates act. The angle is
+                a `Normal` for a parameter of its own, which starts there; a float for a fixed angle
+                in radians; or an integer k to share parameter k of the gates before. Gates without
+                an angle have none: ("H", (0,)).
             encoding: Which qubits the currents rotate; by default channel n by current n. A channel
                 that is not named is not rotated.
 
@@ -83,20 +65,76 @@ class Circuit:
             ValueError: If a gate, qubit, channel or initial value does not fit.
 
         Example:
-            >>> circuit = Circuit.build(1, 1, [("CRX", (0, 1), Normal(1.0)), ("H", (0,), None)])
+            >>> gates = [("CRX", (0, 1), Normal(1.0)), ("RX", (0,), 0.5), ("H", (0,))]
+            >>> circuit = Circuit.build(1, 1, gates)
             >>> circuit.parameters, circuit.is_real
             (1, False)
         """
         check_qubits(channels, memory_qubits)
         placed: list[Gate] = []
         initial: list[Normal] = []
-        for name, qubits, start in placements:
-            _check_placement(name, qubits, start, channels + memory_qubits)
-            placed.append(Gate(name, tuple(qubits), None if start is None else len(initial)))
-            if start is not None:
-                initial.append(start)
-        rotated = _complete_encoding(encoding, channels, memory_qubits)
+        for placement in placements:
+            placed.append(read_placement(placement, initial))
+        rotated = complete_encoding(encoding, channels, memory_qubits)
         return cls(channels, memory_qubits, rotated, tuple(placed), tuple(initial))
+
+    @classmethod
+    def from_qiskit(
+        cls,
+        quantum_circuit: Any,
+        *,
+        channels: int = 1,
+        memory_qubits: int | None = None,
+        encoding: Sequence[Encoded] | None = None,
+        initial: Normal | Mapping[str, Normal] = START,
+        name: str = "custom",
+    ) -> "Circuit":
+        """Read V(theta) from a Qiskit circuit; qubit q there is qubit q here, channels first.
+
+        Args:
+            quantum_circuit: A `qiskit.QuantumCircuit` of the gates that circuits have (rx, ry, rz,
+                crx, cry, crz, rxx, ryy, rzz, cx, cz, h), without measurement and reset, which the
+                neuron adds. Its parameters become parameters in the order in which the gates use
+                them; a number is a fixed angle. Barriers and the global phase are left out.
+            channels: N, 1..4.
+            memory_qubits: M, 0..6; by default all other qubits.
+            encoding: Which qubits the currents rotate, as in `Circuit.build`.
+            initial: Initial values of all parameters, or of some by their Qiskit names.
+            name: What to call the circuit.
+
+        Raises:
+            ValueError: If the circuit has other instructions, an angle is an expression, or
+                numbers of qubits or names do not fit.
+        """
+        from sqsnn.quantum import from_qiskit
+
+        return from_qiskit.read(quantum_circuit, channels, memory_qubits, encoding, initial, name)
+
+    def __post_init__(self) -> None:
+        """Refuse gates that are none."""
+        for gate in self.gates:
+            if not isinstance(gate, Gate):
+                raise TypeError(f"gates holds {gate!r}, which is no Gate: use Circuit.build")
+            check_gate(gate, self.qubits)
+
+    def __str__(self) -> str:
+        """What `print(circuit)` shows: one gate per line."""
+        from sqsnn.quantum import circuit_text
+
+        return circuit_text.table(self)
+
+    def draw(self) -> str:
+        """Draw one time step as text; `sqsnn.draw(circuit)` draws it as a figure.
+
+        Example:
+            >>> print(Circuit.build(1, 1, [("CRX", (0, 1), Normal()), ("RX", (0,), 0.5)]).draw())
+            channel ─RX(φ0)────●─────RX(0.5)──measure──|0>─
+                               │
+            memory  ─────────RX(θ0)────────────────────────
+        """
+        from sqsnn.quantum import circuit_text
+
+        return circuit_text.picture(self)
 
     @property
     def qubits(self) -> int:
@@ -162,8 +200,10 @@ class Circuit:
 def placed_matrix(
     gate: Gate, angles: Float[Tensor, "neurons parameters"], *, real_frame: bool
 ) -> Tensor:
-    """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` without an angle."""
+    """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` where it is fixed."""
     angle = None if gate.parameter is None else angles[:, gate.parameter]
+    if gate.angle is not None:
+        angle = angles.new_tensor(gate.angle)
     return gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
 
 
@@ -218,41 +258,3 @@ def check_qubits(channels: int, memory_qubits: int) -> None:
     """Refuse numbers of qubits outside N = 1..4 and M = 0..6."""
     check_positive_int("channels", channels, high=MAX_CHANNELS)
     check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
-
-
-def _complete_encoding(
-    encoding: Sequence[Encoded] | None, channels: int, memory_qubits: int
-) -> tuple[Encoded, ...]:
-    """The encoding in order of the qubits, channels that no current rotates at a fixed gain 0."""
-    rotated = {n: Encoded(n, n, 1.0 if encoding is None else 0.0) for n in range(channels)}
-    named = [rotation.qubit for rotation in encoding or ()]
-    for rotation in encoding or ():
-        if not 0 <= rotation.qubit < channels + memory_qubits or named.count(rotation.qubit) > 1:
-            raise ValueError(
-                f"encoding rotates qubit {rotation.qubit}; each of the qubits "
-                f"0..{channels + memory_qubits - 1} may be rotated once"
-            )
-        if not 0 <= rotation.channel < channels:
-            raise ValueError(
-                f"encoding of qubit {rotation.qubit} names channel {rotation.channel}; it may be "
-                f"0..{channels - 1}"
-            )
-        rotated[rotation.qubit] = rotation
-    return tuple(rotated[qubit] for qubit in sorted(rotated))
-
-
-def _check_placement(
-    name: str, qubits: tuple[int, ...], start: Normal | None, available: int
-) -> None:
-    if name not in gates.GATES:
-        raise ValueError(f"gate is {name!r}; it may be one of {', '.join(gates.GATES)}")
-    form = gates.GATES[name]
-    distinct = len(set(qubits)) == len(qubits) == form.qubits
-    if not distinct or not all(0 <= qubit < available for qubit in qubits):
-        raise ValueError(
-            f"gate {name} was placed on qubits {tuple(qubits)}; it needs {form.qubits} different "
-            f"ones of 0..{available - 1}"
-        )
-    if form.parametrised != (start is not None):
-        wants = "an initial angle (Normal)" if form.parametrised else "no angle (None)"
-        raise ValueError(f"gate {name} on qubits {tuple(qubits)} takes {wants}")

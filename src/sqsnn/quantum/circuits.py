@@ -1,15 +1,20 @@
-"""Named circuits: the four of the package, and those that users register."""
+"""Named circuits: the four of the package, and those of users, registered or in their modules."""
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
 
 from sqsnn.checks import check_positive_int
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, check_qubits
 
-__all__ = ["Circuit", "Encoded", "Gate", "Normal", "get", "names", "register"]
+__all__ = ["Circuit", "CircuitFactory", "Encoded", "Gate", "Normal", "get", "names", "register"]
 
+# factory(channels, memory_qubits, **options)
 CircuitFactory = Callable[..., Circuit]
 _REGISTRY: dict[str, CircuitFactory] = {}
 
@@ -17,8 +22,11 @@ _REGISTRY: dict[str, CircuitFactory] = {}
 def register(name: str) -> Callable[[CircuitFactory], CircuitFactory]:
     """Make `factory(channels, memory_qubits, **options)` known under a name (a decorator).
 
+    A name that is registered again, as a notebook does, means the new circuit from then on; a
+    warning says so.
+
     Raises:
-        ValueError: If the name is taken.
+        ValueError: If a circuit of the package has this name.
 
     Example:
         >>> @register("kick_and_read")
@@ -33,8 +41,16 @@ def register(name: str) -> Callable[[CircuitFactory], CircuitFactory]:
     """
 
     def remember(factory: CircuitFactory) -> CircuitFactory:
+        if is_of_the_package(name):
+            raise ValueError(
+                f"circuit {name!r} belongs to the package, whose published figures it stands for; "
+                "choose another name"
+            )
         if name in _REGISTRY:
-            raise ValueError(f"circuit {name!r} is registered already; choose another name")
+            warnings.warn(
+                f"circuit {name!r} was registered before; from now on the name means the new one",
+                stacklevel=2,
+            )
         _REGISTRY[name] = factory
         return factory
 
@@ -46,18 +62,27 @@ def names() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
-def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: object) -> Circuit:
-    """The circuit of a registered name for N channels and M memory qubits, or the one given.
+def is_of_the_package(name: str) -> bool:
+    """Whether a name is that of a circuit of the package."""
+    return getattr(_REGISTRY.get(name), "__module__", None) == __name__
+
+
+def get(
+    circuit: str | Circuit | CircuitFactory, channels: int, memory_qubits: int, **options: object
+) -> Circuit:
+    """The circuit of a name for N channels and M memory qubits, or the one given.
 
     Args:
-        circuit: A registered name, or a `Circuit` made for these numbers of qubits.
+        circuit: A registered name; "module:function" for a function that makes circuits, in a
+            module that can be imported; such a function itself; or a `Circuit` made for these
+            numbers of qubits.
         channels: N.
         memory_qubits: M.
         **options: Further options of the named circuit (e.g. `layers` of `hardware_efficient`).
 
     Raises:
-        ValueError: If the name is unknown, or a `Circuit` has other numbers of qubits or comes
-            with options.
+        ValueError: If the name, the module or the function is unknown, a `Circuit` has other
+            numbers of qubits or comes with options, or a function makes no such circuit.
         TypeError: If the named circuit does not take these options.
 
     Example:
@@ -76,19 +101,48 @@ def get(circuit: str | Circuit, channels: int, memory_qubits: int, **options: ob
                 f"{circuit.memory_qubits}, but the neurons have {channels} and {memory_qubits}"
             )
         return circuit
-    if circuit not in _REGISTRY:
-        raise ValueError(
-            f"circuit is {circuit!r}; it may be one of {', '.join(_REGISTRY)}, or one of your own "
-            "after an import of the module that registers it"
-        )
     check_qubits(channels, memory_qubits)
-    build = _REGISTRY[circuit]
+    build = _find(circuit) if isinstance(circuit, str) else circuit
+    name = circuit if isinstance(circuit, str) else getattr(build, "__name__", "custom")
     try:
         inspect.signature(build).bind(channels, memory_qubits, **options)
     except TypeError as error:
         known = ", ".join(list(inspect.signature(build).parameters)[2:]) or "none"
-        raise TypeError(f"circuit {circuit!r} has the options: {known}; but {error}") from None
-    return replace(build(channels, memory_qubits, **options), name=circuit)
+        raise TypeError(f"circuit {name!r} has the options: {known}; but {error}") from None
+    made: Any = build(channels, memory_qubits, **options)
+    if not isinstance(made, Circuit):
+        raise ValueError(
+            f"circuit {name!r}: the function must return a Circuit, as Circuit.build makes it, but "
+            f"returned {made!r}"
+        )
+    if (made.channels, made.memory_qubits) != (channels, memory_qubits):
+        raise ValueError(
+            f"circuit {name!r}: the function was called with channels={channels}, memory_qubits="
+            f"{memory_qubits}, but made a circuit of {made.channels} and {made.memory_qubits}"
+        )
+    return replace(made, name=name)
+
+
+def _find(name: str) -> CircuitFactory:
+    """The function behind a registered name or "module:function"."""
+    if name in _REGISTRY:
+        return _REGISTRY[name]
+    module, is_place, function = name.partition(":")
+    if not is_place:
+        raise ValueError(
+            f"circuit is {name!r}; it may be one of {', '.join(_REGISTRY)}, one of your own after "
+            "an import of the module that registers it, or 'module:function'"
+        )
+    try:
+        found = getattr(import_module(module), function, None)
+    except (ImportError, ValueError) as error:  # ValueError: no name of a module
+        raise ValueError(
+            f"circuit is {name!r}, but module {module!r} cannot be imported: {error}; it must lie "
+            f"in the current folder, {Path.cwd()}, or on the Python path"
+        ) from None
+    if not callable(found):
+        raise ValueError(f"circuit is {name!r}, but module {module!r} has no function {function!r}")
+    return cast("CircuitFactory", found)
 
 
 @register("crx")

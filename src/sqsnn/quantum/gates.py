@@ -47,6 +47,11 @@ class GateForm(NamedTuple):
         """Whether the gate has an angle."""
         return bool(self.even.any())
 
+    def at(self, angle: float) -> "GateForm":
+        """The gate at one angle in radians, as a gate without an angle."""
+        turned = math.cos(angle / 2) * self.even + math.sin(angle / 2) * self.odd
+        return _fixed(self.fixed + turned)
+
     def in_real_frame(self) -> "GateForm":
         """Change the basis by diag(1, -i) on each of the gate's qubits."""
         frame = frame_phases(self.qubits)
@@ -87,6 +92,7 @@ GATES = MappingProxyType(
         "CRY": _controlled(_Y),
         "CRZ": _controlled(_Z),
         "RXX": _rotation(np.kron(_X, _X)),
+        "RYY": _rotation(np.kron(_Y, _Y)),
         "RZZ": _rotation(np.kron(_Z, _Z)),
         "CX": _fixed(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _X)),
         "CZ": _fixed(np.kron(_ZERO, _IDENTITY) + np.kron(_ONE, _Z)),

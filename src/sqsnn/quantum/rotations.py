@@ -52,6 +52,7 @@ def _to_laboratory(circuit: Circuit) -> list[Op]:
 
 def _parts(gate: Gate, circuit: Circuit) -> list[Op]:
     form = gates.GATES[gate.name].in_real_frame()
+    form = form if gate.angle is None else form.at(gate.angle)
     fixed, even, odd = (_on_amplitudes(part, gate, circuit) for part in form)
     touches = np.abs(fixed) + np.abs(even) + np.abs(odd) > 0
     ops: list[Op] = []

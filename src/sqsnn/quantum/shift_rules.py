@@ -3,8 +3,8 @@
 They hold for a joint probability f = P(s_1..s_t), whatever the memory does meanwhile, with noise
 and readout error too, if every *occurrence* of a parameter is shifted alone and summed:
 
-    RX RY RZ RXX RZZ, encoding:   f' = [f(+pi/2) - f(-pi/2)] / 2
-    CRX CRY CRZ:                  f' = c+ [f(+pi/2) - f(-pi/2)] - c- [f(+3pi/2) - f(-3pi/2)],
+    RX RY RZ RXX RYY RZZ, encoding:   f' = [f(+pi/2) - f(-pi/2)] / 2
+    CRX CRY CRZ:                      f' = c+ [f(+pi/2) - f(-pi/2)] - c- [f(+3pi/2) - f(-3pi/2)],
                                   c+- = (sqrt2 +- 1) / (4 sqrt2)
 
 A controlled rotation has three frequencies, 0, 1/2 and 1, because it leaves half of its space

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, FancyBboxPatch
 
 from sqsnn.neurons.drive import Drive, Leaky, Saturating
+from sqsnn.quantum.circuit_text import pack, summary, wire_name
 from sqsnn.quantum.circuits import Circuit, Encoded, Gate
 from sqsnn.reports.style import BLUE, FAINT, GREEN, INK, MUTED, VERMILION, styled
 
@@ -59,16 +60,16 @@ class _Sheet(NamedTuple):
 
 
 @styled
-def circuit(circuit: Circuit, drive: Drive | None = None) -> Figure:
+def draw(circuit: Circuit, drive: Drive | None = None) -> Figure:
     """Draw one time step of a neuron: drive, encoding, V(theta), measurement, reset.
 
     Boxes name the gate and its angle: phi_n is the encoding angle of channel n, g a trainable gain,
-    theta_k the parameter with index k. A dot is a control. The drive stands in front of the
-    encoding; the paper's rectification goes without saying.
+    theta_k the parameter with index k, a number an angle that is fixed. A dot is a control. The
+    drive stands in front of the encoding; the paper's rectification goes without saying.
     """
     formula = _formula(drive)
     top = _TOP + (_DRIVE_HEIGHT if formula else 0.0)
-    placed, depth = _pack(circuit.gates)
+    placed, depth = pack(circuit.gates)
     columns = 1 + depth + 2  # encoding, gates, measurement, reset
     columns_per_line = math.ceil(columns / math.ceil(columns / _COLUMNS_PER_LINE))
     column_width = min((WIDTH - _LEFT - _RIGHT) / columns_per_line, _LARGEST_COLUMN)
@@ -98,30 +99,11 @@ def circuit(circuit: Circuit, drive: Drive | None = None) -> Figure:
     return figure
 
 
-def _pack(gates: Sequence[Gate]) -> tuple[list[int], int]:
-    """Give every gate the first column that is free on all wires that it touches or crosses."""
-    free: dict[int, int] = {}
-    placed = []
-    for gate in gates:
-        wires = range(min(gate.qubits), max(gate.qubits) + 1)
-        column = max(free.get(wire, 0) for wire in wires)
-        free.update(dict.fromkeys(wires, column + 1))
-        placed.append(column)
-    return placed, max(free.values(), default=0)
-
-
 def _draw_titles(sheet: _Sheet) -> None:
     circuit = sheet.circuit
-    counts = [
-        _counted(circuit.channels, "channel"),
-        _counted(circuit.memory_qubits, "memory qubit"),
-        _counted(circuit.parameters, "angle"),
-    ]
-    if circuit.trainable_gains:
-        counts.append(_counted(circuit.trainable_gains, "gain"))
     sheet.axes.text(0.15, 0.24, f"Neuron circuit “{circuit.name}”", fontsize=11.5, va="center")
     sheet.axes.text(
-        0.15, 0.49, ", ".join(counts) + "; one time step", fontsize=9, color=MUTED, va="center"
+        0.15, 0.49, f"{summary(circuit)}; one time step", fontsize=9, color=MUTED, va="center"
     )
 
 
@@ -160,7 +142,7 @@ def _draw_wires(sheet: _Sheet, line: int) -> None:
     heights = [sheet.y(columns[0], qubit) for qubit in range(circuit.qubits)]
     for qubit, y in enumerate(heights):
         is_channel = qubit < circuit.channels
-        name = _wire_name(circuit, qubit)
+        name = wire_name(circuit, qubit)
         sheet.axes.text(_LEFT - 0.47, y, name, ha="right", va="center", fontsize=9.5)
         color = MUTED if is_channel else INK
         sheet.axes.plot([_LEFT - 0.04, end], [y, y], color=color, linewidth=1.1)
@@ -219,6 +201,7 @@ def _draw_encoding(sheet: _Sheet, rotation: Encoded, gid: str) -> None:
 
 def _draw_gate(sheet: _Sheet, gate: Gate, column: int, gid: str) -> None:
     angle = [] if gate.parameter is None else [rf"$\theta_{{{gate.parameter}}}$"]
+    angle = angle if gate.angle is None else [f"${gate.angle:.3g}$"]
     if len(gate.qubits) == 1:
         _draw_box(sheet, column, gate.qubits[0], (gate.name, *angle), BLUE, gid)
         return
@@ -276,13 +259,3 @@ def _draw_box(
 def _add(sheet: _Sheet, artist: Artist, gid: str) -> None:
     artist.set(gid=gid, zorder=_ABOVE_WIRES)
     sheet.axes.add_artist(artist)
-
-
-def _wire_name(circuit: Circuit, qubit: int) -> str:
-    if qubit < circuit.channels:
-        return "channel" if circuit.channels == 1 else f"channel {qubit}"
-    return "memory" if circuit.memory_qubits == 1 else f"memory {qubit - circuit.channels}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -45,7 +45,7 @@ def draw_training(
     figures = {CURVE: plots.learning_curve(epochs)} if epochs else {}
     drive = getattr(settings.neurons, "drive", None)
     for name, circuit in circuits(settings).items():
-        figures[name] = circuit_drawing.circuit(circuit, drive)
+        figures[name] = circuit_drawing.draw(circuit, drive)
     return figures
 
 

@@ -2,18 +2,23 @@
 
 A population declares its arguments once, in its signature and docstring; the settings are read from
 there, and the population itself refuses wrong values. Arguments that have no place in a file
-(callables, circuits, generators) are left to Python.
+(callables, generators) are left to Python; the estimators, which write none, take circuits too.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 from docstring_parser import DocstringStyle, parse
-from pydantic import Field, create_model, model_validator
+from pydantic import (
+    Field,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
 
 from sqsnn.network import PopulationFactory
 from sqsnn.neurons.lif import LIF
@@ -23,6 +28,8 @@ from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.quantum import circuits
+from sqsnn.quantum.circuit_text import gate_list
+from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.section import MADE, Section, Words
 
@@ -66,12 +73,22 @@ class CircuitSettings(NeuronSettings):
     if TYPE_CHECKING:
         channels: int
         memory_qubits: int
-        circuit: str
+        circuit: str | Circuit | CircuitFactory
         circuit_options: dict[str, Any]
 
     output_memory_qubits: int | None = None
     """Memory qubits of the output layer; the hidden layers have memory_qubits [default: 0, or 1
     where the circuit needs a memory]."""
+
+    def own_gates(self) -> tuple[str, str] | None:
+        """List the gates of hidden layers and outputs; None for a circuit of the package."""
+        if isinstance(self.circuit, str) and circuits.is_of_the_package(self.circuit):
+            return None
+        hidden, outputs = (
+            circuits.get(self.circuit, self.channels, memory, **self.circuit_options)
+            for memory in (self.memory_qubits, self._output_memory())
+        )
+        return gate_list(hidden), gate_list(outputs)
 
     def factories(self, layers: int) -> list[PopulationFactory]:
         """What makes the populations; memory gates are frozen in the layers that have memory."""
@@ -86,6 +103,8 @@ class CircuitSettings(NeuronSettings):
     def _output_memory(self) -> int:
         if self.output_memory_qubits is not None:
             return self.output_memory_qubits
+        if isinstance(self.circuit, Circuit):
+            return self.circuit.memory_qubits
         try:
             circuits.get(self.circuit, self.channels, 0, **self.circuit_options)
         except ValueError:
@@ -148,7 +167,7 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _in_a_file(annotation: Any) -> Any:
-    """The part of an annotation that a file can hold: no callables, no circuits."""
+    """The part of an annotation that a file can hold: no callables; Python may give a circuit."""
     if get_origin(annotation) is Annotated:  # a choice among options objects
         return annotation
     plain = (str, int, float, bool, type(None))
@@ -157,7 +176,13 @@ def _in_a_file(annotation: Any) -> Any:
         for part in _parts(annotation)
         if part in plain or get_origin(part) is Literal or hasattr(part, "__pydantic_fields__")
     ]
-    return Union[tuple(kept)]  # noqa: UP007 (made at run time)
+    held = Union[tuple(kept)]  # noqa: UP007 (made at run time)
+    return Annotated[held, WrapValidator(_or_circuit)] if Circuit in _parts(annotation) else held
+
+
+def _or_circuit(value: Any, validate: Callable[[Any], Any]) -> Any:
+    """Let a circuit pass, and a function that makes circuits."""
+    return value if isinstance(value, Circuit) or callable(value) else validate(value)
 
 
 POPULATIONS: Mapping[str, type[Population]] = {

@@ -14,7 +14,7 @@ from sqsnn.options import explain
 from sqsnn.readout import Classes, Traces
 from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, spec_for
-from sqsnn.settings.neurons import Neurons, SQSNeuronsSettings
+from sqsnn.settings.neurons import CircuitSettings, Neurons, SQSNeuronsSettings
 from sqsnn.settings.section import Section, Sizes
 from sqsnn.synapses import DENSE, Method, check_method
 
@@ -131,6 +131,29 @@ class RunSettings(Recipe):
     """All settings of a run."""
 
     data: DataSettings
+    circuit_gates: tuple[str, str] | None = None
+    """The gates of a circuit of one's own, in hidden layers and outputs, when the run began."""
+
+    @model_validator(mode="after")
+    def _circuit_can_be_found_again(self) -> "RunSettings":
+        circuit = getattr(self.neurons, "circuit", "")
+        if not isinstance(circuit, str):
+            raise ValueError(
+                "circuit is an object, which config.toml cannot hold: put the function that makes "
+                "it in a module, and name it as 'module:function'"
+            )
+        now = None if self.circuit_gates is None else self.gates_of_own_circuit()
+        for then, found in zip(self.circuit_gates or (), now or ("none",) * 2, strict=False):
+            if then != found:
+                raise ValueError(
+                    f"circuit {circuit!r} has other gates now than when the run began, which were "
+                    f"{then}; now they are {found}"
+                )
+        return self
+
+    def gates_of_own_circuit(self) -> tuple[str, str] | None:
+        """List the gates of a circuit of one's own as they are now; None for the package's."""
+        return self.neurons.own_gates() if isinstance(self.neurons, CircuitSettings) else None
 
 
 def from_flat(
@@ -176,7 +199,7 @@ def for_dataset(
     table = flat.merge(RunSettings, preset, {**given, "data": data})
     settings = validated(RunSettings, table)
     _refuse_other_samples(settings, spec)
-    return settings
+    return settings.model_copy(update={"circuit_gates": settings.gates_of_own_circuit()})
 
 
 def validated(section: type[S], table: Mapping[str, Any]) -> S:
