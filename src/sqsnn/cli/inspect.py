@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.help import FLAGS
 from sqsnn.runs.inspect import NoiseOptions
 
 if TYPE_CHECKING:
     from sqsnn.reports.noise_plot import NoisePoint
     from sqsnn.runs.inspect import Watch
 
-inspect = App(name="inspect", help="Take a closer look at a trained run.")
+inspect = App(name="inspect", help="Take a closer look at a trained run.", help_flags=FLAGS)
 
 _COUNTED = """\
 A synaptic operation adds a weight to a current, where a spike arrives; a dense network multiplies \
