@@ -16,7 +16,7 @@ from sqsnn.settings.flat import flatten, leaves
 from sqsnn.settings.run import RunSettings, from_flat
 
 WRONG = {
-    "trian digits": 'Unknown command "trian". Did you mean "train"',
+    "tarin digits": 'Unknown command "tarin". Did you mean "train"',
     "inspect nois a": 'Did you mean "noise"',
     "digits": "digits is a dataset and no command: did you mean sqsnn train digits",
     "train": "name a dataset, e.g. `sqsnn train digits`",
@@ -215,6 +215,22 @@ def test_datasets_are_listed_with_where_they_are(sqsnn, tmp_path):
         assert f" {name} " in done.out
     assert "ready" in done.out
     assert "downloaded when first used" in " ".join(done.out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_the_list_of_datasets_folds_no_path(sqsnn, tmp_path, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    folder = tmp_path / "a folder of which the name alone has more letters than a line" / "data"
+    folder.mkdir(parents=True)
+    (folder / "NMNIST").mkdir()
+    for part in ("Train", "Test"):
+        (folder / "NMNIST" / f"{part}.zip").write_bytes(b"no zip")
+    lines = sqsnn("datasets", "--data-dir", folder).out.splitlines()
+    assert f"Folder of the files: {folder}" in lines
+    with_path = [line for line in lines if str(folder) in line]
+    assert any(line.startswith("nmnist: ") and "Train.zip" in line for line in with_path)
+    assert all(len(line) <= columns for line in lines if line not in with_path)
+    assert not any("…" in line for line in lines)
 
 
 def test_a_broken_file_hides_no_other_dataset_from_the_list(sqsnn, tmp_path, monkeypatch):
