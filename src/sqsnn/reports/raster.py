@@ -1,6 +1,7 @@
 """The spike raster: samples on their way through the network, side by side."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -59,13 +61,13 @@ def raster(samples: Sequence[Shown], class_names: Sequence[str]) -> Figure:
     check_names(class_names, classes, "output neuron")
     heights = [min(2.2, max(1.2, 0.028 * neurons)) for _, neurons, _ in hidden]
     heights.append(max(0.9, min(6.0, 0.2 * classes)))
-    figure = Figure(
-        figsize=(
-            8 if len(samples) == 1 else 5 * len(samples),
-            sum(heights) + 0.5 * len(heights) + 1,
-        ),
-        layout="constrained",
-    )
+    width = 8 if len(samples) == 1 else 5 * len(samples)  # inches, as all below
+    heads = [fill(sample.title, 8 * width // len(samples)) for sample in samples]
+    above = 0.15 + 0.2 * max(head.count("\n") + 1 for head in heads)
+    height = above + sum(heights) + 0.5 * len(heights) + 0.6
+    # The layout would take the width of the heads for that of the columns: they stand above it.
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - above / height))
+    figure = Figure(figsize=(width, height), layout=layout)
     grid = figure.subplots(
         len(heights),
         2 * len(samples),
@@ -76,6 +78,10 @@ def raster(samples: Sequence[Shown], class_names: Sequence[str]) -> Figure:
     )
     for number, (sample, shown) in enumerate(zip(samples, layers, strict=True)):
         _draw_sample(grid[:, 2 * number : 2 * number + 2], sample, shown, heights)
+        head = {"color": _color(sample), "fontsize": 12, "fontweight": "bold", "in_layout": False}
+        grid[0, 2 * number].annotate(
+            heads[number], (0, 1), (0, 26), "axes fraction", "offset points", **head
+        )
     longest = max(axes.get_xlim()[1] for axes in grid[-1, 1::2])
     for axes, totals in zip(grid[-1, ::2], grid[-1, 1::2], strict=True):
         axes.set(xlabel="time step", xlim=(0.5, steps + 0.5))
@@ -102,6 +108,10 @@ def _layers(sample: Shown) -> list[np.ndarray]:
     return [_of_sample(layer, sample.place) for layer in spikes]
 
 
+def _color(sample: Shown) -> str:
+    return BLUE if sample.prediction == sample.label else VERMILION
+
+
 def _of_sample(values: Tensor, place: int) -> np.ndarray:
     return values[:, place].detach().cpu().double().numpy()  # (T, neurons, channels)
 
@@ -113,7 +123,6 @@ def _draw_sample(
     names = ["Input", *(f"Hidden layer {n}" for n in range(1, len(layers) - 1)), "Output"]
     if len(layers) == 3:
         names[1] = "Hidden layer"
-    color = BLUE if sample.prediction == sample.label else VERMILION
     for (axes, totals), name, layer, height in zip(grid, names, layers, heights, strict=True):
         _, neurons, channels = layer.shape
         _draw_spikes(
@@ -123,21 +132,10 @@ def _draw_sample(
         axes.set_ylim(neurons - 0.5, -0.5)
         colors = [FAINT] * neurons
         if name == "Output":
-            colors[sample.prediction] = color
+            colors[sample.prediction] = _color(sample)
         _draw_totals(totals, layer, colors)
     for (axes, _), record in zip(grid[1:], sample.record.layers, strict=True):
         _shade_probability(axes, _of_sample(record.probability, sample.place))
-    grid[0, 0].annotate(
-        sample.title,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 26),  # points: above the title of the first layer
-        textcoords="offset points",
-        color=color,
-        fontsize=12,
-        fontweight="bold",
-    )
-    grid[0, 1].set_title("Total", color=MUTED)
     output = grid[-1, 0]
     output.annotate(
         "▸",
