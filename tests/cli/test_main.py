@@ -16,9 +16,12 @@ from sqsnn.settings.flat import flatten, leaves
 from sqsnn.settings.run import RunSettings, from_flat
 
 WRONG = {
-    "tarin": "Did you mean",
+    "tarin digits": 'Unknown command "tarin". Did you mean "train"',
+    "inspect nois a": 'Did you mean "noise"',
+    "digits": "digits is a dataset and no command: did you mean sqsnn train digits",
     "train": "name a dataset, e.g. `sqsnn train digits`",
     "train cifar": "one of digits, mnist",
+    "train digts": "did you mean digits",
     "train digits extra": "these words are no flags .*: extra",
     "train digits --hiden 3": "--hiden. Did you mean --hidden",
     "train digits --hidden 0": "--hidden: .*greater than 0, but is '0'",
@@ -99,6 +102,21 @@ def test_there_is_help(sqsnn, command):
     assert done.code == 0
     assert "Usage: sqsnn" in done.out
     assert "[default: False]" not in done.out
+    assert sqsnn(*command.split(), "--help-all").code == 0
+
+
+def test_the_short_help_of_training_fits_a_screen_and_names_the_long_one(sqsnn, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = sqsnn("train", "--help")
+    lines = done.out.splitlines()
+    assert len(lines) <= 45 and max(map(len, lines)) <= 80
+    assert "--help-all shows all of them" in " ".join(done.out.split())
+    used = "--out --resume --hidden --neurons --circuit --memory-qubits --steps --encoding --rule "
+    used += "--epochs --learning-rate --batch-size --seed --threads --data-dir"
+    assert flags_and_help(done.out).keys() == set(used.split())
+    # The long help has them too, each once.
+    every = re.findall(r"^│ (--\S+)", sqsnn("train", "digits", "--help-all").out, re.MULTILINE)
+    assert set(used.split()) < set(every) and len(every) == len(set(every))
 
 
 def flags_and_help(out: str) -> dict[str, str]:
@@ -133,8 +151,9 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
     sqsnn, monkeypatch, command, settings, others
 ):
     monkeypatch.setenv("COLUMNS", "1000")
-    flags = flags_and_help(sqsnn(command, "--help").out)
+    flags = flags_and_help(sqsnn(command, "--help-all").out)
     found = {leaf.name for leaf in leaves(settings)} - {"dataset", "source", "circuit_gates"}
+    found -= {"length"}
     assert flags.keys() - others == {"--" + name.replace("_", "-") for name in found}
     for name in found:
         said = flags["--" + name.replace("_", "-")]
@@ -151,8 +170,8 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
 
 def test_a_flag_says_with_which_kinds_it_goes(sqsnn, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
-    out = sqsnn("train", "--help").out
-    assert "[kind] before a flag: it goes with this kind" in " ".join(out.split())
+    out = sqsnn("train", "--help-all").out
+    assert "[kind] before a flag here or below: it goes with this kind" in " ".join(out.split())
     flags = flags_and_help(out)
     for flag, kinds in {
         "--window": "[local: measured]",
@@ -197,6 +216,22 @@ def test_datasets_are_listed_with_where_they_are(sqsnn, tmp_path):
         assert f" {name} " in done.out
     assert "ready" in done.out
     assert "downloaded when first used" in " ".join(done.out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_the_list_of_datasets_folds_no_path(sqsnn, tmp_path, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    folder = tmp_path / "a folder of which the name alone has more letters than a line" / "data"
+    folder.mkdir(parents=True)
+    (folder / "NMNIST").mkdir()
+    for part in ("Train", "Test"):
+        (folder / "NMNIST" / f"{part}.zip").write_bytes(b"no zip")
+    lines = sqsnn("datasets", "--data-dir", folder).out.splitlines()
+    assert f"Folder of the files: {folder}" in lines
+    with_path = [line for line in lines if str(folder) in line]
+    assert any(line.startswith("nmnist: ") and "Train.zip" in line for line in with_path)
+    assert all(len(line) <= columns for line in lines if line not in with_path)
+    assert not any("…" in line for line in lines)
 
 
 def test_a_broken_file_hides_no_other_dataset_from_the_list(sqsnn, tmp_path, monkeypatch):

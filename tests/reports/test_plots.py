@@ -3,44 +3,15 @@
 import subprocess
 import sys
 
-import jaxtyping
 import matplotlib
 import numpy as np
 import pytest
-import torch
-from matplotlib.collections import PolyCollection
 from matplotlib.image import imread
 
-from sqsnn.network import NetworkRecord
-from sqsnn.neurons.population import Record
 from sqsnn.quantum import circuits
-from sqsnn.reports import circuit_drawing, plots, style
+from sqsnn.reports import circuit_drawing, plots, raster, style
 
 DIGITS = tuple("0123456789")
-
-
-@pytest.fixture
-def own_checks():
-    """Let wrong arguments through to our own checks, which users meet without the type checker."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
-
-@pytest.fixture(autouse=True)
-def matplotlib_untouched():
-    """Fail the test in which drawing changes the user's settings of matplotlib."""
-    yield
-    assert rc_settings() == RC_SETTINGS
-
-
-def rc_settings():
-    # Through dict, because asking rcParams itself for its backend would load pyplot.
-    return dict(dict.items(matplotlib.rcParams))
-
-
-RC_SETTINGS = rc_settings()  # before anything is drawn, also by fixtures
 
 
 def make_metrics(epochs):
@@ -59,23 +30,15 @@ def make_metrics(epochs):
     ]
 
 
-def make_run(sizes, steps=5, batch=2, channels=1):
-    """Make input spikes and a run of layers of the given sizes, the input's first."""
-    generator = torch.Generator().manual_seed(0)
-    records = []
-    for size in sizes:
-        probability = torch.rand(steps, batch, size, channels, generator=generator)
-        uniforms = torch.rand(probability.shape, generator=generator)
-        spikes = (uniforms < probability).float()
-        records.append(Record(spikes, probability, torch.zeros(steps, batch, size), None))
-    return records[0].spikes, NetworkRecord(tuple(records[1:]), ())
-
-
-def save_pictures(folder):
+def save_pictures(folder, make_run):
     input_spikes, run = make_run([64, 32, 10])
+    samples = [
+        raster.Shown("Right", input_spikes, run, place=0, label=3, prediction=3),
+        raster.Shown("Wrong", input_spikes, run, place=1, label=3, prediction=8),
+    ]
     figures = {
         "learning-curve.png": plots.learning_curve(make_metrics(4)),
-        "raster.png": plots.raster(run, input_spikes, label=3, prediction=8, class_names=DIGITS),
+        "raster.png": raster.raster(samples, DIGITS),
         "confusion-matrix.png": plots.confusion_matrix(np.diag(np.arange(1, 11)), DIGITS),
         "circuit.png": circuit_drawing.draw(circuits.get("bidirectional", 1, 1)),
     }
@@ -85,17 +48,8 @@ def save_pictures(folder):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return save_pictures(tmp_path_factory.mktemp("run"))
-
-
-def bars(axes):
-    return [
-        path
-        for collection in axes.collections
-        if isinstance(collection, PolyCollection)
-        for path in collection.get_paths()
-    ]
+def pictures(tmp_path_factory, make_run):
+    return save_pictures(tmp_path_factory.mktemp("run"), make_run)
 
 
 # The pictures of a run
@@ -123,9 +77,9 @@ assert 'matplotlib.pyplot' not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_files_do_not_depend_on_the_settings_of_the_user(pictures, tmp_path):
+def test_files_do_not_depend_on_the_settings_of_the_user(pictures, make_run, tmp_path):
     with matplotlib.rc_context({"font.size": 20, "axes.grid": True, "lines.linewidth": 9}):
-        again = save_pictures(tmp_path)
+        again = save_pictures(tmp_path, make_run)
     for first, second in zip(pictures, again, strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
 
@@ -152,65 +106,6 @@ def test_learning_curve_shows_every_epoch_and_names_the_best(epochs):
 def test_learning_curve_refuses_no_epochs(own_checks):
     with pytest.raises(ValueError, match="metrics must hold at least one epoch"):
         plots.learning_curve([])
-
-
-# Raster
-
-
-@pytest.mark.parametrize(
-    ("sizes", "channels"), [([6, 4], 1), ([64, 32, 10], 1), ([24, 40, 30, 27], 2)]
-)
-def test_raster_draws_every_spike_of_the_sample_and_counts_them(sizes, channels):
-    input_spikes, run = make_run(sizes, channels=channels)
-    names = [f"class {number}" for number in range(sizes[-1])]
-    figure = plots.raster(run, input_spikes, sample=1, label=1, prediction=2, class_names=names)
-    rasters = figure.axes[::2]
-    layers = [input_spikes, *(record.spikes for record in run.layers)]
-    assert len(rasters) == len(layers)
-    for axes, spikes in zip(rasters, layers, strict=True):
-        total = int(spikes[:, 1].sum())
-        assert len(bars(axes)) == total > 0
-        assert f"{total} spikes" in axes.get_title(loc="left")
-    assert [tick.get_text() for tick in rasters[-1].get_yticklabels()] == names
-    assert "label “class 1”, prediction “class 2”" in figure.get_suptitle()
-
-
-def test_raster_puts_a_spike_where_it_fell():
-    steps, neurons, channels = 4, 3, 2
-    spikes = torch.zeros(steps, 1, neurons, channels)
-    spikes[2, 0, 1, 0] = 1.0
-    run = NetworkRecord((Record(spikes, spikes, torch.zeros(steps, 1, neurons), None),), ())
-    figure = plots.raster(
-        run, torch.zeros(steps, 1, 5, 1), label=0, prediction=1, class_names="abc"
-    )
-    (bar,) = bars(figure.axes[2])
-    (left, top), (right, bottom) = bar.vertices.min(axis=0), bar.vertices.max(axis=0)
-    # Steps count from 1; the first of two channels lies in the upper half of its neuron's row.
-    assert 2.5 < left < 3 < right < 3.5
-    assert 0.5 < top < bottom < 1.0
-
-
-def test_raster_of_analogue_input_says_so():
-    _, run = make_run([6, 4])
-    figure = plots.raster(
-        run, torch.full((5, 2, 6, 1), 0.3), label=0, prediction=0, class_names="abcd"
-    )
-    assert "analogue values" in figure.axes[0].get_title(loc="left")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sample": 2}, r"sample must lie in 0\.\.1, but is 2"),
-        ({"class_names": "abc"}, "class_names must have 4 names, .* but has 3"),
-        ({"input_spikes": torch.zeros(3, 2, 6, 1)}, r"input_spikes must have shape \(5, 2, P, C\)"),
-    ],
-)
-def test_raster_refuses(own_checks, change, message):
-    input_spikes, run = make_run([6, 4])
-    arguments = {"input_spikes": input_spikes, "label": 0, "prediction": 0, "class_names": "abcd"}
-    with pytest.raises(ValueError, match=message):
-        plots.raster(run, **arguments | change)
 
 
 # Confusion matrix

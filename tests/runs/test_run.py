@@ -16,7 +16,6 @@ import torch
 from tools import make_old, small_run, stopped
 
 from sqsnn.errors import CheckpointError, ConfigError
-from sqsnn.reports import plots
 from sqsnn.runs import folder as folders
 from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
@@ -103,29 +102,6 @@ def test_the_accuracy_is_that_of_spikes_alone(whole):
     named = (counts + scores.probabilities / (1 + scores.probabilities.max())).argmax(1)
     assert result["test_accuracy_ties_by_probability"] == (named == labels).double().mean()
     assert any(share not in (0, 1) for share in shares)  # the three figures differ by ties
-
-
-def test_a_run_on_spike_trains_ends_with_pictures_and_a_result(tmp_path, monkeypatch):
-    seen = {}
-    raster = plots.raster
-
-    def watched(record, spikes, **given):
-        seen.update(record=record, spikes=spikes, **given)
-        return raster(record, spikes, **given)
-
-    monkeypatch.setattr(plots, "raster", watched)
-    folder = run.begin(recall(epochs=1), tmp_path / "run")
-    assert sorted(path.name for path in folder.path.glob("*.png")) == PICTURES
-    assert folder.read_result()["test_samples"] == 100
-    settled = folder.read_settings()
-    assert (settled.data.source, settled.report_steps) == ("generated, delay 5", 1)
-    scores, _ = loading.score_test(loading.load(folder))
-    assert scores.counts.max() == 1  # of one step and one channel
-    # The picture names the class that the report names, at the last step.
-    assert seen["spikes"].shape == (7, 64, 3, 1)
-    last = seen["record"].layers[-1]
-    answer = last.spikes[-1, 0, :, 0] + last.probability[-1, 0, :, 0] / 2
-    assert seen["prediction"] == int(answer.argmax())
 
 
 def test_a_run_whose_pictures_fail_is_finished(tmp_path, monkeypatch):

@@ -1,6 +1,14 @@
 """`sqsnn datasets`: what can be trained on, and whether it is there."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqsnn.data.catalog import Description
+
+_TONIC = """\
+Any event dataset of tonic as well (pip install 'sqsnn[events]'), e.g.
+  sqsnn train tonic:DVSGesture --duration 1.5"""
 
 
 def datasets(*, data_dir: Path | None = None) -> None:
@@ -11,36 +19,44 @@ def datasets(*, data_dir: Path | None = None) -> None:
     data_dir
         Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder].
     """
+    from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from sqsnn.data import catalog
+    from sqsnn.data.files import data_folder
     from sqsnn.errors import DataError
 
-    table = Table(title="Datasets", show_lines=True)
-    table.add_column("name", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("name", no_wrap=True, style="bold")
     table.add_column("what it is", ratio=1)
     for heading in ("train", "test", "classes"):
         table.add_column(heading, justify="right", no_wrap=True)
+    faults = []
     for name in catalog.names():
         try:
             known = catalog.describe(name, data_dir=data_dir)
         except DataError as error:  # one broken file does not hide the other datasets
-            table.add_row(name, escape(f"{error}"), "", "", "")
+            table.add_row(name, Text("broken files, see below", style="red"), "", "", "")
+            faults.append(f"{name}: {error}")
             continue
-        where = f" in {known.folder}" if known.folder else ""
-        missing = "downloaded when first used" if known.obtainable else "to be put there by hand"
-        there = "ready" if known.present else missing
         table.add_row(
             name,
-            f"{known.text}\n{known.source}{where}: {there}",
-            str(known.train_samples),
-            str(known.test_samples),
-            str(len(known.class_names)),
+            Text(f"{known.text}\n").append(_state(known), style="dim"),
+            f"{known.train_samples:,}",
+            f"{known.test_samples:,}",
+            f"{len(known.class_names)}",
         )
-    table.caption = escape(
-        "Beside these, any event dataset of the library tonic (pip install 'sqsnn[events]'), e.g. "
-        "sqsnn train tonic:DVSGesture --duration 1.5"
-    )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    # Paths and commands stand outside the table, on lines of their own, and are never folded.
+    for line in (*faults, f"Folder of the files: {data_folder(data_dir)}", *_TONIC.splitlines()):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _state(known: "Description") -> str:
+    """Which files a dataset has, and whether they are there."""
+    where = f" in {known.folder.name}" if known.folder else ""
+    missing = "downloaded when first used" if known.obtainable else "to be put there by hand"
+    return f"{known.source}{where}: {'ready' if known.present else missing}"

@@ -7,20 +7,33 @@ from typing import Annotated, Any, get_args
 from cyclopts import Group, Parameter
 from pydantic import BeforeValidator, Field, Strict, create_model
 
+from sqsnn.cli.help import COMMON
 from sqsnn.data.specs import find_spec, names
 from sqsnn.settings.flat import Leaf, admits_none, leaves
 from sqsnn.settings.section import MADE, Section
 
 
-def flags_of(cls: type, groups: Mapping[str, Group], without: Sequence[str] = ()) -> type[Section]:
-    """Make a model of flags, all of them open, from the parts of a section that have a group."""
+def flags_of(
+    cls: type,
+    groups: Mapping[str, Group],
+    without: Sequence[str] = (),
+    common: Sequence[str] = (),
+) -> type[Section]:
+    """Make a model of flags, all of them open, from the parts of a section that have a group.
+
+    Args:
+        cls: The section.
+        groups: The group of the help for each part of the section.
+        without: Settings that get no flag.
+        common: Settings that the short help shows.
+    """
     found: dict[str, list[Leaf]] = {}
     for leaf in leaves(cls):
         if leaf.path[0] in groups and leaf.name not in without:
             found.setdefault(leaf.name, []).append(leaf)
     fields: dict[str, Any] = {
         name: (
-            Annotated[_annotation(places[0]), Parameter(group=_group(places[0], groups))],
+            Annotated[_annotation(places[0]), Parameter(group=_groups(places[0], groups, common))],
             Field(None, description=_help(places, cls)),
         )
         for name, places in found.items()
@@ -33,9 +46,10 @@ def given(flags: Section | None) -> dict[str, Any]:
     return {} if flags is None else {name: getattr(flags, name) for name in flags.model_fields_set}
 
 
-def _group(leaf: Leaf, groups: Mapping[str, Group]) -> Group:
-    """The group of the innermost part that has one."""
-    return next(groups[part] for part in reversed(leaf.path) if part in groups)
+def _groups(leaf: Leaf, groups: Mapping[str, Group], common: Sequence[str]) -> tuple[Group, ...]:
+    """The group of the innermost part that has one, and that of the short help."""
+    own = next(groups[part] for part in reversed(leaf.path) if part in groups)
+    return (COMMON, own) if leaf.name in common else (own,)
 
 
 def _annotation(leaf: Leaf) -> Any:
@@ -58,7 +72,7 @@ def _help(places: Sequence[Leaf], cls: type) -> str:
     meaning = " ".join((places[0].field.description or "").split())
     defaults = dict.fromkeys(_shown(leaf.default) for leaf in places)
     if any(leaf.path in _in_presets() for leaf in places):
-        defaults = {"the dataset's preset": None}
+        defaults = {"preset": None}
     if "[default:" not in meaning and any(defaults):
         meaning = f"{meaning} [default: {' or '.join(name or 'none' for name in defaults)}]"
     return f"{_where(places, cls)}{meaning}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.help import FLAGS
 from sqsnn.runs.inspect import NoiseOptions
 from sqsnn.training.memory import MemoryOptions
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from sqsnn.runs.inspect import Watch
     from sqsnn.training.memory import Capacity
 
-inspect = App(name="inspect", help="Take a closer look at a trained run, or at neurons.")
+inspect = App(
+    name="inspect", help="Take a closer look at a trained run, or at neurons.", help_flags=FLAGS
+)
 
 _COUNTED = """\
 A synaptic operation adds a weight to a current, where a spike arrives; a dense network multiplies \

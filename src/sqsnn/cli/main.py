@@ -4,13 +4,15 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from sqsnn import __version__
+from sqsnn.cli import help
 from sqsnn.cli.allocation import keep_freed_memory
+from sqsnn.data.specs import names
 from sqsnn.errors import SqsnnError
 from sqsnn.options import explain
 
@@ -22,17 +24,17 @@ app = App(
     help="Train stochastic quantum spiking neural networks.",
     version=__version__,
     default_parameter=Parameter(negative=()),
+    help_flags=help.FLAGS,
     help_epilogue="Start with: sqsnn train digits",
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+app["--help"].help = "Show this help, or that of a command; --help-all shows all its flags."
 # Loaded when they are called: `sqsnn --help` waits for none of them, and shows the first lines.
 for name, summary in {
     "train": """Train a network on a dataset, or go on with a run that was stopped.
 
-    Settings left out come from the preset of the dataset. [kind] before a flag: it goes with this
-    kind of neurons, drive, encoding or rule only. What is on by default goes off as in
-    --learn=false.""",
+    Settings left out come from the preset of the dataset; --help-all shows all of them.""",
     "evaluate": """Test the best network of a run again, with any number of shots.
 
     Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.""",
@@ -51,6 +53,13 @@ for name, summary in {
     "datasets": "List the datasets, and whether their files are there.",
 }.items():
     app.command(f"sqsnn.cli.{name}:{name}", name=name, help=summary)
+app.command(
+    "sqsnn.cli.completion:install",
+    name="--install-completion",
+    help="""Let the shell complete commands, flags, datasets and files.
+
+    Call it again after an update of sqsnn.""",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,8 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # For `--circuit module:function`; behind everything that is installed.
     if "" not in sys.path:
         sys.path.append("")
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        with help.level(typed):
+            app(typed, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "Interrupted.", "yellow")
         sys.exit(INTERRUPTED)
@@ -81,6 +92,10 @@ def _reason(error: Exception) -> str:
         return explain(cause, flags=True)
     if isinstance(error, UnusedCliTokensError):
         return f"these words are no flags and go with none: {' '.join(error.unused_tokens or ())}"
+    if isinstance(error, UnknownCommandError):
+        word = (error.unused_tokens or [""])[0]
+        if word in names():
+            return f"{word} is a dataset and no command: did you mean sqsnn train {word}?"
     return str(error)
 
 

@@ -176,7 +176,7 @@ _CONTENTS = {
     "checkpoint.safetensors": "where training stands after the last epoch",
     "best.safetensors": "the weights that did best on validation",
     "learning-curve.png": "loss and accuracy over the epochs",
-    "raster.png": "spikes of one test sample through the layers",
+    "raster.png": "spikes of a right and a wrong test sample",
     "confusion-matrix.png": "which class was taken for which",
     "circuit.png": "the circuit of a neuron",
     "circuit-output.png": "the circuit of an output neuron",

@@ -4,12 +4,14 @@
 # pyright: reportInvalidTypeForm=false
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from sqsnn.cli.flags import flags_of, given
+from sqsnn.cli.help import detailed
 from sqsnn.cli.progress import watching
+from sqsnn.data.specs import names
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder, run
 from sqsnn.settings.run import RunSettings, from_flat
@@ -28,22 +30,36 @@ _TITLES = {
     "rule": "Learning rule",
     "training": "Training",
 }
-_GROUPS = {title: Group.create_ordered(title) for title in dict.fromkeys(_TITLES.values())}
+_NOTES = {
+    "Network": "[kind] before a flag here or below: it goes with this kind of neurons, drive, "
+    "encoding or rule only. What is on by default goes off as in --learn=false."
+}
+_GROUPS = {
+    title: detailed(title, help=_NOTES.get(title, "")) for title in dict.fromkeys(_TITLES.values())
+}
+# What most runs set, shown by --help.
+_COMMON = (
+    *("data_dir", "hidden", "neurons", "memory_qubits", "circuit", "encoding", "steps", "rule"),
+    *("epochs", "batch_size", "learning_rate", "seed", "threads"),
+)
 Flags: Any = flags_of(
     RunSettings,
     {part: _GROUPS[title] for part, title in _TITLES.items()},
     without=["dataset", "source"],
+    common=_COMMON,
 )
+# The known names are what a shell completes; any other is judged by the settings.
+Dataset: Any = Annotated[Literal[*names()] | str | None, Parameter(show_choices=False)]
 
 
 def train(
-    dataset: str | None = None,
+    dataset: Dataset = None,
     /,
     *,
     out: Path | None = None,
     resume: Path | None = None,
-    yes: Annotated[bool, Parameter(show_default=False)] = False,
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
+    yes: Annotated[bool, Parameter(show_default=False, group=_GROUPS["Learning rule"])] = False,
 ) -> None:
     """Train a network on a dataset, or go on with a run that was stopped.
 
@@ -52,9 +68,9 @@ def train(
     dataset
         Name of the dataset, e.g. digits; `sqsnn datasets` lists them.
     out
-        Folder of the run [default: the first that is free, as runs/digits-1].
+        Folder of the run [default: a new one, as runs/digits-1].
     resume
-        Go on with the run in this folder; its settings stay as they are.
+        Go on with the run in this folder, with its own settings.
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """

@@ -1,8 +1,8 @@
-from .dataset import Dataset as Dataset
 from .catalog import Description as Description
-from .dataset import Samples as Samples
 from .catalog import describe as describe
 from .catalog import load as load
+from .dataset import Dataset as Dataset
+from .dataset import Samples as Samples
 from .dataset_spec import DatasetSpec as DatasetSpec
 from .events import Binning as Binning
 from .specs import find_spec as find_spec

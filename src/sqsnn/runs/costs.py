@@ -59,10 +59,15 @@ def of_test(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     """
     stride = math.ceil(len(samples.targets) / COST_SAMPLES)
     generator = loaded.generator()
-    batches = evaluate.batches(samples.values[::stride], loaded.settings.training.batch_size)
+    settings, lengths = loaded.settings, samples.lengths
+    batches = evaluate.batches(
+        samples.values[::stride],
+        settings.training.batch_size,
+        None if lengths is None else lengths[::stride],
+    )
     ran = (
-        (*evaluate.draw(loaded.network, loaded.settings, batch, generator=generator), kept)
-        for batch, kept in batches
+        (*evaluate.draw(loaded.network, settings, batch, lengths=ends, generator=generator), kept)
+        for batch, ends, kept in batches
     )
     return count_costs(loaded.network, ran)
 

@@ -20,6 +20,8 @@ from sqsnn.training.evaluate import Scores
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sqsnn.reports.raster import Shown
+
 CURVE = "learning-curve.png"
 RASTER = "raster.png"
 CONFUSION = "confusion-matrix.png"
@@ -58,22 +60,46 @@ def circuits(settings: RunSettings) -> dict[str, Circuit]:
 
 
 def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Figure]":
-    """Draw what the test shows, by file name: the spikes of its first sample, and its mistakes."""
-    from sqsnn.reports import plots
+    """Draw what the test shows, by file name: a right and a wrong sample, and all mistakes."""
+    from sqsnn.reports import plots, raster
 
-    settings, class_names = loaded.settings, loaded.dataset.class_names
-    # A whole batch of copies, so that the sample gets the random numbers that it had in the test.
-    first = samples.values[:1]
-    copies = first.expand(settings.training.batch_size, *first.shape[1:])
-    generator = loaded.generator()
-    input_spikes, record = evaluate.draw(loaded.network, settings, copies, generator=generator)
-    answer = readout.masked(record.layers[-1], evaluate.report_mask(settings, copies, None))
-    raster = plots.raster(
-        record,
-        input_spikes,
-        label=int(samples.targets[0]),
-        prediction=int(readout.predict(answer)[0]),
-        class_names=class_names,
-    )
+    class_names = loaded.dataset.class_names
     confusion = evaluate.confusion(scores, samples.targets)
-    return {RASTER: raster, CONFUSION: plots.confusion_matrix(confusion, class_names)}
+    return {
+        RASTER: raster.raster(_right_and_wrong(loaded, scores, samples), class_names),
+        CONFUSION: plots.confusion_matrix(confusion, class_names),
+    }
+
+
+def _right_and_wrong(loaded: Loaded, scores: Scores, samples: Samples) -> "list[Shown]":
+    """The first test sample that the network gets right, and the first that it gets wrong.
+
+    The test is run again up to these samples, batch by batch with the same random numbers, so that
+    the spikes are those that were scored. Where a backend measured them, they are simulated.
+    """
+    from sqsnn.reports.raster import Shown
+
+    settings, names = loaded.settings, loaded.dataset.class_names
+    outcomes = set((scores.predicted == samples.targets).tolist())
+    others = "" if len(outcomes) == 2 else f", as all {len(samples.targets)} test samples"
+    again = ", simulated" if scores.measured else ""
+    found: dict[bool, Shown] = {}
+    generator, start = loaded.generator(), 0
+    batches = evaluate.batches(samples.values, settings.training.batch_size, samples.lengths)
+    for batch, ends, kept in batches:
+        spikes, record = evaluate.draw(
+            loaded.network, settings, batch, lengths=ends, generator=generator
+        )
+        mask = evaluate.report_mask(settings, batch, ends)
+        answer = readout.masked(record.layers[-1], mask)
+        predicted = readout.predict(answer).tolist()
+        labels = samples.targets[start : start + kept].tolist()
+        for place, label in enumerate(labels):
+            is_right = predicted[place] == label
+            said = f"{'Right' if is_right else 'Wrong'}{others}{again}: “{names[label]}”"
+            said += f" is named “{names[predicted[place]]}”"
+            found.setdefault(is_right, Shown(said, spikes, record, place, label, predicted[place]))
+        if outcomes <= found.keys():
+            break
+        start += kept
+    return [found[is_right] for is_right in (True, False) if is_right in found]

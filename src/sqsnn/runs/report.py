@@ -30,7 +30,12 @@ _NEURONS = {
 # Titles of sections, the picture of each, and what it shows to those who do not see it.
 _PICTURES = (
     ("Learning curve", pictures.CURVE, "Loss and accuracy over the epochs"),
-    ("One sample through the network", pictures.RASTER, "Spikes of one test sample in every layer"),
+    (
+        "Samples through the network",
+        pictures.RASTER,
+        "Spikes in every layer: of a test sample that the network gets right, and of one that it "
+        "gets wrong, if there are both",
+    ),
     ("Confusion matrix", pictures.CONFUSION, "How often each true class was read as each class"),
     ("The neuron", pictures.CIRCUIT, "The circuit of a neuron, one time step"),
     (

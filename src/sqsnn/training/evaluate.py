@@ -139,14 +139,10 @@ def run_batches(
     check_positive_int("shots", shots)
     batch_size = recipe.training.batch_size if batch_size is None else batch_size
     check_positive_int("batch_size", batch_size)
-    start, done = generator.get_state(), 0
-    for batch, kept in batches(values, batch_size):
+    start = generator.get_state()
+    for batch, ends, kept in batches(values, batch_size, lengths):
         if shared:
             generator.set_state(start)
-        ends = None
-        if lengths is not None:
-            ends = lengths[done : done + kept]
-            ends = torch.cat([ends, ends[-1:].expand(batch_size - kept)])
         # Filling costs nothing in a simulation, but time on a device.
         used = None if source is None else kept
         mask = report_mask(recipe, batch, ends)
@@ -168,7 +164,6 @@ def run_batches(
                 float(layer.spikes[:, :kept].sum(dtype=torch.float64)) for layer in record.layers
             ]
         yield outputs, mask, kept
-        done += kept
 
 
 def draw(
@@ -249,12 +244,23 @@ def confusion(scores: Scores, labels: Int64[Tensor, " n"]) -> np.ndarray:
     return confusion_matrix(labels.cpu(), scores.predicted.cpu(), labels=classes)
 
 
-def batches(values: Values, batch_size: int) -> Iterator[tuple[Tensor, int]]:
-    """Cut samples into batches of one size, the last one filled with copies of its last sample."""
+def batches(
+    values: Values, batch_size: int, lengths: Int64[Tensor, " n"] | None = None
+) -> Iterator[tuple[Tensor, Tensor | None, int]]:
+    """Cut samples into batches of one size, the last one filled with copies of its last sample.
+
+    Yields:
+        The values, their lengths, and how many samples are no filling.
+    """
+    done = 0
     for batch in values.split(batch_size):
-        missing = batch_size - len(batch)
-        filling = batch[-1:].expand(missing, *batch.shape[1:])
-        yield torch.cat([batch, filling]) if missing else batch, len(batch)
+        kept, missing = len(batch), batch_size - len(batch)
+        ends = None if lengths is None else lengths[done : done + kept]
+        if missing:
+            batch = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
+            ends = None if ends is None else torch.cat([ends, ends[-1:].expand(missing)])
+        yield batch, ends, kept
+        done += kept
 
 
 def _one_after_another(records: list[Record]) -> Record:
