@@ -17,7 +17,7 @@ from sqsnn.errors import SqsnnError
 from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
-from sqsnn_bench.reservoir.run import ReservoirOptions
+from sqsnn_bench.reservoir.options import ReservoirOptions
 
 if TYPE_CHECKING:
     from sqsnn_bench.study.run import Progress

@@ -6,32 +6,18 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from sqsnn.options import options
 from sqsnn.storage import write_json
-
-if TYPE_CHECKING:
-    from sqsnn_bench.reservoir.models import Model, Trial
-    from sqsnn_bench.reservoir.tasks import Part, Task
+from sqsnn.training.machine import threads
+from sqsnn_bench.reservoir.models import MODELS, Layer, Model, Trial, trials
+from sqsnn_bench.reservoir.options import ReservoirOptions
+from sqsnn_bench.reservoir.tasks import DECAYS, STEPS, TASKS, Part, Task, judge, traces
+from sqsnn_bench.timing import machine
 
 SEARCH_SEED = 1000  # none of those that are reported
 
 Watch = Callable[[str, int, int], None]  # a line, number, of how many
-
-
-@options
-class ReservoirOptions:
-    """What is equal for all reservoirs."""
-
-    features: Annotated[int, Field(ge=1)] = 100
-    """Features, one per neuron."""
-    runs: Annotated[int, Field(ge=1)] = 50
-    """Runs over which random spikes are averaged."""
-    seeds: Annotated[int, Field(ge=2)] = 5
-    """Seeds that are tested, from 0 on."""
 
 
 def compare(chosen: ReservoirOptions, out: Path, watch: Watch) -> dict[str, Any]:
@@ -45,11 +31,6 @@ def compare(chosen: ReservoirOptions, out: Path, watch: Watch) -> dict[str, Any]
         out: The file.
         watch: Called after each model.
     """
-    from sqsnn.training.machine import threads
-    from sqsnn_bench.reservoir.models import MODELS
-    from sqsnn_bench.reservoir.tasks import TASKS
-    from sqsnn_bench.timing import machine
-
     out.parent.mkdir(parents=True, exist_ok=True)
     began, pairs = time.process_time(), [(task, name) for task in TASKS for name in MODELS]
     found: dict[str, dict[str, Any]] = {}
@@ -72,24 +53,17 @@ def compare(chosen: ReservoirOptions, out: Path, watch: Watch) -> dict[str, Any]
     return content
 
 
-def one(task: "Task", model: "Model", chosen: ReservoirOptions) -> dict[str, Any]:
+def one(task: Task, model: Model, chosen: ReservoirOptions) -> dict[str, Any]:
     """Search and test one model on one task, for readouts of spikes and of their traces."""
-    from sqsnn_bench.reservoir import tasks
-    from sqsnn_bench.reservoir.models import Layer, trials
-
     layer = Layer(chosen.features, chosen.runs)
-    reads = tasks.DECAYS if task.error else {"spikes": 0.0}
-
-    series = cache(partial(task.generate, tasks.STEPS))
+    reads = DECAYS if task.error else {"spikes": 0.0}
+    series = cache(partial(task.generate, STEPS))
 
     @cache  # both readouts may have found the same trial
-    def figures(trial: "Trial", seed: int) -> "dict[str, dict[Part, float]]":
+    def figures(trial: Trial, seed: int) -> dict[str, dict[Part, float]]:
         inputs, targets = series(seed)
         states = model(inputs, layer, trial, seed)
-        return {
-            read: tasks.judge(task, tasks.traces(states, decay), targets)
-            for read, decay in reads.items()
-        }
+        return {read: judge(task, traces(states, decay), targets) for read, decay in reads.items()}
 
     found = {}
     for read in reads:
