@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, their tables and pages, and the diagnosis of gradients."""
+"""The command `sqsnn-bench`: studies, their tables and pages, gradients, and reservoirs."""
 
 import shlex
 import signal
@@ -17,6 +17,7 @@ from sqsnn.errors import SqsnnError
 from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
+from sqsnn_bench.reservoir.options import ReservoirOptions
 
 if TYPE_CHECKING:
     from sqsnn_bench.study.run import Progress
@@ -150,6 +151,35 @@ def gradients(
         console.print(Text(text.LIKELIHOOD))
     for name in ("gradients.json", "gradients.png"):
         console.print(Text(str(folder.path / name)), soft_wrap=True)
+
+
+@app.command
+def reservoir(
+    *,
+    options: Annotated[ReservoirOptions | None, Parameter(name="*")] = None,
+    out: Path = Path("bench/results/reservoir.json"),
+) -> None:
+    """Compare untrained neurons as reservoirs, beside an echo-state network.
+
+    Tasks are NARMA-5, NARMA-10, Mackey-Glass and memory capacity; a ridge regression reads the
+    spikes of one step, or their traces. Writes the figures, and prints them as Markdown tables.
+
+    Args:
+        options: What is equal for all reservoirs.
+        out: File of the figures.
+    """
+    from sqsnn_bench.reservoir.run import compare as compare_reservoirs
+    from sqsnn_bench.reservoir.text import tables as reservoir_tables
+
+    console = Console()
+
+    def watch(line: str, number: int, of: int) -> None:
+        console.print(Text(f"{number} of {of}: {line}"), soft_wrap=True)
+
+    content = compare_reservoirs(options or ReservoirOptions(), out, watch)
+    console.print()
+    console.print(Text(reservoir_tables(content)), soft_wrap=True)
+    console.print(Text(str(out)), soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -46,7 +46,7 @@ for name, summary in {
     "export": """Write a trained neuron as an OpenQASM 3 program and as a drawing.
 
     Both files go into the folder of the run.""",
-    "inspect": "Take a closer look at a trained run.",
+    "inspect": "Take a closer look at a trained run, or at neurons.",
     "report": """Write a run as one HTML page.
 
     It holds all figures and pictures of the run and loads nothing.""",

@@ -80,7 +80,8 @@ class SpikingReservoir(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         features: "trace" gives r with the decay `trace_decay`; "count" the number of spikes so far
             (decay 1); "spikes" those of the step alone (decay 0), so that all memory is that of the
             neurons.
-        per_step: Give the features of every step, `(n, T, size)`, and not of the last one alone.
+        per_step: Give the features of every step, `(n, T, size)`, and not of the last one alone; of
+            one long series, `fit_transform(series[None])[0]` is `(T, size)`.
         steps: How long the values of a sample `(n, F)` are held.
         shots: Runs that are averaged; neurons that draw nothing run once.
         trace_decay: The decay of the trace per step, in [0, 1].

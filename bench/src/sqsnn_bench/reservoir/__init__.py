@@ -1,0 +1,1 @@
+"""Untrained neurons as a reservoir, beside an echo-state network."""
