@@ -229,9 +229,19 @@ MAKERS: dict[str, Callable[[np.random.Generator], Files]] = {
 
 def damage(rng: np.random.Generator, raw: bytes) -> bytes:
     """The bytes of a file after one to three accidents."""
+    if rng.random() < 0.25:
+        return _flip(rng, raw)
     for _ in range(rng.integers(1, 4)):
         raw = ACCIDENTS[rng.integers(len(ACCIDENTS))](rng, raw)
     return raw
+
+
+def damage_member(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Damage one array of an .npz and zip it anew, with a checksum that fits."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    victim = list(members)[rng.integers(len(members))]
+    return zip_of(members | {victim: damage(rng, members[victim])})
 
 
 def _cut(rng: np.random.Generator, raw: bytes) -> tuple[bytes, bytes, bytes]:
@@ -327,7 +337,7 @@ def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
 def bomb(size: int) -> bytes:
     """A small .npz whose X is that many bytes of zeros."""
     buffer = io.BytesIO()
-    archive = zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED)
+    archive = zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     with archive, archive.open("X.npy", "w", force_zip64=True) as member:
         header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({size // 8}, 1), }}"
         member.write(npy_member(header))

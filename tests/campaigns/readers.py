@@ -72,7 +72,9 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         whole = number // len(kinds) % 20 == 0
         if not whole:
             victim = list(files)[rng.integers(len(files))]
-            files[victim] = own_files.damage(rng, files[victim])
+            inside = kind == "npz" and rng.random() < 0.7
+            accident = own_files.damage_member if inside else own_files.damage
+            files[victim] = accident(rng, files[victim])
         yield Case(kind, files, whole)
 
 

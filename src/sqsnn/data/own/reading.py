@@ -53,29 +53,20 @@ def read_own(
             f"{', '.join(TABLES)}"
         )
     _check_openable(path)
-    data = _read(path, suffix, label, columns, groups)
-    _check(data, needs_labels)
-    return data
-
-
-def _read(
-    path: Path,
-    suffix: str,
-    label: str | None,
-    columns: Sequence[str] | None,
-    groups: str | None,
-) -> OwnData:
     if suffix == ".npz":
         from sqsnn.data.own.npz import read_npz
 
-        return read_npz(path)
-    if suffix in TABLES:
+        data = read_npz(path)
+    elif suffix in TABLES:
         from sqsnn.data.own.tables import read_table
 
-        return read_table(path, label, columns, groups)
-    from sqsnn.data.own.series import read_series
+        data = read_table(path, label, columns, groups, needs_labels=needs_labels)
+    else:
+        from sqsnn.data.own.series import read_series
 
-    return read_series(path)
+        data = read_series(path)
+    _check(data, needs_labels)
+    return data
 
 
 def _check_openable(path: Path) -> None:
@@ -136,6 +127,9 @@ def _check_labels(data: OwnData, name: str, array: np.ndarray, X: np.ndarray | N
         found = f"the shape {array.shape} for {len(X)} samples"
         raise refuse(data.path, name, f"one entry per sample, ({len(X)},)", found)
     _check_finite(data, name, array)
+    if array.dtype.kind == "U" and not array.all():
+        where = f"{name}, sample {np.flatnonzero(array == '')[0]}"
+        raise refuse(data.path, where, "a label", "an empty text")
 
 
 def _check_finite(data: OwnData, name: str, array: np.ndarray | None) -> None:

@@ -63,8 +63,8 @@ def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, lis
         tag, *values = line.split()
         name = tag.removeprefix("@").lower()
         if not tag.startswith("@") or name not in _TAGS:
-            expected = "a line that starts with @ before @data"
-            raise refuse(path, where, expected, f"{shortened(tag)}; {suggestion(name, _TAGS)}")
+            hint = suggestion(f"@{name}"[:100], [f"@{known}" for known in _TAGS])
+            raise refuse(path, where, "a line of the header", f"{shortened(tag)}; {hint}")
         if name == "data":
             return header
         if name in header and name != "problemname":
@@ -107,8 +107,8 @@ def _check_shape(
     steps, features = sample.shape
     declared = 1 if "univariate" in header else int(header.get("dimensions", [features])[0])
     if not features == declared == first.shape[1]:
-        expected = f"{declared if features != declared else first.shape[1]} dimensions"
-        raise refuse(path, where, expected, f"{features}")
+        other = f"{declared} declared, {first.shape[1]} in the first series"
+        raise refuse(path, where, f"as many dimensions as others ({other})", f"{features}")
     if "equallength" in header:
         length = int(header.get("serieslength", [len(first)])[0])
         if steps != length:
