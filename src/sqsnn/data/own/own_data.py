@@ -54,7 +54,7 @@ def check_size(path: Path, where: str, promised: int) -> None:
     """
     limit = min(LARGEST, SMALL + EXPANSION * path.stat().st_size)
     if promised > limit:
-        expected = f"at most {limit:,} bytes in memory from a file of this size"
+        expected = f"at most {limit:,} bytes in memory, as the file is small"
         raise refuse(path, where, expected, f"{promised:,} bytes")
 
 
