@@ -2,6 +2,7 @@
 
 import numpy as np
 import own_files
+import own_hostile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,10 +99,10 @@ def test_objects_are_never_unpickled(tmp_path):
 def test_a_header_is_compared_with_the_file_before_memory_is_spent(tmp_path):
     path = tmp_path / "own.npz"
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }"
-    path.write_bytes(own_files.zip_of({"X.npy": own_files.npy_member(header, bytes(64))}))
+    path.write_bytes(own_files.zip_of({"X.npy": own_hostile.npy_member(header, bytes(64))}))
     with pytest.raises(DataError, match=r"X: expected 8,000,000,000,000 bytes .* found 64 bytes"):
         read_own(path)
-    path.write_bytes(own_files.bomb(2**30))
+    path.write_bytes(own_hostile.bomb(2**30))
     with pytest.raises(
         DataError, match=r"its arrays: expected at most .* as the file is small, found 1,073"
     ):

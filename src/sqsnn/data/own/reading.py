@@ -71,8 +71,8 @@ def read_own(
 
 def _check_openable(path: Path) -> None:
     """Refuse a file that is absent, empty or cannot be opened."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; own data are a file: {', '.join(SUFFIXES)}")
+    if path.exists() and not path.is_file():  # which a pipe is not either, and would wait for ever
+        raise DataError(f"{path} is no file, but own data are one: {', '.join(SUFFIXES)}")
     try:
         with path.open("rb") as file:
             if not file.read(1):

@@ -58,6 +58,7 @@ def _meaningful_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, list[str]]:
     """Parse the lines up to @data; switches that are off are left out."""
     header: dict[str, list[str]] = {}
+    seen: set[str] = set()
     for number, line in lines:
         where = f"line {number}"
         tag, *values = line.split()
@@ -67,8 +68,9 @@ def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, lis
             raise refuse(path, where, "a line of the header", f"{shortened(tag)}; {hint}")
         if name == "data":
             return header
-        if name in header and name != "problemname":
+        if name in seen and name != "problemname":
             raise refuse(path, where, f"one line {tag}", "another")
+        seen.add(name)
         if name in _SWITCHES:
             if not values or values[0].lower() not in ("true", "false"):
                 raise refuse(path, where, f"true or false after {tag}", shortened(line))
