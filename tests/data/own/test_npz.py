@@ -166,3 +166,11 @@ def test_columns_belong_to_tables(save):
     ):
         read_own(save(X=X, y=Y), label="y")
     assert "label" not in KEYS
+
+
+def test_codes_that_are_no_characters_are_refused(save):
+    codes = np.array([0x61, 0xD800, 0x110000, 0x62], np.uint32)
+    with pytest.raises(
+        DataError, match="y: expected text, found the code 0xd800, which is no char"
+    ):
+        read_own(save(X=X, y=codes.view("<U1")))

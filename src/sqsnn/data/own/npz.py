@@ -177,13 +177,15 @@ def _names(path: Path, array: np.ndarray) -> tuple[str, ...]:
 
 
 def _text(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    """Decode bytes and check that text is valid; numbers stay."""
-    if array.dtype.kind not in _TEXTS:
-        return array
-    try:
-        if array.dtype.kind == "S":
+    """Decode bytes and check that text is text; numbers stay."""
+    if array.dtype.kind == "S":
+        try:
             return np.char.decode(array, "utf-8")
-        array.tolist()  # numpy decodes text here
-    except (UnicodeError, ValueError, SystemError) as error:
-        raise refuse(path, name, "valid text", f"{error}") from error
+        except UnicodeError as error:
+            raise refuse(path, name, "text in UTF-8", f"{error}") from error
+    if array.dtype.kind == "U":  # numpy takes any 32 bits for a character
+        codes = array.reshape(-1).view(np.uint32)
+        wrong = codes[(codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))]
+        if len(wrong):
+            raise refuse(path, name, "text", f"the code {wrong[0]:#x}, which is no character")
     return array
