@@ -114,11 +114,11 @@ def read_arff(path: Path) -> Iterator[Arrays]:
         yield _arff_arrays([list(row) for row in rows])
     except Exception:  # scipy raises anything, and does not know escaped quotation marks
         pass
-    rows = []
+    rows, nested = [], "relational" in text.lower()
     for line in text.lower().partition("@data")[2].partition("\n")[2].split("\n"):
         if line.strip() and not line.strip().startswith("%"):
             line = line.strip().replace('"', "'")
-            if line.startswith("'"):
+            if nested:
                 _, series, rest = line.split("'", 2)
                 values = [each.split(",") for each in series.strip().split("\\n")]
                 rows.append([[tuple(map(_value, each)) for each in values], rest.lstrip(" ,")])

@@ -24,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import own_files
+import own_hostile
 import own_reference
 
 from sqsnn.data.own.reading import read_own
@@ -58,7 +59,7 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         seed: Another seed makes other files.
     """
     rng = np.random.default_rng(seed)
-    hostile = {kind: make() for kind, make in own_files.HOSTILE.items()}
+    hostile = {kind: make() for kind, make in own_hostile.HOSTILE.items()}
     # Few files take only some of the hostile ones, others with each seed.
     share = min(1.0, count / 2 / sum(map(len, hostile.values())))
     for kind, found in hostile.items():
@@ -72,18 +73,26 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         whole = number // len(kinds) % 20 == 0
         if not whole:
             victim = list(files)[rng.integers(len(files))]
-            files[victim] = own_files.damage(rng, files[victim])
+            inside = kind == "npz" and rng.random() < 0.7
+            accident = own_files.damage_member if inside else own_files.damage
+            files[victim] = accident(rng, files[victim])
         yield Case(kind, files, whole)
+
+
+def groups_of(path: Path) -> str | None:
+    """The column of groups, where the names of columns have one."""
+    if path.suffix not in (".csv", ".tsv", ".parquet"):
+        return None
+    raw = path.read_bytes()
+    return "who" if b"who" in (raw if path.suffix == ".parquet" else raw.split(b"\n")[0]) else None
 
 
 def _read(path: Path) -> Any:
     """Read a file in this process: the data, or the outcome of another kind."""
     try:
-        raw = path.read_bytes() if path.suffix in (".csv", ".tsv", ".parquet") else b""
-        groups = b"who" in (raw if path.suffix == ".parquet" else raw.partition(b"\n")[0])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read_own(path, groups="who" if groups else None)
+            return read_own(path, groups=groups_of(path))
     except (DataError, ConfigError) as error:
         return Outcome(
             "refused" if path.stem.split("_")[0] in f"{error}" else "foreign", f"{error}"
@@ -125,12 +134,12 @@ class Reader:
 
     def read(self, path: Path) -> tuple[Any, float, float]:
         """Give the data or an outcome, seconds and megabytes."""
-        self._connection.send(path)
         try:
+            self._connection.send(path)
             if self._connection.poll(SECONDS):
                 return self._connection.recv()
             outcome = Outcome("slow", f"more than {SECONDS} s")
-        except EOFError:
+        except (EOFError, OSError):
             outcome = Outcome("foreign", "the process died")
         self.stop()
         self._start()

@@ -58,7 +58,7 @@ def parse_arff(path: Path) -> Series:
             rows = [row.split(",") for row in re.split(r"\\n|\n", entries[0].strip())]
         sample = _parse_dimensions(path, where, rows, header.steps)
         if samples and sample.shape[1] != samples[0].shape[1]:
-            expected = f"{samples[0].shape[1]} dimensions"
+            expected = f"as many dimensions as the first series ({samples[0].shape[1]})"
             raise refuse(path, where, expected, f"{sample.shape[1]}")
         samples.append(sample)
         labels.append(label)

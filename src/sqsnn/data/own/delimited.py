@@ -77,6 +77,7 @@ def _find_fault(
     """Raise an error that names the first fault of the table."""
     places: list[int] = []
     entries: dict[str, list[str]] = {name: [] for name in texts}
+    numeric: dict[str, bool] = {}  # False for a column of True and False, which are read as 1 and 0
     rows = _rows(path)
     next(rows)
     for line, row in rows:
@@ -85,8 +86,12 @@ def _find_fault(
         cells = dict(zip(names, row, strict=True))
         for name in features:
             fault = number_fault(cells[name])
-            # pandas reads a column of True and False as 1 and 0.
-            if fault is not None and cells[name].lower() not in ("true", "false"):
+            is_number = cells[name].lower() not in ("true", "false")
+            if numeric.setdefault(name, is_number) != is_number:
+                fault = f"{cells[name]}, in a column of numbers and of True or False"
+            elif not is_number:
+                fault = None
+            if fault is not None:
                 raise refuse(path, _place(line, name), "a number", fault) from error
         places.append(line)
         for name in texts:

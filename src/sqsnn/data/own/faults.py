@@ -49,12 +49,12 @@ def number_fault(text: str) -> str | None:
     if text.lower() in MISSING:
         return f"a missing value ({text!r})" if text else "a missing value"
     if _NUMBER.fullmatch(text):
-        return None if math.isfinite(float(text)) else f"{text}, which is too large"
+        return None if math.isfinite(float(text)) else f"{shortened(text)}, which is too large"
     if re.fullmatch(r"[+-]?inf(inity)?", text.lower()):
         return f"{text}, which is infinite"
     if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text):
         return f"{shortened(text)}: write decimals with a point, not a comma"
-    return f"{shortened(text)}"
+    return shortened(text)
 
 
 def to_numbers(path: Path, where: str, texts: Sequence[str]) -> list[float]:
@@ -108,7 +108,7 @@ def to_labels(path: Path, texts: Sequence[str], places: Sequence[str]) -> np.nda
         if "\0" in text:  # which numpy drops at the end of a text
             raise refuse(path, place, "a label", f"a NUL byte in {shortened(text)}")
         if numbers and not math.isfinite(float(text)):
-            raise refuse(path, place, "a finite number", text)
+            raise refuse(path, place, "a finite number", shortened(text))
     whole = numbers and all(map(_INTEGER.fullmatch, texts))
     # Integers beyond 18 digits are names, such as hashes, and floats would not tell them apart.
     if not numbers or (whole and max(map(len, texts)) > 18):
@@ -117,10 +117,15 @@ def to_labels(path: Path, texts: Sequence[str], places: Sequence[str]) -> np.nda
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Name the closest known name, or list some."""
+    """Name the closest known name, or list the first."""
     close = get_close_matches(name, known, 1)
     if close:
         return f"did you mean {close[0]!r}?"
+    return listed(known)
+
+
+def listed(known: Sequence[str]) -> str:
+    """List the first ten names that may be given."""
     more = f" and {len(known) - 10} more" if len(known) > 10 else ""
     return f"it may be one of {', '.join(map(repr, known[:10]))}{more}"
 

@@ -5,7 +5,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -18,11 +18,15 @@ KEYS = ("X", "y", "X_test", "y_test", "groups", "lengths", "lengths_test", "feat
 _KINDS = {"b": "truth values", "i": "integers", "u": "integers", "f": "floats"}
 _TEXTS = {"U": "text", "S": "bytes"}
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-# What the zip reader, its decompressors and numpy's reader of headers raise on damaged files.
-_FAULTS = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError),
-    *(NotImplementedError, MemoryError, RecursionError, SyntaxError, AttributeError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+# What the zip reader and its decompressors raise on damaged files.
+_ZIP_FAULTS = (
+    *(OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+# And what numpy's reader of headers raises, which parses them as Python.
+_HEADER_FAULTS = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, SyntaxError),
+    *(MemoryError, RecursionError, tokenize.TokenError),
 )
 
 
@@ -79,7 +83,7 @@ def _read_members(path: Path) -> dict[str, np.ndarray]:
             }
     except DataError:
         raise
-    except _FAULTS as error:
+    except _ZIP_FAULTS as error:
         found = f"{type(error).__name__}: {error}"
         raise refuse(path, "", "a whole file as numpy.savez writes it", found) from error
 
@@ -110,11 +114,15 @@ def _read_member(
     return array.astype(kind.newbyteorder("="), order="C", copy=False)
 
 
-def _read_header(path: Path, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _read_header(path: Path, name: str, file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = npy.read_magic(file)
     if version not in _HEADERS:  # version 3 is for fields named beyond latin-1
         raise refuse(path, name, "an array of version 1.0 or 2.0", f"version {version}")
-    return _HEADERS[version](file)
+    try:
+        return _HEADERS[version](file)
+    except _HEADER_FAULTS as error:
+        found = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise refuse(path, name, "a header as numpy writes it", found) from error
 
 
 def _samples(
@@ -169,13 +177,15 @@ def _names(path: Path, array: np.ndarray) -> tuple[str, ...]:
 
 
 def _text(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    """Decode bytes and check that text is valid; numbers stay."""
-    if array.dtype.kind not in _TEXTS:
-        return array
-    try:
-        if array.dtype.kind == "S":
+    """Decode bytes and check that text is text; numbers stay."""
+    if array.dtype.kind == "S":
+        try:
             return np.char.decode(array, "utf-8")
-        array.tolist()  # numpy decodes text here
-    except (UnicodeError, ValueError, SystemError) as error:
-        raise refuse(path, name, "valid text", f"{error}") from error
+        except UnicodeError as error:
+            raise refuse(path, name, "text in UTF-8", f"{error}") from error
+    if array.dtype.kind == "U":  # numpy takes any 32 bits for a character
+        codes = array.reshape(-1).view(np.uint32)
+        wrong = codes[(codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))]
+        if len(wrong):
+            raise refuse(path, name, "text", f"the code {wrong[0]:#x}, which is no character")
     return array

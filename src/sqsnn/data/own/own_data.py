@@ -54,7 +54,8 @@ def check_size(path: Path, where: str, promised: int) -> None:
     """
     limit = min(LARGEST, SMALL + EXPANSION * path.stat().st_size)
     if promised > limit:
-        raise refuse(path, where, f"at most {limit:,} bytes for its size", f"{promised:,} bytes")
+        expected = f"at most {limit:,} bytes in memory, as the file is small"
+        raise refuse(path, where, expected, f"{promised:,} bytes")
 
 
 def default_names(features: int) -> tuple[str, ...]:

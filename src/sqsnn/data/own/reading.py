@@ -53,35 +53,26 @@ def read_own(
             f"{', '.join(TABLES)}"
         )
     _check_openable(path)
-    data = _read(path, suffix, label, columns, groups)
+    if suffix == ".npz":
+        from sqsnn.data.own.npz import read_npz
+
+        data = read_npz(path)
+    elif suffix in TABLES:
+        from sqsnn.data.own.tables import read_table
+
+        data = read_table(path, label, columns, groups, needs_labels=needs_labels)
+    else:
+        from sqsnn.data.own.series import read_series
+
+        data = read_series(path)
     _check(data, needs_labels)
     return data
 
 
-def _read(
-    path: Path,
-    suffix: str,
-    label: str | None,
-    columns: Sequence[str] | None,
-    groups: str | None,
-) -> OwnData:
-    if suffix == ".npz":
-        from sqsnn.data.own.npz import read_npz
-
-        return read_npz(path)
-    if suffix in TABLES:
-        from sqsnn.data.own.tables import read_table
-
-        return read_table(path, label, columns, groups)
-    from sqsnn.data.own.series import read_series
-
-    return read_series(path)
-
-
 def _check_openable(path: Path) -> None:
     """Refuse a file that is absent, empty or cannot be opened."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; own data are a file: {', '.join(SUFFIXES)}")
+    if path.exists() and not path.is_file():  # which a pipe is not either, and would wait for ever
+        raise DataError(f"{path} is no file, but own data are one: {', '.join(SUFFIXES)}")
     try:
         with path.open("rb") as file:
             if not file.read(1):
@@ -136,6 +127,9 @@ def _check_labels(data: OwnData, name: str, array: np.ndarray, X: np.ndarray | N
         found = f"the shape {array.shape} for {len(X)} samples"
         raise refuse(data.path, name, f"one entry per sample, ({len(X)},)", found)
     _check_finite(data, name, array)
+    if array.dtype.kind == "U" and not array.all():
+        where = f"{name}, sample {np.flatnonzero(array == '')[0]}"
+        raise refuse(data.path, where, "a label", "an empty text")
 
 
 def _check_finite(data: OwnData, name: str, array: np.ndarray | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqsnn.data.own.faults import refuse, suggestion
+from sqsnn.data.own.faults import listed, refuse, suggestion
 from sqsnn.data.own.own_data import OwnData
 from sqsnn.errors import ConfigError
 
@@ -12,7 +12,12 @@ LABELS = ("label", "class", "target", "y")
 
 
 def read_table(
-    path: Path, label: str | None, columns: Sequence[str] | None, groups: str | None
+    path: Path,
+    label: str | None,
+    columns: Sequence[str] | None,
+    groups: str | None,
+    *,
+    needs_labels: bool = True,
 ) -> OwnData:
     """Read a table.
 
@@ -21,6 +26,7 @@ def read_table(
         label: Column of the labels; None for the one named label, class, target or y.
         columns: Columns of the features; None for all others.
         groups: Column of the groups.
+        needs_labels: Whether to refuse a table without labels.
 
     Raises:
         DataError: If the table is damaged or holds what is no number; it names line and column.
@@ -38,7 +44,7 @@ def read_table(
         ) from error
     names = reader.read_names(path)
     _check_names(path, names)
-    label = _find_label(path, label, names)
+    label = _find_label(path, label, names, needs_labels)
     if groups is not None:
         _check_known(path, "groups", groups, names)
     features = _choose_features(path, label, columns, groups, names)
@@ -67,15 +73,16 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
         raise refuse(path, "names of the columns", "names that differ", found)
 
 
-def _find_label(path: Path, label: str | None, names: Sequence[str]) -> str | None:
+def _find_label(
+    path: Path, label: str | None, names: Sequence[str], needs_labels: bool
+) -> str | None:
     if label is not None:
         _check_known(path, "label", label, names)
         return label
     found = [name for name in names if name.lower() in LABELS]
-    if len(found) > 1:
+    if len(found) > 1 or (not found and needs_labels):
         raise ConfigError(
-            f"label must name the column of the labels in {path}, which may be "
-            f"{' or '.join(map(repr, found))}"
+            f"label must name the column of the labels in {path}; {listed(found or names)}"
         )
     return found[0] if found else None
 
@@ -105,5 +112,5 @@ def _choose_features(
                 reason = f"is {taken[name]} too" if name in taken else "stands twice"
                 raise ConfigError(f"columns must name different features, but {name!r} {reason}")
     if not features:
-        raise refuse(path, "", "a column of features", f"only {', '.join(map(repr, names))}")
+        raise refuse(path, "", "a column of features", "none besides those of labels and groups")
     return features

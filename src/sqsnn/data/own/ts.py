@@ -58,17 +58,19 @@ def _meaningful_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, list[str]]:
     """Parse the lines up to @data; switches that are off are left out."""
     header: dict[str, list[str]] = {}
+    seen: set[str] = set()
     for number, line in lines:
         where = f"line {number}"
         tag, *values = line.split()
         name = tag.removeprefix("@").lower()
         if not tag.startswith("@") or name not in _TAGS:
-            expected = "a line that starts with @ before @data"
-            raise refuse(path, where, expected, f"{shortened(tag)}; {suggestion(name, _TAGS)}")
+            hint = suggestion(f"@{name}"[:100], [f"@{known}" for known in _TAGS])
+            raise refuse(path, where, "a line of the header", f"{shortened(tag)}; {hint}")
         if name == "data":
             return header
-        if name in header and name != "problemname":
+        if name in seen and name != "problemname":
             raise refuse(path, where, f"one line {tag}", "another")
+        seen.add(name)
         if name in _SWITCHES:
             if not values or values[0].lower() not in ("true", "false"):
                 raise refuse(path, where, f"true or false after {tag}", shortened(line))
@@ -107,8 +109,8 @@ def _check_shape(
     steps, features = sample.shape
     declared = 1 if "univariate" in header else int(header.get("dimensions", [features])[0])
     if not features == declared == first.shape[1]:
-        expected = f"{declared if features != declared else first.shape[1]} dimensions"
-        raise refuse(path, where, expected, f"{features}")
+        other = f"{declared} declared, {first.shape[1]} in the first series"
+        raise refuse(path, where, f"as many dimensions as others ({other})", f"{features}")
     if "equallength" in header:
         length = int(header.get("serieslength", [len(first)])[0])
         if steps != length:
