@@ -102,6 +102,7 @@ def load(
     binning: Binning | None = None,
     columns: Columns | None = None,
     clip: bool = True,
+    preparation: Preparation | None = None,
 ) -> Dataset:
     """Load a dataset, downloading missing files.
 
@@ -123,6 +124,8 @@ def load(
         columns: What the columns of an own table mean, and how large its test part is.
         clip: Whether values of an own file beyond the range of the training samples are cut off at
             it, as encodings need that take [0, 1] only.
+        preparation: Labels and scaling that an own file takes over from an earlier training; None
+            to find them in its training samples.
 
     Raises:
         ValueError: If there is no such dataset or class, a class is named twice, there are fewer
@@ -142,7 +145,10 @@ def load(
         for argument, value in given.items():
             if value is not None:
                 raise ValueError(f"{argument} is {value!r}, but goes with no file of one's own")
-        return load_own(name, columns or Columns(), train_samples, test_samples, clip=clip)
+        table = columns or Columns()
+        return load_own(
+            name, table, train_samples, test_samples, clip=clip, preparation=preparation
+        )
     spec = find_spec(name)
     if spec is None:
         raise ValueError(

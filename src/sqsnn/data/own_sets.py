@@ -76,12 +76,13 @@ def load_own(
     test_samples: int | None = None,
     *,
     clip: bool,
+    preparation: Preparation | None = None,
 ) -> Dataset:
     """Load, split and scale a file of one's own.
 
     The test part is that of the file, or a share of its samples, stratified by class or with groups
     kept together; a tenth of the rest is for validation. Features are scaled to [0, 1] by the range
-    of the training samples.
+    of the training samples, or as an earlier training did.
     """
     data = _read(path, columns)
     predicts_values = _predicts_values(_labels(data), columns)
@@ -94,28 +95,29 @@ def load_own(
         labels, names = tuple(np.unique(_labels(data)).tolist()), ()
     train, validation, test = _split(data, columns, labels, train_samples, test_samples)
     lengths = data.lengths
-    scaling = Scaling.fit(data.X[train], None if lengths is None else lengths[train])
-    preparation = Preparation(
+    own = Preparation(
         labels=labels,
         target_names=names,
         features=data.X.shape[-1],
         feature_names=data.feature_names,
         length=data.X.shape[1] if data.X.ndim == 3 else None,
-        scaling=scaling,
+        scaling=Scaling.fit(data.X[train], None if lengths is None else lengths[train]),
     )
+    prepared = preparation or own
+    _refuse_another_task(path, own, prepared)
 
     def samples(part: OwnData, which: np.ndarray) -> Samples:
         ends = None if part.lengths is None else part.lengths[which]
-        values, steps = preparation.inputs(part.X[which], ends, clip=clip)
-        return Samples(values, _targets(_labels(part)[which], labels), steps)
+        values, steps = prepared.inputs(part.X[which], ends, clip=clip)
+        return Samples(values, targets_of(_labels(part)[which], prepared), steps)
 
     held_out = data if data.X_test is None else _test_part(data)
     return Dataset(
         name=path,
-        preparation=preparation,
+        preparation=prepared,
         channels=1,
         image_shape=None,
-        steps=preparation.length,
+        steps=prepared.length,
         report_steps=None,
         source=Path(path).name,
         train=samples(data, train),
@@ -140,6 +142,22 @@ def targets_of(y: np.ndarray, preparation: Preparation) -> torch.Tensor:
                 f"{known}"
             )
     return _targets(np.asarray(y), preparation.labels)
+
+
+def _refuse_another_task(path: str, own: Preparation, earlier: Preparation) -> None:
+    """Refuse a file that does not fit the network of an earlier training."""
+    for what, found, wanted in (
+        ("features", own.features, earlier.features),
+        ("values to predict", len(own.target_names), len(earlier.target_names)),
+    ):
+        if found != wanted:
+            raise DataError(f"{path} has {found} {what}, but the network was trained on {wanted}")
+    names = own.feature_names, earlier.feature_names
+    if all(names) and names[0] != names[1]:
+        raise DataError(
+            f"{path} has the features {', '.join(names[0])}, but the network was trained on "
+            f"{', '.join(names[1])}: name them in this order by columns (--columns)"
+        )
 
 
 def _read(path: str, columns: Columns) -> OwnData:

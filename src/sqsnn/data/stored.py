@@ -37,7 +37,7 @@ class StoredSpikes:
 
     Samples are read from disk whenever they are indexed or iterated. The file is open only while it
     is read, so that the object can be pickled, and read by many processes:
-    `DataLoader(TensorDataset(samples.values, samples.labels), num_workers=2)`.
+    `DataLoader(TensorDataset(samples.values, samples.targets), num_workers=2)`.
 
     Args:
         path: The cache file.

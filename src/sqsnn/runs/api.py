@@ -1,44 +1,46 @@
 """`sqsnn.train` and `sqsnn.load`: a training, and a trained network, in one line of Python."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqsnn.network import SpikingNetwork
-from sqsnn.runs import checkpoint, run
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sqsnn.errors import ConfigError
 from sqsnn.runs import folder as folders
-from sqsnn.runs.folder import RunFolder
-from sqsnn.settings.run import RunSettings, TrainingSettings, from_flat, validated
-from sqsnn.training.build import build_network
+from sqsnn.runs import run as runs
+from sqsnn.runs.model import read_model
+from sqsnn.runs.trained import Run
+from sqsnn.settings.run import from_flat
+from sqsnn.training.callback import Callback
 
 
-class Run(NamedTuple):
-    """A trained run.
-
-    Attributes:
-        folder: Its folder.
-        settings: Its settings.
-        network: The network with the weights that did best on the validation samples.
-        metrics: Its result: `test_accuracy` and the other figures of metrics.json; empty for a run
-            that is not finished.
-    """
-
-    folder: RunFolder
-    settings: RunSettings
-    network: SpikingNetwork
-    metrics: dict[str, Any]
-
-
-def train(dataset: str, *, out: Path | str | None = None, **settings: Any) -> Run:
-    """Train a network on a dataset and test it, as `sqsnn train` does.
+def train(
+    data: str | Path | ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    out: Path | str | None = None,
+    begins_with: Path | str | None = None,
+    callbacks: Sequence[Callback] = (),
+    **settings: Any,
+) -> Run:
+    """Train a network and test it, as `sqsnn train` does.
 
     Args:
-        dataset: Name of the dataset; `sqsnn.data.names()` lists them.
+        data: Name of a dataset (`sqsnn.data.names()` lists them), path of a file (.npz, .csv, .tsv,
+            .parquet, .ts or .arff), or samples, `(n, features)` or `(n, T, features)`.
+        y: Labels or real values of the samples, `(n,)`, `(n, K)` or `(n, T, K)`.
         out: Folder of the run; None for the first free runs/<dataset>-<n>.
+        begins_with: A run, or the file of a network, whose weights are the first ones.
+        callbacks: Follow the training.
         **settings: Settings by the names of the flags of `sqsnn train`, e.g. `hidden=(64,)`,
-            `epochs=20`, `seed=0`; `rule`, `encoding` and `noise` may also be the objects.
+            `epochs=20`, `seed=0`, `label="species"`; `rule`, `encoding`, `readout` and `noise` may
+            also be the objects.
 
     Raises:
         ConfigError: If there is no such dataset or setting, or settings do not fit each other.
+        DataError: If a file is missing or broken.
 
     Example:
         >>> run = train("digits", hidden=(8,), epochs=1, out=folder)
@@ -46,28 +48,40 @@ def train(dataset: str, *, out: Path | str | None = None, **settings: Any) -> Ru
         True
     """
     path = None if out is None else Path(out)
-    return load(run.begin(from_flat(dataset, settings), path).path)
+    if isinstance(data, str | Path):
+        if y is not None:
+            raise ConfigError("y goes with samples, not with the name of a dataset or a file")
+        dataset = str(data)
+    else:
+        path = folders.first_free(Path("runs"), "arrays") if path is None else path
+        dataset = str(_write_arrays(path, data, y))
+    chosen = from_flat(dataset, settings)
+    if begins_with is not None:
+        chosen = chosen.model_copy(update={"begins_with": Path(begins_with).absolute()})
+    return load(runs.begin(chosen, path, runs.Watcher.of(callbacks)).path)
 
 
-def load(folder: Path | str, device: str | None = None) -> Run:
-    """Load a trained run; its dataset is not needed.
+def load(path: Path | str, device: str | None = None) -> Run:
+    """Load a trained network; its dataset is not needed.
 
     Args:
-        folder: Folder of a run with at least one whole epoch.
+        path: Folder of a run with at least one whole epoch, or a file that `Run.save` wrote.
         device: "cpu" or "cuda"; None for that of the training.
 
     Raises:
-        CheckpointError: If the folder holds no run, no epoch has ended yet, or it is damaged.
+        CheckpointError: If there is no run, no epoch has ended yet, or it is damaged.
         ConfigError: If its settings are of another format, or broken.
     """
-    found = folders.find(Path(folder))
-    settings = found.read_settings()
-    if device is not None:
-        training = validated(TrainingSettings, {**dict(settings.training), "device": device})
-        settings = settings.model_copy(update={"training": training})
-    weights, _ = checkpoint.read_weights(found.best)
-    last = len(settings.hidden)
-    features = weights["synapses.0.weight"].shape[2]
-    network = build_network(settings, features, weights[f"synapses.{last}.weight"].shape[1])
-    checkpoint.load_weights(network, weights, found.best)
-    return Run(found, settings, network.eval(), found.read_result() if found.is_finished() else {})
+    place = Path(path)
+    return Run.of(read_model(place), place, device)
+
+
+def _write_arrays(path: Path, X: ArrayLike, y: ArrayLike | None) -> Path:
+    """Keep samples in the folder of the run, so that it can be resumed and tested again."""
+    if y is None:
+        raise ConfigError("y is missing: samples need labels, or real values to predict")
+    folders.refuse_used(path)
+    path.mkdir(parents=True, exist_ok=True)
+    place = folders.RunFolder(path).data
+    np.savez_compressed(place, X=np.asarray(X), y=np.asarray(y))
+    return place

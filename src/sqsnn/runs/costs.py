@@ -10,7 +10,7 @@ Beside them stand the multiply-accumulates of a dense network of the same sizes:
 one pass or in one pass per step. The figures of a layer:
 
 presynaptic, neurons, channels, steps  P, H, N, T
-analogue_input        whether the input were values other than 0 and 1, as with direct encoding
+analogue_input        whether the input were values other than 0 and 1, as with encoding current
 spikes_received       presynaptic spikes; of analogue input, values other than 0
 spikes_emitted        spikes of all channels
 synaptic_operations   weights added to a current: H per spike and channel that it feeds

@@ -1,6 +1,8 @@
 """The folder of a run: what its files are called, and how they are written without tearing.
 
 config.toml             the settings
+preparation.json        how samples become inputs and answers labels: names, scaling
+data.npz                the samples, where a training was given arrays
 metrics.jsonl           one line per epoch; no times, so that the same seed gives the same bytes
 checkpoint.safetensors  where training stands after the last whole epoch
 best.safetensors        the weights that did best on the validation samples
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqsnn.data.preparation import Preparation
+from sqsnn.data.specs import is_own
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import from_toml, to_toml
@@ -37,6 +41,16 @@ class RunFolder:
     def config(self) -> Path:
         """The settings."""
         return self.path / "config.toml"
+
+    @property
+    def preparation(self) -> Path:
+        """How samples become inputs, and answers labels."""
+        return self.path / "preparation.json"
+
+    @property
+    def data(self) -> Path:
+        """The samples of a training that was given arrays."""
+        return self.path / "data.npz"
 
     @property
     def metrics(self) -> Path:
@@ -81,6 +95,14 @@ class RunFolder:
         """Read the settings."""
         return from_toml(self.config.read_text("utf-8"), str(self.config))
 
+    def read_preparation(self) -> Preparation:
+        """Read how samples become inputs, and answers labels."""
+        try:
+            content = json.loads(self.preparation.read_text("utf-8"))
+            return Preparation.from_json(content)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.preparation} cannot be read: {error}") from error
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read the figures of all epochs so far."""
         if not self.metrics.is_file():
@@ -124,7 +146,7 @@ class RunFolder:
 def create(out: Path | None, settings: RunSettings) -> RunFolder:
     """Make the folder of a new run and write the settings into it."""
     if out is None:
-        path = _first_free(Path("runs"), settings.data.dataset)
+        path = first_free(Path("runs"), settings.data.dataset)
     else:
         refuse_used(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +164,7 @@ def refuse_used(out: Path) -> None:
             f"{out} holds a run already: go on with `{folder.resume_command}`, "
             "or choose another --out"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"data.npz"}):
         raise ConfigError(f"out must be a new or empty folder, but {out} is neither")
 
 
@@ -154,8 +176,11 @@ def find(path: Path) -> RunFolder:
     return folder
 
 
-def _first_free(parent: Path, dataset: str) -> Path:
+def first_free(parent: Path, dataset: str) -> Path:
+    """Make the first folder <dataset>-<n> that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
+    if is_own(dataset):
+        dataset = Path(dataset).stem
     number = 1
     while True:
         path = parent / f"{dataset.replace(':', '-')}-{number}"

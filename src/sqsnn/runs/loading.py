@@ -9,11 +9,14 @@ from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.events import Binning
+from sqsnn.data.preparation import Preparation
+from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
 from sqsnn.runs import checkpoint
 from sqsnn.runs.folder import RunFolder
+from sqsnn.settings.data import table_of
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
 from sqsnn.training import evaluate, trainer
@@ -63,7 +66,7 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
     dataset = load_data(settled)
-    network = build_network(settled, dataset.features, len(dataset.class_names))
+    network = build_network(settled, dataset.features, dataset.outputs)
     return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
 
 
@@ -94,8 +97,14 @@ def evaluate_run(run: RunFolder, shots: int, data_dir: Path | None) -> Metrics:
     return tested
 
 
-def load_data(settled: RunSettings) -> Dataset:
-    """Load the dataset of a run, and refuse another source of it than that of the training."""
+def load_data(settled: RunSettings, preparation: Preparation | None = None) -> Dataset:
+    """Load the dataset of a run, and refuse another source of it than that of the training.
+
+    Args:
+        settled: The settings of the run.
+        preparation: The labels and the scaling that a file of one's own must take over; None to
+            find them in its training samples.
+    """
     data = settled.data
     binning = None
     if data.duration is not None and data.pool is not None and data.polarity is not None:
@@ -108,6 +117,9 @@ def load_data(settled: RunSettings) -> Dataset:
         test_samples=data.test_samples,
         delay=data.delay,
         binning=binning,
+        columns=table_of(data.model_dump(), settled.readout.kind) if is_own(data.dataset) else None,
+        clip=settled.encoding.bounded,
+        preparation=preparation,
     )
     if data.source not in (None, dataset.source):
         raise ConfigError(

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from sqsnn.data.dataset import Dataset, Samples
+from sqsnn.data.preparation import Preparation
+from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded, figures, load_data, score_test
+from sqsnn.runs.model import read_model
 from sqsnn.runs.noise import settle_noise
 from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
@@ -50,7 +53,7 @@ def begin(
     """Train a network in a new folder and test it.
 
     Args:
-        settings: The settings.
+        settings: The settings; with `begins_with`, the weights of that network are the first ones.
         out: The folder, or None for the first free runs/<dataset>-<n>.
         watcher: Follows the run.
         pictures: Whether to draw the pictures at the end.
@@ -83,7 +86,7 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
     """Go on with a run as if it had never stopped."""
     settled = run.read_settings()
     with threads(settled.training.threads):
-        dataset = load_data(settled)
+        dataset = load_data(settled, _earlier(settled))
         progress = _start(settled, dataset)
         # Without a checkpoint the run was stopped in its first epoch, and starts again.
         if run.checkpoint.is_file():
@@ -95,9 +98,12 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
 
 def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
     """Load the data, and write down what only files and devices know: a rerun asks neither."""
-    dataset = load_data(settings)
+    dataset = load_data(settings, _earlier(settings))
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
-    data = settings.data.model_copy(update={"source": dataset.source, "data_dir": data_dir})
+    known: dict[str, Any] = {"source": dataset.source, "data_dir": data_dir}
+    if is_own(settings.data.dataset):
+        known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
+    data = settings.data.model_copy(update=known)
     return settle_noise(settings).model_copy(update={"data": data}), dataset
 
 
@@ -109,6 +115,8 @@ def _run(
     watcher: Watcher,
     pictures: bool,
 ) -> None:
+    if not run.preparation.is_file():
+        write_json(run.preparation, dataset.preparation.to_json())
     watcher.begin(run, settled, progress.epoch)
     # The best weights are in the checkpoint too: their file may be missing after a crash.
     if progress.best is not None:
@@ -156,13 +164,24 @@ def _test(run: RunFolder, loaded: Loaded) -> tuple[Scores, Samples]:
 
 
 def _start(settled: RunSettings, dataset: Dataset) -> Progress:
-    return trainer.start(
+    progress = trainer.start(
         settled,
         dataset.features,
-        len(dataset.class_names),
+        dataset.outputs,
         len(dataset.train.targets),
         backend.build_source(settled),
     )
+    if settled.begins_with is None:
+        trainer.fit_readout(progress.network, settled, dataset.train)
+    else:
+        model = read_model(settled.begins_with)
+        checkpoint.load_weights(progress.network, model.weights, settled.begins_with)
+    return progress
+
+
+def _earlier(settled: RunSettings) -> Preparation | None:
+    """The labels and the scaling of the network with which a training begins."""
+    return None if settled.begins_with is None else read_model(settled.begins_with).preparation
 
 
 def _ask(settled: RunSettings, dataset: Dataset, progress: Progress, watcher: Watcher) -> None:

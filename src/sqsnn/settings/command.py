@@ -15,7 +15,7 @@ from sqsnn.settings.data import require_spec
 from sqsnn.settings.run import RunSettings, from_flat
 
 # What the command names by itself or finds out, and a folder that other machines do not have.
-_UNSAID = ("dataset", "source", "data_dir", "length", "circuit_gates")
+_UNSAID = ("dataset", "source", "data_dir", "length", "circuit_gates", "begins_with")
 _DEFAULT = re.compile(r" \[default: [^]]*\]")  # in words, for the help of the command line
 
 

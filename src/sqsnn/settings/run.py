@@ -1,6 +1,7 @@
 """All settings of a run: a dataset's preset, what the user chose, and the checks between them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -133,6 +134,8 @@ class RunSettings(Recipe):
     data: DataSettings
     circuit_gates: tuple[str, str] | None = None
     """The gates of a circuit of one's own, in hidden layers and outputs, when the run began."""
+    begins_with: Path | None = None
+    """The run, or the file of a network, with whose weights the training began."""
 
     @model_validator(mode="after")
     def _circuit_can_be_found_again(self) -> "RunSettings":

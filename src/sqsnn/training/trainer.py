@@ -23,6 +23,7 @@ from sqsnn.learning.local import Local
 from sqsnn.learning.rule import COUNTS, Rule
 from sqsnn.network import SpikingNetwork
 from sqsnn.readout import Targets, Traces
+from sqsnn.readout.traces import readout_of
 from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
@@ -125,6 +126,20 @@ def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
     if source is None or not isinstance(rule, Local):
         return rule
     return replace(rule, score=replace(rule.score, source=source))
+
+
+def fit_readout(network: SpikingNetwork, recipe: Recipe, train: Samples) -> None:
+    """Set the scale of a readout of real values by the training targets that count."""
+    read = readout_of(network)
+    if read is None:
+        return
+    targets = train.targets
+    if targets.ndim == 3:
+        assert isinstance(train.values, Tensor)
+        mask = evaluate.report_mask(recipe, train.values, train.lengths)
+        if mask is not None:
+            targets = targets[mask.T.to(targets.device) > 0]
+    read.fit_scale(targets)
 
 
 def is_done(progress: Progress, training: TrainingSettings) -> bool:
