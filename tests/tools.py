@@ -27,7 +27,7 @@ from sqsnn.runs import folder, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings, from_flat
-from sqsnn.training.trainer import Epoch, Step
+from sqsnn.training.progress import Epoch, Progress, Step
 
 _KERNEL = library.open_build(torch.backends.cpu.get_cpu_capability())
 needs_kernel = pytest.mark.skipif(_KERNEL.obstacle is not None, reason=str(_KERNEL.obstacle))
@@ -299,7 +299,7 @@ class StopAt(Watcher):
         if (step.epoch, step.batch) == self.place:
             raise KeyboardInterrupt
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: Epoch, progress: Progress) -> None:
         """Interrupt after the epoch."""
         if (epoch.metrics["epoch"], None) == self.place:
             raise KeyboardInterrupt

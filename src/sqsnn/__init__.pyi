@@ -53,6 +53,7 @@ from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train
 from .synapses import Synapses as Synapses
+from .training.callback import Callback as Callback
 from .training.classifier import SQSNNClassifier as SQSNNClassifier
 from .training.reservoir import SpikingReservoir as SpikingReservoir
 

@@ -45,7 +45,7 @@ def stopped(path) -> RunFolder:
     """A run that was stopped after its first epoch."""
 
     class Stop(run.Watcher):
-        def epoch(self, epoch):
+        def epoch(self, epoch, progress):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -143,7 +143,7 @@ def test_the_test_set_is_read_once_and_last(tmp_path, monkeypatch):
         return dataset
 
     class Follow(run.Watcher):
-        def epoch(self, epoch):
+        def epoch(self, epoch, progress):
             order.append(epoch.metrics["epoch"])
 
     monkeypatch.setattr(loading.catalog, "load", spy)

@@ -14,7 +14,8 @@ from sqsnn.cli.spending import asking
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings
-from sqsnn.training.trainer import Epoch, Step
+from sqsnn.training import progress as training
+from sqsnn.training.progress import Epoch, Step
 
 
 class Screen(Watcher):
@@ -39,7 +40,7 @@ class Screen(Watcher):
         self._folder: RunFolder | None = None
         self._done, self._epochs = 0, 0
 
-    def begin(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
+    def opened(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
         """Say what is trained and where it goes, and start the bar."""
         self._folder = folder
         self._done, self._epochs = epochs, settings.training.epochs
@@ -65,7 +66,7 @@ class Screen(Watcher):
         """Print the estimate of a backend's jobs; ask before they are billed."""
         asking(self._console, self._yes)(estimate, billed)
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: Epoch, progress: training.Progress) -> None:
         """Print the line of an epoch."""
         figures = epoch.metrics
         self._done = figures["epoch"]
@@ -77,7 +78,7 @@ class Screen(Watcher):
             f"{epoch.seconds:.1f} s{_measured(figures)}"
         )
 
-    def finish(self, epoch: int) -> None:
+    def testing(self, epoch: int) -> None:
         """Take the bar away and say what comes."""
         self.close()
         self.say(f"Testing the weights of epoch {epoch}, the best on validation")

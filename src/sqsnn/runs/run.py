@@ -17,27 +17,22 @@ from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
+from sqsnn.training.callback import Callback
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.machine import describe_machine, threads
-from sqsnn.training.trainer import Epoch, Progress, Step
+from sqsnn.training.progress import Progress
 
 
-class Watcher:
-    """Follows a run and may display it; this one displays nothing."""
+class Watcher(Callback):
+    """Follows a whole run, and not its training alone; this one does nothing."""
 
-    def begin(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
-        """Training starts after `epochs` whole epochs."""
+    def opened(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
+        """The folder is there, after `epochs` whole epochs; training comes next."""
 
     def spend(self, estimate: str, billed: bool) -> None:
         """A backend will run jobs of this estimate; raise an error to stop before it does."""
 
-    def step(self, step: Step) -> None:
-        """A training step is done."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done and kept."""
-
-    def finish(self, epoch: int) -> None:
+    def testing(self, epoch: int) -> None:
         """Training is over; the weights of this epoch will be tested."""
 
     def result(self, folder: RunFolder) -> None:
@@ -117,14 +112,14 @@ def _run(
 ) -> None:
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
-    watcher.begin(run, settled, progress.epoch)
+    watcher.opened(run, settled, progress.epoch)
     # The best weights are in the checkpoint too: their file may be missing after a crash.
     if progress.best is not None:
         checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
     with backend.measuring(progress.source, settled, run):
         _train(run, settled, dataset, progress, watcher)
         best = checkpoint.load_best(run.best, progress.network)
-        watcher.finish(best)
+        watcher.testing(best)
         loaded = Loaded(settled, dataset, progress.network, best, progress.source)
         scores, samples = _test(run, loaded)
         watcher.result(run)
@@ -141,7 +136,7 @@ def _train(
     watcher: Watcher,
 ) -> None:
     seconds = run.read_timing()[: progress.epoch]
-    epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, watcher.step)
+    epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, [watcher])
     for epoch in epochs:
         # A line without its checkpoint is cut off on resuming, so the line comes first.
         run.append_metrics(epoch.metrics)
@@ -150,7 +145,6 @@ def _train(
             checkpoint.save_weights(run.best, progress.best.weights, progress.epoch)
         seconds.append(epoch.seconds)
         run.write_timing(seconds, describe_machine(settled.training, progress.network))
-        watcher.epoch(epoch)
 
 
 def _test(run: RunFolder, loaded: Loaded) -> tuple[Scores, Samples]:

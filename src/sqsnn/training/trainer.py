@@ -7,9 +7,9 @@ never having stopped.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,19 +27,11 @@ from sqsnn.readout.traces import readout_of
 from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
+from sqsnn.training.callback import Callback, check_callbacks
 from sqsnn.training.optimizer import Adam
+from sqsnn.training.progress import Best, Epoch, Metrics, Progress, Step
 
 LARGEST_GRADIENT_NORM = 5.0
-
-Metrics = dict[str, Any]
-
-
-class Best(NamedTuple):
-    """The weights that did best on the validation samples, and the figures of validation."""
-
-    epoch: int
-    figures: Metrics
-    weights: dict[str, Tensor]
 
 
 def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -52,46 +44,6 @@ def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
         return -figures["validation_mse"], 0.0, 0.0
     by_probability = figures["validation_accuracy_probability"]
     return figures["validation_accuracy"], by_probability or 0.0, -figures["validation_loss"]
-
-
-@dataclass
-class Progress:
-    """What training changes.
-
-    Attributes:
-        network: The network.
-        rule: The learning rule, with what it remembers.
-        optimizer: The optimiser.
-        schedule: Its learning rates.
-        source: Measures the spikes; None where they are simulated.
-        epoch: Whole epochs done.
-        best: The weights that did best so far.
-    """
-
-    network: SpikingNetwork
-    rule: Rule
-    optimizer: Adam
-    schedule: OneCycleLR
-    source: BitSource | None = None
-    epoch: int = 0
-    best: Best | None = None
-
-
-class Step(NamedTuple):
-    """One training step, for a progress display."""
-
-    epoch: int
-    batch: int  # from 1
-    batches: int
-    loss: float
-    accuracy: float | None  # of the batch, by spikes; None where values are predicted
-
-
-class Epoch(NamedTuple):
-    """The figures of one epoch, which repeat bit for bit, and its seconds, which do not."""
-
-    metrics: Metrics
-    seconds: float
 
 
 def start(
@@ -156,7 +108,7 @@ def epochs(
     recipe: Recipe,
     train: Samples,
     validation: Samples | None,
-    watch: Callable[[Step], None] = lambda step: None,
+    callbacks: Sequence[Callback] = (),
 ) -> Iterator[Epoch]:
     """Train epoch by epoch until the settings end it.
 
@@ -166,7 +118,8 @@ def epochs(
         train: The training samples.
         validation: Samples that choose the best weights; without them there are no best weights
             and no early stopping.
-        watch: Called after every training step.
+        callbacks: What follows the training, and may end it. They hear of an epoch once the caller
+            asks for the next, and so has saved this one.
 
     Yields:
         The figures of each epoch.
@@ -174,16 +127,25 @@ def epochs(
     Raises:
         TrainingError: If a loss or a gradient is not finite.
     """
+    check_callbacks(callbacks)
     training = recipe.training
     train, validation = place(train, training), validation and place(validation, training)
-    while not is_done(progress, training):
+    for callback in callbacks:
+        callback.begin(progress, recipe)
+    ended = False
+    while not (ended or is_done(progress, training)):
         began = time.perf_counter()
         epoch = progress.epoch + 1
-        metrics = _train(progress, recipe, train, epoch, watch)
+        metrics = _train(progress, recipe, train, epoch, callbacks)
         if validation is not None:
             metrics |= _validate(progress, recipe, validation, epoch)
         progress.epoch = epoch
-        yield Epoch({"epoch": epoch, **metrics}, time.perf_counter() - began)
+        done = Epoch({"epoch": epoch, **metrics}, time.perf_counter() - began)
+        yield done
+        # A list: every callback hears of the epoch, also after one that ends the training.
+        ended = any([callback.epoch(done, progress) for callback in callbacks])
+    for callback in callbacks:
+        callback.finish(progress)
 
 
 def place(samples: Samples, training: TrainingSettings) -> Samples:
@@ -203,7 +165,7 @@ def _train(
     recipe: Recipe,
     samples: Samples,
     epoch: int,
-    watch: Callable[[Step], None],
+    callbacks: Sequence[Callback],
 ) -> Metrics:
     training, device = recipe.training, samples.values.device
     generator = seeded(training.seed, Purpose.TRAINING, epoch=epoch, device=device)
@@ -227,7 +189,9 @@ def _train(
         for name, figure in figures.items():
             weight = 1 if name in COUNTS else len(chosen)
             sums[name] = sums.get(name, 0.0) + figure * weight
-        watch(Step(epoch, batch, len(batches), figures["loss"], figures.get("accuracy")))
+        step = Step(epoch, batch, len(batches), figures["loss"], figures.get("accuracy"))
+        for callback in callbacks:
+            callback.step(step)
     metrics = {
         f"train_{name}": int(total) if name in COUNTS else total / seen
         for name, total in sums.items()
