@@ -62,12 +62,8 @@ def ridge(dataset: Dataset, test: Samples, report_steps: int | None = None) -> B
     samples = len(dataset.train.targets)
     if features > LARGEST_FEATURES or features * samples > LARGEST_VALUES:
         return None
-    rows = [
-        _rows(part, report_steps)
-        if every_step
-        else (_flat(part.values), part.targets.cpu().numpy())
-        for part in (dataset.train, dataset.validation, test)
-    ]
+    parts = (dataset.train, dataset.validation, test)
+    rows = [_rows(part, report_steps) if every_step else _whole(part) for part in parts]
     mean = rows[0][0].mean(0)
     deviation = rows[0][0].std(0)
     scale = np.where(deviation > 0, deviation, 1)
@@ -114,14 +110,17 @@ def class_report(scores: Scores, targets: Tensor, names: tuple[str, ...]) -> dic
 
     wanted, found = targets.cpu().numpy(), scores.predicted.cpu().numpy()
     labels = range(len(names))
-    parts = precision_recall_fscore_support(wanted, found, labels=labels, zero_division=0.0)
-    titles = ("precision", "recall", "f1", "samples")
+    parts: Any = precision_recall_fscore_support(
+        wanted,
+        found,
+        labels=labels,
+        zero_division=0,  # pyright: ignore[reportArgumentType] (inferred from "warn")
+    )
+    precision, recall, f1, samples = (part.tolist() for part in parts)
+    titles = ("class", "precision", "recall", "f1", "samples")
     rows = [
-        {
-            "class": name,
-            **{title: part[place].item() for title, part in zip(titles, parts, strict=True)},
-        }
-        for place, name in enumerate(names)
+        dict(zip(titles, row, strict=True))
+        for row in zip(names, precision, recall, f1, samples, strict=True)
     ]
     area = None
     if not scores.measured and len(np.unique(wanted)) == len(names):
