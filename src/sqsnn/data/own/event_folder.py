@@ -40,13 +40,10 @@ def open_event_folder(path: Path, sensor: Sensor | None = None) -> dict[Part, Re
     if set(folders) == {"train", "test"}:
         parts = {"train": folders["train"], "test": folders["test"]}
     classes = tuple(folder.name for folder in _visible(parts["train"]))
-    found = {part: _list_files(folder, classes) for part, folder in parts.items()}
+    found = [(part, folder, _list_files(folder, classes)) for part, folder in parts.items()]
     if sensor is None:
-        files = [file for labelled in found.values() for file, _ in labelled]
-        sensor = _smallest_sensor(files)
-    return {
-        part: _open_part(parts[part], labelled, classes, sensor) for part, labelled in found.items()
-    }
+        sensor = _smallest_sensor([file for *_, labelled in found for file, _ in labelled])
+    return {part: _open_part(place, labelled, classes, sensor) for part, place, labelled in found}
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -112,6 +109,7 @@ def _read_events(path: Path) -> Events:
     if not len(events.times):
         raise refuse(path, "", "events", "none")
     times = events.times - events.times.min()
+    times[events.times < 0] = -1  # of 64 bits without a sign; the difference may have run over
     checks = (
         ("time in microseconds", times, LONGEST * MICROSECONDS),
         ("x", events.x, _LARGEST),
