@@ -17,7 +17,7 @@ def read_digits(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamp
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    values, labels = load_digits(return_X_y=True)
+    values, labels = map(np.asarray, load_digits(return_X_y=True))
     chosen = train_test_split(
         np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=42
     )[part == "test"]

@@ -40,10 +40,13 @@ def open_event_folder(path: Path, sensor: Sensor | None = None) -> dict[Part, Re
     if set(folders) == {"train", "test"}:
         parts = {"train": folders["train"], "test": folders["test"]}
     classes = tuple(folder.name for folder in _visible(parts["train"]))
-    found = [(part, folder, _list_files(folder, classes)) for part, folder in parts.items()]
+    found = {part: _list_files(place, classes) for part, place in parts.items()}
     if sensor is None:
-        sensor = _smallest_sensor([file for *_, labelled in found for file, _ in labelled])
-    return {part: _open_part(place, labelled, classes, sensor) for part, place, labelled in found}
+        sensor = _smallest_sensor([file for one in found.values() for file, _ in one])
+    opened: dict[Part, Recordings] = {}
+    for part, place in parts.items():
+        opened[part] = _open_part(place, found[part], classes, sensor)
+    return opened
 
 
 def _visible(folder: Path) -> list[Path]:
