@@ -74,7 +74,7 @@ class Run:
         self,
         X: ArrayLike | Sequence[Any],
         *,
-        lengths: Sequence[int] | None = None,
+        lengths: ArrayLike | None = None,
         shots: int = SHOTS,
         return_std: bool = False,
     ) -> Any:
@@ -117,7 +117,7 @@ class Run:
         self,
         X: ArrayLike | Sequence[Any],
         *,
-        lengths: Sequence[int] | None = None,
+        lengths: ArrayLike | None = None,
         shots: int = SHOTS,
     ) -> Float[np.ndarray, "n classes"]:
         """Estimate the probability of each class, in the order of `preparation.labels`.
@@ -147,7 +147,7 @@ class Run:
         return torch.softmax(scores.probabilities.double() / shots, dim=1).cpu().numpy()
 
     def encode(
-        self, X: ArrayLike | Sequence[Any], *, lengths: Sequence[int] | None = None
+        self, X: ArrayLike | Sequence[Any], *, lengths: ArrayLike | None = None
     ) -> Float[Tensor, "T n inputs channels"]:
         """Turn samples into the spikes, or currents, that enter the network."""
         inputs, ends = self._inputs(X, lengths)
@@ -183,7 +183,7 @@ class Run:
         *,
         epochs: int,
         learning_rate: float | None = None,
-        lengths: Sequence[int] | None = None,
+        lengths: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> "Run":
         """Train on further samples, and give the new network; this one stays as it is.
@@ -247,7 +247,7 @@ class Run:
         return place
 
     def _inputs(
-        self, X: ArrayLike | Sequence[Any], lengths: Sequence[int] | None
+        self, X: ArrayLike | Sequence[Any], lengths: ArrayLike | None
     ) -> tuple[Tensor, Tensor | None]:
         clip = self.settings.encoding.bounded
         inputs, ends = self.preparation.inputs(X, lengths, clip=clip)
@@ -256,7 +256,7 @@ class Run:
         return inputs, None if ends is None else ends.to(training.device)
 
     def _predict_values(
-        self, X: ArrayLike | Sequence[Any], lengths: Sequence[int] | None, shots: int
+        self, X: ArrayLike | Sequence[Any], lengths: ArrayLike | None, shots: int
     ) -> values.Predictions:
         inputs, ends = self._inputs(X, lengths)
         samples = Samples(inputs, inputs.new_zeros(len(inputs), self.preparation.outputs), ends)
