@@ -11,6 +11,7 @@ def evaluate(
     /,
     *,
     shots: int = 1,
+    predictions: Annotated[Path | None, Parameter(show_default=False)] = None,
     data_dir: Annotated[Path | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Test the best network of a run on the test samples.
@@ -21,6 +22,8 @@ def evaluate(
         Folder of the run.
     shots
         Independent runs of the network per sample, whose spikes and probabilities are summed.
+    predictions
+        File for the answer to each test sample beside its label, as CSV.
     data_dir
         Folder of the datasets [default: that of the training].
     """
@@ -29,4 +32,4 @@ def evaluate(
     from sqsnn.runs.loading import evaluate_run
 
     found = folder.find(run)
-    Screen().show_evaluation(found, evaluate_run(found, shots, data_dir))
+    Screen().show_evaluation(found, evaluate_run(found, shots, data_dir, predictions))

@@ -32,9 +32,12 @@ app = App(
 app["--help"].help = "Show this help, or that of a command; --help-all shows all its flags."
 # Loaded when they are called: `sqsnn --help` waits for none of them, and shows the first lines.
 for name, summary in {
-    "train": """Train a network on a dataset, or go on with a run that was stopped.
+    "train": """Train a network on a dataset or a file of your own, or go on with a run.
 
     Settings left out come from the preset of the dataset; --help-all shows all of them.""",
+    "predict": """Predict the labels, or the values, of the samples of a file.
+
+    The file needs the features of the training, and no labels.""",
     "evaluate": """Test the best network of a run again, with any number of shots.
 
     Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.""",

@@ -31,7 +31,7 @@ class Screen(Watcher):
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
+            TextColumn("loss {task.fields[loss]:.3f}{task.fields[accuracy]}"),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
@@ -47,7 +47,7 @@ class Screen(Watcher):
         goes_on = f", going on after epoch {epochs}" if epochs else ""
         self.say(f"Training on {settings.data.dataset}, run folder {folder.path}{goes_on}")
         self._task = self._bar.add_task(
-            "", total=None, epoch=epochs + 1, epochs=self._epochs, loss=float("nan"), accuracy=0.0
+            "", total=None, epoch=epochs + 1, epochs=self._epochs, loss=float("nan"), accuracy=""
         )
         self._bar.start()
 
@@ -59,7 +59,7 @@ class Screen(Watcher):
             completed=step.batch,
             epoch=step.epoch,
             loss=step.loss,
-            accuracy=step.accuracy or 0.0,
+            accuracy="" if step.accuracy is None else f"  accuracy {step.accuracy:.1%}",
         )
 
     def spend(self, estimate: str, billed: bool) -> None:
@@ -72,10 +72,7 @@ class Screen(Watcher):
         self._done = figures["epoch"]
         self.say(
             f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
-            f"accuracy {figures['train_accuracy']:.1%}  "
-            f"validation {figures['validation_accuracy']:.1%}"
-            f"{_by_probability(figures['validation_accuracy_probability'])}  "
-            f"{epoch.seconds:.1f} s{_measured(figures)}"
+            f"{_reached(figures)}  {epoch.seconds:.1f} s{_measured(figures)}"
         )
 
     def testing(self, epoch: int) -> None:
@@ -109,7 +106,7 @@ class Screen(Watcher):
     def show_result(self, folder: RunFolder) -> None:
         """Show the figures of a finished run."""
         result, seconds = folder.read_result(), folder.read_timing()
-        table = _accuracies(result, f"Result on {result['dataset']}")
+        table = _figures(result, f"Result on {result['dataset']}")
         table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(seconds)}")
         table.add_row("training time", f"{sum(seconds):.1f} s")
         self._console.print(table)
@@ -124,7 +121,7 @@ class Screen(Watcher):
     def show_evaluation(self, folder: RunFolder, figures: dict[str, Any]) -> None:
         """Show what an evaluation gave."""
         shots = "1 shot" if figures["shots"] == 1 else f"{figures['shots']} shots"
-        table = _accuracies(figures, f"{folder.path} on {figures['dataset']}, {shots}")
+        table = _figures(figures, f"{folder.path} on {figures['dataset']}, {shots}")
         self._console.print(table)
 
 
@@ -149,28 +146,60 @@ def _measured(figures: dict[str, Any]) -> str:
     return f"  {figures['train_circuits']:,} circuits, {figures['train_shots']:,} shots{of}"
 
 
-def _by_probability(accuracy: float | None) -> str:
-    return "" if accuracy is None else f", {accuracy:.1%} by probability"
+def _reached(figures: dict[str, Any]) -> str:
+    """How well the training and the validation samples are answered after an epoch."""
+    if "validation_mse" in figures:
+        nmse = figures["validation_nmse"]
+        return f"validation error {_number(nmse)} of the variance"
+    by_probability = figures["validation_accuracy_probability"]
+    said = "" if by_probability is None else f", {by_probability:.1%} by probability"
+    return (
+        f"accuracy {figures['train_accuracy']:.1%}  "
+        f"validation {figures['validation_accuracy']:.1%}{said}"
+    )
 
 
-def _accuracies(figures: dict[str, Any], title: str) -> Table:
+def _figures(figures: dict[str, Any], title: str) -> Table:
+    """Lay out what a test gave, beside chance and a linear model."""
     table = Table(title=Text(title), show_header=False)
-    table.add_row("test accuracy (spikes alone)", f"{figures['test_accuracy']:.2%}")
-    if figures["test_accuracy_probability"] is not None:
-        ties = figures["test_accuracy_ties_by_probability"]
-        table.add_row("  ties by probability", f"{ties:.2%}")
-        table.add_row("  by probability", f"{figures['test_accuracy_probability']:.2%}")
+    baseline = figures.get("baseline")
+    if "test_mse" in figures:
+        table.add_row("test error, share of the variance (NMSE)", _number(figures["test_nmse"]))
+        if baseline:
+            table.add_row(f"  {baseline['model']}", _number(baseline["figures"]["nmse"]))
+        table.add_row("  the mean of the training targets", _number(figures["chance"]))
+        table.add_row("mean absolute error", _number(figures["test_mae"]))
+        table.add_row("R2", _number(figures["test_r2"]))
+    else:
+        table.add_row("test accuracy (spikes alone)", f"{figures['test_accuracy']:.2%}")
+        if figures["test_accuracy_probability"] is not None:
+            ties = figures["test_accuracy_ties_by_probability"]
+            table.add_row("  ties by probability", f"{ties:.2%}")
+            table.add_row("  by probability", f"{figures['test_accuracy_probability']:.2%}")
+        if baseline:
+            table.add_row(f"  {baseline['model']}", f"{baseline['figures']['accuracy']:.2%}")
+        table.add_row("  always the most frequent class", f"{figures['chance']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
-    *hidden, output = figures["spikes_per_sample"]
-    for layer, spikes in enumerate(hidden, start=1):
-        table.add_row(f"spikes per sample, hidden layer {layer}", f"{spikes:.1f}")
-    table.add_row("spikes per sample, output layer", f"{output:.1f}")
+    for name, spikes in zip(_layers(figures), figures["spikes_per_sample"], strict=True):
+        table.add_row(f"spikes per sample, {name}", f"{spikes:.1f}")
     return table
+
+
+def _layers(figures: dict[str, Any]) -> list[str]:
+    count = len(figures["spikes_per_sample"])
+    hidden = [f"hidden layer {layer}" for layer in range(1, count + 1)]
+    return hidden if "test_mse" in figures else [*hidden[:-1], "output layer"]
+
+
+def _number(figure: float | None) -> str:
+    return "not defined: the targets do not vary" if figure is None else f"{figure:.4g}"
 
 
 _CONTENTS = {
     "config.toml": "the settings",
+    "preparation.json": "how samples become inputs, and answers labels",
+    "data.npz": "the samples",
     "metrics.jsonl": "figures of each epoch",
     "metrics.json": "the result",
     "timing.json": "seconds, and the machine",
@@ -179,6 +208,7 @@ _CONTENTS = {
     "learning-curve.png": "loss and accuracy over the epochs",
     "raster.png": "spikes of a right and a wrong test sample",
     "confusion-matrix.png": "which class was taken for which",
+    "predictions.png": "predictions beside the truth",
     "circuit.png": "the circuit of a neuron",
     "circuit-output.png": "the circuit of an output neuron",
     "evaluation.json": "the test repeated, with one shot",

@@ -14,7 +14,8 @@ from sqsnn.cli.progress import watching
 from sqsnn.data.specs import names
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder, run
-from sqsnn.settings.run import RunSettings, from_flat
+from sqsnn.runs.model import read_model
+from sqsnn.settings.run import RunSettings, continued, from_flat
 
 # The parts of the settings and the group of their flags; ordered as the data flows.
 _TITLES = {
@@ -26,6 +27,7 @@ _TITLES = {
     "noise_simulation": "Noise",
     "device_noise": "Noise",
     "encoding": "Encoding",
+    "readout": "Readout",
     "report_steps": "Readout",
     "rule": "Learning rule",
     "training": "Training",
@@ -39,7 +41,7 @@ _GROUPS = {
 }
 # What most runs set, shown by --help.
 _COMMON = (
-    *("data_dir", "hidden", "neurons", "memory_qubits", "circuit", "encoding", "steps", "rule"),
+    *("label", "hidden", "neurons", "memory_qubits", "circuit", "encoding", "steps", "rule"),
     *("epochs", "batch_size", "learning_rate", "seed", "threads"),
 )
 Flags: Any = flags_of(
@@ -58,19 +60,25 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
+    go_on: Annotated[Path | None, Parameter(name="--continue")] = None,
+    begin_with: Annotated[Path | None, Parameter(name="--from")] = None,
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
     yes: Annotated[bool, Parameter(show_default=False, group=_GROUPS["Learning rule"])] = False,
 ) -> None:
-    """Train a network on a dataset, or go on with a run that was stopped.
+    """Train a network on a dataset or a file of your own, or go on with a run.
 
     Parameters
     ----------
     dataset
-        Name of the dataset, e.g. digits; `sqsnn datasets` lists them.
+        Name of a dataset (`sqsnn datasets` lists them), or a file such as my.csv.
     out
         Folder of the run [default: a new one, as runs/digits-1].
     resume
-        Go on with the run in this folder, with its own settings.
+        Go on with a run that was stopped, with its own settings.
+    go_on
+        Train the network of this run for further epochs, in a new folder.
+    begin_with
+        Fine-tune the network of this run, or of a saved file, on other data.
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
@@ -79,10 +87,24 @@ def train(
         if dataset is not None or out is not None or chosen:
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
         return _resume(resume, yes)
-    if dataset is None:
-        raise ConfigError("name a dataset, e.g. `sqsnn train digits`; `sqsnn datasets` lists them")
-    settings = from_flat(dataset, chosen)
+    start = go_on or begin_with
+    if go_on is not None and (dataset is not None or begin_with is not None):
+        raise ConfigError("--continue takes no dataset; fine-tune on other data by --from")
+    if dataset is None and go_on is None:
+        raise ConfigError(
+            "name a dataset, e.g. `sqsnn train digits`, or a file, e.g. `sqsnn train my.csv`; "
+            "`sqsnn datasets` lists the datasets"
+        )
+    if start is None:
+        settings = from_flat(str(dataset), chosen)
+    else:
+        settings = continued(read_model(start).settings, start, dataset, chosen)
     with watching(yes) as screen:
+        if start is not None:
+            screen.say(
+                f"Beginning with the weights of {start}, which stays as it is; the learning rate "
+                "starts its schedule again"
+            )
         made = run.begin(settings, out, screen)
     screen.show_files(made)
 

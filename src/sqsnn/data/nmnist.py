@@ -45,7 +45,7 @@ def open_nmnist(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
                     raw = archive.read(name)
                 except _ZIP_FAULTS as error:
                     raise broken(path, "a whole member", f"{error}", where=name) from error
-                yield Recording(name, label, _decode(path, name, raw, sensor))
+                yield Recording(name, label, decode_events(path, name, raw, sensor))
 
     return Recordings(path, (path,), sensor, spec.class_names, len(labelled), read)
 
@@ -66,8 +66,18 @@ def _label(path: Path, name: str) -> int:
     return int(digit)
 
 
-def _decode(path: Path, name: str, raw: bytes, sensor: Sensor) -> Events:
-    """Decode events of five bytes: x, y, then the polarity in one bit and microseconds in 23."""
+def decode_events(path: Path, name: str, raw: bytes, sensor: Sensor) -> Events:
+    """Decode events of five bytes: x, y, then the polarity in one bit and microseconds in 23.
+
+    Args:
+        path: The archive, or the folder, in errors.
+        name: The member or file in it.
+        raw: Its bytes.
+        sensor: Sensor that must hold all events.
+
+    Raises:
+        DataError: If the bytes are no such events; it names the byte.
+    """
 
     def damaged(byte: object, expected: str, found: object) -> DataError:
         return broken(path, expected, f"{found}", where=f"{name}, byte {byte}")

@@ -91,7 +91,7 @@ def load_own(
         labels: tuple[str | int | float | bool, ...] = ()
         names = _target_names(data)
     else:
-        check_classes(data, LEAST if data.X_test is None else LEAST - 1)
+        _check_classes(data)
         labels, names = tuple(np.unique(_labels(data)).tolist()), ()
     train, validation, test = _split(data, columns, labels, train_samples, test_samples)
     lengths = data.lengths
@@ -142,6 +142,19 @@ def targets_of(y: np.ndarray, preparation: Preparation) -> torch.Tensor:
                 f"{known}"
             )
     return _targets(np.asarray(y), preparation.labels)
+
+
+def _check_classes(data: OwnData) -> None:
+    """Refuse classes that are too few or too small, and whole numbers that are no classes."""
+    try:
+        check_classes(data, LEAST if data.X_test is None else LEAST - 1)
+    except DataError as error:
+        if _labels(data).dtype.kind not in "iuf":
+            raise
+        raise DataError(
+            f"{error}. If these numbers are values to predict, not classes, say readout 'traces' "
+            "(--readout traces)"
+        ) from None
 
 
 def _refuse_another_task(path: str, own: Preparation, earlier: Preparation) -> None:

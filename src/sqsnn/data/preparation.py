@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sqsnn.data.scaling import Scaling
@@ -49,7 +50,7 @@ class Preparation:
         return tuple(map(str, self.labels))
 
     def inputs(
-        self, X: Any, lengths: Sequence[int] | np.ndarray | None = None, *, clip: bool
+        self, X: Any, lengths: ArrayLike | None = None, *, clip: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Scale samples as those of the training were.
 

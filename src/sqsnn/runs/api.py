@@ -58,7 +58,7 @@ def train(
     chosen = from_flat(dataset, settings)
     if begins_with is not None:
         chosen = chosen.model_copy(update={"begins_with": Path(begins_with).absolute()})
-    return load(runs.begin(chosen, path, runs.Watcher.of(callbacks)).path)
+    return load(runs.begin(chosen, path, callbacks=callbacks).path)
 
 
 def load(path: Path | str, device: str | None = None) -> Run:

@@ -14,16 +14,33 @@ from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
-from sqsnn.runs import checkpoint
+from sqsnn.runs import checkpoint, tables
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.data import table_of
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
-from sqsnn.training import evaluate, trainer
+from sqsnn.training import baselines, trainer
 from sqsnn.training.build import Purpose, build_network, count_trained, seeded
 from sqsnn.training.evaluate import Scores
 from sqsnn.training.machine import threads
-from sqsnn.training.trainer import Metrics
+from sqsnn.training.progress import Metrics
+from sqsnn.training.values import Predictions
+
+
+class Tested(NamedTuple):
+    """What a network answered to the test samples.
+
+    Attributes:
+        answers: Its scores, or the values that it predicts.
+        samples: The test samples.
+        figures: Accuracies or errors by name.
+        spikes: Spikes per sample and run of each layer.
+    """
+
+    answers: Scores | Predictions
+    samples: Samples
+    figures: Metrics
+    spikes: tuple[float, ...]
 
 
 class Loaded(NamedTuple):
@@ -65,36 +82,44 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
-    dataset = load_data(settled)
+    prepared = run.read_preparation() if is_own(settled.data.dataset) else None
+    dataset = load_data(settled, prepared)
     network = build_network(settled, dataset.features, dataset.outputs)
     return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
 
 
-def score_test(loaded: Loaded, shots: int = 1) -> tuple[Scores, Samples]:
+def test(loaded: Loaded, shots: int = 1) -> Tested:
     """Run a network over the test samples; with one shot it is the test that ends a run."""
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     loaded.network.eval()
-    scores = evaluate.score(
-        loaded.network,
-        loaded.settings,
-        samples.values,
-        generator=loaded.generator(),
-        shots=shots,
-        source=loaded.source,
+    answers, found, spikes = trainer.assess(
+        loaded.network, loaded.settings, samples, loaded.generator(), loaded.source, shots
     )
-    return scores, samples
+    return Tested(answers, samples, found, spikes)
 
 
-def evaluate_run(run: RunFolder, shots: int, data_dir: Path | None) -> Metrics:
-    """Test the network of a run once more; writes evaluation.json, or evaluation-shots-K.json."""
+def evaluate_run(
+    run: RunFolder, shots: int, data_dir: Path | None, predictions: Path | None = None
+) -> Metrics:
+    """Test the network of a run once more; writes evaluation.json, or evaluation-shots-K.json.
+
+    Args:
+        run: The folder of the run.
+        shots: Runs of the network per sample.
+        data_dir: The folder of the datasets now, or None for that of the training.
+        predictions: File for the answer to each sample, as CSV; None for none.
+    """
     check_positive_int("shots", shots)  # before the data are read
     loaded = load(run, data_dir)
     with threads(loaded.settings.training.threads):
-        scores, samples = score_test(loaded, shots)
-    tested = {"shots": shots, **figures(loaded, scores, samples)}
+        tested = test(loaded, shots)
+    content = {"shots": shots, **figures(loaded, tested)}
     name = "evaluation.json" if shots == 1 else f"evaluation-shots-{shots}.json"
-    write_json(run.path / name, tested)
-    return tested
+    write_json(run.path / name, content)
+    if predictions is not None:
+        answer = tables.of_test(tested, loaded.dataset.preparation)
+        tables.write(predictions, answer)
+    return content
 
 
 def load_data(settled: RunSettings, preparation: Preparation | None = None) -> Dataset:
@@ -129,13 +154,19 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
     return dataset
 
 
-def figures(loaded: Loaded, scores: Scores, samples: Samples) -> Metrics:
+def figures(loaded: Loaded, tested: Tested) -> Metrics:
     """The figures of a test, as metrics.json holds them."""
-    return {
-        "dataset": loaded.dataset.name,
+    dataset, samples = loaded.dataset, tested.samples
+    found = {name: figure for name, figure in tested.figures.items() if name != "loss"}
+    content: Metrics = {
+        "dataset": dataset.name,
         "test_samples": len(samples.targets),
-        **evaluate.accuracy(scores, samples.targets).named("test"),
-        "spikes_per_sample": list(scores.spikes),
+        **{f"test_{name}": figure for name, figure in found.items()},
+        "spikes_per_sample": list(tested.spikes),
         "parameters": count_trained(loaded.network),
         "best_epoch": loaded.epoch,
+        "chance": baselines.chance(dataset, samples),
     }
+    if isinstance(tested.answers, Scores):
+        content |= baselines.class_report(tested.answers, samples.targets, dataset.class_names)
+    return content

@@ -11,7 +11,7 @@ from sqsnn import readout
 from sqsnn.data.dataset import Samples
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs.folder import RunFolder
-from sqsnn.runs.loading import Loaded
+from sqsnn.runs.loading import Loaded, Tested
 from sqsnn.settings.run import RunSettings
 from sqsnn.training import evaluate
 from sqsnn.training.build import layer_circuits
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 CURVE = "learning-curve.png"
 RASTER = "raster.png"
 CONFUSION = "confusion-matrix.png"
+PREDICTIONS = "predictions.png"
 CIRCUIT = "circuit.png"
 OUTPUT_CIRCUIT = "circuit-output.png"
 
 
-def draw_run(run: RunFolder, loaded: Loaded, scores: Scores, samples: Samples) -> None:
+def draw_run(run: RunFolder, loaded: Loaded, tested: Tested) -> None:
     """Draw all pictures of a run into its folder, which has the figures of all epochs."""
     from sqsnn.reports import style
 
     figures = draw_training(loaded.settings, run.read_metrics())
-    for name, figure in {**figures, **draw_test(loaded, scores, samples)}.items():
+    for name, figure in {**figures, **draw_test(loaded, tested)}.items():
         style.save(figure, run.path / name)
 
 
@@ -42,9 +43,10 @@ def draw_training(
     settings: RunSettings, epochs: Sequence[Mapping[str, Any]]
 ) -> "dict[str, Figure]":
     """Draw what needs no network, by file name: learning curve and circuits."""
-    from sqsnn.reports import circuit_drawing, plots
+    from sqsnn.reports import circuit_drawing, plots, values_plot
 
-    figures = {CURVE: plots.learning_curve(epochs)} if epochs else {}
+    curve = values_plot.error_curve if settings.reads_values else plots.learning_curve
+    figures = {CURVE: curve(epochs)} if epochs else {}
     drive = getattr(settings.neurons, "drive", None)
     for name, circuit in circuits(settings).items():
         figures[name] = circuit_drawing.draw(circuit, drive)
@@ -59,10 +61,20 @@ def circuits(settings: RunSettings) -> dict[str, Circuit]:
     return {CIRCUIT: first} | ({} if last == first else {OUTPUT_CIRCUIT: last})
 
 
-def draw_test(loaded: Loaded, scores: Scores, samples: Samples) -> "dict[str, Figure]":
-    """Draw what the test shows, by file name: a right and a wrong sample, and all mistakes."""
-    from sqsnn.reports import plots, raster
+def of_test(settings: RunSettings) -> tuple[str, ...]:
+    """Name the pictures of the test."""
+    return (PREDICTIONS,) if settings.reads_values else (RASTER, CONFUSION)
 
+
+def draw_test(loaded: Loaded, tested: Tested) -> "dict[str, Figure]":
+    """Draw what the test shows, by file name: predictions; or a right and a wrong sample."""
+    from sqsnn.reports import plots, raster, values_plot
+
+    scores, samples = tested.answers, tested.samples
+    if not isinstance(scores, Scores):
+        found, truth = scores.values.cpu().numpy(), samples.targets.cpu().numpy()
+        names = loaded.dataset.preparation.target_names
+        return {PREDICTIONS: values_plot.predictions(found, truth, names)}
     class_names = loaded.dataset.class_names
     confusion = evaluate.confusion(scores, samples.targets)
     return {

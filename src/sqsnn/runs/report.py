@@ -127,7 +127,7 @@ def _draw(
             try:
                 loaded = loading.load(found, data_dir)
                 with threads(settings.training.threads):
-                    figures |= pictures.draw_test(loaded, *loading.score_test(loaded))
+                    figures |= pictures.draw_test(loaded, loading.test(loaded))
             except SqsnnError as error:
                 why = (f"Pictures are missing, because the test cannot be repeated: {error}",)
     return {name: style.png(one) for name, one in figures.items() if name in missing}, why

@@ -1,24 +1,24 @@
 """A whole run: from settings to a folder with the trained network, its figures and its pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqsnn.data.dataset import Dataset, Samples
+from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
 from sqsnn.runs.folder import RunFolder
-from sqsnn.runs.loading import Loaded, figures, load_data, score_test
+from sqsnn.runs.loading import Loaded, Tested, figures, load_data, test
 from sqsnn.runs.model import read_model
 from sqsnn.runs.noise import settle_noise
 from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
-from sqsnn.training import trainer
+from sqsnn.training import baselines, trainer
 from sqsnn.training.callback import Callback
-from sqsnn.training.evaluate import Scores
 from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.progress import Progress
 
@@ -43,7 +43,12 @@ SILENT = Watcher()
 
 
 def begin(
-    settings: RunSettings, out: Path | None, watcher: Watcher = SILENT, *, pictures: bool = True
+    settings: RunSettings,
+    out: Path | None,
+    watcher: Watcher = SILENT,
+    *,
+    callbacks: Sequence[Callback] = (),
+    pictures: bool = True,
 ) -> RunFolder:
     """Train a network in a new folder and test it.
 
@@ -51,6 +56,7 @@ def begin(
         settings: The settings; with `begins_with`, the weights of that network are the first ones.
         out: The folder, or None for the first free runs/<dataset>-<n>.
         watcher: Follows the run.
+        callbacks: Follow the training.
         pictures: Whether to draw the pictures at the end.
 
     Raises:
@@ -73,7 +79,7 @@ def begin(
         progress = _start(settled, dataset)
         _ask(settled, dataset, progress, watcher)
         made = folder.create(out, settled)
-        _run(made, settled, dataset, progress, watcher, pictures)
+        _run(made, settled, dataset, progress, watcher, callbacks, pictures)
     return made
 
 
@@ -88,7 +94,7 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
             checkpoint.load(run.checkpoint, progress, settled)
         _ask(settled, dataset, progress, watcher)
         run.truncate_metrics(progress.epoch)
-        _run(run, settled, dataset, progress, watcher, pictures)
+        _run(run, settled, dataset, progress, watcher, (), pictures)
 
 
 def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
@@ -108,6 +114,7 @@ def _run(
     dataset: Dataset,
     progress: Progress,
     watcher: Watcher,
+    callbacks: Sequence[Callback],
     pictures: bool,
 ) -> None:
     if not run.preparation.is_file():
@@ -117,15 +124,15 @@ def _run(
     if progress.best is not None:
         checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
     with backend.measuring(progress.source, settled, run):
-        _train(run, settled, dataset, progress, watcher)
+        _train(run, settled, dataset, progress, [watcher, *callbacks])
         best = checkpoint.load_best(run.best, progress.network)
         watcher.testing(best)
         loaded = Loaded(settled, dataset, progress.network, best, progress.source)
-        scores, samples = _test(run, loaded)
+        tested = _test(run, loaded)
         watcher.result(run)
         # Last of all: whatever stops the drawing, the run is finished.
         if pictures:
-            draw_run(run, loaded, scores, samples)
+            draw_run(run, loaded, tested)
 
 
 def _train(
@@ -133,10 +140,10 @@ def _train(
     settled: RunSettings,
     dataset: Dataset,
     progress: Progress,
-    watcher: Watcher,
+    callbacks: Sequence[Callback],
 ) -> None:
     seconds = run.read_timing()[: progress.epoch]
-    epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, [watcher])
+    epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, callbacks)
     for epoch in epochs:
         # A line without its checkpoint is cut off on resuming, so the line comes first.
         run.append_metrics(epoch.metrics)
@@ -147,14 +154,20 @@ def _train(
         run.write_timing(seconds, describe_machine(settled.training, progress.network))
 
 
-def _test(run: RunFolder, loaded: Loaded) -> tuple[Scores, Samples]:
-    """Test the best weights, count costs, and write the result."""
-    scores, samples = score_test(loaded)
+def _test(run: RunFolder, loaded: Loaded) -> Tested:
+    """Test the best weights beside a linear model, count costs, and write the result."""
+    tested = test(loaded)
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
-        counted = costs.of_test(loaded, samples)
-    write_json(run.result, {**figures(loaded, scores, samples), "costs": counted})
-    return scores, samples
+        counted = costs.of_test(loaded, tested.samples)
+    beside = baselines.ridge(loaded.dataset, tested.samples, loaded.settings.report_steps)
+    content = {
+        **figures(loaded, tested),
+        "baseline": None if beside is None else beside._asdict(),
+        "costs": counted,
+    }
+    write_json(run.result, content)
+    return tested
 
 
 def _start(settled: RunSettings, dataset: Dataset) -> Progress:

@@ -205,6 +205,42 @@ def for_dataset(
     return settings.model_copy(update={"circuit_gates": settings.gates_of_own_circuit()})
 
 
+def continued(
+    earlier: RunSettings, begins_with: Path, dataset: str | None, given: Mapping[str, Any]
+) -> RunSettings:
+    """Make the settings of a training that begins with a trained network.
+
+    Args:
+        earlier: The settings of the network.
+        begins_with: Its run, or its file.
+        dataset: Name of the dataset, or path of a file; None for the data of the network.
+        given: Settings of data, rule and training by their flat names; all others stay as they are.
+
+    Raises:
+        ConfigError: If a setting would change the network, or does not fit.
+    """
+    before = earlier.model_dump()
+    table = flat.nest(RunSettings, given, before)
+    fixed = sorted(set(table) - {"data", "rule", "training"})
+    if fixed:
+        raise ConfigError(
+            f"{', '.join(fixed)} cannot change: the network of {begins_with} stays as it is; data, "
+            "rule and training may be set"
+        )
+    chosen = table.get("data", {})
+    if dataset is not None:
+        spec = spec_for(dataset, chosen, earlier.readout.kind)
+        filled = fill(spec, chosen, _chosen(before, "neurons", "channels") or 1)
+        before["data"] = {**filled, "dataset": dataset}
+        if spec.is_spike_trains != (earlier.encoding.kind == "spikes"):
+            raise ConfigError(
+                f"{dataset} does not fit the network of {begins_with}, whose encoding is "
+                f"{earlier.encoding.kind!r}"
+            )
+    joined = flat.merge(RunSettings, before, table)
+    return validated(RunSettings, {**joined, "begins_with": begins_with.absolute()})
+
+
 def validated(section: type[S], table: Mapping[str, Any]) -> S:
     """Make a section from a table, and refuse in one line what is wrong."""
     try:

@@ -23,14 +23,12 @@ class Predictions(NamedTuple):
         deviation: Standard deviation of each value, with a Gaussian loss; else None.
         counts: `(n, T)`, whether a step counts; None if all do or there is one value per sample.
         spikes: Spikes per sample and run of each layer.
-        loss: Mean training loss, where targets were given.
     """
 
     values: Float[Tensor, "n *T K"]
     deviation: Float[Tensor, "n *T K"] | None
     counts: Tensor | None
     spikes: tuple[float, ...]
-    loss: float | None = None
 
 
 def predict(

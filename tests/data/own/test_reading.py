@@ -45,9 +45,9 @@ def test_padding_does_not_hide_that_a_column_is_constant(tmp_path):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a", "a"], "column y: expected at least two classes, found only a"),
-        (["a", "b", "a"], "column y: expected at least 2 samples of each class, found 1 of b"),
-        ([*"abcdefg"], "column y: .* found 1 of a, .* 1 of e and 2 more classes"),
+        (["a", "a"], "labels 'y': expected at least two classes, found only a"),
+        (["a", "b", "a"], "labels 'y': expected at least 2 samples of each class, found 1 of b"),
+        ([*"abcdefg"], "labels .* found 1 of a, .* 1 of e and 2 more classes"),
     ],
 )
 def test_one_class_and_tiny_classes_are_named(tmp_path, y, message):

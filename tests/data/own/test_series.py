@@ -177,7 +177,7 @@ def test_a_relational_arff_file_is_series_of_several_dimensions(write):
             "line 4: expected numeric steps, .* found '@attribute att1",
         ),
         (
-            FLAT.replace("@attribute att1", "@attribut att1"),
+            FLAT.replace("@attribute att1", "@column att1"),
             "line 4: expected @attribute, a name and",
         ),
         (FLAT.replace("@DATA", "@attribute a real"), "line 7: expected @data behind the class"),

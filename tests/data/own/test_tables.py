@@ -112,7 +112,7 @@ def test_thousands_of_columns_are_read(write):
         ('a,y\n"1,5",0\n', "line 2, column 'a': .* found '1,5': write decimals with a point"),
         (
             "a,y\nTrue,0\n1.5,1\n",
-            "line 3, column 'a': .* in a column of numbers and of True or False",
+            "line 3, column 'a': expected True or False, found '1.5'",
         ),
         ('a,y\n1,"two\nlines"\nx,1\n', "line 4, column 'a': expected a number, found 'x'"),
         ("a,y\n1,0\n2,\n", "line 3, column 'y': expected a label, found a missing value"),
@@ -156,8 +156,8 @@ def test_tabs_separate_in_tsv(write):
             {},
             r"label must name the column .*own\.csv; it may be one of 'length', 'width', 'sp",
         ),
-        (IRIS, {"label": "spcies"}, "label is 'spcies', and .* did you mean 'species'"),
-        (IRIS, {"label": "species", "columns": ["lenght"]}, "columns is 'lenght', .*'length'"),
+        (IRIS, {"label": "specie"}, "label is 'specie', and .* did you mean 'species'"),
+        (IRIS, {"label": "species", "columns": ["lengths"]}, "columns is 'lengths', .*'length'"),
         (IRIS, {"label": "species", "groups": "q"}, "groups is 'q', and .* it may be one of"),
         (IRIS, {"label": "species", "columns": ["species"]}, "'species' is label too"),
         (IRIS, {"label": "species", "columns": ["width"] * 2}, "'width' stands twice"),
@@ -177,6 +177,8 @@ def test_a_table_of_labels_alone_is_refused(write):
 def test_prediction_needs_no_labels(write):
     path = write("length,width\n1,2\n")
     assert read_own(path, needs_labels=False).y is None
+    data = read_own(path, needs_labels=False, label="species", columns=["width"])
+    assert data.y is None and data.X.tolist() == [[2]]
     with pytest.raises(ConfigError, match="label must name"):
         read_own(path)
 

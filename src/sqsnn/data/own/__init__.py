@@ -3,5 +3,6 @@
 Each reader gives what the file holds and nothing else: no scaling, no split, no encoding.
 """
 
-# What `read_own` reads; here, so that names of files are told from names of datasets without numpy.
+# The formats that `read_own` reads. They stand here so that settings need no numpy to tell the path
+# of a file from the name of a dataset.
 SUFFIXES = (".npz", ".csv", ".tsv", ".parquet", ".ts", ".arff")

@@ -12,10 +12,18 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
-from sqsnn.data.own.faults import number_fault, refuse, text_lines, to_labels
+from sqsnn.data.own.faults import (
+    are_plain_numbers,
+    number_fault,
+    refuse,
+    shortened,
+    text_lines,
+    to_labels,
+)
 from sqsnn.errors import DataError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_SWITCHES = ("true", "false")
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
 
 
@@ -43,7 +51,8 @@ def read_columns(
     Raises:
         DataError: If a row or a value does not fit; it names line and column.
     """
-    chosen = [names.index(name) for name in features]
+    positions = {name: index for index, name in enumerate(names)}
+    chosen = [positions[name] for name in features]
     kinds: dict[Any, Any] = dict.fromkeys(range(len(names)), object)
     kinds |= dict.fromkeys(chosen, np.float64)
     try:
@@ -60,7 +69,7 @@ def read_columns(
         # A row with more values than the header makes pandas take the first for an index.
         if not isinstance(frame.index, pd.RangeIndex) or not X.size or not np.isfinite(X).all():
             raise ValueError("values that do not fit the names of the columns")
-        entries = {name: frame[names.index(name)].tolist() for name in texts}
+        entries = {name: frame[positions[name]].tolist() for name in texts}
         labels = {name: to_labels(path, cells, [""] * len(X)) for name, cells in entries.items()}
     except (DataError, ValueError, OverflowError, MemoryError) as error:
         _find_fault(path, names, features, texts, error)
@@ -77,22 +86,23 @@ def _find_fault(
     """Raise an error that names the first fault of the table."""
     places: list[int] = []
     entries: dict[str, list[str]] = {name: [] for name in texts}
-    numeric: dict[str, bool] = {}  # False for a column of True and False, which are read as 1 and 0
+    switches: set[str] | None = None  # columns of True and False, which pandas reads as 1 and 0
     rows = _rows(path)
     next(rows)
     for line, row in rows:
         if len(row) != len(names):
             raise refuse(path, f"line {line}", f"{len(names)} values", f"{len(row)}") from error
         cells = dict(zip(names, row, strict=True))
-        for name in features:
-            fault = number_fault(cells[name])
-            is_number = cells[name].lower() not in ("true", "false")
-            if numeric.setdefault(name, is_number) != is_number:
-                fault = f"{cells[name]}, in a column of numbers and of True or False"
-            elif not is_number:
-                fault = None
-            if fault is not None:
-                raise refuse(path, _place(line, name), "a number", fault) from error
+        if switches is None:
+            switches = {name for name in features if cells[name].lower() in _SWITCHES}
+        if switches or not are_plain_numbers([cells[name] for name in features]):
+            for name in features:
+                expected, fault = "a number", number_fault(cells[name])
+                if name in switches:
+                    is_switch = cells[name].lower() in _SWITCHES
+                    expected, fault = "True or False", None if is_switch else shortened(cells[name])
+                if fault is not None:
+                    raise refuse(path, _place(line, name), expected, fault) from error
         places.append(line)
         for name in texts:
             entries[name].append(cells[name])

@@ -68,20 +68,23 @@ def to_numbers(path: Path, where: str, texts: Sequence[str]) -> list[float]:
     Raises:
         DataError: If one is no finite number; it names its position, from 1.
     """
-    try:
-        numbers = list(map(float, texts))
-    except ValueError:
-        numbers = [math.nan]
-    # Python also reads 1_000 and digits of other scripts. The sum is finite only if all numbers
-    # are; where it is not, each is tested.
+    if not are_plain_numbers(texts):
+        for position, text in enumerate(texts, start=1):
+            fault = number_fault(text)
+            if fault is not None:
+                raise refuse(path, f"{where}, value {position}", "a number", fault)
+    return list(map(float, texts))
+
+
+def are_plain_numbers(texts: Sequence[str]) -> bool:
+    """Tell quickly that texts are finite numbers; False says only that each must be tested."""
     joined = "".join(texts)
-    if math.isfinite(sum(numbers)) and "_" not in joined and joined.isascii():
-        return numbers
-    for position, text in enumerate(texts, start=1):
-        fault = number_fault(text)
-        if fault is not None:
-            raise refuse(path, f"{where}, value {position}", "a number", fault)
-    return numbers
+    if "_" in joined or not joined.isascii():  # Python also reads 1_000, and digits of all scripts
+        return False
+    try:
+        return math.isfinite(sum(map(float, texts)))  # only if all are
+    except ValueError:
+        return False
 
 
 def to_labels(path: Path, texts: Sequence[str], places: Sequence[str]) -> np.ndarray:

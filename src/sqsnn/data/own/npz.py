@@ -103,7 +103,7 @@ def _read_member(
         for size in shape:  # Python's integers: no overflow
             count *= size
         promised, held = count * kind.itemsize, member.file_size - file.tell()
-        if min(shape, default=1) < 1 or not promised:
+        if bool in map(type, shape) or min(shape, default=1) < 1 or not promised:
             raise refuse(path, name, "an array with values", f"the shape {shape}")
         if promised != held:
             expected = f"{promised:,} bytes for the shape {shape}"

@@ -96,7 +96,7 @@ def check_classes(data: OwnData, least: int = 2) -> None:
     """
     assert data.y is not None
     names, counts = np.unique(data.y, return_counts=True)
-    where = f"column {data.label_name}"
+    where = f"labels {data.label_name!r}"
     if len(names) < 2:
         raise refuse(data.path, where, "at least two classes", f"only {names[0]}")
     small = np.flatnonzero(counts < least)

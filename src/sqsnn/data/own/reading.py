@@ -33,7 +33,8 @@ def read_own(
         label: Column of the labels in a table; by default the one named label, class, target or y.
         columns: Columns of the features in a table; by default all others.
         groups: Column of a table whose equal entries mark samples that a split keeps together.
-        needs_labels: Whether to refuse a file without labels; prediction needs none.
+        needs_labels: Whether to refuse a file without labels; where not, the column `label` may be
+            absent too.
 
     Raises:
         DataError: If the file is absent, damaged or does not fit; it names file, line and column.

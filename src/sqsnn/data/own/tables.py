@@ -77,6 +77,8 @@ def _find_label(
     path: Path, label: str | None, names: Sequence[str], needs_labels: bool
 ) -> str | None:
     if label is not None:
+        if label not in names and not needs_labels:
+            return None
         _check_known(path, "label", label, names)
         return label
     found = [name for name in names if name.lower() in LABELS]
@@ -105,12 +107,15 @@ def _choose_features(
     if columns is None:
         features = [name for name in names if name not in taken]
     else:
-        features = list(columns)
+        features, known = list(columns), set(names)
         for name in features:
-            _check_known(path, "columns", name, names)
-            if name in taken or features.count(name) > 1:
-                reason = f"is {taken[name]} too" if name in taken else "stands twice"
-                raise ConfigError(f"columns must name different features, but {name!r} {reason}")
+            if name not in known:
+                _check_known(path, "columns", name, names)
+            if name in taken:
+                raise ConfigError(f"columns must name features, but {name!r} is {taken[name]} too")
+        if len(set(features)) < len(features):
+            twice = next(name for name in features if features.count(name) > 1)
+            raise ConfigError(f"columns must name features once, but {twice!r} stands twice")
     if not features:
         raise refuse(path, "", "a column of features", "none besides those of labels and groups")
     return features
