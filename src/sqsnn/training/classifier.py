@@ -180,7 +180,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
 
         def run(
             network: SpikingNetwork, recipe: Recipe, samples: Samples, generator: torch.Generator
-        ) -> Array:
+        ) -> list[Array]:
             scores = evaluate.score(
                 network,
                 recipe,
@@ -191,13 +191,12 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
                 shots=shots,
                 shared=True,
             )
-            return torch.softmax(scores.probabilities.double() / shots, dim=1).cpu().numpy()
+            logits = scores.probabilities.double() / shots
+            return [torch.softmax(logits, dim=1).cpu().numpy()]
 
         check_is_fitted(self)
         inputs = self._read(X, reset=False)
-        probabilities = np.empty((len(inputs.values), len(self.classes_)))
-        for which, found in self._predictions(inputs, run):
-            probabilities[which] = found
+        (probabilities,) = self._predictions(inputs, run)
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:

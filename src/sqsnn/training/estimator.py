@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,9 +30,8 @@ from sqsnn.training.machine import threads
 from sqsnn.training.optimizer import Adam
 from sqsnn.training.progress import Epoch, Progress
 
-Found = TypeVar("Found")
 Weights = NDArray[np.float64] | None
-Run = Callable[[SpikingNetwork, Recipe, Samples, torch.Generator], Found]
+Run = Callable[[SpikingNetwork, Recipe, Samples, torch.Generator], list[Array]]
 
 # Samples are predicted in chunks of one size, the last one filled up: matrix products round
 # differently for other shapes, and a prediction must not depend on how many samples came with it.
@@ -225,21 +224,27 @@ class SpikingEstimator(BaseEstimator):
                 targets = stretched(targets, length).repeat(lasting, axis=1)
         training = recipe.training.model_copy(update=here)
         recipe = recipe.model_copy(update={"encoding": encoding, "training": training})
+        if targets is None:
+            targets = np.zeros(len(scaled))
         samples = Samples(
             torch.from_numpy(scaled),
-            torch.from_numpy(np.zeros(len(scaled)) if targets is None else targets),
+            torch.tensor(targets),  # a copy: arrays of users may be read-only
             lengths,
             None if weights is None else torch.from_numpy(weights),
         )
         return recipe, samples
 
-    def _predictions(self, inputs: Inputs, run: Run[Found]) -> list[tuple[Array, Found]]:
+    def _predictions(self, inputs: Inputs, run: Run) -> list[Array]:
         """Run the network on new samples, in parts of as many steps.
 
         How long a sample runs depends on its own length alone, and so does what is predicted.
 
+        Args:
+            inputs: The samples.
+            run: Gives arrays of answers, `(n, K)`, or `(n, T, K)` of the steps of series.
+
         Returns:
-            For each part, which of the samples it holds and what `run` found.
+            These arrays for all samples.
         """
         given = self._checked()
         if (inputs.length is None) != (self.series_length_ is None):
@@ -250,7 +255,7 @@ class SpikingEstimator(BaseEstimator):
         times = np.ones(len(inputs.values), np.int64)
         if self.series_length_ is not None:
             times = -(-inputs.ends // self.series_length_)
-        found: list[tuple[Array, Found]] = []
+        whole: list[Array] = []
         with threads(given["threads"]):
             for time in np.unique(times):
                 which = np.flatnonzero(times == time)
@@ -260,8 +265,14 @@ class SpikingEstimator(BaseEstimator):
                 training = recipe.training
                 generator = seeded(training.seed, Purpose.PREDICTION, device=training.device)
                 samples = trainer.place(samples, training)
-                found.append((which, run(network.eval(), recipe, samples, generator)))
-        return found
+                found = run(network.eval(), recipe, samples, generator)
+                if found[0].ndim == 3:
+                    found = [stretched(answer, inputs.values.shape[1]) for answer in found]
+                if not whole:
+                    whole = [np.empty((len(times), *answer.shape[1:])) for answer in found]
+                for answers, part in zip(whole, found, strict=True):
+                    answers[which] = part
+        return whole
 
     def _read(self, X: Any, *, reset: bool) -> Inputs:
         return read_inputs(self, X, reset=reset)

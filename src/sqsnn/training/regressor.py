@@ -22,7 +22,6 @@ from sqsnn.training.arrays import (
     read_targets,
     read_targets_of_steps,
     series_of,
-    stretched,
     windows,
 )
 from sqsnn.training.estimator import CHUNK, SpikingEstimator, Weights, weighted
@@ -60,8 +59,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         horizon: Steps to forecast; None to predict `y`. (The option `horizon` of reward signals can
             be set in a `rule` object.)
         window: Steps of the windows that series are cut into for a forecast, which is then made
-            from as many last steps; None for 50 where `X` is one series, and for whole series where
-            there are several.
+            from as many last steps; None for 50 where `X` is one series, and for the longest of
+            several.
         value_loss: "squared", or "gaussian": the negative log-likelihood of a Gaussian whose
             variance is predicted, too.
         trace_decay: Decay of the traces per step.
@@ -120,7 +119,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         """
         inputs, targets, weights = self._examples(X, y, sample_weight, reset=True)
         # Windows of a series share steps: what is held out must be the last ones.
-        shuffle = self.get_params(deep=False)["horizon"] is None
+        shuffle = self._horizon is None
         self._fit(inputs, targets, weights, outputs=targets.shape[-1], shuffle=shuffle)
         return self
 
@@ -194,10 +193,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         return float(r2_score(truth, found, sample_weight=weights))
 
     def _chosen(self) -> dict[str, Any]:
-        forecasts = self.get_params(deep=False)["horizon"] is not None
-        return (
-            super()._chosen() | {"readout": "traces"} | ({"every_step": True} if forecasts else {})
-        )
+        chosen = super()._chosen() | {"readout": "traces"}
+        return chosen if self._horizon is None else chosen | {"every_step": True}
 
     def _prepare(self, network: SpikingNetwork, inputs: Inputs, targets: Array) -> None:
         rows = np.concatenate(inputs.parts(targets)) if targets.ndim == 3 else targets
@@ -223,18 +220,19 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         inputs = self._read(X, reset=reset)
         if self._horizon is None:
             read = read_targets_of_steps if self._every_step else read_targets
-            targets, self._flat = read(self, y, inputs)
+            targets, flat = read(self, y, inputs)
+            self._flat = flat if reset else self._flat
             return weighted(inputs, targets, sample_weight)
         if y is not None:
             raise ValueError(
                 f"horizon is {self._horizon}, which forecasts X itself, but y is given too"
             )
         inputs, _, weights = weighted(inputs, np.arange(len(inputs.values)), sample_weight)
-        if reset and self._window is None and len(inputs.values) == 1:
-            self._window = WINDOW
-        self._flat = inputs.values.shape[2] == 1
+        size = self._window or (WINDOW if len(inputs.values) == 1 else None)
         series = inputs.parts(inputs.values)
-        inputs, targets, of = windows(series, self._window, self._horizon)
+        inputs, targets, of = windows(series, size, self._horizon)
+        if reset:
+            self._window, self._flat = inputs.length, inputs.values.shape[2] == 1
         return inputs, targets, None if weights is None else weights[of]
 
     def _found(self, inputs: Inputs) -> tuple[Array, Array | None]:
@@ -260,16 +258,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
                 answers = [answer[:, lasting - 1 :: lasting] for answer in answers]
             return [answer.double().cpu().numpy() for answer in answers]
 
-        parts = self._predictions(inputs, run)
-        together: list[Array] = []
-        for answers in zip(*(found for _, found in parts), strict=True):
-            if answers[0].ndim == 3:
-                answers = [stretched(answer, cast(int, inputs.length)) for answer in answers]
-            whole = np.empty((len(inputs.values), *answers[0].shape[1:]))
-            for (which, _), answer in zip(parts, answers, strict=True):
-                whole[which] = answer
-            together.append(whole)
-        return together[0], together[1] if len(together) == 2 else None
+        mean, *deviation = self._predictions(inputs, run)
+        return mean, deviation[0] if deviation else None
 
     def _shaped(self, X: Any, inputs: Inputs, found: Array) -> Array | list[Array]:
         """Give values the shape that `y` had, or that of a forecast."""
