@@ -247,7 +247,7 @@ def test_a_wrong_parameter_is_named_when_fitting(data, parameters, said):
 
 
 def test_one_class_is_refused(data):
-    with pytest.raises(ValueError, match="at least two classes, .*, but holds one class only"):
+    with pytest.raises(ValueError, match=r"at least two classes, .*, but holds one class only"):
         small().fit(data[0], np.zeros(150))
 
 
@@ -302,7 +302,7 @@ def test_series_drive_the_neurons_step_by_step_unless_told_otherwise(on_series):
     X, y = waves(20, 6, seed=0)
     spikes = for_series(encoding="latency", steps=12, epochs=1).fit(np.stack(X), y)
     assert spikes.recipe_.encoding == Latency(12)
-    with pytest.raises(ValueError, match="steps must be a multiple of 6, .* but is 10"):
+    with pytest.raises(ValueError, match=r"steps must be a multiple of 6, .* but is 10"):
         for_series(encoding=Rate(10)).fit(np.stack(X), y)
 
 

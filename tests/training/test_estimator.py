@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from tools import needs_kernel
 
 from sqsnn.errors import ConfigError
-from sqsnn.quantum.circuits import get
+from sqsnn.quantum.circuit import Circuit
 from sqsnn.training import trainer
 from sqsnn.training.callback import Callback
 from sqsnn.training.classifier import SQSNNClassifier
@@ -212,13 +212,17 @@ def test_it_is_copied_by_pickling(make, data):
 
 
 def test_circuits_of_the_user_travel_to_other_processes(make, data):
-    circuit = get("crx", 1, 1)
-    search = GridSearchCV(make(circuit=circuit, epochs=1), {"steps": [2, 3]}, cv=2, n_jobs=2)
-    assert search.fit(*data).best_estimator_.circuit == circuit
+    circuit = Circuit.build(1, 1, [("CRX", (0, 1), 0.3), ("CRX", (1, 0), 0.4), ("H", (1,))])
+    settings = {"circuit": circuit, "memory_qubits": 1, "epochs": 1}
+    search = GridSearchCV(make(**settings), {"steps": [2, 3]}, cv=2, n_jobs=2).fit(*data)
+    assert search.best_estimator_.circuit == circuit
+    there = search.best_estimator_
+    here = clone(there).fit(*data)
+    assert np.array_equal(answers(there, data[0]), answers(here, data[0]))
 
 
 def test_a_setting_that_does_not_fit_is_named(make, data):
-    with pytest.raises(ConfigError, match="^steps: .*but is 0"):
+    with pytest.raises(ConfigError, match=r"^steps: .*but is 0"):
         make(steps=0).fit(*data)
     with pytest.raises(ValueError, match="shots must be an integer of at least 1, but is 0"):
         make(shots=0).fit(*data)

@@ -131,9 +131,8 @@ def test_values_of_every_step_are_learnt():
     assert regressor.predict(X[90:]).shape == (30, 20)
     # The step's own input alone explains 1 - 0.64 of the variance of a long series.
     assert regressor.score(X[90:], y[90:]) > 0.7
-    assert for_series(every_step=True, epochs=1).fit(X, y[..., None]).predict(
-        X
-    ).shape == y.shape + (1,)
+    with_axis = for_series(every_step=True, epochs=1).fit(X, y[..., None])
+    assert with_axis.predict(X).shape == (*y.shape, 1)
 
 
 def test_steps_may_be_unequal_and_finer_than_values():
