@@ -15,12 +15,13 @@ import numpy as np
 from sqsnn.data.own.faults import refuse, shortened, suggestion, text_lines, to_numbers
 from sqsnn.data.own.series import Series
 
-# One entry of a row and what ends it: in quotation marks with escapes, or up to the next comma.
+# One entry of a row and what ends it: in quotation marks with escapes, or up to the next comma. The
+# repetitions give nothing back (*+), else long hostile lines would take hours.
 _ENTRY = re.compile(
-    r"""\s*(?:'([^'\\]*(?:\\.[^'\\]*)*)'|"([^"\\]*(?:\\.[^"\\]*)*)"|([^,'"]*))\s*(,|$)""", re.DOTALL
+    r"""\s*+(?:'((?:[^'\\]++|\\.)*+)'\s*+|"((?:[^"\\]++|\\.)*+)"\s*+|([^,'"]*+))(,|$)""", re.DOTALL
 )
 _ATTRIBUTE = re.compile(
-    r"""@attribute\s+('[^']*'|"[^"]*"|[^\s'"{]+)\s*(\{.*\}|[a-z]+)$""", re.IGNORECASE
+    r"""@attribute\s++('[^']*+'|"[^"]*+"|[^\s'"{]++)\s*+(\{.*\}|[a-z]++)$""", re.IGNORECASE
 )
 _NUMERIC = ("numeric", "real", "integer")
 

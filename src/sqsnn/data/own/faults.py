@@ -14,7 +14,7 @@ from sqsnn.errors import DataError
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 LONGEST_LABEL = 1000  # characters; an array of text gives each label the room of the longest
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def refuse(path: Path, where: str, expected: str, found: str) -> DataError:
@@ -123,14 +123,14 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     """Name the closest known name, or list the first."""
     close = get_close_matches(name, known, 1)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {shortened(close[0])}?"
     return listed(known)
 
 
 def listed(known: Sequence[str]) -> str:
     """List the first ten names that may be given."""
     more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-    return f"it may be one of {', '.join(map(repr, known[:10]))}{more}"
+    return f"it may be one of {', '.join(map(shortened, known[:10]))}{more}"
 
 
 def shortened(text: str) -> str:
