@@ -43,6 +43,25 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 raise refuse(path, where, "text in UTF-8", found) from error
 
 
+def meaningful_lines(path: Path, comments: str) -> Iterator[tuple[int, str]]:
+    """Read the lines of a UTF-8 file that are neither blank nor comments, without their ends.
+
+    Args:
+        path: The file.
+        comments: The signs with which comments start.
+
+    Raises:
+        DataError: If a line is no text, or holds a carriage return before its end.
+    """
+    for number, line in text_lines(path):
+        if "\r" in line.rstrip("\r\n"):
+            found = "a carriage return within one"
+            raise refuse(path, f"line {number}", "lines that end with a line feed", found)
+        line = line.strip()
+        if line and line[0] not in comments:
+            yield number, line
+
+
 def number_fault(text: str) -> str | None:
     """Say what is wrong with the text of a number; None if nothing is."""
     text = text.strip()
