@@ -1,4 +1,6 @@
-"""Build the compiled kernel, once per instruction set; everything else stands in pyproject.toml.
+"""Build the compiled kernel, once per instruction set, and the README as package indices show it.
+
+Everything else stands in pyproject.toml.
 
 The libraries are loaded by their path and know nothing of Python, so that one wheel per platform
 serves every version of it. Without a C++ compiler the package installs all the same: the neurons
@@ -8,9 +10,11 @@ then run through torch.
 import hashlib
 import os
 import platform
+import re
 import shlex
 import sys
 import sysconfig
+import tomllib
 from copy import copy
 from pathlib import Path
 
@@ -23,6 +27,7 @@ IS_WINDOWS = sys.platform == "win32"
 # Rounding must not depend on the compiler: fused multiply-adds are written out, never contracted.
 COMMON = ["-std=c++17", "-O3", "-g0", "-ffp-contract=off"]
 COMMON += ["-fno-math-errno", "-fno-trapping-math"]
+LINK = re.compile(r"(!?)\[([^]]*)\]\((?!\w+:|#)([^)\s]+)\)")  # of Markdown, to a file beside it
 X86 = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
@@ -112,4 +117,30 @@ def libraries() -> list[Extension]:
     ]
 
 
-setup(ext_modules=libraries(), cmdclass={"build_ext": BuildLibraries, "bdist_wheel": Wheel})
+def description(readme: str, repository: str | None) -> str:
+    """Make the README readable where its neighbours are absent: in a wheel, on a package index.
+
+    Links to files go to the repository, and pictures are shown from there. Without a repository,
+    links become plain text, and a picture becomes its description.
+    """
+
+    def replace(link: re.Match[str]) -> str:
+        mark, text, path = link.groups()
+        if repository is None:
+            return f"*{text}*" if mark else text
+        return f"{mark}[{text}]({repository}/{'raw' if mark else 'blob'}/HEAD/{path})"
+
+    return LINK.sub(replace, readme)
+
+
+setup(
+    ext_modules=libraries(),
+    cmdclass={"build_ext": BuildLibraries, "bdist_wheel": Wheel},
+    long_description=description(
+        Path("README.md").read_text("utf-8"),
+        tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+        .get("urls", {})
+        .get("Repository"),
+    ),
+    long_description_content_type="text/markdown",
+)

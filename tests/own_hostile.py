@@ -370,6 +370,13 @@ def hostile_arff() -> list[bytes]:
         f"@relation r\n{attribute}@attribute c {{1,2}}\n@data\n1,2\n1e999,1\n",
         "@attribute c {}\n@data\n",
     ]
+    texts += ["@attribute " + "v" * 100_000 + "1", "@attribute v" + " " * 100_000 + "1"]
+    texts += [
+        flat + "1" + " " * 50_000 + "'x\n",
+        flat + " " * 50_000 + "'x",
+        flat + "1,'2'" + " " * 50_000 + "x",
+    ]
+    texts += [flat + "1" * 100_000 + "x,1,a\n", nested + "'" + "1,2\\n" * 50_000 + "',a"]
     return [text.encode() for text in texts] + [
         flat.encode("utf-16"),
         bytes(100),

@@ -15,6 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["cibuildwheel"]
 PROGRAMS = "Scripts" if sys.platform == "win32" else "bin"
+LEFT_THE_CHECKOUT = """
+import sys, sqsnn
+from pathlib import Path
+place = Path(sqsnn.__file__)
+sys.exit(None if place.is_relative_to(sys.prefix) else f"sqsnn was imported from {place}")
+"""
 
 
 def call(command: list[str | Path] | str, folder: Path, environment: Path) -> None:
@@ -72,6 +78,7 @@ def test(wheel: Path, folder: Path) -> None:
     for name in SETTINGS["test-sources"]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, sources / name)
+    call([python, "-c", LEFT_THE_CHECKOUT], sources, environment)
     for command in SETTINGS["test-command"]:
         call(command, sources, environment)
     call("sqsnn train digits --epochs 1", sources, environment)

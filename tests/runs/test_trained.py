@@ -117,7 +117,7 @@ def test_a_file_is_predicted_by_the_names_of_its_columns(trained, tmp_path):
 
 def test_a_file_without_a_feature_is_refused_by_name(trained, tmp_path):
     (tmp_path / "new.csv").write_text("left,down\n1,2\n", "utf-8")
-    with pytest.raises((DataError, ConfigError), match=r"new\.csv.*up"):
+    with pytest.raises((DataError, ConfigError), match=r"'up'.*new\.csv has no such column"):
         predict_file(trained, tmp_path / "new.csv")
 
 
@@ -125,10 +125,10 @@ def test_fine_tuning_gives_another_network_and_leaves_this_one(trained):
     X, labels = clusters(60, seed=2)
     turned = NAMES[(labels + 1) % 3]  # the colours have changed places
     before = {name: value.clone() for name, value in trained.network.state_dict().items()}
-    tuned = trained.fine_tune(X, turned, epochs=20)
+    tuned = trained.fine_tune(X, turned, epochs=40)
     assert all(torch.equal(v, before[n]) for n, v in trained.network.state_dict().items())
     assert (tuned.predict(X) == turned).mean() > 0.8 > (trained.predict(X) == turned).mean()
-    with pytest.raises(ValueError, match="y holds pink, but the classes .* blue, green, red"):
+    with pytest.raises(ValueError, match=r"y holds pink, but the classes .* blue, green, red"):
         trained.fine_tune(X, ["pink"] * 60, epochs=1)
     with pytest.raises(ValueError, match="y has 2 entries, but X has 60"):
         trained.fine_tune(X, ["red"] * 2, epochs=1)
@@ -137,11 +137,11 @@ def test_fine_tuning_gives_another_network_and_leaves_this_one(trained):
 def test_a_training_goes_on_from_the_best_weights_in_a_new_folder(trained, tmp_path):
     start = trained.folder.path
     kept = {path.name: path.read_bytes() for path in start.iterdir()}
-    settings = continued(trained.settings, start, None, {"epochs": 1, "learning_rate": 1e-9})
+    settings = continued(trained.settings, start, None, {"epochs": 1, "learning_rate": 1e-6})
     further = run.begin(settings, tmp_path / "further", pictures=False)
     weights = read_model(further.path).weights
     for name, value in trained.network.state_dict().items():
-        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-5)
     assert {path.name: path.read_bytes() for path in start.iterdir()} == kept
 
 

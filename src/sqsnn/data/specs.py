@@ -426,7 +426,8 @@ _ALL = (
         test_counts=(100, 100, 100),
         hidden=(64,),
         batch_size=32,
-        epochs=20,
+        epochs=10,
+        learning_rate=0.003,
         series=Series(150, "sines"),
     ),
 )

@@ -3,6 +3,8 @@
 A slice of tests/campaigns/readers.py, whose parts are tested here too.
 """
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -56,7 +58,8 @@ def test_a_reader_that_dies_or_hangs_is_started_again(tmp_path, monkeypatch):
         assert reader.read(path)[0].name == "foreign"
         data, seconds, _ = reader.read(path)
         assert data.X.tolist() == [[1]] and seconds < readers.SECONDS
-        monkeypatch.setattr(readers, "SECONDS", 0)
+        monkeypatch.setattr(readers, "SECONDS", 0.2)
+        os.kill(reader._process.pid, signal.SIGSTOP)
         assert reader.read(path)[0].name == "slow"
     finally:
         reader.stop()

@@ -128,6 +128,8 @@ HEAD = "@problemName p\n@classLabel true a b\n@data\n"
             r"line 4: expected 2 values \(@equalLength true\), found 1",
         ),
         ("@equalLength true\n@seriesLength 3\n@data\n1,2\n", "line 4: expected 3 values"),
+        (HEAD + "1,\r2:a\n", "line 4: expected lines that end with a line feed, found a carriage"),
+        ("@data 1\n", "line 1: expected nothing after @data on its line, found '@data 1'"),
         ("@missing false\n", "expected a line @data, found the end of the file"),
         (b"@problemName \xe9\n", "line 1: expected text in UTF-8"),
     ],

@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sqsnn.data.own.faults import refuse, shortened, suggestion, text_lines, to_numbers
+from sqsnn.data.own.faults import meaningful_lines, refuse, shortened, suggestion, to_numbers
 from sqsnn.data.own.series import Series
 
-# One entry of a row and what ends it: in quotation marks with escapes, or up to the next comma.
+# One entry of a row and what ends it: in quotation marks with escapes, or up to the next comma. The
+# repetitions give nothing back (*+), else long hostile lines would take hours.
 _ENTRY = re.compile(
-    r"""\s*(?:'([^'\\]*(?:\\.[^'\\]*)*)'|"([^"\\]*(?:\\.[^"\\]*)*)"|([^,'"]*))\s*(,|$)""", re.DOTALL
+    r"""\s*+(?:'((?:[^'\\]++|\\.)*+)'\s*+|"((?:[^"\\]++|\\.)*+)"\s*+|([^,'"]*+))(,|$)""", re.DOTALL
 )
 _ATTRIBUTE = re.compile(
-    r"""@attribute\s+('[^']*'|"[^"]*"|[^\s'"{]+)\s*(\{.*\}|[a-z]+)$""", re.IGNORECASE
+    r"""@attribute\s++('[^']*+'|"[^"]*+"|[^\s'"{]++)\s*+(\{.*\}|[a-z]++)$""", re.IGNORECASE
 )
 _NUMERIC = ("numeric", "real", "integer")
 
@@ -40,7 +41,7 @@ def parse_arff(path: Path) -> Series:
     Raises:
         DataError: If a line does not fit; it names line, dimension and position.
     """
-    lines = _meaningful_lines(path)
+    lines = meaningful_lines(path, "%")
     header = _parse_header(path, lines)
     samples, labels, places = [], [], []
     for number, line in lines:
@@ -68,13 +69,6 @@ def parse_arff(path: Path) -> Series:
     return Series(samples, labels, places, header.label_name)
 
 
-def _meaningful_lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in text_lines(path):
-        line = line.strip()
-        if line and not line.startswith("%"):
-            yield number, line
-
-
 def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
     """Parse the lines up to @data."""
     inside: str | None = None  # the relational attribute that is being declared
@@ -82,7 +76,7 @@ def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
     label_name, classes = "", None
     for number, line in lines:
         where, tag = f"line {number}", line.split()[0].lower()
-        if tag == "@data":
+        if line.lower() == "@data":
             break
         if tag == "@end" and inside is not None:
             inside = None

@@ -14,7 +14,7 @@ from sqsnn.errors import DataError
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 LONGEST_LABEL = 1000  # characters; an array of text gives each label the room of the longest
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def refuse(path: Path, where: str, expected: str, found: str) -> DataError:
@@ -41,6 +41,25 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError as error:
                 found = f"the byte 0x{raw[error.start]:02X}; save the file as UTF-8"
                 raise refuse(path, where, "text in UTF-8", found) from error
+
+
+def meaningful_lines(path: Path, comments: str) -> Iterator[tuple[int, str]]:
+    """Read the lines of a UTF-8 file that are neither blank nor comments, without their ends.
+
+    Args:
+        path: The file.
+        comments: The signs with which comments start.
+
+    Raises:
+        DataError: If a line is no text, or holds a carriage return before its end.
+    """
+    for number, line in text_lines(path):
+        if "\r" in line.rstrip("\r\n"):
+            found = "a carriage return within one"
+            raise refuse(path, f"line {number}", "lines that end with a line feed", found)
+        line = line.strip()
+        if line and line[0] not in comments:
+            yield number, line
 
 
 def number_fault(text: str) -> str | None:
@@ -123,14 +142,14 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     """Name the closest known name, or list the first."""
     close = get_close_matches(name, known, 1)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {shortened(close[0])}?"
     return listed(known)
 
 
 def listed(known: Sequence[str]) -> str:
     """List the first ten names that may be given."""
     more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-    return f"it may be one of {', '.join(map(repr, known[:10]))}{more}"
+    return f"it may be one of {', '.join(map(shortened, known[:10]))}{more}"
 
 
 def shortened(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from sqsnn.data.own.faults import refuse, suggestion
+from sqsnn.data.own.faults import refuse, shortened, suggestion
 from sqsnn.data.own.own_data import OwnData, check_size, default_names
 from sqsnn.errors import DataError
 
@@ -73,7 +73,9 @@ def _read_members(path: Path) -> dict[str, np.ndarray]:
             for name in names:
                 if name not in KEYS:
                     hint = suggestion(name, KEYS)
-                    raise refuse(path, "", f"arrays named {', '.join(KEYS)}", f"{name!r}; {hint}")
+                    raise refuse(
+                        path, "", f"arrays named {', '.join(KEYS)}", f"{shortened(name)}; {hint}"
+                    )
                 if names.count(name) > 1:
                     raise refuse(path, name, "one array of this name", f"{names.count(name)}")
             check_size(path, "its arrays", sum(member.file_size for member in members))

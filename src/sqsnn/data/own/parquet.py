@@ -40,7 +40,8 @@ def read_columns(
             groups = [held.row_group(index) for index in range(held.num_row_groups)]
             cells = 8 * held.num_rows * len(names)
             check_size(path, "the table", max(cells, sum(one.total_byte_size for one in groups)))
-            table = file.read(columns=[*features, *texts], use_threads=False)
+        # Stricter than reading from the open file, which overlooks damage of the metadata.
+        table = parquet.read_table(path, columns=[*features, *texts], use_threads=False)
         table.validate(full=True)
         if not table.num_rows:
             raise refuse(path, "", "rows", "none")

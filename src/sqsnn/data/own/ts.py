@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sqsnn.data.own.faults import refuse, shortened, suggestion, text_lines, to_numbers
+from sqsnn.data.own.faults import meaningful_lines, refuse, shortened, suggestion, to_numbers
 from sqsnn.data.own.series import Series
 
 _SWITCHES = ("timestamps", "missing", "univariate", "equallength", "classlabel", "targetlabel")
@@ -24,7 +24,7 @@ def parse_ts(path: Path) -> Series:
     Raises:
         DataError: If a line does not fit; it names line, dimension and position.
     """
-    lines = _meaningful_lines(path)
+    lines = meaningful_lines(path, "#%")
     header = _parse_header(path, lines)
     classes = header.get("classlabel")
     labelled = classes is not None or "targetlabel" in header
@@ -48,13 +48,6 @@ def parse_ts(path: Path) -> Series:
     return Series(samples, labels if labelled else None, places, name)
 
 
-def _meaningful_lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in text_lines(path):
-        line = line.strip()
-        if line and line[0] not in "#%":
-            yield number, line
-
-
 def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, list[str]]:
     """Parse the lines up to @data; switches that are off are left out."""
     header: dict[str, list[str]] = {}
@@ -67,6 +60,8 @@ def _parse_header(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, lis
             hint = suggestion(f"@{name}"[:100], [f"@{known}" for known in _TAGS])
             raise refuse(path, where, "a line of the header", f"{shortened(tag)}; {hint}")
         if name == "data":
+            if values:
+                raise refuse(path, where, "nothing after @data on its line", shortened(line))
             return header
         if name in seen and name != "problemname":
             raise refuse(path, where, f"one line {tag}", "another")
