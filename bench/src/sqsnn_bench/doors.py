@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 import sqsnn
 from sqsnn.training.progress import Epoch, Progress
@@ -58,9 +60,9 @@ def by_train(out: Path) -> list[float]:
 def by_classifier(out: Path) -> list[float]:
     """Train by the classifier, with as many samples to train and to validate."""
     del out
-    digits, clock = sqsnn.data.load("digits"), Clock()
-    X = torch.cat([digits.train.values, digits.validation.values]).numpy()
-    y = torch.cat([digits.train.targets, digits.validation.targets]).numpy()
+    X, y = load_digits(return_X_y=True)
+    X, _, y, _ = train_test_split(X, y, test_size=0.2, stratify=y, random_state=42)
+    clock = Clock()
     stopping = {"early_stopping": True, "validation_fraction": 0.1, "patience": EPOCHS}
     classifier = sqsnn.SQSNNClassifier(callbacks=[clock], random_state=0, **SETTINGS, **stopping)
     classifier.fit(X, y)

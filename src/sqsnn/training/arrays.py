@@ -57,7 +57,7 @@ def read_inputs(estimator: Any, X: Any, *, reset: bool) -> Inputs:
         X: What the user gave.
         reset: Whether the estimator takes the number of features over, or checks it.
     """
-    series = series_of(X)
+    series = _series(X)
     if series is None:
         values: Any = validate_data(estimator, X, dtype=(np.float64, np.float32), reset=reset)
         return Inputs(values)
@@ -90,6 +90,11 @@ def padded(
     return together, None if lengths.min() == lengths.max() else lengths
 
 
+def are_series(X: Any) -> bool:
+    """Whether these are series, `(n, T, F)` or a list of `(T_i, F)`, and neither values nor one."""
+    return _series(X) is not None
+
+
 def stretched(array: Array, length: int) -> Array:
     """Cut or fill up with zeros to this many steps, `(n, T, ...)`."""
     longer = np.zeros((len(array), length, *array.shape[2:]), array.dtype)
@@ -98,7 +103,7 @@ def stretched(array: Array, length: int) -> Array:
     return longer
 
 
-def series_of(X: Any) -> list[Array] | None:
+def _series(X: Any) -> list[Array] | None:
     """Take series apart; None where X is none."""
     dimensions = getattr(X, "ndim", None)
     if dimensions == 3:
@@ -164,13 +169,18 @@ def read_targets_of_steps(estimator: Any, y: Any, inputs: Inputs) -> tuple[Array
     return padded(parts, rows)[0], without
 
 
+def last_steps(inputs: Inputs, window: int) -> Inputs:
+    """Keep the last steps of each series."""
+    return Inputs(*padded([one[-window:] for one in inputs.parts(inputs.values)]))
+
+
 def windows(
-    series: Sequence[Array], window: int | None, horizon: int
+    inputs: Inputs, window: int | None, horizon: int
 ) -> tuple[Inputs, Array, NDArray[np.int64]]:
     """Cut series into all their windows, and give what follows each step.
 
     Args:
-        series: Series `(T_i, F)`.
+        inputs: The series.
         window: Steps of a window; None, or more than there are, for a whole series.
         horizon: How many steps ahead the targets reach, h.
 
@@ -181,7 +191,7 @@ def windows(
     pieces: list[Array] = []
     targets: list[Array] = []
     of: list[int] = []
-    for number, one in enumerate(series):
+    for number, one in enumerate(inputs.parts(inputs.values)):
         known = len(one) - horizon
         if known < 1:
             raise ValueError(

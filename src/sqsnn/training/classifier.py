@@ -1,6 +1,6 @@
 """The network as a scikit-learn classifier, for pipelines, grid searches and cross-validation."""
 
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sqsnn.settings.run import Recipe
 from sqsnn.training import evaluate
 from sqsnn.training.arrays import Array, Inputs, read_labels
 from sqsnn.training.estimator import CHUNK, SpikingEstimator, Weights, weighted
-from sqsnn.training.parameters import OWN, constructor, parameters
+from sqsnn.training.parameters import OWN, keep, parameters, signature
 
 # The readout of real values has no use here.
 _LEFT_OUT = {"trace_decay", "value_loss", "every_step"}
@@ -81,7 +81,11 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
     _OWN, _DEFAULTS = _OWN, DEFAULTS
     _VALIDATION_SCORE = "validation_accuracy"
 
-    __init__ = constructor(DEFAULTS)
+    @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
+    def __init__(self, hidden=(64,), **settings) -> None:
+        keep(self, DEFAULTS, {"hidden": hidden, **settings})
+
+    __init__.__signature__ = signature(DEFAULTS)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SQSNNClassifier":
         """Train a network from scratch, or with `warm_start` from the weights that there are.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import Parameter, Signature
-from typing import Any, no_type_check
+from typing import Any
 
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
@@ -42,21 +42,9 @@ def parameters(own: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
     return found | {"encoding": None, "steps": None} | dict(own)
 
 
-def constructor(defaults: Mapping[str, Any]) -> Any:
-    """Make the `__init__` of an estimator, from which scikit-learn reads its parameters."""
-
-    @no_type_check  # scikit-learn: whatever the parameters are, only `fit` complains
-    def initialise(self, hidden=(64,), **settings) -> None:
-        if unknown := settings.keys() - defaults.keys():
-            known = ", ".join(defaults)
-            raise TypeError(
-                f"there is no parameter {', '.join(sorted(unknown))}; there are {known}"
-            )
-        for name, default in defaults.items():
-            setattr(self, name, settings.get(name, default))
-        self.hidden = hidden
-
-    initialise.__signature__ = Signature(
+def signature(defaults: Mapping[str, Any]) -> Signature:
+    """Make the signature of an `__init__`, from which scikit-learn reads the parameters."""
+    return Signature(
         [
             Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
             Parameter("hidden", Parameter.POSITIONAL_OR_KEYWORD, default=(64,)),
@@ -67,4 +55,12 @@ def constructor(defaults: Mapping[str, Any]) -> Any:
             ),
         ]
     )
-    return initialise
+
+
+def keep(estimator: object, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Set parameters as they are; scikit-learn wants only `fit` to complain."""
+    if unknown := given.keys() - defaults.keys():
+        known = ", ".join(defaults)
+        raise TypeError(f"there is no parameter {', '.join(sorted(unknown))}; there are {known}")
+    for name, default in defaults.items():
+        setattr(estimator, name, given.get(name, default))

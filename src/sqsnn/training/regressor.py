@@ -1,6 +1,6 @@
 """The network as a scikit-learn regressor, which also forecasts time series."""
 
-from typing import Any, cast
+from typing import Any, cast, no_type_check
 
 import numpy as np
 import torch
@@ -18,14 +18,14 @@ from sqsnn.training import values
 from sqsnn.training.arrays import (
     Array,
     Inputs,
-    padded,
+    are_series,
+    last_steps,
     read_targets,
     read_targets_of_steps,
-    series_of,
     windows,
 )
 from sqsnn.training.estimator import CHUNK, SpikingEstimator, Weights, weighted
-from sqsnn.training.parameters import OWN, constructor, parameters
+from sqsnn.training.parameters import OWN, keep, parameters, signature
 
 # There is no output layer. `horizon` is here how far to forecast; as an option of the rule it can
 # be set in the object.
@@ -42,7 +42,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
     """A stochastic quantum spiking neural network that predicts real values and forecasts series.
 
     Values are read linearly from exponential traces of the last hidden layer's spikes. Features are
-    scaled as by `SQSNNClassifier`, targets by their mean and standard deviation.
+    scaled, and predictions averaged over `shots`, as by `SQSNNClassifier`; targets are scaled by
+    their mean and standard deviation.
 
     It predicts one of three things:
 
@@ -50,9 +51,6 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
     - With `every_step`, `y` of shape `(n, T)` or `(n, T, K)`: values at every step of series.
     - With `horizon=h`, and no `y`: the next h steps of the series `X` themselves. Training cuts
       series into all their windows and predicts, at every step t, the steps t+1 to t+h.
-
-    Predictions are averaged over `shots` runs, and every sample gets the same random numbers, so
-    that the answer for a sample depends neither on the other samples nor on their order.
 
     Args:
         hidden: Neurons of each hidden layer; the last one is read.
@@ -65,19 +63,11 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             variance is predicted, too.
         trace_decay: Decay of the traces per step.
         every_step: Whether `y` holds values of every step.
-        encoding: How values become spikes or currents: a name, or an object such as
-            `sqsnn.Latency(20)`; None for "rate", and for "current" where `X` holds series.
-        steps: Time steps per sample; None for 10, and for the T of series.
-        **settings: All other parameters are those of `SQSNNClassifier`.
+        **settings: All others are those of `SQSNNClassifier`: `encoding`, `steps`, `threads`, ...
 
     Attributes:
-        n_features_in_: Number of features; `feature_names_in_` their names.
-        recipe_: The settings of the fit, with the seed drawn from `random_state`.
-        scaling_: The fitted scaling of the features.
-        weights_: The trained parameters by name, as arrays.
-        loss_curve_: The training loss of each epoch.
-        validation_scores_: R2 of the held-out samples, of each epoch.
-        n_iter_: Number of epochs.
+        validation_scores_: R2 of the held-out samples, of each epoch. The others are those of
+            `SQSNNClassifier`.
 
     Example:
         >>> wave = np.sin(0.3 * np.arange(100))
@@ -89,7 +79,11 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
     _OWN, _DEFAULTS = _OWN, DEFAULTS
     _VALIDATION_SCORE = "validation_r2"
 
-    __init__ = constructor(DEFAULTS)
+    @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
+    def __init__(self, hidden=(64,), **settings) -> None:
+        keep(self, DEFAULTS, {"hidden": hidden, **settings})
+
+    __init__.__signature__ = signature(DEFAULTS)
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that there may be several targets, or none."""
@@ -162,14 +156,11 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         check_is_fitted(self)
         inputs = self._read(X, reset=False)
         if self._window is not None:
-            ends = inputs.parts(inputs.values)
-            inputs = Inputs(*padded([one[-self._window :] for one in ends]))
-        mean, deviation = self._found(inputs)
-        if not return_std:
-            return self._shaped(X, inputs, mean)
-        if deviation is None:
+            inputs = last_steps(inputs, self._window)
+        mean, *deviation = (self._shaped(X, inputs, it) for it in self._found(inputs))
+        if return_std and not deviation:
             raise ValueError("return_std needs a fit with value_loss 'gaussian'")
-        return self._shaped(X, inputs, mean), self._shaped(X, inputs, deviation)
+        return (mean, *deviation) if return_std else mean
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute R2, the explained share of the variance, averaged over targets.
@@ -201,7 +192,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
         cast(TraceReadout, readout_of(network)).fit_scale(torch.from_numpy(rows))
 
     def _read(self, X: Any, *, reset: bool) -> Inputs:
-        if self._horizon is not None and series_of(X) is None:
+        if self._horizon is not None and not are_series(X):
             X = np.asarray(X)
             X = X[None, :, None] if X.ndim == 1 else X[None]
         return super()._read(X, reset=reset)
@@ -216,7 +207,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
                 if given[name] is not None:
                     check_positive_int(name, given[name])
             self._horizon, self._window = given["horizon"], given["window"]
-            self._every_step = bool(given["every_step"])
+            self._every_step = given["every_step"]
         inputs = self._read(X, reset=reset)
         if self._horizon is None:
             read = read_targets_of_steps if self._every_step else read_targets
@@ -229,13 +220,12 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             )
         inputs, _, weights = weighted(inputs, np.arange(len(inputs.values)), sample_weight)
         size = self._window or (WINDOW if len(inputs.values) == 1 else None)
-        series = inputs.parts(inputs.values)
-        inputs, targets, of = windows(series, size, self._horizon)
+        inputs, targets, of = windows(inputs, size, self._horizon)
         if reset:
             self._window, self._flat = inputs.length, inputs.values.shape[2] == 1
         return inputs, targets, None if weights is None else weights[of]
 
-    def _found(self, inputs: Inputs) -> tuple[Array, Array | None]:
+    def _found(self, inputs: Inputs) -> list[Array]:
         """Predict values `(n, K)`, or of every step `(n, T, K)`, and their deviation, if any."""
         shots = self.get_params(deep=False)["shots"]
 
@@ -258,8 +248,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
                 answers = [answer[:, lasting - 1 :: lasting] for answer in answers]
             return [answer.double().cpu().numpy() for answer in answers]
 
-        mean, *deviation = self._predictions(inputs, run)
-        return mean, deviation[0] if deviation else None
+        return self._predictions(inputs, run)
 
     def _shaped(self, X: Any, inputs: Inputs, found: Array) -> Array | list[Array]:
         """Give values the shape that `y` had, or that of a forecast."""
@@ -267,6 +256,6 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             last = found[np.arange(len(found)), inputs.ends - 1]
             last = last.reshape(len(last), self._horizon, -1)
             last = last[..., 0] if self._flat else last
-            return last[0] if series_of(X) is None else last
+            return last if are_series(X) else last[0]
         found = found[..., 0] if self._flat else found
         return inputs.parts(found) if self._every_step and inputs.lengths is not None else found
