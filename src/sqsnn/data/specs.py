@@ -1,6 +1,8 @@
 """All datasets that sqsnn knows, each described once; needs neither torch nor NumPy."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from sqsnn.data.dataset_spec import DatasetSpec, EventSpec, Series, Source
 from sqsnn.data.event_specs import EVENTS
@@ -16,20 +18,30 @@ def find_spec(name: str) -> DatasetSpec | None:
     """Find the description of a dataset; None where the name is unknown.
 
     Args:
-        name: One of `names()`, or "tonic:" and the name of any dataset of the library tonic.
+        name: One of `names()`, "tonic:" and the name of any dataset of the library tonic, or the
+            folder of a user's own event recordings, with a slash in its name.
     """
-    if not name.startswith(TONIC):
+    if not (name.startswith(TONIC) or is_folder(name)):
         return SPECS.get(name)
+    source = Source(name, "tonic_sets:open_part", "tonic")
+    if is_folder(name):
+        place = Path(name).expanduser().absolute()
+        source = Source(place.name, "own.event_folder:open_part", str(place))
     return DatasetSpec(
         name=name,
         text="Events that the library tonic reads",
         class_names=(),
-        sources=(Source(name, "tonic_sets:open_part", "tonic"),),
+        sources=(source,),
         train_size=0,
         test_counts=(),
         hidden=(128,),
         events=EventSpec(sensor=None, duration=None, pool=2),
     )
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is a folder of event recordings: it has a slash, and no suffix of a file."""
+    return ("/" in name or os.sep in name) and not is_own(name) and not name.startswith(TONIC)
 
 
 def is_own(name: str) -> bool:

@@ -72,8 +72,8 @@ def require_spec(dataset: str) -> DatasetSpec:
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names())
         raise ConfigError(
-            f"dataset must be one of {known}, {TONIC}NAME, or a file of your own such as my.csv, "
-            f"but is {dataset!r}{hint}"
+            f"dataset must be one of {known}, {TONIC}NAME, a file of your own such as my.csv, or a "
+            f"folder of event recordings such as ./events, but is {dataset!r}{hint}"
         )
     return spec
 
