@@ -6,7 +6,7 @@ from typing import Any
 
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
-from sqsnn.data.specs import is_own
+from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
@@ -102,7 +102,7 @@ def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
     dataset = load_data(settings, _earlier(settings))
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
     known: dict[str, Any] = {"source": dataset.source, "data_dir": data_dir}
-    if is_own(settings.data.dataset):
+    if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
         known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
     data = settings.data.model_copy(update=known)
     return settle_noise(settings).model_copy(update={"data": data}), dataset
