@@ -12,7 +12,7 @@ from sqsnn_bench.series import problems, rocket, run, text
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.series.problems import Problem
 
-TINY = Problem("Tiny", "tiny", 1000, 1, 16)
+TINY = Problem("Tiny", 1000, 1, 16)
 
 
 def write_series(path, count, seed):
@@ -167,5 +167,7 @@ def test_series_are_compared_from_the_command_line(archive, bench, here, monkeyp
 def test_a_folder_without_the_files_is_refused_with_where_they_come_from(bench, here):
     done = bench("series", "--archive", "nowhere")
     assert (done.code, done.out) == (2, "")
-    assert "nowhere/GunPoint/GunPoint_TEST.ts" in done.err
+    assert (
+        "archive is nowhere, which lacks ItalyPowerDemand/ItalyPowerDemand_TRAIN.ts, " in done.err
+    )
     assert "pip download --no-deps sktime" in done.err

@@ -14,7 +14,6 @@ class Problem(NamedTuple):
 
     Attributes:
         name: Name in the catalog of datasets, or in the archive.
-        text: What it is, for readers of the table.
         parameters: Trained parameters of every network.
         epochs: Passes over the training samples.
         batch_size: Samples per batch.
@@ -23,7 +22,6 @@ class Problem(NamedTuple):
     """
 
     name: str
-    text: str
     parameters: int
     epochs: int
     batch_size: int
@@ -32,7 +30,12 @@ class Problem(NamedTuple):
 
     def dataset(self, archive: Path) -> str:
         """The name of the dataset, or the path of its training part."""
-        return str(_file(self, archive)) if self.in_archive else self.name
+        return str(self.files(archive)[0]) if self.in_archive else self.name
+
+    def files(self, archive: Path) -> tuple[Path, ...]:
+        """The files of the training and the test part; none where the problem is generated."""
+        parts = ("TRAIN", "TEST") if self.in_archive else ()
+        return tuple(archive / self.name / f"{self.name}_{part}.ts" for part in parts)
 
     def equal(self) -> Mapping[str, Any]:
         """The settings that are equal for all neurons, by their flat names."""
@@ -41,12 +44,12 @@ class Problem(NamedTuple):
 
 # The number of parameters grows with the inputs: some width must come within 1 % of it.
 PROBLEMS = (
-    Problem("sines", "sines", 1000, 16, 32, in_archive=False),
-    Problem("parity", "parity", 1000, 30, 64, ("spikes",), in_archive=False),
-    Problem("ItalyPowerDemand", "ItalyPowerDemand", 1000, 300, 16),
-    Problem("GunPoint", "GunPoint", 1000, 300, 16),
-    Problem("BasicMotions", "BasicMotions", 4000, 150, 16),
-    Problem("JapaneseVowels", "JapaneseVowels", 8000, 50, 16),
+    Problem("sines", 1000, 16, 32, in_archive=False),
+    Problem("parity", 1000, 30, 64, ("spikes",), in_archive=False),
+    Problem("ItalyPowerDemand", 1000, 300, 16),
+    Problem("GunPoint", 1000, 300, 16),
+    Problem("BasicMotions", 4000, 150, 16),
+    Problem("JapaneseVowels", 8000, 50, 16),
 )
 
 
@@ -56,21 +59,11 @@ def check_archive(archive: Path) -> None:
     Raises:
         ConfigError: If it does; it names the files, and says where they come from.
     """
-    wanted = [
-        path
-        for problem in PROBLEMS
-        if problem.in_archive
-        for train in (_file(problem, archive),)
-        for path in (train, train.with_name(f"{problem.name}_TEST.ts"))
-    ]
-    missing = [str(path) for path in wanted if not path.is_file()]
+    wanted = [path for problem in PROBLEMS for path in problem.files(archive)]
+    missing = [path.relative_to(archive).as_posix() for path in wanted if not path.is_file()]
     if missing:
         raise ConfigError(
-            f"archive is {archive}, where {', '.join(missing)} are missing. They come with "
-            "sktime: pip download --no-deps sktime==1.2.0, unzip the wheel, and take its folder "
+            f"archive is {archive}, which lacks {', '.join(missing)}. They come with sktime: pip "
+            "download --no-deps sktime==1.2.0, unzip the wheel, and name its folder "
             "sktime/datasets/data"
         )
-
-
-def _file(problem: Problem, archive: Path) -> Path:
-    return archive / problem.name / f"{problem.name}_TRAIN.ts"

@@ -1,6 +1,5 @@
 """The comparison of models that classify series, as Markdown tables."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sqsnn_bench.series.problems import PROBLEMS
@@ -9,7 +8,6 @@ _TITLES = {
     "accuracy": "By spikes alone, beside models that are no networks.",
     "probability": "By summed firing probabilities.",
 }
-Row = Callable[[dict[str, Any]], str]
 
 
 def tables(content: dict[str, Any]) -> str:
@@ -19,21 +17,18 @@ def tables(content: dict[str, Any]) -> str:
 
 def _table(content: dict[str, Any], read: str) -> str:
     figures = [content["problems"][problem.name] for problem in PROBLEMS]
-    rows: dict[str, Row] = {
-        name: lambda found, name=name: _spread(found["models"][name][read])
+    rows = {
+        name: [_spread(found["models"][name][read]) for found in figures]
         for name in figures[0]["models"]
     }
     if read == "accuracy":
-        rows |= {
-            "ridge on all values": lambda found: _percent(found["ridge"]),
-            f"ridge on {content['kernels']:,} random convolutions": lambda found: _spread(
-                found["rocket"]
-            ),
-            "chance": lambda found: _percent(found["chance"]),
-        }
-    titles = [problem.text for problem in PROBLEMS]
+        convolutions = f"ridge on {content['kernels']:,} random convolutions"
+        rows["ridge on all values, flattened"] = [_percent(found["ridge"]) for found in figures]
+        rows[convolutions] = [_spread(found["rocket"]) for found in figures]
+        rows["chance"] = [_percent(found["chance"]) for found in figures]
+    titles = [problem.name for problem in PROBLEMS]
     lines = [f"| {' | '.join(['model', *titles])} |", f"|---|{'---:|' * len(titles)}"]
-    lines += [f"| {' | '.join([name, *map(cell, figures)])} |" for name, cell in rows.items()]
+    lines += [f"| {' | '.join([name, *cells])} |" for name, cells in rows.items()]
     return "\n".join(lines) + "\n"
 
 
