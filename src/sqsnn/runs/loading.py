@@ -165,7 +165,7 @@ def figures(loaded: Loaded, tested: Tested) -> Metrics:
         "spikes_per_sample": list(tested.spikes),
         "parameters": count_trained(loaded.network),
         "best_epoch": loaded.epoch,
-        "chance": baselines.chance(dataset, samples),
+        "chance": baselines.chance(dataset, samples, loaded.settings.report_steps),
     }
     if isinstance(tested.answers, Scores):
         content |= baselines.class_report(tested.answers, samples.targets, dataset.class_names)
