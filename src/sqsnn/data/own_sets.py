@@ -81,8 +81,9 @@ def load_own(
     """Load, split and scale a file of one's own.
 
     The test part is that of the file, or a share of its samples, stratified by class or with groups
-    kept together; a tenth of the rest, but no fewer samples than classes, validates. Features are scaled to [0, 1] by the range
-    of the training samples, or as an earlier training did.
+    kept together; a tenth of the rest is for validation, but no fewer samples than classes.
+    Features are scaled to [0, 1] by the range of the training samples, or as an earlier training
+    did.
     """
     data = _read(path, columns)
     predicts_values = _predicts_values(_labels(data), columns)
