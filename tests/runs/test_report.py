@@ -246,7 +246,7 @@ def test_an_unfinished_run_shows_what_there_is_and_tests_nothing(tmp_path, monke
     folder = stopped(tmp_path / "run")
     with folder.metrics.open("a") as file:
         file.write('{"epoch": 2, "train_lo')  # torn
-    monkeypatch.setattr(loading, "score_test", None)
+    monkeypatch.setattr(loading, "test", None)
     page = page_of(folder)
     assert "This run is not finished: 1 of 3 epochs" in page.text
     assert "validation accuracy, best epoch 1" in page.text

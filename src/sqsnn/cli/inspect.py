@@ -27,6 +27,8 @@ A synaptic operation adds a weight to a current, where a spike arrives; a dense 
 and adds one number for every weight. A leaky membrane does so for its decay and for each spike \
 that resets it. Every measured qubit is reset."""
 
+_UNCOUNTED = " The linear readout of the last layer is not counted."
+
 _REMEMBERED = """\
 Squared correlation of the input some steps ago with a linear readout of the spikes of one step, \
 and their sum; chance gives about {chance:.3f} per step. Neurons that draw nothing ran once. \
@@ -90,8 +92,9 @@ def costs(
     folder = folders.find(run)
     found = count(folder, data_dir)
     console.print()
-    console.print(_costs(found))
-    console.print(Text(_COUNTED))
+    reads_values = folder.read_settings().reads_values
+    console.print(_costs(found, reads_values))
+    console.print(Text(_COUNTED + (_UNCOUNTED if reads_values else "")))
     console.print(Text(str(folder.path / "costs.json")), soft_wrap=True)
 
 
@@ -155,12 +158,12 @@ def _capacities(found: "tuple[Capacity, ...]") -> Table:
     return table
 
 
-def _costs(found: dict[str, Any]) -> Table:
-    from sqsnn.runs.costs import cost_rows
+def _costs(found: dict[str, Any], reads_values: bool) -> Table:
+    from sqsnn.runs.costs import cost_rows, layer_names
 
-    hidden = len(found["layers"]) - 1
-    names = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer", "all"]
-    table = _table(f"Costs of an inference, mean over {found['samples']} test samples", "", *names)
+    names = layer_names(len(found["layers"]), reads_values)
+    headings = ("", *(name.replace(" ", "\n", 1) for name in names), "all")
+    table = _table(f"Costs of an inference, mean over {found['samples']} test samples", *headings)
     table.columns[0].justify = "left"
     for row in cost_rows(found):
         total = "" if row.total is None else f"{row.total:,.0f}"

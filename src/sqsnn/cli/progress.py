@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sqsnn.cli.spending import asking
+from sqsnn.runs.costs import layer_names
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings
@@ -181,15 +182,11 @@ def _figures(figures: dict[str, Any], title: str) -> Table:
         table.add_row("  always the most frequent class", f"{figures['chance']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
-    for name, spikes in zip(_layers(figures), figures["spikes_per_sample"], strict=True):
+    spikes_of = figures["spikes_per_sample"]
+    names = layer_names(len(spikes_of), "test_mse" in figures)
+    for name, spikes in zip(names, spikes_of, strict=True):
         table.add_row(f"spikes per sample, {name}", f"{spikes:.1f}")
     return table
-
-
-def _layers(figures: dict[str, Any]) -> list[str]:
-    count = len(figures["spikes_per_sample"])
-    hidden = [f"hidden layer {layer}" for layer in range(1, count + 1)]
-    return hidden if "test_mse" in figures else [*hidden[:-1], "output layer"]
 
 
 def _number(figure: float | None) -> str:

@@ -24,14 +24,14 @@ def error_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.06})
     dots = {"marker": "o", "markersize": 4} if len(epochs) <= 15 else {}
     left.plot(epochs, [epoch["train_loss"] for epoch in metrics], color=INK, **dots)
-    left.set(title="Training loss", ylabel="loss, in standard deviations of the targets")
+    left.set(title="Training loss", ylabel="loss of targets of variance 1")
     errors = np.array([epoch["validation_nmse"] for epoch in metrics], dtype=float)  # NaN for None
     right.plot(epochs, errors, color=BLUE, **dots)
     right.axhline(1, color=MUTED, linestyle=":")
     best = max(range(len(metrics)), key=lambda number: rank(metrics[number]))
     right.plot(epochs[best], errors[best], "o", markersize=9, markerfacecolor="none", color=BLUE)
     right.set(
-        title=f"Validation error {errors[best]:.3f} in the best epoch, {epochs[best]:.0f}",
+        title=f"NMSE: validation {errors[best]:.3f} in the best epoch, {epochs[best]:.0f}",
         ylabel="squared error / variance (1: the mean)",
     )
     right.set_ylim(0, 1.08 * float(np.nanmax(np.append(errors, 1))))
@@ -49,7 +49,7 @@ def predictions(
     """Draw predictions beside the truth: the first test series, or one dot per test sample.
 
     Args:
-        found: Predicted values.
+        found: Predicted values, NaN at the steps of a series that do not count.
         truth: True values.
         names: Names of the K values; the first four are drawn.
     """
@@ -65,6 +65,7 @@ def predictions(
         predicted, true = found[..., place], truth[..., place]
         if every_step:
             steps = np.arange(1, found.shape[1] + 1)
+            true = np.where(np.isnan(predicted), np.nan, true)
             axes.plot(steps, true[0], color=MUTED, label="truth")
             axes.plot(steps, predicted[0], color=BLUE, label="prediction")
             axes.set(ylabel=names[place])

@@ -16,6 +16,7 @@ from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.readout import Targets, last_steps
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import Recipe, RunSettings
+from sqsnn.training.build import require_classes
 from sqsnn.training.trainer import Progress, fresh_rule
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def build_source(recipe: Recipe) -> "DeviceBits | None":
     backend = backend_of(recipe)
     if backend is None:
         return None
+    require_classes(recipe, f"training on a backend ({backend.backend})")
     # Here and not above: the extra `hardware` may not be installed.
     from sqsnn import hardware
 

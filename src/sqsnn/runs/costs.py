@@ -118,6 +118,12 @@ class CostRow(NamedTuple):
     total: float | None  # the sum over layers; None where it means nothing
 
 
+def layer_names(layers: int, reads_values: bool) -> tuple[str, ...]:
+    """Name the layers of a network: a readout of real values reads the last hidden one."""
+    hidden = tuple(f"hidden layer {number}" for number in range(1, layers + 1))
+    return hidden if reads_values else (*hidden[:-1], "output layer")
+
+
 def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     """Lay out the result of `count_costs` as a table, one row per figure."""
     layers, total = costs["layers"], costs["total"]

@@ -20,7 +20,7 @@ from sqsnn.runs.noise import device_noise
 from sqsnn.settings.section import Section, split_commas
 from sqsnn.storage import write_json
 from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose
+from sqsnn.training.build import Purpose, require_classes
 from sqsnn.training.machine import threads
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def noise(
     """
     from sqsnn.reports import noise_plot, style
 
+    require_classes(folder.read_settings(), "`sqsnn inspect noise`")
     loaded = loading.load(folder, data_dir)
     populations = _small_circuits(loaded)
     # The largest circuit has the gates of all others.
@@ -120,7 +121,11 @@ def _point(
     for repeat in range(1, repeats + 1):
         generator = loaded.generator(Purpose.INSPECTION, epoch=repeat)
         scores = evaluate.score(
-            loaded.network, loaded.settings, samples.values, generator=generator
+            loaded.network,
+            loaded.settings,
+            samples.values,
+            lengths=samples.lengths,
+            generator=generator,
         )
         accuracies.append(evaluate.accuracy(scores, samples.targets).spikes)
         spikes.append(scores.spikes)
@@ -162,4 +167,4 @@ def _choose(loaded: Loaded, number: int | None) -> Samples:
         raise ConfigError(f"samples is {wanted}, but the run has {there} validation samples")
     generator = loaded.generator(Purpose.INSPECTION)
     order = torch.randperm(there, generator=generator, device=generator.device)[:wanted]
-    return Samples(samples.values[order], samples.targets[order])
+    return samples.chosen(order)

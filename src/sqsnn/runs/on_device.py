@@ -16,6 +16,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from sqsnn import readout
+from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import Backend, require_circuits, run_network
 from sqsnn.network import NetworkRecord
@@ -27,8 +28,8 @@ from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded
 from sqsnn.settings.section import Section
 from sqsnn.storage import write_atomically, write_json
-from sqsnn.training import trainer
-from sqsnn.training.build import Purpose, require_circuit, seeded
+from sqsnn.training import evaluate, trainer
+from sqsnn.training.build import Purpose, require_circuit, require_classes, seeded
 
 if TYPE_CHECKING:
     from sqsnn.hardware import Executor
@@ -134,6 +135,7 @@ def run_on_device(
     from sqsnn import hardware
     from sqsnn.hardware import ibm
 
+    require_classes(folder.read_settings(), "`sqsnn hardware`")
     loaded = loading.load(folder, data_dir)
     require_circuit(loaded.settings)
     loaded.network.eval()
@@ -142,8 +144,9 @@ def run_on_device(
         neurons.noise = None
     device = hardware.find(options.device.backend)
     generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
-    chosen, values, labels = _choose(loaded, options, generator)
-    spikes = loaded.settings.encoding.encode(values, generator=generator)
+    chosen, (values, labels, lengths, _) = _choose(loaded, options, generator)
+    spikes = loaded.settings.encoding.encode(values, lengths=lengths, generator=generator)
+    mask = evaluate.report_mask(loaded.settings, values, lengths)
     began = time.perf_counter()
     executor = hardware.Executor(
         device,
@@ -179,8 +182,10 @@ def run_on_device(
     place.mkdir(parents=True, exist_ok=True)
     _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
     shots = options.shots
-    right = _rightly_named(loaded, measured, labels, shots, generator)
-    simulated = [_simulated(loaded, spikes, labels, shots, generator) for _ in range(SIMULATIONS)]
+    right = _rightly_named(measured, mask, labels, shots, generator)
+    simulated = [
+        _simulated(loaded, spikes, mask, labels, shots, generator) for _ in range(SIMULATIONS)
+    ]
     expected_right = torch.stack([one for one, _ in simulated]).mean(0)
     difference = right - expected_right
     layers, counts = _layers(executor, loaded), executor.counts
@@ -255,15 +260,15 @@ def _mean_rates(of_layers: list[np.ndarray]) -> list[float] | None:
 
 def _choose(
     loaded: Loaded, options: DeviceOptions, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw test samples: places, values and labels, each repeated in a row for every shot."""
+) -> tuple[Tensor, Samples]:
+    """Draw test samples: their places, and the samples, each repeated in a row for every shot."""
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     there = len(samples.targets)
     if options.samples > there:
         raise ConfigError(f"samples is {options.samples}, but there are {there} test samples")
     order = torch.randperm(there, generator=generator, device=generator.device)
     chosen = order[: options.samples].repeat_interleave(options.shots)
-    return chosen, samples.values[chosen], samples.targets[chosen]
+    return chosen, samples.chosen(chosen)
 
 
 def _estimate(
@@ -287,7 +292,12 @@ def _estimate(
 
 
 def _simulated(
-    loaded: Loaded, spikes: Tensor, labels: Tensor, shots: int, generator: torch.Generator
+    loaded: Loaded,
+    spikes: Tensor,
+    mask: Tensor | None,
+    labels: Tensor,
+    shots: int,
+    generator: torch.Generator,
 ) -> tuple[Tensor, list[float]]:
     """Find which samples the simulator names rightly, and its spikes per sample."""
     with torch.no_grad():
@@ -297,18 +307,19 @@ def _simulated(
     seen = simulated._replace(
         layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
     )
-    right = _rightly_named(loaded, seen, labels, shots, generator)
+    right = _rightly_named(seen, mask, labels, shots, generator)
     return right, _spikes_per_sample(simulated)
 
 
 def _rightly_named(
-    loaded: Loaded, measured: NetworkRecord, labels: Tensor, shots: int, generator: torch.Generator
+    measured: NetworkRecord,
+    mask: Tensor | None,
+    labels: Tensor,
+    shots: int,
+    generator: torch.Generator,
 ) -> Tensor:
     """Find whether each sample is named rightly, its shots summed; float64."""
-    output = measured.layers[-1]
-    steps, inferences = output.spikes.shape[:2]
-    mask = readout.last_steps(steps, inferences, loaded.settings.report_steps)
-    output = readout.masked(output, mask)
+    output = readout.masked(measured.layers[-1], mask)
     # `probability` is the spikes, or what is left of them without readout errors.
     # Summed in float64: rounding must not break ties, least of all by the order of spikes.
     spikes = output.probability.double().sum(dim=(0, 3))

@@ -7,6 +7,8 @@ goes without.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sqsnn import readout
 from sqsnn.data.dataset import Samples
 from sqsnn.quantum.circuit import Circuit
@@ -73,6 +75,8 @@ def draw_test(loaded: Loaded, tested: Tested) -> "dict[str, Figure]":
     scores, samples = tested.answers, tested.samples
     if not isinstance(scores, Scores):
         found, truth = scores.values.cpu().numpy(), samples.targets.cpu().numpy()
+        if scores.counts is not None:
+            found = np.where(scores.counts.cpu().numpy()[..., None], found, np.nan)
         names = loaded.dataset.preparation.target_names
         return {PREDICTIONS: values_plot.predictions(found, truth, names)}
     class_names = loaded.dataset.class_names

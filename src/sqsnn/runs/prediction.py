@@ -26,10 +26,8 @@ def predict_file(run: Run, path: Path, shots: int = SHOTS) -> Table:
     lengths = None if data.lengths is None else data.lengths.tolist()
     try:
         if run.settings.reads_values:
-            found = run.predict(data.X, lengths=lengths, shots=shots)
-            shape = (len(data.X), -1, run.preparation.outputs)
-            values = np.reshape(found, shape if np.ndim(found) == 3 else (shape[0], shape[2]))
-            return tables.of_values(values, run.preparation)
+            found = run.predict_values(data.X, lengths=lengths, shots=shots)
+            return tables.of_values(found, run.preparation)
         chances = run.predict_proba(data.X, lengths=lengths, shots=shots)
     except ValueError as error:
         raise DataError(f"{path} does not fit the network: {error}") from None

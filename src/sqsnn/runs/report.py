@@ -5,13 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sqsnn.data.specs import is_own
 from sqsnn.errors import SqsnnError
 from sqsnn.reports import page, style
-from sqsnn.reports.page import MISSING, code, count, escape, percent, seconds, table
+from sqsnn.reports.page import MISSING, code, count, escape, percent, table
 from sqsnn.runs import folder as folders
-from sqsnn.runs import loading, pictures
+from sqsnn.runs import loading, pictures, report_figures
 from sqsnn.runs.backend import backend_of
-from sqsnn.runs.costs import cost_rows
+from sqsnn.runs.costs import cost_rows, layer_names
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
@@ -19,7 +20,6 @@ from sqsnn.settings.toml import to_toml
 from sqsnn.storage import write_atomically
 from sqsnn.training.build import layer_circuits
 from sqsnn.training.machine import threads
-from sqsnn.training.trainer import rank
 
 _NEURONS = {
     "lif": "LIF neurons",
@@ -29,12 +29,17 @@ _NEURONS = {
 }
 # Titles of sections, the picture of each, and what it shows to those who do not see it.
 _PICTURES = (
-    ("Learning curve", pictures.CURVE, "Loss and accuracy over the epochs"),
+    ("Learning curve", pictures.CURVE, "Loss, and accuracy or error, over the epochs"),
     (
         "Samples through the network",
         pictures.RASTER,
         "Spikes in every layer: of a test sample that the network gets right, and of one that it "
         "gets wrong, if there are both",
+    ),
+    (
+        "Predictions",
+        pictures.PREDICTIONS,
+        "Predictions beside the truth: of the first test series, or of each test sample",
     ),
     ("Confusion matrix", pictures.CONFUSION, "How often each true class was read as each class"),
     ("The neuron", pictures.CIRCUIT, "The circuit of a neuron, one time step"),
@@ -45,12 +50,12 @@ _PICTURES = (
     ),
     ("Under the noise of a device", "noise.png", "Accuracy against the strength of the noise"),
 )
-_FOLDED = ("All epochs", "Settings left at their defaults", "config.toml")
-_ACCURACIES = """\
-Test accuracy: by spike counts alone, ties shared evenly, which is what a device gives. Beside it
-the same with ties broken by firing probability, and by summed firing probabilities alone. Spikes
-are those of all layers.
-"""
+_FOLDED = (
+    report_figures.ALL_CLASSES,
+    "All epochs",
+    "Settings left at their defaults",
+    "config.toml",
+)
 
 
 class Written(NamedTuple):
@@ -70,8 +75,7 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     epochs = _read_epochs(found)
     result = found.read_result() if found.is_finished() else None
     timing = json.loads(found.timing.read_text("utf-8")) if found.timing.is_file() else {}
-    wanted = [name for _, name, _ in _PICTURES[:3]]
-    wanted += [*pictures.circuits(settings)]
+    wanted = [pictures.CURVE, *pictures.of_test(settings), *pictures.circuits(settings)]
     shown = {name: found.path / name for _, name, _ in _PICTURES}
     shown = {name: file.read_bytes() for name, file in shown.items() if file.is_file()}
     shown = {name: png for name, png in shown.items() if png.startswith(page.PNG)}
@@ -79,19 +83,34 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     drawn, why = _draw(found, settings, epochs, missing, data_dir) if missing else ({}, ())
     shown |= drawn
 
+    told = _portable(settings)
     parts = [
-        f"A network trained on {escape(settings.data.dataset)}.",
-        _so_far(settings, epochs, timing) if result is None else _headline(epochs, result, timing),
-        _repeat(settings, timing),
+        f"A network trained on {escape(told.data.dataset)}.",
+        report_figures.so_far(settings, epochs, timing)
+        if result is None
+        else report_figures.headline(epochs, result, timing),
+        _repeat(told, timing),
         *_pictures(shown, [name for name in missing if name not in shown], result is not None),
-        *([] if result is None else [_costs(_read_costs(found, result))]),
-        *_tables(settings, epochs, timing),
+        *_sections({} if result is None else report_figures.classes(result)),
+        *([] if result is None else [_costs(settings, _read_costs(found, result))]),
+        *_tables(told, epochs, timing),
     ]
-    title = f"{settings.data.dataset}: {_describe(settings)}"
+    title = f"{told.data.dataset}: {_describe(settings)}"
     text = page.render(title, "\n\n".join(parts), shown, _FOLDED)
     target = found.path / "report.html" if out is None else out
     write_atomically(target, lambda part: part.write_text(text, "utf-8"))
     return Written(target, why)
+
+
+def _portable(settings: RunSettings) -> RunSettings:
+    """Leave out the folders of this machine, which mean nothing to the reader."""
+    data, kept = settings.data, {"data_dir": None}
+    if is_own(data.dataset):
+        kept["dataset"] = Path(data.dataset).name
+    begins_with = settings.begins_with and Path(settings.begins_with.name)
+    return settings.model_copy(
+        update={"data": data.model_copy(update=kept), "begins_with": begins_with}
+    )
 
 
 def _read_epochs(found: RunFolder) -> list[dict[str, Any]]:
@@ -120,7 +139,7 @@ def _draw(
     """Draw missing pictures anew, beside the folder, and say why others cannot be drawn."""
     figures, why = pictures.draw_training(settings, epochs), ()
     backend = backend_of(settings)
-    if found.is_finished() and {pictures.RASTER, pictures.CONFUSION} & set(missing):
+    if found.is_finished() and set(pictures.of_test(settings)) & set(missing):
         if backend is not None:
             why = (f"No test is repeated for pictures: {backend.backend} measured its spikes",)
         else:
@@ -142,45 +161,6 @@ def _describe(settings: RunSettings) -> str:
     memory = dict.fromkeys(circuit.memory_qubits for circuit in layer_circuits(settings))
     qubits = f"N={neurons.channels}, M={' and '.join(map(str, memory))}"
     return f"{layers} SQS neurons, {neurons.circuit}, {qubits}"
-
-
-def _headline(epochs: Sequence[Any], result: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
-    figures = {
-        "test accuracy": percent(result["test_accuracy"]),
-        "ties by probability": percent(result["test_accuracy_ties_by_probability"]),
-        "by probability": percent(result["test_accuracy_probability"]),
-        "parameters": count(result["parameters"]),
-        "spikes per inference": count(sum(result["spikes_per_sample"])),
-        "training time": seconds(timing.get("training_seconds")),
-    }
-    tested = (
-        f"Tested on {count(result['test_samples'])} samples with the weights of epoch "
-        f"{result['best_epoch']} of {len(epochs)}, the best on the validation samples."
-    )
-    return f"{tested}\n\n{_large(figures)}\n{_ACCURACIES}"
-
-
-def _so_far(
-    settings: RunSettings, epochs: Sequence[Mapping[str, Any]], timing: Mapping[str, Any]
-) -> str:
-    planned = settings.training.epochs
-    warning = f"> This run is not finished: {len(epochs)} of {planned} epochs are done."
-    if not epochs:
-        return warning
-    best = max(epochs, key=rank)
-    figures = {
-        f"validation accuracy, best epoch {best['epoch']}": percent(best["validation_accuracy"]),
-        "epochs": f"{len(epochs)} of {planned}",
-        "training time": seconds(timing.get("training_seconds")),
-    }
-    return f"{warning}\n\n{_large(figures)}"
-
-
-def _large(figures: Mapping[str, str]) -> str:
-    """Write figures large, under what they are, without those that are unknown."""
-    known = {label: escape(value) for label, value in figures.items() if value != MISSING}
-    values = " | ".join(f"**{value}**" for value in known.values())
-    return f"| {' | '.join(known)} |\n|{' --- |' * len(known)}\n| {values} |\n"
 
 
 def _repeat(settings: RunSettings, timing: Mapping[str, Any]) -> str:
@@ -205,7 +185,7 @@ def _pictures(shown: Collection[str], missing: Collection[str], is_finished: boo
     return sections
 
 
-def _costs(costs: Mapping[str, Any] | None) -> str:
+def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
     title = "## Costs of an inference\n\n"
     if costs is None:
         return title + "Costs were not counted: a backend measured the spikes."
@@ -228,12 +208,14 @@ def _costs(costs: Mapping[str, Any] | None) -> str:
         )
     if total["membrane_operations"]:
         text += f" Leaky membranes multiply and add {count(total['membrane_operations'])} numbers."
-    hidden = [f"hidden layer {number}" for number in range(1, len(layers))]
+    if settings.reads_values:
+        text += " The linear readout of the last layer is not counted."
+    names = layer_names(len(layers), settings.reads_values)
     rows = [
         (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))
         for row in cost_rows(costs)
     ]
-    return f"{title}{text}\n\n{table(('per inference', *hidden, 'output layer', 'all'), rows)}"
+    return f"{title}{text}\n\n{table(('per inference', *names, 'all'), rows)}"
 
 
 def _tables(
@@ -245,39 +227,22 @@ def _tables(
     chosen = [(*cells, one.meaning) for one, cells in rows if one.is_chosen]
     others = [(*cells[:2], one.meaning) for one, cells in rows if not one.is_chosen]
     machine = [(name, str(value)) for name, value in timing.get("machine", {}).items()]
-    # A folder of this machine means nothing to the reader.
-    data = settings.data.model_copy(update={"data_dir": None})
-    file = to_toml(settings.model_copy(update={"data": data}))
     names = ("setting", "value", "default", "meaning")
     sections = {
         "Settings that differ from the defaults": table(names, chosen, numbers=False)
         if chosen
         else "All settings are the defaults of the dataset.",
         "Machine and versions": machine and table(("training", ""), machine, numbers=False),
-        "All epochs": epochs and _epochs(epochs),
+        "All epochs": epochs and report_figures.all_epochs(epochs),
         "Settings left at their defaults": table((*names[:2], names[3]), others, numbers=False),
-        "config.toml": code(file),
+        "config.toml": code(to_toml(settings)),
     }
-    return [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return _sections(sections)
 
 
-def _epochs(epochs: Sequence[Mapping[str, Any]]) -> str:
-    headings = ["epoch", "training loss", "training accuracy", "validation accuracy"]
-    headings += ["ties by probability", "by probability", "spikes per sample", "learning rate"]
-    rows = [
-        (
-            str(epoch["epoch"]),
-            f"{epoch['train_loss']:.4f}",
-            percent(epoch["train_accuracy"], 1),
-            percent(epoch["validation_accuracy"], 1),
-            percent(epoch["validation_accuracy_ties_by_probability"], 1),
-            percent(epoch["validation_accuracy_probability"], 1),
-            count(sum(epoch["spikes_per_sample"])),
-            f"{epoch['learning_rate']:.2g}",
-        )
-        for epoch in epochs
-    ]
-    return table(headings, rows)
+def _sections(texts: Mapping[str, Any]) -> list[str]:
+    """Write sections by their titles, without those that are empty."""
+    return [f"## {title}\n\n{text}" for title, text in texts.items() if text]
 
 
 def _shown(value: Any) -> str:

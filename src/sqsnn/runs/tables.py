@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from sqsnn.data.preparation import Preparation
 from sqsnn.storage import write_atomically
 from sqsnn.training.evaluate import Scores
+from sqsnn.training.values import Predictions
 
 if TYPE_CHECKING:
     from sqsnn.runs.loading import Tested
@@ -27,7 +27,14 @@ class Table(NamedTuple):
 def of_classes(
     labels: np.ndarray, chances: np.ndarray, preparation: Preparation, truth: Any = None
 ) -> Table:
-    """Lay out predicted labels and the probability of each class."""
+    """Lay out predicted labels and the probability of each class.
+
+    Args:
+        labels: `(n,)`.
+        chances: `(n, classes)`.
+        preparation: Names the classes.
+        truth: The true labels, `(n,)`; None where they are not known.
+    """
     given = () if truth is None else ("label",)
     columns = ("sample", *given, "prediction", *(f"p({name})" for name in preparation.class_names))
     truths = [()] * len(labels) if truth is None else [(one,) for one in truth.tolist()]
@@ -40,19 +47,25 @@ def of_classes(
     return Table(columns, rows)
 
 
-def of_values(
-    values: np.ndarray, preparation: Preparation, deviation: Any = None, truth: Any = None
-) -> Table:
-    """Lay out real values; with one value per step, a row per sample and step."""
+def of_values(predictions: Predictions, preparation: Preparation, truth: Any = None) -> Table:
+    """Lay out real values; with one value per step, a row per sample and step that counts.
+
+    Args:
+        predictions: The values.
+        preparation: Names them.
+        truth: The true values, of the same shape; None where they are not known.
+    """
+    values, deviation, counts, _ = predictions
     parts = [("", values), (" (standard deviation)", deviation), (" (true)", truth)]
-    given = [(suffix, np.asarray(part)) for suffix, part in parts if part is not None]
+    given = [(suffix, part.cpu().numpy()) for suffix, part in parts if part is not None]
     every_step = values.ndim == 3
     names = preparation.target_names
     columns = ("sample", *(("step",) if every_step else ()))
     columns += tuple(name + suffix for suffix, _ in given for name in names)
     rows = [
-        (*place, *(number for _, part in given for number in part[place].tolist()))
+        (*place, *(number for _, part in given for number in part[place]))
         for place in np.ndindex(*values.shape[:-1])
+        if counts is None or counts[place]
     ]
     return Table(columns, rows)
 
@@ -61,10 +74,8 @@ def of_test(tested: "Tested", preparation: Preparation) -> Table:
     """Lay out the answers of a test beside the truth."""
     answers, targets = tested.answers, tested.samples.targets
     if not isinstance(answers, Scores):
-        deviation = None if answers.deviation is None else answers.deviation.cpu().numpy()
-        truth = targets.cpu().numpy()
-        return of_values(answers.values.cpu().numpy(), preparation, deviation, truth)
-    chances = torch.softmax(answers.probabilities.double(), dim=1).cpu().numpy()
+        return of_values(answers, preparation, targets)
+    chances = answers.shares().cpu().numpy()
     named = preparation.named(answers.predicted)
     return of_classes(named, chances, preparation, preparation.named(targets))
 

@@ -103,7 +103,7 @@ class Run:
                 )
             chances = self.predict_proba(X, lengths=lengths, shots=shots)
             return np.asarray(self.preparation.labels)[chances.argmax(1)]
-        found = self._predict_values(X, lengths, shots)
+        found = self.predict_values(X, lengths=lengths, shots=shots)
         mean = _plain(found.values)
         if not return_std:
             return mean
@@ -144,7 +144,34 @@ class Run:
                 shots=shots,
                 shared=True,
             )
-        return torch.softmax(scores.probabilities.double() / shots, dim=1).cpu().numpy()
+        return scores.shares().cpu().numpy()
+
+    def predict_values(
+        self,
+        X: ArrayLike | Sequence[Any],
+        *,
+        lengths: ArrayLike | None = None,
+        shots: int = SHOTS,
+    ) -> values.Predictions:
+        """Predict real values, as tensors, with the steps that count.
+
+        Args:
+            X: Samples; see `predict`.
+            lengths: Steps of each padded series.
+            shots: Runs of the network that are averaged.
+        """
+        inputs, ends = self._inputs(X, lengths)
+        samples = Samples(inputs, inputs.new_zeros(len(inputs), self.preparation.outputs), ends)
+        with threads(self.settings.training.threads):
+            return values.predict(
+                self.network,
+                self.settings,
+                samples,
+                generator=self._generator(Purpose.PREDICTION),
+                batch_size=CHUNK,
+                shots=shots,
+                shared=True,
+            )
 
     def encode(
         self, X: ArrayLike | Sequence[Any], *, lengths: ArrayLike | None = None
@@ -254,22 +281,6 @@ class Run:
         training = self.settings.training
         inputs = inputs.to(training.device, getattr(torch, training.dtype))
         return inputs, None if ends is None else ends.to(training.device)
-
-    def _predict_values(
-        self, X: ArrayLike | Sequence[Any], lengths: ArrayLike | None, shots: int
-    ) -> values.Predictions:
-        inputs, ends = self._inputs(X, lengths)
-        samples = Samples(inputs, inputs.new_zeros(len(inputs), self.preparation.outputs), ends)
-        with threads(self.settings.training.threads):
-            return values.predict(
-                self.network,
-                self.settings,
-                samples,
-                generator=self._generator(Purpose.PREDICTION),
-                batch_size=CHUNK,
-                shots=shots,
-                shared=True,
-            )
 
     def _generator(self, purpose: Purpose) -> torch.Generator:
         training = self.settings.training

@@ -16,6 +16,8 @@ from sqsnn.settings.run import RunSettings, from_flat
 
 # What the command names by itself or finds out, and a folder that other machines do not have.
 _UNSAID = ("dataset", "source", "data_dir", "length", "circuit_gates", "begins_with")
+# The parts that may change where a training begins with a network, beside the data.
+_TRAINED = ("rule", "training")
 _DEFAULT = re.compile(r" \[default: [^]]*\]")  # in words, for the help of the command line
 
 
@@ -28,6 +30,7 @@ class Setting(NamedTuple):
         default: What it is where it is left out.
         meaning: What it decides, in words.
         is_chosen: Whether it differs from its default.
+        part: The part of the settings that it belongs to.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Setting(NamedTuple):
     default: Any
     meaning: str
     is_chosen: bool
+    part: str
 
 
 def list_settings(settings: RunSettings) -> list[Setting]:
@@ -47,18 +51,29 @@ def list_settings(settings: RunSettings) -> list[Setting]:
             default = base.get(leaf.name, leaf.default)
             value = mine.get(leaf.name, leaf.default)
             meaning = _DEFAULT.sub("", " ".join((leaf.field.description or "").split()))
-            found.append(Setting(leaf.name, value, default, meaning, value != default))
+            chosen = value != default
+            found.append(Setting(leaf.name, value, default, meaning, chosen, leaf.path[0]))
     return found
 
 
 def train_command(settings: RunSettings) -> str:
-    """Write the command that trains a run again."""
+    """Write the command that trains a run again.
+
+    A training that began with a network names it, and says all that may be set beside it: what is
+    left out is then as in the training of that network, and no default.
+    """
     words = ["sqsnn", "train", settings.data.dataset]
+    begins_with = settings.begins_with
+    if begins_with is not None:
+        words += ["--from", str(begins_with)]
     device = settings.device_noise.noise_from
     rates = set() if device is None else set(flat.fields_of(Noise))
     for setting in list_settings(settings):
+        is_said = setting.is_chosen
+        if begins_with is not None:
+            is_said = setting.part in _TRAINED or (setting.part == "data" and is_said)
         # The name of the device stands for its rates.
-        if not setting.is_chosen or setting.name in rates:
+        if not is_said or setting.name in rates:
             continue
         words += _flags(setting, separately=setting.name in _pairs())
     return shlex.join(words)

@@ -230,6 +230,7 @@ def continued(
     chosen = table.get("data", {})
     if dataset is not None:
         spec = spec_for(dataset, chosen, earlier.readout.kind)
+        _refuse_other_targets(earlier, dataset, spec)
         filled = fill(spec, chosen, _chosen(before, "neurons", "channels") or 1)
         before["data"] = {**filled, "dataset": dataset}
         if spec.is_spike_trains != (earlier.encoding.kind == "spikes"):
@@ -267,6 +268,22 @@ def _fits(encoding: Any, spec: DatasetSpec) -> bool:
     return encoding.takes_series if spec.is_series else encoding.takes_values
 
 
+def _refuse_other_targets(recipe: Recipe, dataset: str, spec: DatasetSpec) -> None:
+    """Refuse a readout that does not answer what the dataset asks."""
+    if recipe.reads_values != spec.predicts_values:
+        wanted, found = ("traces", "real values") if spec.predicts_values else ("classes",) * 2
+        raise ConfigError(
+            f"readout must be {wanted!r}, because the targets of {dataset} are {found}, but is "
+            f"{recipe.readout.kind!r}"
+        )
+    every_step = spec.series is not None and spec.series.every_step
+    if getattr(recipe.readout, "every_step", False) != every_step:
+        word, found = ("true", "step") if every_step else ("false", "sample")
+        raise ConfigError(
+            f"every_step must be {word}, because {dataset} has values to predict for each {found}"
+        )
+
+
 def _refuse_other_samples(settings: RunSettings, spec: DatasetSpec) -> None:
     """Refuse an encoding or a readout that does not fit the samples of the dataset."""
     dataset, encoding = settings.data.dataset, settings.encoding
@@ -277,11 +294,11 @@ def _refuse_other_samples(settings: RunSettings, spec: DatasetSpec) -> None:
             f"encoding must be {' or '.join(fitting)}, because the samples of {dataset} are "
             f"{samples}, but is {encoding.kind!r}"
         )
-    if settings.reads_values != spec.predicts_values:
-        wanted, found = ("traces", "real values") if spec.predicts_values else ("classes",) * 2
+    _refuse_other_targets(settings, dataset, spec)
+    if getattr(settings.readout, "every_step", False) and encoding.steps != spec.length:
         raise ConfigError(
-            f"readout must be {wanted!r}, because the targets of {dataset} are {found}, but is "
-            f"{settings.readout.kind!r}"
+            f"steps must be {spec.length}, because {dataset} has values to predict for each of its "
+            f"{spec.length} steps, but is {encoding.steps}"
         )
     if spec.is_series and spec.length is not None:
         try:

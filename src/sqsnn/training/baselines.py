@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.stored import StoredSpikes
 from sqsnn.training.evaluate import Scores
+from sqsnn.training.values import errors
 
 # Penalties of the ridge, in units of the samples; validation chooses.
 PENALTIES = (1e-4, 1e-2, 1.0)
@@ -27,24 +29,28 @@ class Baseline(NamedTuple):
     """
 
     model: str
-    figures: dict[str, float]
+    figures: dict[str, float | None]
 
 
-def chance(dataset: Dataset, test: Samples) -> float:
+def chance(dataset: Dataset, test: Samples, report_steps: int | None = None) -> float | None:
     """Score the answer that ignores the sample, on the test part.
+
+    Args:
+        dataset: The data.
+        test: The test samples.
+        report_steps: Number of last steps that count; None for all.
 
     Returns:
         Of classes, the accuracy of always naming the most frequent class of the training part; of
-        real values, the mean squared error of always giving the mean of the training targets, as a
-        share of the variance of the test targets.
+        real values, the NMSE of always giving the mean of the training targets, over the steps
+        that count, None where the test targets do not vary.
     """
     train, wanted = dataset.train.targets, test.targets
     if dataset.class_names:
         commonest = train.bincount(minlength=dataset.outputs).argmax()
         return float((wanted.cpu() == commonest).double().mean())
-    mean = train.double().reshape(-1, dataset.outputs).mean(0)
-    flat = wanted.double().cpu().reshape(-1, dataset.outputs)
-    return float(((flat - mean).square().mean(0) / flat.var(0, correction=0)).mean())
+    known, true = (_targets(part, report_steps) for part in (dataset.train, test))
+    return errors(known.mean(0).expand(len(true), -1), true)["nmse"]
 
 
 def ridge(dataset: Dataset, test: Samples, report_steps: int | None = None) -> Baseline | None:
@@ -52,8 +58,14 @@ def ridge(dataset: Dataset, test: Samples, report_steps: int | None = None) -> B
 
     Classes are fitted as +-1. Where there is a value for every step, the model sees the last
     `WINDOW` steps; else all values of a sample. The penalty is the best on the validation part.
+
+    Args:
+        dataset: The data.
+        test: The test samples.
+        report_steps: Number of last steps that count, where there is a value for every step; None
+            for all.
     """
-    from sklearn.linear_model import RidgeClassifier
+    from sklearn.linear_model import Ridge, RidgeClassifier
 
     every_step = dataset.train.targets.ndim == 3
     features = int(np.prod(dataset.train.values.shape[1:]))
@@ -63,41 +75,26 @@ def ridge(dataset: Dataset, test: Samples, report_steps: int | None = None) -> B
     if features > LARGEST_FEATURES or features * samples > LARGEST_VALUES:
         return None
     parts = (dataset.train, dataset.validation, test)
-    rows = [_rows(part, report_steps) if every_step else _whole(part) for part in parts]
-    mean = rows[0][0].mean(0)
-    deviation = rows[0][0].std(0)
+    seen = [_windows(part, report_steps) if every_step else _whole(part) for part in parts]
+    mean, deviation = seen[0].mean(0), seen[0].std(0)
     scale = np.where(deviation > 0, deviation, 1)
-    (X, y), (X_validation, y_validation), (X_test, y_test) = (
-        ((found - mean) / scale, wanted) for found, wanted in rows
-    )
+    X, X_validation, X_test = ((values - mean) / scale for values in seen)
     if dataset.class_names:
+        y, y_validation, y_test = (part.targets.cpu().numpy() for part in parts)
         models = [RidgeClassifier(alpha=penalty * len(X)).fit(X, y) for penalty in PENALTIES]
         best = max(models, key=lambda model: model.score(X_validation, y_validation))
         return Baseline("ridge classifier on all values", {"accuracy": best.score(X_test, y_test)})
-    return _values(X, y, X_validation, y_validation, X_test, y_test, every_step)
+    y, y_validation, y_test = (_targets(part, report_steps) for part in parts)
 
+    def judged(model: Ridge, X: np.ndarray, wanted: Tensor) -> dict[str, float | None]:
+        predicted = torch.from_numpy(model.predict(X)).double()
+        return errors(predicted.reshape(wanted.shape), wanted)
 
-def _values(
-    X: np.ndarray,
-    y: np.ndarray,
-    X_validation: np.ndarray,
-    y_validation: np.ndarray,
-    X_test: np.ndarray,
-    y_test: np.ndarray,
-    every_step: bool,
-) -> Baseline:
-    from sklearn.linear_model import Ridge
-
-    def error(model: Ridge, X: np.ndarray, y: np.ndarray) -> float:
-        squared = np.square(model.predict(X).reshape(y.shape) - y).mean(0)
-        return float((squared / y.var(0)).mean())
-
-    models = [Ridge(alpha=penalty * len(X)).fit(X, y) for penalty in PENALTIES]
-    best = min(models, key=lambda model: error(model, X_validation, y_validation))
-    absolute = float(np.abs(best.predict(X_test).reshape(y_test.shape) - y_test).mean())
-    seen = f"the last {WINDOW} steps" if every_step else "all values"
-    nmse = error(best, X_test, y_test)
-    return Baseline(f"ridge on {seen}", {"nmse": nmse, "mae": absolute, "r2": 1 - nmse})
+    models = [Ridge(alpha=penalty * len(X)).fit(X, y.numpy()) for penalty in PENALTIES]
+    best = min(models, key=lambda model: judged(model, X_validation, y_validation)["mse"])
+    said = f"the last {WINDOW} steps" if every_step else "all values"
+    figures = judged(best, X_test, y_test)
+    return Baseline(f"ridge on {said}", {name: figures[name] for name in ("nmse", "mae", "r2")})
 
 
 def class_report(scores: Scores, targets: Tensor, names: tuple[str, ...]) -> dict[str, Any]:
@@ -124,7 +121,7 @@ def class_report(scores: Scores, targets: Tensor, names: tuple[str, ...]) -> dic
     ]
     area = None
     if not scores.measured and len(np.unique(wanted)) == len(names):
-        shares = torch.softmax(scores.probabilities.double(), dim=1).cpu().numpy()
+        shares = scores.shares().cpu().numpy()
         if len(names) == 2:
             area = float(roc_auc_score(wanted, shares[:, 1]))
         else:
@@ -132,23 +129,31 @@ def class_report(scores: Scores, targets: Tensor, names: tuple[str, ...]) -> dic
     return {"test_roc_auc": area, "classes": rows}
 
 
-def _whole(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Lay out samples: all values of each, and its target."""
+def _whole(samples: Samples) -> np.ndarray:
+    """Lay out all values of each sample."""
     values = samples.values
     whole = torch.cat(list(values.split(256))) if isinstance(values, StoredSpikes) else values
-    return whole.flatten(1).cpu().numpy(), samples.targets.cpu().numpy()
+    return whole.flatten(1).cpu().numpy()
 
 
-def _rows(samples: Samples, report_steps: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Lay out the steps that count: the last `WINDOW` steps of the inputs, and the targets."""
-    values, targets = samples.values, samples.targets
+def _windows(samples: Samples, report_steps: int | None) -> np.ndarray:
+    """Lay out, for each step that counts, the last `WINDOW` steps of the inputs."""
+    values = samples.values
     assert isinstance(values, Tensor)
-    length = values.shape[1]
     padded = torch.cat([values.new_zeros(len(values), WINDOW - 1, values.shape[2]), values], dim=1)
-    windows = padded.unfold(1, WINDOW, 1).flatten(2)  # (n, T, features * WINDOW)
-    steps = torch.arange(length)
-    counts = (steps >= length - (report_steps or length)).expand(len(values), length)
-    if samples.lengths is not None:
-        ends = samples.lengths.cpu()[:, None]
-        counts = (steps < ends) & (steps >= ends - (report_steps or length))
-    return windows.cpu()[counts].numpy(), targets.cpu()[counts].numpy()
+    windows = padded.unfold(1, WINDOW, 1).flatten(2).cpu()  # (n, T, features * WINDOW)
+    return windows[_counted(samples, report_steps)].numpy()
+
+
+def _targets(samples: Samples, report_steps: int | None) -> Float[Tensor, "m K"]:
+    """Lay out the real values of samples, or of their steps that count."""
+    targets = samples.targets.double().cpu()
+    return targets[_counted(samples, report_steps)] if targets.ndim == 3 else targets
+
+
+def _counted(samples: Samples, report_steps: int | None) -> Bool[Tensor, "n T"]:
+    """Mark the steps that count."""
+    count, length = samples.targets.shape[:2]
+    ends = torch.full((count,), length) if samples.lengths is None else samples.lengths.cpu()
+    left = ends[:, None] - torch.arange(length)  # steps to the end of each series
+    return (left > 0) & (left <= (report_steps or length))

@@ -117,6 +117,14 @@ def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:
     return tuple(found)
 
 
+def require_classes(recipe: Recipe, what: str) -> None:
+    """Refuse what works for networks alone that name classes."""
+    if recipe.reads_values:
+        raise ConfigError(
+            f"this network predicts real values; {what} is there for networks that name classes"
+        )
+
+
 def require_circuit(recipe: Recipe) -> Circuit:
     """Build the largest circuit of the layers, which has the gates of all others."""
     return max(layer_circuits(recipe), key=lambda circuit: circuit.qubits)

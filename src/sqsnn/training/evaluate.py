@@ -31,6 +31,7 @@ class Scores(NamedTuple):
         predicted: Classes by spike count, `(n,)`, ties broken by probability, or at random.
         spikes: Spikes per sample and shot of each layer, over all steps.
         measured: Whether spikes are all that is known.
+        shots: Runs that are summed.
     """
 
     counts: Float[Tensor, "n classes"]
@@ -38,6 +39,11 @@ class Scores(NamedTuple):
     predicted: Int64[Tensor, " n"]
     spikes: tuple[float, ...]
     measured: bool = False
+    shots: int = 1
+
+    def shares(self) -> Float[Tensor, "n classes"]:
+        """Estimate the probability of each class: the softmax of one run's summed probabilities."""
+        return torch.softmax(self.probabilities.double() / self.shots, dim=1)
 
 
 class Accuracy(NamedTuple):
@@ -115,6 +121,7 @@ def score(
         predicted=torch.cat(predictions),
         spikes=tuple((spikes / (len(values) * shots)).tolist()),
         measured=source is not None,
+        shots=shots,
     )
 
 

@@ -96,12 +96,17 @@ def figures(predictions: Predictions, targets: Float[Tensor, "n *T K"]) -> dict[
 
     Returns:
         `nmse`, the mean squared error as a share of the targets' variance (None where they do not
-        vary), `mae`, the mean absolute error, and `r2`, 1 - nmse; averaged over the K values.
+        vary), `mae`, the mean absolute error, `r2`, 1 - nmse, and `mse`, the mean squared error;
+        averaged over the K values.
     """
     found, wanted = predictions.values.double(), targets.to(predictions.values).double()
     if predictions.counts is not None:
         found, wanted = found[predictions.counts], wanted[predictions.counts]
-    found, wanted = (part.reshape(-1, part.shape[-1]) for part in (found, wanted))
+    return errors(*(part.reshape(-1, part.shape[-1]) for part in (found, wanted)))
+
+
+def errors(found: Float[Tensor, "m K"], wanted: Float[Tensor, "m K"]) -> dict[str, float | None]:
+    """Compare m predictions of K values with the truth; see `figures`."""
     error = found - wanted
     variance = wanted.var(0, correction=0)
     nmse = None

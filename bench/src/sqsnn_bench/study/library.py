@@ -47,9 +47,16 @@ def resolve(dataset: str, sections: Table) -> Settings:
         sections: Sections as in a config.toml.
 
     Raises:
-        ConfigError: If a setting is unknown or out of range, or settings do not fit each other.
+        ConfigError: If a setting is unknown or out of range, settings do not fit each other, or
+            the dataset has real values to predict.
     """
-    return for_dataset(dataset, sections)
+    settings = for_dataset(dataset, sections)
+    if settings.reads_values:
+        raise ConfigError(
+            f"{dataset} has real values to predict, but a study compares accuracies: choose a "
+            "dataset of classes"
+        )
+    return settings
 
 
 def plain(settings: Settings) -> dict[str, Any]:
