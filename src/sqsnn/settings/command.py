@@ -108,7 +108,7 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
 
 
 def _spec(settings: RunSettings) -> DatasetSpec:
-    """What is known about the dataset; a file of one's own may be gone, so it is not opened."""
+    """What is known about the dataset; a user's own file may be gone, so it is not opened."""
     data, readout = settings.data, settings.readout
     if not is_own(data.dataset):
         return require_spec(data.dataset)
