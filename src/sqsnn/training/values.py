@@ -1,7 +1,7 @@
 """What a network with a readout of real values predicts, and how far from the truth it is."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ def figures(predictions: Predictions, targets: Float[Tensor, "n *T K"]) -> dict[
     return errors(*(part.reshape(-1, part.shape[-1]) for part in (found, wanted)))
 
 
-def measure(figures: Mapping[str, float | None], part: str = "") -> float:
+def measure(figures: Mapping[str, Any], part: str = "") -> float:
     """What is compared: the NMSE, to which every value adds whatever its unit; else the MSE.
 
     Args:
@@ -114,9 +114,7 @@ def measure(figures: Mapping[str, float | None], part: str = "") -> float:
         part: What stands before their names, such as "validation_".
     """
     nmse = figures[f"{part}nmse"]
-    found = figures[f"{part}mse"] if nmse is None else nmse
-    assert found is not None
-    return found
+    return figures[f"{part}mse"] if nmse is None else nmse
 
 
 def errors(found: Float[Tensor, "m K"], wanted: Float[Tensor, "m K"]) -> dict[str, float | None]:
