@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "extending.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
-NAMES = ["notebook", "estimator", "module", "qiskit", "neuron"]
+NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)

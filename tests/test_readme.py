@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -16,8 +17,9 @@ def test_the_python_blocks_run_one_after_another(capsys, tmp_path, monkeypatch):
     namespace: dict[str, object] = {}
     blocks = [code for language, code in BLOCKS if language == "python"]
     assert len(blocks) >= 5
-    for code in blocks:
-        exec(compile(code, "README.md", "exec"), namespace)
+    with torch.random.fork_rng():  # as a user's own layers do, torch.nn.Linear draws globally
+        for code in blocks:
+            exec(compile(code, "README.md", "exec"), namespace)
     assert capsys.readouterr().out, "the first example prints what it learned"
     assert namespace["record"].spikes.shape == (10, 32, 128, 1)
     assert namespace["kraus"].shape == (32, 128, 2, 4, 4)

@@ -55,6 +55,7 @@ from .runs.api import train as train
 from .synapses import Synapses as Synapses
 from .training.callback import Callback as Callback
 from .training.classifier import SQSNNClassifier as SQSNNClassifier
+from .training.regressor import SQSNNRegressor as SQSNNRegressor
 from .training.reservoir import SpikingReservoir as SpikingReservoir
 
 __version__: str

@@ -110,9 +110,9 @@ def test_the_short_help_of_training_fits_a_screen_and_names_the_long_one(sqsnn, 
     done = sqsnn("train", "--help")
     lines = done.out.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) <= 80
-    assert "--help-all shows all of them" in " ".join(done.out.split())
-    used = "--out --resume --hidden --neurons --circuit --memory-qubits --steps --encoding --rule "
-    used += "--epochs --learning-rate --batch-size --seed --threads --data-dir"
+    assert "--help-all shows all." in " ".join(done.out.split())
+    used = "--out --resume --continue --from --label --hidden --neurons --circuit --memory-qubits "
+    used += "--steps --encoding --rule --epochs --learning-rate --batch-size --seed --threads"
     assert flags_and_help(done.out).keys() == set(used.split())
     # The long help has them too, each once.
     every = re.findall(r"^│ (--\S+)", sqsnn("train", "digits", "--help-all").out, re.MULTILINE)
@@ -143,7 +143,7 @@ def shown(value: object) -> str:
 @pytest.mark.parametrize(
     ("command", "settings", "others"),
     [
-        ("train", RunSettings, {"--out", "--resume", "--yes"}),
+        ("train", RunSettings, {"--out", "--resume", "--continue", "--from", "--yes"}),
         ("hardware", DeviceOptions, {"--yes", "--data-dir"}),
     ],
 )
@@ -153,7 +153,7 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
     monkeypatch.setenv("COLUMNS", "1000")
     flags = flags_and_help(sqsnn(command, "--help-all").out)
     found = {leaf.name for leaf in leaves(settings)} - {"dataset", "source", "circuit_gates"}
-    found -= {"length"}
+    found -= {"length", "begins_with"}
     assert flags.keys() - others == {"--" + name.replace("_", "-") for name in found}
     for name in found:
         said = flags["--" + name.replace("_", "-")]

@@ -61,6 +61,15 @@ def test_values_beyond_the_training_range_are_cut_off_only_where_an_encoding_nee
     assert whole.amax() > 1.9
 
 
+def test_every_class_of_a_small_file_is_validated(tmp_path):
+    """An archive has five training samples of each of ten classes: a tenth would be five."""
+    X, y = np.random.default_rng(0).random((50, 4)), np.arange(50) % 10
+    np.savez(tmp_path / "a.npz", X=X, y=y, X_test=X, y_test=y)
+    data = load(str(tmp_path / "a.npz"))
+    assert data.validation.targets.bincount().tolist() == [1] * 10
+    assert data.train.targets.bincount().tolist() == [4] * 10
+
+
 def test_groups_stay_together(tmp_path):
     groups = np.repeat(np.arange(20), 5)
     columns = {"x": np.arange(100), "y": np.arange(100) % 2, "patient": groups}

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from sqsnn.data import catalog
-from sqsnn.data.specs import SPECS, find_spec, names
+from sqsnn.data.specs import SPECS, find_spec, is_own, names, own_spec
 
 PUBLISHED = dict(SPECS)  # before the tests take the mirrors away
 TASKS = [name for name, spec in SPECS.items() if spec.task]
 EVENTS = [name for name, spec in SPECS.items() if spec.events]
+SERIES = [name for name, spec in SPECS.items() if spec.series]
 IMAGES = [name for name, spec in SPECS.items() if spec.image_shape]
 
 
 def test_every_dataset_is_of_one_kind_and_known_by_its_name():
-    assert sorted(TASKS + EVENTS + IMAGES) == sorted(names()) == sorted(catalog.names())
+    assert sorted(TASKS + EVENTS + IMAGES + SERIES) == sorted(names()) == sorted(catalog.names())
     assert all(find_spec(name).name == name for name in names())
     assert find_spec("mnits") is None
     assert find_spec("tonic") is None
@@ -48,9 +49,55 @@ def test_presets_are_those_of_the_specification():
 
 
 def test_drives_reset_for_three_steps_where_a_device_shall_run_them():
-    resets = {name for name in names() if "neurons" in find_spec(name).preset}
-    assert resets == {"digits", "usps"}
+    drives = {name: find_spec(name).preset.get("neurons", {}).get("drive", {}) for name in names()}
+    assert {name for name in drives if "reset_steps" in drives[name]} == {"digits", "usps"}
     assert find_spec("usps").preset["neurons"] == {"drive": {"reset_steps": 3}}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_series_are_presented_step_by_step_to_slow_membranes(name):
+    spec = find_spec(name)
+    assert spec.preset["encoding"]["steps"] == spec.length
+    assert spec.preset["encoding"]["kind"] == ("spikes" if name == "parity" else "current")
+    assert spec.preset["neurons"] == {"drive": {"beta": 0.9}}
+    assert spec.preset.get("report_steps") == spec.report_steps
+    if spec.predicts_values:
+        readout = {"kind": "traces", "every_step": True, "trace_decay": spec.series.trace_decay}
+        assert spec.preset["readout"] == readout
+
+
+@pytest.mark.parametrize(
+    ("given", "preset"),
+    [
+        ({"length": None, "predicts_values": False}, {"encoding": {"kind": "rate", "steps": 10}}),
+        ({"length": 5, "predicts_values": False}, {"encoding": {"kind": "current", "steps": 5}}),
+        (
+            {"length": None, "predicts_values": True},
+            {
+                "encoding": {"kind": "current", "steps": 10},
+                "readout": {"kind": "traces", "every_step": False},
+                "report_steps": 1,
+            },
+        ),
+        (
+            {"length": 12, "predicts_values": True, "every_step": True},
+            {
+                "encoding": {"kind": "current", "steps": 12},
+                "readout": {"kind": "traces", "every_step": True},
+                "neurons": {"drive": {"beta": 0.9}},
+            },
+        ),
+    ],
+)
+def test_files_of_ones_own_get_what_suits_their_samples(given, preset):
+    found = own_spec("my.csv", **given).preset
+    training = {"epochs": 30, "batch_size": 32, "learning_rate": 0.01}
+    assert found == {"hidden": [64], "training": training, **preset}
+
+
+def test_files_of_ones_own_are_told_by_their_suffix():
+    assert is_own("my.csv") and is_own("/data/A_TRAIN.TS") and is_own("x.npz")
+    assert not any(map(is_own, (*names(), "tonic:NMNIST", "csv", "my.txt")))
 
 
 @pytest.mark.parametrize("name", TASKS)

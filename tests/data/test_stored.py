@@ -113,7 +113,7 @@ def test_workers_of_a_data_loader_read_what_is_stored(recordings, expected, meth
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {method}")
     part = stored.store("tiny-train", recordings, BINNING)
-    labels = torch.from_numpy(part.labels)
+    labels = torch.from_numpy(part.targets)
     loader = DataLoader(
         TensorDataset(part.values, labels),
         batch_size=4,

@@ -166,7 +166,7 @@ def test_everything_lies_in_one_file_that_others_can_read(data, tmp_path):
     with safe_open(tmp_path / "file", "pt") as file:
         header = json.loads(file.metadata()["sqsnn"])
         names = set(file.keys())
-    assert (header["format"], header["epoch"]) == (4, 1)
+    assert (header["format"], header["epoch"]) == (FORMAT, 1)
     assert header["settings"]["training"]["seed"] == 0
     assert {name.partition("/")[0] for name in names} == {"network", "optimizer", "best"}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -317,7 +317,7 @@ def test_a_run_writes_the_costs_of_its_test(finished):
 def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
     monkeypatch.setattr(costs, "COST_SAMPLES", 15)
     loaded = loading.load(finished)
-    _, samples = loading.score_test(loaded)
+    samples = loading.test(loaded).samples
     found = costs.of_test(loaded, samples)
     assert found["samples"] == 14  # every third of 40
     assert costs.of_test(loaded, samples) == found

@@ -122,7 +122,7 @@ def test_every_epoch_and_setting_is_on_the_page(folder):
     command = "sqsnn train digits --hidden 12 --steps 4 --epochs 2 --batch-size 40 --classes 0,1,2"
     assert f"{command} --train-samples 80 --test-samples 40" in page.text
     assert "hidden 12 64 Neurons of each hidden layer" in page.text
-    assert "seed 0 Seed of everything random" in page.text
+    assert "seed 0 Seed of all that is random" in page.text
     assert "epochs = 2" in page.text
     assert "This trains it again with sqsnn 0.1.0" in page.text
 
@@ -246,7 +246,7 @@ def test_an_unfinished_run_shows_what_there_is_and_tests_nothing(tmp_path, monke
     folder = stopped(tmp_path / "run")
     with folder.metrics.open("a") as file:
         file.write('{"epoch": 2, "train_lo')  # torn
-    monkeypatch.setattr(loading, "score_test", None)
+    monkeypatch.setattr(loading, "test", None)
     page = page_of(folder)
     assert "This run is not finished: 1 of 3 epochs" in page.text
     assert "validation accuracy, best epoch 1" in page.text

@@ -21,6 +21,7 @@ from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.run import RunSettings, from_flat
 from sqsnn.settings.toml import to_toml
+from sqsnn.training import evaluate
 from sqsnn.training.build import Purpose, seeded
 
 REPEATED = ("metrics.jsonl", "metrics.json", "best.safetensors", "checkpoint.safetensors")
@@ -66,7 +67,7 @@ def whole(never_stopped, tmp_path) -> RunFolder:
 def test_a_run_leaves_everything_behind(tmp_path):
     folder = run.begin(small_run(epochs=1), tmp_path / "run")
     files = ["best.safetensors", "checkpoint.safetensors", "config.toml", "timing.json"]
-    files += ["metrics.json", "metrics.jsonl", *PICTURES]
+    files += ["metrics.json", "metrics.jsonl", "preparation.json", *PICTURES]
     assert sorted(os.listdir(folder.path)) == sorted(files)
     (line,) = folder.read_metrics()
     assert set(line) == {
@@ -89,8 +90,8 @@ def test_a_run_leaves_everything_behind(tmp_path):
 
 
 def test_the_accuracy_is_that_of_spikes_alone(whole):
-    scores, samples = loading.score_test(loading.load(whole))
-    counts, labels = scores.counts, samples.targets
+    tested = loading.test(loading.load(whole))
+    counts, labels = tested.answers.counts, tested.samples.targets
     shares = [
         (row[label] == row.max()).item() / int((row == row.max()).sum())
         for row, label in zip(counts, labels, strict=True)
@@ -316,10 +317,10 @@ def test_refused_settings_leave_no_folder_behind(tmp_path, wrong):
 
 def test_threads_are_those_of_the_settings_and_are_put_back(tmp_path, monkeypatch):
     before, seen = torch.get_num_threads(), []
-    score, step = loading.evaluate.score, run.Watcher.step
+    score, step = evaluate.score, run.Watcher.step
     with monkeypatch.context() as patch:
         patch.setattr(
-            loading.evaluate,
+            evaluate,
             "score",
             lambda *args, **given: seen.append(torch.get_num_threads()) or score(*args, **given),
         )

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -203,3 +204,17 @@ def test_series_of_unequal_lengths_are_masked_from_training_to_prediction(tmp_pa
     assert np.array_equal(one, made.predict_proba(noisy, lengths=lengths))
     ragged = [series[:end] for series, end in zip(X, lengths, strict=True)]
     assert np.array_equal(one, made.predict_proba(ragged))
+
+
+def test_series_of_unequal_lengths_and_tables_are_taken_from_memory(tmp_path):
+    generator = np.random.default_rng(0)
+    ragged = [generator.random((steps, 2)) for steps in generator.integers(3, 9, 40)]
+    made = sqsnn.train(ragged, np.arange(40) % 2, out=tmp_path / "series", **SMALL)
+    assert made.preparation.length == max(map(len, ragged))
+    assert made.predict(ragged[:3]).shape == (3,)
+    table = pd.DataFrame({"left": generator.random(40), "up": generator.random(40)})
+    made = sqsnn.train(table, pd.Series(["a", "b"] * 20), out=tmp_path / "table", **SMALL)
+    assert made.preparation.feature_names == ("left", "up")
+    assert made.preparation.labels == ("a", "b")
+    with pytest.raises(ConfigError, match="y must hold numbers, or text"):
+        sqsnn.train(table, [b"a"] * 40, out=tmp_path / "other", **SMALL)

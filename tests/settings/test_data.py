@@ -20,7 +20,10 @@ def test_there_are_datasets_of_every_sort():
 
 @pytest.mark.parametrize("name", ["cifar", "tonic", ""])
 def test_an_unknown_dataset_is_refused_with_those_that_there_are(name):
-    with pytest.raises(ConfigError, match=rf"one of digits, mnist.*tonic:NAME, but is '{name}'"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"one of digits, mnist.*tonic:NAME, a file of your own.* but is '{name}'",
+    ):
         require_spec(name)
 
 

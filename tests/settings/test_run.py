@@ -6,7 +6,7 @@ import pytest
 from tools import small_run
 
 from sqsnn.data.specs import SPECS
-from sqsnn.encoding import Latency, Rate, Spikes
+from sqsnn.encoding import Current, Latency, Rate, Spikes
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.bit_source import Backend
@@ -40,7 +40,9 @@ def refusal(dataset: str, given: dict) -> str:
 def test_what_is_left_open_comes_from_the_preset(dataset):
     settings, spec = from_flat(dataset, {}), SPECS[dataset]
     assert settings.hidden == spec.hidden
-    assert settings.encoding == (Spikes if spec.is_spike_trains else Rate)(spec.steps())
+    encoding = Spikes if spec.is_spike_trains else Current if spec.is_series else Rate
+    assert settings.encoding == encoding(spec.steps())
+    assert settings.reads_values == spec.predicts_values
     assert settings.report_steps == spec.report_steps
     assert settings.training == TrainingSettings(
         epochs=spec.epochs, batch_size=spec.batch_size, learning_rate=spec.learning_rate

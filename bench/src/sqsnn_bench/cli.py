@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, their tables and pages, gradients, and reservoirs."""
+"""The command `sqsnn-bench`: studies, their tables and pages, gradients, reservoirs, series."""
 
 import shlex
 import signal
@@ -18,6 +18,7 @@ from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
 from sqsnn_bench.reservoir.options import ReservoirOptions
+from sqsnn_bench.series.options import SeriesOptions
 
 if TYPE_CHECKING:
     from sqsnn_bench.study.run import Progress
@@ -179,6 +180,38 @@ def reservoir(
     content = compare_reservoirs(options or ReservoirOptions(), out, watch)
     console.print()
     console.print(Text(reservoir_tables(content)), soft_wrap=True)
+    console.print(Text(str(out)), soft_wrap=True)
+
+
+@app.command
+def series(
+    *,
+    archive: Path,
+    options: Annotated[SeriesOptions | None, Parameter(name="*")] = None,
+    out: Path = Path("bench/results/series.json"),
+) -> None:
+    """Compare neurons that classify time series, beside ridge regressions.
+
+    One ridge regression sees all values, the other random convolutions. Two problems are generated;
+    the others come with sktime: `pip download --no-deps sktime==1.2.0`, unzip the wheel, and name
+    its folder sktime/datasets/data. Writes the figures, and prints them as Markdown tables.
+
+    Args:
+        archive: Folder with a folder per problem, in which lie NAME_TRAIN.ts and NAME_TEST.ts.
+        options: What is equal for all models.
+        out: File of the figures.
+    """
+    from sqsnn_bench.series.run import compare as compare_models
+    from sqsnn_bench.series.text import tables as series_tables
+
+    console = Console()
+
+    def watch(line: str) -> None:
+        console.print(Text(line), soft_wrap=True)
+
+    content = compare_models(archive, options or SeriesOptions(), out, watch)
+    console.print()
+    console.print(Text(series_tables(content)), soft_wrap=True)
     console.print(Text(str(out)), soft_wrap=True)
 
 

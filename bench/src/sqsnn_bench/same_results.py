@@ -69,7 +69,7 @@ scores, _ = run.score_test(loaded)
 _NEW_SCORES = """
 from sqsnn.runs import folder, loading
 loaded = loading.load(folder.find(Path(out)))
-scores, _ = loading.score_test(loaded)
+scores = loading.test(loaded).answers
 """
 _TRAIN = """
 import hashlib, json, sys

@@ -34,7 +34,7 @@ app["--help"].help = "Show this help, or that of a command; --help-all shows all
 for name, summary in {
     "train": """Train a network on a dataset or a file of your own, or go on with a run.
 
-    Settings left out come from the preset of the dataset; --help-all shows all of them.""",
+    What is left out comes from the dataset's preset; --help-all shows all.""",
     "predict": """Predict the labels, or the values, of the samples of a file.
 
     The file needs the features of the training, and no labels.""",

@@ -47,7 +47,7 @@ _COMMON = (
 Flags: Any = flags_of(
     RunSettings,
     {part: _GROUPS[title] for part, title in _TITLES.items()},
-    without=["dataset", "source"],
+    without=["dataset", "source", "length"],
     common=_COMMON,
 )
 # The known names are what a shell completes; any other is judged by the settings.
@@ -70,15 +70,15 @@ def train(
     Parameters
     ----------
     dataset
-        Name of a dataset (`sqsnn datasets` lists them), or a file such as my.csv.
+        Name of a dataset (see `sqsnn datasets`), or a file such as my.csv.
     out
         Folder of the run [default: a new one, as runs/digits-1].
     resume
         Go on with a run that was stopped, with its own settings.
     go_on
-        Train the network of this run for further epochs, in a new folder.
+        Train a run for further epochs, in a new folder.
     begin_with
-        Fine-tune the network of this run, or of a saved file, on other data.
+        Fine-tune a run, or a saved network, on other data.
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """

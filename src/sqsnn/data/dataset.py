@@ -60,7 +60,8 @@ class Dataset:
         source: The files, or how the samples were generated. A network that was trained on one
             source of a dataset must not be tested on another, since their values differ.
         train: Training samples, without the validation samples.
-        validation: A tenth of the training data, stratified by class.
+        validation: A tenth of the training data, stratified by class; more where that would be
+            fewer samples than classes.
         test_samples: Number of samples that `load_test` returns.
         load_test: Returns the test samples; before the call their values are not read, except that
             events are already binned and cached, and that a user's own file is read whole.

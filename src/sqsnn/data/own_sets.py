@@ -81,8 +81,9 @@ def load_own(
     """Load, split and scale a file of one's own.
 
     The test part is that of the file, or a share of its samples, stratified by class or with groups
-    kept together; a tenth of the rest is for validation. Features are scaled to [0, 1] by the range
-    of the training samples, or as an earlier training did.
+    kept together; a tenth of the rest is for validation, but no fewer samples than classes.
+    Features are scaled to [0, 1] by the range of the training samples, or as an earlier training
+    did.
     """
     data = _read(path, columns)
     predicts_values = _predicts_values(_labels(data), columns)
@@ -256,5 +257,7 @@ def _split(
             raise DataError(f"{name} is {number}, but {data.path} has {len(there)} for it")
     if train_samples is not None and train_samples < len(kept):
         kept = halves(kept, train_samples / len(kept))[1]
-    train, validation = halves(kept, VALIDATION)
+    # A tenth of few samples can be fewer than the classes, which no split by class allows.
+    least = len(labels) / len(kept) if data.groups is None else 0.0
+    train, validation = halves(kept, max(VALIDATION, least))
     return train, validation, test[:test_samples]

@@ -66,8 +66,8 @@ class Preparation:
         Raises:
             ValueError: If the samples do not have the form of those of the training.
         """
-        if self.length is not None and isinstance(X, list) and len({len(one) for one in X}) > 1:
-            X, lengths = _padded(X), [len(one) for one in X]
+        if self.length is not None and is_ragged(X):
+            X, lengths = padded(X)
         values = np.asarray(X, dtype=np.float64)
         expected = "(n, features)" if self.length is None else "(n, steps, features)"
         ndim = 2 if self.length is None else 3
@@ -133,11 +133,29 @@ class Preparation:
         )
 
 
-def _padded(series: Sequence[Any]) -> np.ndarray:
-    """Pad series of unequal lengths with 0."""
+def is_ragged(X: Any) -> bool:
+    """Whether samples are a list of series of unequal lengths."""
+    return isinstance(X, list | tuple) and len({np.shape(one)[:1] for one in X}) > 1
+
+
+def padded(series: Sequence[Any]) -> tuple[np.ndarray, list[int]]:
+    """Pad series of unequal lengths with 0: the values, `(n, T, features)`, and the lengths.
+
+    Args:
+        series: Series, `(T_i, features)`, or `(T_i,)` of one feature.
+
+    Raises:
+        ValueError: If a series has another number of features than the first, or none.
+    """
     arrays = [np.asarray(one, dtype=np.float64) for one in series]
     wide = [array[:, None] if array.ndim == 1 else array for array in arrays]
-    padded = np.zeros((len(wide), max(map(len, wide)), wide[0].shape[-1]))
-    for place, array in zip(padded, wide, strict=True):
+    for number, array in enumerate(wide):
+        if array.ndim != 2 or array.shape[1:] != wide[0].shape[1:] or not array.size:
+            raise ValueError(
+                f"series {number} has the shape {array.shape}; it must be (steps, "
+                f"{wide[0].shape[-1]}), with as many features as the first"
+            )
+    values = np.zeros((len(wide), max(map(len, wide)), wide[0].shape[1]))
+    for place, array in zip(values, wide, strict=True):
         place[: len(array)] = array
-    return padded
+    return values, list(map(len, wide))

@@ -7,6 +7,7 @@ made from something else, is made again.
 
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -139,7 +140,7 @@ def cache_folder() -> Path:
 def store(name: str, recordings: Recordings, binning: Binning) -> RawSamples:
     """Bin a part of an event dataset, or find it in the cache."""
     key = _key(name, recordings, binning)
-    path = cache_folder() / f"{name.replace(':', '-')}-{key[:16]}.h5"
+    path = cache_folder() / f"{re.sub(r'[^A-Za-z0-9-]+', '-', name)[-60:]}-{key[:16]}.h5"
     labels = _read_labels(path, key)
     if labels is None:
         _write(path, key, recordings, binning)
@@ -154,7 +155,11 @@ def store(name: str, recordings: Recordings, binning: Binning) -> RawSamples:
 
 def _key(name: str, recordings: Recordings, binning: Binning) -> str:
     """Digest everything that the cached spike trains depend on."""
-    stats = [(file.name, file.stat()) for file in recordings.files]
+    place = recordings.path
+    stats = [
+        (str(file.relative_to(place)) if place.is_dir() else file.name, file.stat())
+        for file in recordings.files
+    ]
     made_from = {
         "layout": _LAYOUT,
         "name": name,

@@ -52,9 +52,8 @@ class SQSNeurons(DrivenPopulation):
         size: Neurons H.
         channels: Channels N, in 1..4.
         memory_qubits: Memory qubits M, in 0..6.
-        circuit: A registered name ("crx", "bidirectional", "integrate_and_fire",
-            "hardware_efficient" or your own), or "module:function" for a function of your own that
-            makes it; in Python also that function, or a `Circuit`.
+        circuit: "crx", "bidirectional", "integrate_and_fire", "hardware_efficient", a name of your
+            own, or "module:function"; in Python also the function that makes it, or a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.

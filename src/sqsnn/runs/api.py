@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sqsnn.data.preparation import is_ragged, padded
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder as folders
 from sqsnn.runs import run as runs
@@ -80,8 +81,21 @@ def _write_arrays(path: Path, X: ArrayLike, y: ArrayLike | None) -> Path:
     """Keep samples in the folder of the run, so that it can be resumed and tested again."""
     if y is None:
         raise ConfigError("y is missing: samples need labels, or real values to predict")
+    labels = np.asarray(y)
+    if labels.dtype.kind == "O":  # text of pandas, of one kind
+        labels = np.asarray(labels.tolist())
+    arrays: dict[str, Any] = {"y": labels}
+    if is_ragged(X):
+        arrays["X"], arrays["lengths"] = padded(list(X))  # pyright: ignore[reportArgumentType] (a list)
+    else:
+        arrays["X"] = np.asarray(X)
+    if hasattr(X, "columns"):
+        arrays["feature_names"] = np.asarray([str(name) for name in X.columns])  # pyright: ignore[reportAttributeAccessIssue]
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in "biufU":
+            raise ConfigError(f"{name} must hold numbers, or text for labels, of one kind")
     folders.refuse_used(path)
     path.mkdir(parents=True, exist_ok=True)
     place = folders.RunFolder(path).data
-    np.savez_compressed(place, X=np.asarray(X), y=np.asarray(y))
+    np.savez_compressed(place, **arrays)
     return place

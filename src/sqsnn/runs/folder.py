@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from sqsnn.data.preparation import Preparation
-from sqsnn.data.specs import is_own
+from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import from_toml, to_toml
@@ -179,7 +179,7 @@ def find(path: Path) -> RunFolder:
 def first_free(parent: Path, dataset: str) -> Path:
     """Make the first folder <dataset>-<n> that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
-    if is_own(dataset):
+    if is_own(dataset) or is_folder(dataset):
         dataset = Path(dataset).stem
     number = 1
     while True:

@@ -155,8 +155,9 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
 
 
 def figures(loaded: Loaded, tested: Tested) -> Metrics:
-    """The figures of a test, as metrics.json holds them."""
+    """The figures of a test beside chance and a linear model, as metrics.json holds them."""
     dataset, samples = loaded.dataset, tested.samples
+    linear = baselines.ridge(dataset, samples, loaded.settings.report_steps)
     found = {name: figure for name, figure in tested.figures.items() if name != "loss"}
     content: Metrics = {
         "dataset": dataset.name,
@@ -166,6 +167,7 @@ def figures(loaded: Loaded, tested: Tested) -> Metrics:
         "parameters": count_trained(loaded.network),
         "best_epoch": loaded.epoch,
         "chance": baselines.chance(dataset, samples, loaded.settings.report_steps),
+        "baseline": None if linear is None else linear._asdict(),
     }
     if isinstance(tested.answers, Scores):
         content |= baselines.class_report(tested.answers, samples.targets, dataset.class_names)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
-from sqsnn.data.specs import is_own
+from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.runs import backend, checkpoint, costs, folder
@@ -17,7 +17,7 @@ from sqsnn.runs.noise import settle_noise
 from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
-from sqsnn.training import baselines, trainer
+from sqsnn.training import trainer
 from sqsnn.training.callback import Callback
 from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.progress import Progress
@@ -102,7 +102,7 @@ def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
     dataset = load_data(settings, _earlier(settings))
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
     known: dict[str, Any] = {"source": dataset.source, "data_dir": data_dir}
-    if is_own(settings.data.dataset):
+    if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
         known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
     data = settings.data.model_copy(update=known)
     return settle_noise(settings).model_copy(update={"data": data}), dataset
@@ -155,18 +155,12 @@ def _train(
 
 
 def _test(run: RunFolder, loaded: Loaded) -> Tested:
-    """Test the best weights beside a linear model, count costs, and write the result."""
+    """Test the best weights, count costs, and write the result."""
     tested = test(loaded)
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
         counted = costs.of_test(loaded, tested.samples)
-    beside = baselines.ridge(loaded.dataset, tested.samples, loaded.settings.report_steps)
-    content = {
-        **figures(loaded, tested),
-        "baseline": None if beside is None else beside._asdict(),
-        "costs": counted,
-    }
-    write_json(run.result, content)
+    write_json(run.result, {**figures(loaded, tested), "costs": counted})
     return tested
 
 

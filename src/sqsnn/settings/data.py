@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from sqsnn.data.specs import TONIC, DatasetSpec, find_spec, is_own, names, own_spec
+from sqsnn.data.dataset_spec import DatasetSpec
+from sqsnn.data.specs import TONIC, find_spec, is_own, names, own_spec
 from sqsnn.errors import ConfigError
 from sqsnn.settings.section import Labels, Names, Section, split_commas
 
@@ -41,7 +42,7 @@ class DataSettings(Section):
     duration: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None
     """Seconds of an event recording that the steps span [default: the preset's]."""
     label: str | None = None
-    """Column of the labels in an own table [default: the one named label, class, target or y]."""
+    """Label column of an own table [default: label, class, target or y]."""
     columns: Names | None = None
     """Columns of the features in an own table, e.g. age,height [default: all others]."""
     groups: str | None = None
@@ -71,8 +72,8 @@ def require_spec(dataset: str) -> DatasetSpec:
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names())
         raise ConfigError(
-            f"dataset must be one of {known}, {TONIC}NAME, or a file of your own such as my.csv, "
-            f"but is {dataset!r}{hint}"
+            f"dataset must be one of {known}, {TONIC}NAME, a file of your own such as my.csv, or a "
+            f"folder of event recordings such as ./events, but is {dataset!r}{hint}"
         )
     return spec
 

@@ -43,7 +43,7 @@ class TrainingSettings(Section):
     """Stop after this many epochs without better weights on the validation samples, by spikes alone
     as the test counts; of equals, by probability, then by loss [default: never]."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of everything random: weights, order of the data, spikes."""
+    """Seed of all that is random."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to compute."""
     dtype: Literal["float32", "float64"] = "float32"

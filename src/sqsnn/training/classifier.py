@@ -1,82 +1,74 @@
 """The network as a scikit-learn classifier, for pipelines, grid searches and cross-validation."""
 
-from inspect import Parameter, Signature
 from typing import Any, no_type_check
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import MinMaxScaler
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted
 
-from sqsnn.checks import check_positive_int
 from sqsnn.data.dataset import Samples
-from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
-from sqsnn.options import explain
-from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
-from sqsnn.training import evaluate, trainer
-from sqsnn.training.build import Purpose, build_network, seeded
+from sqsnn.training import evaluate
+from sqsnn.training.arrays import Array, Inputs, read_labels
+from sqsnn.training.estimator import CHUNK, SpikingEstimator, Weights, weighted
+from sqsnn.training.parameters import OWN, keep, parameters, signature
 
-# Samples are predicted in chunks of one size, the last one filled up: matrix products round
-# differently for other shapes, and a prediction must not depend on how many samples came with it.
-CHUNK = 128
+# The readout of real values has no use here.
+_LEFT_OUT = {"trace_decay", "value_loss", "every_step"}
+_OWN = OWN | {"class_weight": None}
 
-# They need a validation part, a command line or a device, or have a parameter of their own;
-# `score` is a method of every classifier.
-_LEFT_OUT = {"seed", "threads", "final_learning_rate", "patience", "report_steps"}
-_LEFT_OUT |= {"noise_from", "noise_strength", "score"}
-
-
-def _defaults() -> dict[str, Any]:
-    """The parameters of the classifier: settings by their flat names, and three of its own.
-
-    A setting whose default depends on another one is None, and left to it.
-    """
-    found: dict[str, Any] = {}
-    for leaf in flat.leaves(Recipe):
-        default = None if leaf.default == {} else leaf.default
-        if leaf.name not in _LEFT_OUT and "score" not in leaf.kinds:
-            same = leaf.name not in found or found[leaf.name] == default
-            found[leaf.name] = default if same else None
-    return found | {"random_state": None, "shots": 10, "verbose": 0}
+DEFAULTS = parameters(_OWN, _LEFT_OUT)
 
 
-DEFAULTS = _defaults()
-
-
-class SQSNNClassifier(ClassifierMixin, BaseEstimator):
-    """A stochastic quantum spiking neural network that classifies feature vectors.
+class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
+    """A stochastic quantum spiking neural network that classifies feature vectors and time series.
 
     Features of any range are welcome: each is scaled to [0, 1] by its smallest and largest value in
-    the training data, and clipped there in new data. Training is that of `sqsnn train`, without a
-    validation part: the network after the last epoch is kept.
+    the training data; new data are clipped there if the encoding takes no others. A network trains
+    as in `sqsnn train`, but without validation samples unless you ask for early stopping: the
+    network after the last epoch is kept.
 
     The network is stochastic, the classifier is not: `predict` draws from `random_state`, and gives
     every sample the same random numbers, so that the answer for a sample depends neither on the
     other samples nor on their order. Averaging more `shots` brings the answer closer to the mean.
 
+    Series may be of unequal lengths: give a list of arrays `(T_i, F)`. The steps behind the end of
+    a series count for nothing. New series may be longer or shorter than those of the fit.
+
     Args:
         hidden: Neurons of each hidden layer.
+        encoding: How values become spikes or currents: a name, or an object such as
+            `sqsnn.Latency(20)`; None for "rate", and for "current" where `X` holds series.
+        steps: Time steps per sample; None for 10, and for the T of series.
         **settings: Most settings of `sqsnn train`, by the names of their flags (`help` lists them):
-            `steps`, `epochs`, `memory_qubits`, `circuit`, `rule`, ...; `rule` and `encoding` also
-            take the objects, e.g. `rule=sqsnn.Local(score=sqsnn.Online())` (only so, since `score`
-            is a method here). Besides, `random_state` (int, RandomState or None) is the source of
-            all randomness, `shots` the number of runs that a prediction averages, and `verbose=1`
-            prints one line per epoch.
+            `epochs`, `memory_qubits`, `circuit`, `rule`, ...; `rule` also takes the objects, e.g.
+            `rule=sqsnn.Local(score=sqsnn.Online())` (only so, since `score` is a method here).
+        threads: CPU threads of `fit` and `predict`; 1 is fastest for small networks and where
+            several processes share the machine (`n_jobs`).
+        class_weight: Factor of the loss per class, a dictionary; "balanced" makes all classes count
+            alike; None for 1.
+        early_stopping: Whether to hold out a `validation_fraction` of the samples, to stop after
+            `patience` epochs without better weights on them, and to keep the best weights.
+        warm_start: Whether `fit` goes on with the weights and the scaling of the fit before; its
+            schedule of learning rates starts anew.
+        callbacks: A sequence of `sqsnn.Callback`; `clone` copies them.
+        random_state: Int, RandomState or None: the source of all randomness.
+        shots: Number of runs that a prediction averages.
+        verbose: 1 prints one line per epoch.
 
     Attributes:
         classes_: The labels, sorted.
         n_features_in_: Number of features; `feature_names_in_` their names.
         recipe_: The settings of the fit, with the seed drawn from `random_state`.
-        scaler_: The fitted scaling of the features.
+        scaling_: The fitted scaling of the features.
         weights_: The trained parameters by name, as arrays.
         loss_curve_: The training loss of each epoch.
+        validation_scores_: The accuracy on the held-out samples, of each epoch.
+        n_iter_: Number of epochs.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -86,38 +78,23 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         (3,)
     """
 
-    n_features_in_: int  # set by scikit-learn
+    _OWN, _DEFAULTS = _OWN, DEFAULTS
+    _VALIDATION_SCORE = "validation_accuracy"
 
-    @no_type_check  # scikit-learn: whatever the parameters are, only `fit` complains
+    @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
     def __init__(self, hidden=(64,), **settings) -> None:
-        if unknown := settings.keys() - DEFAULTS.keys():
-            known = ", ".join(DEFAULTS)
-            raise TypeError(
-                f"there is no parameter {', '.join(sorted(unknown))}; there are {known}"
-            )
-        for name, default in DEFAULTS.items():
-            setattr(self, name, settings.get(name, default))
-        self.hidden = hidden
+        keep(self, DEFAULTS, {"hidden": hidden, **settings})
 
-    # scikit-learn, and help(), read the parameters from here.
-    __init__.__signature__ = Signature(
-        [
-            Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
-            Parameter("hidden", Parameter.POSITIONAL_OR_KEYWORD, default=(64,)),
-            *(
-                Parameter(name, Parameter.KEYWORD_ONLY, default=default)
-                for name, default in DEFAULTS.items()
-                if name != "hidden"
-            ),
-        ]
-    )
+    __init__.__signature__ = signature(DEFAULTS)
 
-    def fit(self, X: Any, y: Any) -> "SQSNNClassifier":
-        """Train a network from scratch.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SQSNNClassifier":
+        """Train a network from scratch, or with `warm_start` from the weights that there are.
 
         Args:
-            X: Features, `(n, features)`, finite.
+            X: Features, `(n, F)`, series, `(n, T, F)`, or a list of series `(T_i, F)`; finite.
             y: Labels of any kind, `(n,)`, of at least two classes.
+            sample_weight: Factor of the loss of each sample, `(n,)`, at least 0; their mean counts
+                as 1. Samples of weight 0 are left out.
 
         Returns:
             The classifier itself.
@@ -126,29 +103,65 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             ValueError: If the data or a parameter are not what they must be.
             TrainingError: If a loss or a gradient is not finite.
         """
-        parameters = self.get_params(deep=False)
-        check_positive_int("shots", parameters["shots"])
-        X, y = self._validated(X, y=y)
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        inputs, y, weights = self._labelled(X, y, sample_weight, reset=True)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
             raise ValueError(
-                f"y must hold at least two classes, but holds one class only: {self.classes_[0]!r}"
+                "y must hold at least two classes, of weights above 0, but holds one class only: "
+                f"{classes[0]!r}"
             )
-        state = check_random_state(parameters["random_state"])
-        self.recipe_ = recipe = _recipe(parameters, int(state.randint(np.iinfo(np.int32).max)))
-        self.scaler_ = MinMaxScaler(clip=True).fit(X)
-        samples = Samples(self._values(X), torch.from_numpy(labels.astype(np.int64)))
-        progress = trainer.start(recipe, X.shape[1], len(self.classes_), len(X))
-        self.loss_curve_ = []
-        for epoch in trainer.epochs(progress, recipe, samples, None):
-            self.loss_curve_.append(epoch.metrics["train_loss"])
-            if parameters["verbose"]:
-                print("  ".join(f"{name} {figure:.5g}" for name, figure in epoch.metrics.items()))
-        # Arrays and not the network: they copy, pickle and move between devices without a thought.
-        self.weights_ = {
-            name: tensor.cpu().numpy() for name, tensor in progress.network.state_dict().items()
-        }
+        if self.get_params(deep=False)["warm_start"] and hasattr(self, "weights_"):
+            self._refuse_others(classes)
+        self.classes_ = classes
+        class_weight = self.get_params(deep=False)["class_weight"]
+        if class_weight is not None:
+            factor = compute_sample_weight(class_weight, y)
+            weights = factor if weights is None else weights * factor
+        labels = labels.astype(np.int64)
+        self._fit(inputs, labels, weights, outputs=len(classes), stratify=labels)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> "SQSNNClassifier":
+        """Train for one epoch on these samples, and go on from there in the next call.
+
+        The learning rate is `learning_rate` at every step: there is no schedule, since nothing says
+        how many calls will come. The first call decides the settings, the scaling of the features
+        and the length of series.
+
+        Args:
+            X: Features, as in `fit`.
+            y: Labels, `(n,)`, each one of the classes.
+            classes: All labels that will ever come; must be given in the first call.
+            sample_weight: Factor of the loss of each sample, `(n,)`, as it stands.
+
+        Returns:
+            The classifier itself.
+        """
+        if (weight := self.get_params(deep=False)["class_weight"]) == "balanced":
+            raise ValueError(
+                f"class_weight is {weight!r}, which needs all samples at once: give partial_fit a "
+                "dictionary"
+            )
+        goes_on = hasattr(self, "weights_")
+        if classes is None and not goes_on:
+            raise ValueError("classes must be passed in the first call of partial_fit")
+        inputs, y, weights = self._labelled(X, y, sample_weight, reset=not goes_on)
+        if classes is not None:
+            classes = np.unique(classes)
+            if goes_on:
+                self._refuse_others(classes)
+            elif len(classes) < 2:
+                raise ValueError(f"classes must name at least two classes, but is {classes}")
+            self.classes_ = classes
+        if unknown := sorted(set(y.tolist()) - set(self.classes_.tolist())):
+            raise ValueError(f"y holds {unknown}, which classes does not name: {self.classes_}")
+        if weight is not None:
+            factor = compute_sample_weight(weight, y)
+            weights = factor if weights is None else weights * factor
+        labels = np.searchsorted(self.classes_, y).astype(np.int64)
+        self._partial_fit(inputs, labels, weights, outputs=len(self.classes_))
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -158,7 +171,7 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         channels and averaged over shots: what the default training loss takes for the probability.
 
         Args:
-            X: Features, `(n, features)`.
+            X: Features, as in `fit`.
 
         Returns:
             Probabilities, `(n, classes)`, in the order of `classes_`.
@@ -167,29 +180,34 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
             NotFittedError: If the classifier has not been fitted.
             ValueError: If `X` is not what it must be.
         """
+        shots = self.get_params(deep=False)["shots"]
+
+        def run(
+            network: SpikingNetwork, recipe: Recipe, samples: Samples, generator: torch.Generator
+        ) -> list[Array]:
+            scores = evaluate.score(
+                network,
+                recipe,
+                samples.values,
+                lengths=samples.lengths,
+                generator=generator,
+                batch_size=CHUNK,
+                shots=shots,
+                shared=True,
+            )
+            logits = scores.probabilities.double() / shots
+            return [torch.softmax(logits, dim=1).cpu().numpy()]
+
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        # The parameters of now may be those of another fit to come, but for where and how often.
-        parameters = self.get_params(deep=False)
-        device, shots = parameters["device"], parameters["shots"]
-        training = self.recipe_.training.model_copy(update={"device": device})
-        recipe = self.recipe_.model_copy(update={"training": training})
-        scores = evaluate.score(
-            self._network(recipe),
-            recipe,
-            self._values(X).to(device, getattr(torch, training.dtype)),
-            generator=seeded(training.seed, Purpose.PREDICTION, device=device),
-            batch_size=CHUNK,
-            shots=shots,
-            shared=True,
-        )
-        return torch.softmax(scores.probabilities.double() / shots, dim=1).cpu().numpy()
+        inputs = self._read(X, reset=False)
+        (probabilities,) = self._predictions(inputs, run)
+        return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Name the most probable class of each sample.
 
         Args:
-            X: Features, `(n, features)`.
+            X: Features, as in `fit`.
 
         Returns:
             Labels, `(n,)`, as they were given to `fit`.
@@ -201,32 +219,16 @@ class SQSNNClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self.predict_proba(X)  # which also checks that there are classes_
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _validated(self, X: Any, **options: Any) -> Any:
-        return validate_data(self, X, dtype=(np.float64, np.float32), **options)
+    def _labelled(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Inputs, Array, Weights]:
+        """Check features, labels and weights."""
+        inputs = self._read(X, reset=reset)
+        return weighted(inputs, read_labels(self, y, inputs), sample_weight)
 
-    def _values(self, X: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(self.scaler_.transform(X))
-
-    def _network(self, recipe: Recipe) -> SpikingNetwork:
-        network = build_network(recipe, self.n_features_in_, len(self.classes_))
-        network.load_state_dict(
-            {name: torch.from_numpy(array.copy()) for name, array in self.weights_.items()}
-        )
-        return network.eval()
-
-
-def _recipe(parameters: dict[str, Any], seed: int) -> Recipe:
-    """The settings that parameters of the classifier stand for."""
-    own = ("random_state", "shots", "verbose")
-    chosen = {
-        name: value
-        for name, value in parameters.items()
-        if name not in own and value != DEFAULTS[name]
-    }
-    rate = parameters["learning_rate"]
-    table = flat.nest(Recipe, chosen | {"seed": seed}, {})
-    table["training"]["final_learning_rate"] = min(1e-6, rate) if rate > 0 else 1e-6
-    try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(explain(error)) from None
+    def _refuse_others(self, classes: Array) -> None:
+        """Refuse other classes than those of the network."""
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"the classes must be those of the fit before, {self.classes_}, but are {classes}"
+            )

@@ -183,7 +183,7 @@ def draw(
     shared: bool = False,
     source: BitSource | None = None,
     kept: int | None = None,
-) -> tuple[Float[Tensor, "T kept P N"], NetworkRecord]:
+) -> tuple[Float[Tensor, "steps kept inputs channels"], NetworkRecord]:
     """Encode samples and run the network once, without gradients."""
     with torch.no_grad():
         encoded = recipe.encoding.encode(
@@ -201,7 +201,7 @@ def draw(
 
 def report_mask(
     recipe: Recipe, values: Tensor, lengths: Int64[Tensor, "B"] | None
-) -> Float[Tensor, "T B"] | None:
+) -> Float[Tensor, "steps B"] | None:
     """Mark the steps in which the network reports; None if all count."""
     steps = recipe.encoding.steps
     if lengths is not None:

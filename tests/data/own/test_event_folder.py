@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sqsnn.data.dataset_spec import Sensor
 from sqsnn.data.own.event_folder import open_event_folder
 from sqsnn.errors import ConfigError, DataError
+from sqsnn.runs.loading import load_data
+from sqsnn.settings.run import from_flat
 
 FIRST = [(5, 1, 2, True), (9, 3, 0, False)]
 SECOND = [(100, 7, 4, False)]
@@ -146,3 +148,18 @@ def test_a_missing_package_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "aedat", None)
     with pytest.raises(ConfigError, match=r"aedat is not installed; .*'sqsnn\[events\]' aedat"):
         open_event_folder(write("a/1.aedat4", b"x"))
+
+
+def test_a_folder_without_a_test_part_is_split_by_class_and_trains(write, monkeypatch, tmp_path):
+    monkeypatch.setenv("SQSNN_CACHE", str(tmp_path / "cache"))
+    for name, raw in (("left", FIRST), ("right", SECOND)):
+        for number in range(15):
+            write(f"events/{name}/{number:02}.bin", raw)
+    path = f"{tmp_path}/events/"
+    data = load_data(from_flat(path, {"duration": 1.0, "steps": 3, "pool": 1}))
+    test = data.load_test()
+    assert data.class_names == ("left", "right")
+    assert test.targets.bincount().tolist() == [3, 3]
+    assert len(data.train.targets) + len(data.validation.targets) == 24
+    with pytest.raises(ConfigError, match="duration must be given"):
+        from_flat(path, {})

@@ -5,20 +5,48 @@ them, read by the library tonic (extra `events`, and its package `aedat`).
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from sqsnn.data.dataset_spec import Part, Sensor
+from sqsnn.data.dataset_spec import DatasetSpec, Part, Sensor
 from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Recordings
 from sqsnn.data.nmnist import decode_events
 from sqsnn.data.own.faults import listed, refuse
+from sqsnn.data.splits import split
 from sqsnn.errors import ConfigError, DataError
 
 # x of .bin is a byte, and 240 of y marks an overflow of the clock.
 _BIN_SENSOR = Sensor(256, 240, 2)
 # Rows and columns of the largest event camera are below 2**11; beyond 2**14, the file is damaged.
 _LARGEST = 2**14
+
+
+def open_part(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
+    """Open a part of a folder; a fifth of each class is the test, where there is no folder of it.
+
+    Args:
+        spec: The dataset.
+        path: The folder.
+        part: Training or test part.
+    """
+    opened = open_event_folder(path)
+    if "test" in opened:
+        return opened[part]
+    whole = opened["train"]
+    labels = [file.parent.name for file in whole.files]
+    least = min(labels.count(name) for name in set(labels))
+    if least < 2:
+        raise refuse(path, "", "at least 2 recordings per class", f"{least} of a class")
+    halves = split(np.arange(len(labels)), 0.2, classes=np.array(labels))
+    chosen = set(halves[part == "test"].tolist())
+
+    def read() -> Iterator[Recording]:
+        return (one for number, one in enumerate(whole.read()) if number in chosen)
+
+    files = tuple(whole.files[number] for number in sorted(chosen))
+    return replace(whole, files=files, count=len(chosen), read=read)
 
 
 def open_event_folder(path: Path, sensor: Sensor | None = None) -> dict[Part, Recordings]:

@@ -1,0 +1,1 @@
+"""Classes of time series: trained neurons beside a linear model and random convolutions."""
