@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
 
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.model import read_model
+from sqsnn.settings.command import train_command
 
 TINY = ["--hidden", 4, "--steps", 3, "--batch-size", 16]
 COLOURS = np.array(["red", "green, dark"])
@@ -130,7 +132,12 @@ def test_a_training_goes_on_in_a_new_folder(sqsnn, here, colours):
     assert "Beginning with the weights of a, which stays as it is" in done.out
     assert {path.name: path.read_bytes() for path in colours.path.iterdir()} == before
     assert "epoch   1/1" in done.out
-    assert read_model(here / "b").settings.begins_with == here / "a"
+    settings = read_model(here / "b").settings
+    assert settings.begins_with == here / "a"
+    # The command of its report trains it again.
+    assert sqsnn(*shlex.split(train_command(settings))[1:], "--out", "c").code == 0
+    metrics = [(here / name / "metrics.jsonl").read_bytes() for name in "bc"]
+    assert metrics[0] == metrics[1]
 
 
 def test_a_network_is_fine_tuned_on_other_data(sqsnn, here, colours):
