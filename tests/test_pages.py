@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import sqsnn
 from sqsnn.cli.main import main
 from sqsnn.quantum import circuits
 
@@ -15,6 +16,9 @@ PAGE = (DOCS / "extending.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
 NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback"]
+OWN_DATA = re.findall(
+    r"```(python|sh)\n(.*?)```", (DOCS / "own-data.md").read_text("utf-8"), re.DOTALL
+)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)
@@ -33,3 +37,22 @@ def test_the_commands_on_extending_run(tmp_path, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "mine")
     assert 'circuit = "mine:twist"' in (tmp_path / "runs/twist/config.toml").read_text()
     assert capsys.readouterr().err == ""
+
+
+def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "own_data"}
+    for language, text in OWN_DATA:
+        if language == "python":
+            exec(compile(text, "own-data.md", "exec"), namespace)
+        else:
+            for command in text.splitlines():
+                main(shlex.split(command)[1:])
+    done = capsys.readouterr()
+    assert done.err == ""
+    assert "bad.csv, line 3, column 'up': expected a number, found 'high'" in done.out
+    for name in ("predictions.csv", "answers.csv", "iris.md", "waves.csv", "runs/iris/report.html"):
+        assert (tmp_path / name).is_file()
+    waves = sqsnn.load("runs/waves").metrics
+    # What the page says of its examples: 24 samples, the network far above the linear model.
+    assert waves["test_accuracy"] > 0.8 > waves["baseline"]["figures"]["accuracy"]

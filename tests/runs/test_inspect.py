@@ -63,10 +63,10 @@ def test_the_findings_are_written_and_repeat(folder):
 def test_every_strength_has_its_noise_alone_and_the_same_samples_and_numbers(folder, monkeypatch):
     seen = []
 
-    def score(network, recipe, values, *, generator):
+    def score(network, recipe, values, *, lengths, generator):
         noise = {population.noise for population in network.populations}
         seen.append((noise, values.tolist(), generator.initial_seed()))
-        return scores(network, recipe, values, generator=generator)
+        return scores(network, recipe, values, lengths=lengths, generator=generator)
 
     scores = evaluate.score
     monkeypatch.setattr(evaluate, "score", score)

@@ -4,6 +4,7 @@ import json
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 from page_parser import Page
 
@@ -78,14 +79,18 @@ def test_the_headline_is_what_a_device_gives_and_the_other_readings_stand_beside
         parameters=5032,
         spikes_per_sample=[151.0, 20.6],
         best_epoch=2,
+        baseline=None,
+        chance=0.35,
     )
     timing = json.loads(folder.timing.read_text())
     folder.timing.write_text(json.dumps(timing | {"training_seconds": 12.34}))
     text = page_of(folder).text
     assert text.startswith("digits: 12 hidden SQS neurons, bidirectional, N=1, M=1")
     assert "40 samples with the weights of epoch 2 of 2" in text
-    labels = "test accuracy ties by probability by probability parameters spikes per inference"
-    assert f"{labels} training time 84.54 % 86.94 % 91.67 % 5,032 172 12.3 s" in text
+    labels = "test accuracy always the most frequent class parameters spikes per inference"
+    assert f"{labels} training time 84.54 % 35.00 % 5,032 172 12.3 s" in text
+    readings = "ties broken by firing probability it is 86.94 %, by summed firing probabilities"
+    assert f"With {readings} alone 91.67 %" in text
     assert "not finished" not in text
 
 
@@ -154,7 +159,7 @@ def test_measured_spikes_have_no_accuracy_by_probability_and_no_costs(folder):
     unknown = ("test_accuracy_ties_by_probability", "test_accuracy_probability", "costs")
     change_result(folder, **dict.fromkeys(unknown))
     text = page_of(folder).text
-    assert "test accuracy parameters" in text
+    assert "firing probabilities" not in text
     assert "Costs were not counted" in text
 
 
@@ -277,3 +282,118 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         with pytest.raises(CheckpointError, match="holds no run"):
             write_report(path)
     assert list(tmp_path.iterdir()) == []
+
+
+# What the figures stand beside
+
+
+def test_the_headline_stands_beside_chance_and_a_linear_model(folder):
+    figures = {"accuracy": 0.8123}
+    baseline = {"model": "ridge classifier on all values", "figures": figures}
+    change_result(folder, test_accuracy=0.75, chance=0.325, baseline=baseline, test_roc_auc=0.9123)
+    text = page_of(folder).text
+    assert "test accuracy ridge classifier on all values always the most frequent class" in text
+    assert "75.00 % 81.23 % 32.50 %" in text
+    assert "The area under their ROC curve is 0.912; chance is 0.5" in text
+    change_result(folder, baseline=None, test_roc_auc=None)
+    text = page_of(folder).text
+    assert "75.00 % 32.50 %" in text
+    assert "No linear model was fitted" in text
+    assert "ROC" not in text
+
+
+def class_rows(number: int) -> list[dict[str, Any]]:
+    return [
+        {"class": f"c{k}", "precision": 0.5, "recall": 0.25, "f1": k / 100, "samples": 3}
+        for k in range(number)
+    ]
+
+
+def test_each_class_has_its_row_and_of_many_the_worst_come_first(folder):
+    change_result(folder, classes=[{**row, "class": "a|b <i>"} for row in class_rows(1)])
+    text = page_of(folder).text
+    assert "a|b <i> 50.0 % 25.0 % 0.0 % 3 mean of the classes 50.0 % 25.0 % 0.0 % 3" in text
+    change_result(folder, classes=class_rows(27)[::-1])
+    page = page_of(folder)
+    assert "The 10 of 27 classes with the lowest F1" in page.text
+    worst, every = page.text.split("All classes")
+    rows = [f"c{k} 50.0 % 25.0 % {k}.0 % 3" for k in range(27)]
+    assert " ".join(rows[:10]) in worst and rows[10] not in worst
+    assert all(row in every for row in rows)
+    assert page.tags.count("details") == 4
+
+
+@pytest.fixture(scope="module")
+def valued(tmp_path_factory) -> RunFolder:
+    """A small run on a file of one's own with real values; the file is gone."""
+    place = tmp_path_factory.mktemp("valued")
+    X = np.random.default_rng(0).random((80, 2))
+    np.savez(place / "my.npz", X=X, y=X @ [3.0, -1.0])
+    chosen = {"hidden": "6,4", "steps": 3, "epochs": 2, "batch_size": 40}
+    made = run.begin(from_flat(str(place / "my.npz"), chosen), place / "run")
+    (place / "my.npz").unlink()
+    return made
+
+
+def test_a_network_of_real_values_has_errors_on_its_page(valued, tmp_path):
+    folder = RunFolder(shutil.copytree(valued.path, tmp_path / "run"))
+    baseline = {"model": "ridge on all values", "figures": {"nmse": 0.25, "mae": 1, "r2": 0.75}}
+    errors = {"test_nmse": 0.51234, "test_mae": 0.4, "test_r2": 0.48766, "test_mse": 0.2}
+    change_result(folder, **errors, chance=1.0071, baseline=baseline)
+    lines = [
+        json.dumps({**epoch, "validation_nmse": 0.5, "validation_mae": 0.25, "validation_r2": 0.5})
+        for epoch in folder.read_metrics()
+    ]
+    folder.metrics.write_text("".join(line + "\n" for line in lines))
+    page = page_of(folder)
+    labels = "test NMSE ridge on all values, NMSE always the training mean, NMSE"
+    assert f"{labels} mean absolute error R2 parameters" in page.text
+    assert "0.5123 0.25 1.007 0.4 0.4877" in page.text
+    assert "epoch training loss validation NMSE mean absolute error R2" in page.text
+    assert "0.5 0.25 0.5" in page.text
+    assert page.images == [
+        (folder.path / name).read_bytes()
+        for name in ("learning-curve.png", "predictions.png", "circuit.png")
+    ]
+    assert "hidden layer 1 hidden layer 2 all" in page.text
+    for word in ("accuracy", "output layer", "Confusion", "class"):
+        assert word not in page.text.split("Settings left")[0].replace("accuracy or error", "")
+
+
+def test_a_page_of_own_data_needs_no_file_and_names_no_folder(valued, tmp_path):
+    folder = RunFolder(shutil.copytree(valued.path, tmp_path / "elsewhere"))
+    text = page_of(folder).text
+    assert text.startswith("my.npz: 6-4 hidden SQS neurons")
+    assert "sqsnn train my.npz --hidden 6,4 --steps 3" in text
+    assert str(valued.path.parent) not in text
+    (folder.path / "predictions.png").unlink()
+    written = write_report(folder.path)
+    assert "my.npz" in written.left_out[0]
+    assert "predictions.png is not in the folder" in Page(written.path.read_text("utf-8")).text
+
+
+def test_targets_that_do_not_vary_have_an_absolute_error_alone(valued, tmp_path):
+    folder = RunFolder(shutil.copytree(valued.path, tmp_path / "run"))
+    figures = {"nmse": None, "mae": 1.0, "r2": None}
+    change_result(
+        folder,
+        **{"test_nmse": None, "test_r2": None, "test_mae": 0.5, "chance": None},
+        baseline={"model": "ridge on all values", "figures": figures},
+    )
+    assert "mean absolute error parameters" in page_of(folder).text
+
+
+def test_an_unfinished_run_of_real_values_shows_its_error(valued, tmp_path):
+    folder = RunFolder(shutil.copytree(valued.path, tmp_path / "run"))
+    folder.result.unlink()
+    (folder.path / "predictions.png").unlink()
+    text = page_of(folder).text
+    assert "validation NMSE, best epoch" in text
+    assert "predictions.png is drawn when the run is finished" in text
+
+
+def test_a_run_that_began_with_a_network_says_so_in_its_command(tmp_path):
+    earlier = settings().model_copy(update={"begins_with": tmp_path / "earlier"})
+    text = page_of(folders.create(tmp_path / "run", earlier)).text
+    assert "sqsnn train digits --from earlier --rule backprop" in text
+    assert str(tmp_path) not in text

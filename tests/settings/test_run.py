@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from tools import small_run
 
@@ -281,3 +282,23 @@ def test_events_are_refused_where_they_cannot_run(monkeypatch):
     monkeypatch.setattr(library, "current", lambda: library.Library(None, "there is no kernel"))
     said = "^synapses is 'events', but there is no kernel; use 'dense'"
     assert re.search(said, refusal("digits", {"synapses": "events"}))
+
+
+@pytest.mark.parametrize("every_step", [True, False])
+def test_values_at_every_step_are_read_where_they_are_asked_for(tmp_path, every_step):
+    X = np.random.default_rng(0).random((12, 5, 2))
+    y = X.cumsum(1) if every_step else X.sum(1)
+    path = str(tmp_path / "my.npz")
+    np.savez(path, X=X, y=y)
+    settings = from_flat(path, {})
+    assert (settings.readout.every_step, settings.encoding.steps) == (every_step, 5)
+    found = "step" if every_step else "sample"
+    with pytest.raises(
+        ConfigError, match=rf"every_step must be {str(every_step).lower()}.* for each {found}"
+    ):
+        from_flat(path, {"every_step": not every_step})
+    if every_step:
+        with pytest.raises(ConfigError, match=r"steps must be 5, because .* each of its 5 steps"):
+            from_flat(path, {"steps": 10})
+    else:
+        assert from_flat(path, {"steps": 10}).encoding.steps == 10

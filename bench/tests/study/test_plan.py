@@ -154,3 +154,15 @@ def test_a_setting_may_fit_with_the_searched_values_alone(plan):
 
     found = settings(plan(change), **{"training.learning_rate": 0.03})
     assert found.training.final_learning_rate == 0.02
+
+
+def test_real_values_are_refused_by_the_name_of_the_dataset():
+    with pytest.raises(ConfigError, match="narma5 has real values to predict, but a study"):
+        library.resolve("narma5", {})
+
+
+def test_a_file_of_ones_own_is_named_as_its_run_names_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.csv").write_text("x,label\n" + "1,a\n2,b\n" * 10)
+    named = library.plain(library.resolve("my.csv", {}))
+    assert named["data.dataset"] == str(tmp_path / "my.csv")

@@ -30,8 +30,9 @@ def error_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     right.axhline(1, color=MUTED, linestyle=":")
     best = max(range(len(metrics)), key=lambda number: rank(metrics[number]))
     right.plot(epochs[best], errors[best], "o", markersize=9, markerfacecolor="none", color=BLUE)
+    reached = "not defined" if np.isnan(errors[best]) else f"{errors[best]:.3f}"
     right.set(
-        title=f"NMSE: validation {errors[best]:.3f} in the best epoch, {epochs[best]:.0f}",
+        title=f"NMSE: validation {reached} in the best epoch, {epochs[best]:.0f}",
         ylabel="squared error / variance (1: the mean)",
     )
     right.set_ylim(0, 1.08 * float(np.nanmax(np.append(errors, 1))))

@@ -145,6 +145,7 @@ def run_on_device(
     device = hardware.find(options.device.backend)
     generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
     chosen, (values, labels, lengths, _) = _choose(loaded, options, generator)
+    assert isinstance(values, Tensor)  # chosen samples are in memory
     spikes = loaded.settings.encoding.encode(values, lengths=lengths, generator=generator)
     mask = evaluate.report_mask(loaded.settings, values, lengths)
     began = time.perf_counter()

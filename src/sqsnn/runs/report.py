@@ -104,7 +104,8 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
 
 def _portable(settings: RunSettings) -> RunSettings:
     """Leave out the folders of this machine, which mean nothing to the reader."""
-    data, kept = settings.data, {"data_dir": None}
+    data = settings.data
+    kept: dict[str, Any] = {"data_dir": None}
     if is_own(data.dataset):
         kept["dataset"] = Path(data.dataset).name
     begins_with = settings.begins_with and Path(settings.begins_with.name)

@@ -10,7 +10,7 @@ from torch import Tensor
 from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.stored import StoredSpikes
 from sqsnn.training.evaluate import Scores
-from sqsnn.training.values import errors
+from sqsnn.training.values import errors, measure
 
 # Penalties of the ridge, in units of the samples; validation chooses.
 PENALTIES = (1e-4, 1e-2, 1.0)
@@ -91,7 +91,7 @@ def ridge(dataset: Dataset, test: Samples, report_steps: int | None = None) -> B
         return errors(predicted.reshape(wanted.shape), wanted)
 
     models = [Ridge(alpha=penalty * len(X)).fit(X, y.numpy()) for penalty in PENALTIES]
-    best = min(models, key=lambda model: judged(model, X_validation, y_validation)["mse"])
+    best = min(models, key=lambda model: measure(judged(model, X_validation, y_validation)))
     said = f"the last {WINDOW} steps" if every_step else "all values"
     figures = judged(best, X_test, y_test)
     return Baseline(f"ridge on {said}", {name: figures[name] for name in ("nmse", "mae", "r2")})

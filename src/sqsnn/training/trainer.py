@@ -38,10 +38,10 @@ def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
     """What decides which epoch is best: the measure of `test_accuracy`, spikes alone.
 
     With few validation samples it often ties: then the accuracy by probability decides, which is
-    None where spikes were measured, then the loss. Of real values the mean squared error decides.
+    None where spikes were measured, then the loss. Of real values the error decides.
     """
     if "validation_mse" in figures:
-        return -figures["validation_mse"], 0.0, 0.0
+        return -values.measure(figures, "validation_"), 0.0, 0.0
     by_probability = figures["validation_accuracy_probability"]
     return figures["validation_accuracy"], by_probability or 0.0, -figures["validation_loss"]
 

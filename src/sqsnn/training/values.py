@@ -1,6 +1,7 @@
 """What a network with a readout of real values predicts, and how far from the truth it is."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -103,6 +104,17 @@ def figures(predictions: Predictions, targets: Float[Tensor, "n *T K"]) -> dict[
     if predictions.counts is not None:
         found, wanted = found[predictions.counts], wanted[predictions.counts]
     return errors(*(part.reshape(-1, part.shape[-1]) for part in (found, wanted)))
+
+
+def measure(figures: Mapping[str, Any], part: str = "") -> float:
+    """What is compared: the NMSE, to which every value adds whatever its unit; else the MSE.
+
+    Args:
+        figures: What `figures` gave.
+        part: What stands before their names, such as "validation_".
+    """
+    nmse = figures[f"{part}nmse"]
+    return figures[f"{part}mse"] if nmse is None else nmse
 
 
 def errors(found: Float[Tensor, "m K"], wanted: Float[Tensor, "m K"]) -> dict[str, float | None]:

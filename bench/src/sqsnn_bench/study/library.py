@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.runs import run
 from sqsnn.runs.folder import RunFolder
@@ -43,13 +44,15 @@ def resolve(dataset: str, sections: Table) -> Settings:
     """Make the settings of a run from its sections, filled up with the dataset's preset.
 
     Args:
-        dataset: Name of the dataset.
+        dataset: Name of the dataset, or path of a file of one's own.
         sections: Sections as in a config.toml.
 
     Raises:
         ConfigError: If a setting is unknown or out of range, settings do not fit each other, or
             the dataset has real values to predict.
     """
+    if is_own(dataset):  # as a run writes it down
+        dataset = str(Path(dataset).expanduser().absolute())
     settings = for_dataset(dataset, sections)
     if settings.reads_values:
         raise ConfigError(
