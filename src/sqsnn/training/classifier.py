@@ -198,7 +198,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
             logits = scores.probabilities.double() / shots
             return [torch.softmax(logits, dim=1).cpu().numpy()]
 
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         inputs = self._read(X, reset=False)
         (probabilities,) = self._predictions(inputs, run)
         return probabilities

@@ -153,7 +153,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             NotFittedError: If the regressor has not been fitted.
             ValueError: If `X` is not what it must be, or the loss is not Gaussian.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         inputs = self._read(X, reset=False)
         if self._window is not None:
             inputs = last_steps(inputs, self._window)
@@ -171,7 +171,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
                 compared with what follows them.
             sample_weight: Weight of each sample, `(n,)`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         if not (self._every_step or self._horizon):
             return float(r2_score(y, self.predict(X), sample_weight=sample_weight))
         inputs, truth, weights = self._examples(X, y, sample_weight, reset=False)
