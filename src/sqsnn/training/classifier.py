@@ -79,6 +79,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
     """
 
     _OWN, _DEFAULTS = _OWN, DEFAULTS
+    _ENCODING = "rate"
     _VALIDATION_SCORE = "validation_accuracy"
 
     @no_type_check  # scikit-learn: no annotations, and `hidden` as it is

@@ -63,7 +63,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             variance is predicted, too.
         trace_decay: Decay of the traces per step.
         every_step: Whether `y` holds values of every step.
-        **settings: All others are those of `SQSNNClassifier`: `encoding`, `steps`, `threads`, ...
+        **settings: All others are those of `SQSNNClassifier`, but `encoding`, which is "current"
+            where it is None.
 
     Attributes:
         validation_scores_: R2 of the held-out samples, of each epoch. The others are those of
@@ -77,6 +78,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
     """
 
     _OWN, _DEFAULTS = _OWN, DEFAULTS
+    _ENCODING = "current"  # random spikes would blur the values that are to be told apart
     _VALIDATION_SCORE = "validation_r2"
 
     @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
