@@ -42,7 +42,7 @@ def test_completion_installs_for_a_shell(sqsnn, home, shell):
     # Beside the names of the datasets, files.
     offered = {
         "bash": "complete -o default -F _sqsnn sqsnn",
-        "zsh": "braille; _files}",
+        "zsh": "sines; _files}",
         "fish": "= 0' -a 'digits mnist",
     }
     assert offered[shell] in script

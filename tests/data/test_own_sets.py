@@ -151,7 +151,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
 
 @pytest.mark.parametrize("given", [{"delay": 3}, {"classes": (0, 1)}])
 def test_what_goes_with_catalog_datasets_only_is_refused(table, given):
-    with pytest.raises(ValueError, match="goes with no file of one's own"):
+    with pytest.raises(ValueError, match="does not go with a file of your own"):
         load(table, **given)
 
 

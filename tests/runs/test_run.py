@@ -98,9 +98,11 @@ def test_the_accuracy_is_that_of_spikes_alone(whole):
     ]
     result = whole.read_result()
     assert result["test_accuracy"] == pytest.approx(sum(shares) / len(shares))
-    by_probability = scores.probabilities.argmax(1) == labels
+    by_probability = tested.answers.probabilities.argmax(1) == labels
     assert result["test_accuracy_probability"] == by_probability.double().mean()
-    named = (counts + scores.probabilities / (1 + scores.probabilities.max())).argmax(1)
+    named = (
+        counts + tested.answers.probabilities / (1 + tested.answers.probabilities.max())
+    ).argmax(1)
     assert result["test_accuracy_ties_by_probability"] == (named == labels).double().mean()
     assert any(share not in (0, 1) for share in shares)  # the three figures differ by ties
 

@@ -162,6 +162,12 @@ def test_the_network_of_a_start_stays_as_it_is(trained, given):
         continued(trained.settings, trained.folder.path, None, given)
 
 
+def test_data_of_another_size_do_not_fit_a_start(trained, tmp_path):
+    settings = continued(trained.settings, trained.folder.path, "digits", {"epochs": 1})
+    with pytest.raises(ConfigError, match=r"digits has 64 features, but the network .* on 2"):
+        run.begin(settings, tmp_path / "run", pictures=False)
+
+
 def test_arrays_are_kept_in_the_folder_so_that_the_run_repeats(tmp_path):
     X, labels = clusters(45)
     made = sqsnn.train(X, labels, out=tmp_path / "run", **SMALL)

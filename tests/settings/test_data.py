@@ -130,3 +130,9 @@ def test_settings_of_events_say_how_they_are_binned():
         from_toml(text.replace("pool = 2\n", ""), "here")
     with pytest.raises(ValidationError, match="pool, polarity, duration is not set"):
         DataSettings(dataset="shd")
+
+
+@pytest.mark.parametrize("name", ["./nothing/", "data/my.txt"])
+def test_a_folder_that_is_not_there_is_refused_with_what_a_file_may_be(name):
+    with pytest.raises(ConfigError, match=rf"no folder {name}, and a file must be one of .npz"):
+        require_spec(name)

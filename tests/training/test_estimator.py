@@ -104,6 +104,24 @@ def test_the_optimiser_remembers_its_moments_between_partial_fits(make, data):
     )
 
 
+def test_random_feedback_stays_when_training_goes_on(make, data):
+    estimator = first_call(make(rule="local", feedback="random", warm_start=True), *data)
+    feedback = dict(estimator._remembered)
+    assert feedback
+    for go_on in (estimator.partial_fit, estimator.fit):
+        go_on(*data)
+        assert all(torch.equal(estimator._remembered[name], it) for name, it in feedback.items())
+    estimator.set_params(feedback="symmetric").fit(*data)
+    assert not estimator._remembered
+
+
+def test_values_do_not_follow_series(make, data):
+    X, y = data
+    estimator = first_call(make(steps=None, encoding=None), X[:, :, None], y)
+    with pytest.raises(ValueError, match=r"X must hold series, \(n, T, F\), as in fit"):
+        estimator.partial_fit(X[:, :1], y)
+
+
 def test_partial_fit_counts_weights_as_they_stand(make, data):
     half = first_call(make(learning_rate=0.001), *data)
     losses = [half.loss_curve_[-1]]

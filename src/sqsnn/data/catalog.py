@@ -144,7 +144,9 @@ def load(
         given = {"classes": classes, "delay": delay, "binning": binning}
         for argument, value in given.items():
             if value is not None:
-                raise ValueError(f"{argument} is {value!r}, but goes with no file of one's own")
+                raise ValueError(
+                    f"{argument} is {value!r}, but does not go with a file of your own"
+                )
         table = columns or Columns()
         return load_own(
             name, table, train_samples, test_samples, clip=clip, preparation=preparation

@@ -57,7 +57,7 @@ class OwnKind(NamedTuple):
 
 
 def kind_of(path: str, columns: Columns) -> OwnKind:
-    """Open a file of one's own, and tell what kind of task it is.
+    """Open a user's own file, and tell what kind of task it is.
 
     Raises:
         DataError: If the file is absent, damaged or does not fit.
@@ -78,7 +78,7 @@ def load_own(
     clip: bool,
     preparation: Preparation | None = None,
 ) -> Dataset:
-    """Load, split and scale a file of one's own.
+    """Load, split and scale a user's own file.
 
     The test part is that of the file, or a share of its samples, stratified by class or with groups
     kept together; a tenth of the rest is for validation, but no fewer samples than classes.

@@ -45,7 +45,7 @@ def is_folder(name: str) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is the path of a file of one's own, by its suffix."""
+    """Whether a name is the path of a user's own file, by its suffix."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -57,7 +57,7 @@ def own_spec(
     every_step: bool = False,
     features: int = 1,
 ) -> DatasetSpec:
-    """Describe a file of one's own by what is known of it.
+    """Describe a user's own file by what is known of it.
 
     Args:
         name: Its path.
@@ -77,7 +77,7 @@ def own_spec(
         )
     return DatasetSpec(
         name=name,
-        text="A file of one's own",
+        text="A user's own file",
         class_names=(),
         sources=(Source(name, ""),),
         train_size=0,

@@ -127,7 +127,7 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
 
     Args:
         settled: The settings of the run.
-        preparation: The labels and the scaling that a file of one's own must take over; None to
+        preparation: The labels and the scaling that a user's own file must take over; None to
             find them in its training samples.
     """
     data = settled.data

@@ -176,8 +176,22 @@ def _start(settled: RunSettings, dataset: Dataset) -> Progress:
         trainer.fit_readout(progress.network, settled, dataset.train)
     else:
         model = read_model(settled.begins_with)
+        _refuse_other_sizes(settled, dataset, model.preparation)
         checkpoint.load_weights(progress.network, model.weights, settled.begins_with)
     return progress
+
+
+def _refuse_other_sizes(settled: RunSettings, dataset: Dataset, earlier: Preparation) -> None:
+    """Refuse a dataset whose samples or answers do not fit the network to begin with."""
+    for what, found, wanted in (
+        ("features", dataset.features, earlier.features),
+        ("classes" if dataset.class_names else "values", dataset.outputs, earlier.outputs),
+    ):
+        if found != wanted:
+            raise ConfigError(
+                f"{dataset.name} has {found} {what}, but the network of {settled.begins_with} was "
+                f"trained on {wanted}"
+            )
 
 
 def _earlier(settled: RunSettings) -> Preparation | None:

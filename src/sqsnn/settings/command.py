@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 from sqsnn.data.dataset_spec import DatasetSpec
-from sqsnn.data.specs import is_own, own_spec
+from sqsnn.data.specs import find_spec, is_own, own_spec
 from sqsnn.quantum.noise import Noise
 from sqsnn.readout import Traces
 from sqsnn.settings import flat
@@ -108,10 +108,10 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
 
 
 def _spec(settings: RunSettings) -> DatasetSpec:
-    """What is known about the dataset; a file of one's own may be gone, so it is not opened."""
+    """What is known about the dataset; a user's own file may be gone, so it is not opened."""
     data, readout = settings.data, settings.readout
     if not is_own(data.dataset):
-        return require_spec(data.dataset)
+        return find_spec(data.dataset) or require_spec(data.dataset)
     return own_spec(
         data.dataset,
         length=data.length,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from sqsnn.data.dataset_spec import DatasetSpec
-from sqsnn.data.specs import TONIC, find_spec, is_own, names, own_spec
+from sqsnn.data.own import SUFFIXES
+from sqsnn.data.specs import TONIC, find_spec, is_folder, is_own, names, own_spec
 from sqsnn.errors import ConfigError
 from sqsnn.settings.section import Labels, Names, Section, split_commas
 
@@ -66,6 +67,10 @@ class DataSettings(Section):
 
 def require_spec(dataset: str) -> DatasetSpec:
     """What is known about a dataset."""
+    if is_folder(dataset) and not Path(dataset).expanduser().is_dir():
+        raise ConfigError(
+            f"there is no folder {dataset}, and a file must be one of {', '.join(SUFFIXES)}"
+        )
     spec = find_spec(dataset)
     if spec is None:
         close = get_close_matches(dataset, names(), 1)
@@ -79,7 +84,7 @@ def require_spec(dataset: str) -> DatasetSpec:
 
 
 def spec_for(dataset: str, given: Mapping[str, Any], readout: str | None = None) -> DatasetSpec:
-    """What is known about a dataset; a file of one's own is opened.
+    """What is known about a dataset; a user's own file is opened.
 
     Args:
         dataset: Name of the dataset, or path of a file.

@@ -133,7 +133,7 @@ class RunSettings(Recipe):
 
     data: DataSettings
     circuit_gates: tuple[str, str] | None = None
-    """The gates of a circuit of one's own, in hidden layers and outputs, when the run began."""
+    """The gates of a user's own circuit, in hidden layers and outputs, when the run began."""
     begins_with: Path | None = None
     """The run, or the file of a network, with whose weights the training began."""
 
@@ -155,7 +155,7 @@ class RunSettings(Recipe):
         return self
 
     def gates_of_own_circuit(self) -> tuple[str, str] | None:
-        """List the gates of a circuit of one's own as they are now; None for the package's."""
+        """List the gates of a user's own circuit as they are now; None for the package's."""
         return self.neurons.own_gates() if isinstance(self.neurons, CircuitSettings) else None
 
 
@@ -165,7 +165,7 @@ def from_flat(
     """Make the settings of a run from those that were chosen, by their flat names.
 
     Args:
-        dataset: Name of the dataset, or path of a file of one's own.
+        dataset: Name of the dataset, or path of a user's own file.
         given: Settings by their flat names, as the flags of `sqsnn train`; a choice may also be
             the object itself, e.g. `rule=Local(...)`.
         spec: What is known about the dataset; None to find it.

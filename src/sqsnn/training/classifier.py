@@ -52,7 +52,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
         class_weight: Factor of the loss per class, a dictionary; "balanced" makes all classes count
             alike; None for 1.
         early_stopping: Whether to hold out a `validation_fraction` of the samples, to stop after
-            `patience` epochs without better weights on them, and to keep the best weights.
+            `patience` epochs (None: never) without better weights on them, and to keep the best.
         warm_start: Whether `fit` goes on with the weights and the scaling of the fit before; its
             schedule of learning rates starts anew.
         callbacks: A sequence of `sqsnn.Callback`; `clone` copies them.

@@ -95,6 +95,7 @@ class SpikingEstimator(BaseEstimator):
         """
         given = self._checked()
         goes_on = given["warm_start"] and hasattr(self, "weights_")
+        former = self.recipe_.rule if goes_on else None
         self.recipe_, self.series_length_ = self._recipe(inputs.length), inputs.length
         train = np.arange(len(targets))
         held_out = train[:0]
@@ -109,6 +110,8 @@ class SpikingEstimator(BaseEstimator):
         progress = trainer.start(recipe, self.n_features_in_, outputs, len(train))
         if goes_on:
             self._put_weights(progress.network)
+            if former != recipe.rule:
+                self._remembered = {}
         else:
             self._prepare(progress.network, chosen, targets[train])
         parts = [samples.chosen(torch.from_numpy(part)) for part in (train, held_out)]
@@ -138,13 +141,17 @@ class SpikingEstimator(BaseEstimator):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": self._moments})
         rate = ConstantLR(optimizer, factor=1.0)
         self._run(Progress(network, trainer.fresh_rule(recipe), optimizer, rate), recipe, samples)
-        self._moments = optimizer.state_dict()["state"]
+        self._moments = {
+            number: {name: tensor.cpu() for name, tensor in of.items()}
+            for number, of in optimizer.state_dict()["state"].items()
+        }
 
     def _checked(self) -> dict[str, Any]:
         """The parameters, once those that are no settings are checked."""
         given = self.get_params(deep=False)
         check_positive_int("shots", given["shots"])
-        check_positive_int("patience", given["patience"])
+        if given["patience"] is not None:
+            check_positive_int("patience", given["patience"])
         check_callbacks(given["callbacks"])
         return given
 
@@ -174,6 +181,7 @@ class SpikingEstimator(BaseEstimator):
         self.scaling_ = Scaling.fit(inputs.values, inputs.lengths)
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         self._moments: dict[int, Any] | None = None
+        self._remembered: dict[str, torch.Tensor] = {}  # by the rule, such as its random feedback
 
     def _run(
         self,
@@ -189,6 +197,8 @@ class SpikingEstimator(BaseEstimator):
         last = {"epochs": self.n_iter_ + recipe.training.epochs}
         training = recipe.training.model_copy(update=last)
         recipe = recipe.model_copy(update={"training": training})
+        remembered = {name: it.to(training.device) for name, it in self._remembered.items()}
+        progress.rule.load_state_dict(remembered)
         callbacks = [*given["callbacks"], *([_Lines()] if given["verbose"] else [])]
         with threads(training.threads):
             for epoch in trainer.epochs(progress, recipe, train, validation, callbacks):
@@ -196,6 +206,7 @@ class SpikingEstimator(BaseEstimator):
                 if validation is not None:
                     self.validation_scores_.append(epoch.metrics[self._VALIDATION_SCORE])
         self.n_iter_ = progress.epoch
+        self._remembered = {name: it.cpu() for name, it in progress.rule.state_dict().items()}
         best = progress.best.weights if progress.best else progress.network.state_dict()
         # Arrays and not the network: they copy, pickle and move between devices without a thought.
         self.weights_ = {name: tensor.cpu().numpy().copy() for name, tensor in best.items()}
@@ -208,6 +219,11 @@ class SpikingEstimator(BaseEstimator):
         Returns:
             The settings for samples of that length, on the device of now, and the samples.
         """
+        if (inputs.length is None) != (self.series_length_ is None):
+            wanted = "values, (n, F)" if self.series_length_ is None else "series, (n, T, F)"
+            raise ValueError(
+                f"X must hold {wanted}, as in fit, but has shape {inputs.values.shape}"
+            )
         given, recipe = self.get_params(deep=False), self.recipe_
         encoding, here = recipe.encoding, {"device": given["device"], "threads": given["threads"]}
         scaled = self.scaling_.apply(inputs.values, clip=encoding.bounded, lengths=inputs.lengths)
@@ -247,13 +263,8 @@ class SpikingEstimator(BaseEstimator):
             These arrays for all samples.
         """
         given = self._checked()
-        if (inputs.length is None) != (self.series_length_ is None):
-            wanted = "values, (n, F)" if self.series_length_ is None else "series, (n, T, F)"
-            raise ValueError(
-                f"X must hold {wanted}, as in fit, but has shape {inputs.values.shape}"
-            )
         times = np.ones(len(inputs.values), np.int64)
-        if self.series_length_ is not None:
+        if self.series_length_ is not None and inputs.length is not None:
             times = -(-inputs.ends // self.series_length_)
         whole: list[Array] = []
         with threads(given["threads"]):
