@@ -67,7 +67,8 @@ def classes(result: Figures) -> dict[str, str]:
     ties = "at random" if result["test_accuracy_probability"] is None else "by firing probability"
     meaning = (
         f"By spike counts, ties broken {ties}. Precision: the share of the samples named so that "
-        "are of the class. Recall: the share of the class that is named so. F1: their harmonic mean."
+        "are of the class. Recall: the share of the class that is named so. F1: their harmonic "
+        "mean."
     )
     if len(rows) <= MOST_CLASSES:
         return {"Class by class": f"{meaning}\n\n{_class_table(rows, mean=True)}"}
