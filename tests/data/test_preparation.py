@@ -72,3 +72,11 @@ def test_a_data_frame_is_read_by_the_names_of_its_columns():
     assert values.tolist() == [[1, 3], [2, 4]]
     with pytest.raises(ValueError, match=r"the columns left, up, as in .*, but lacks up"):
         prepared.inputs(frame.drop(columns="up"), clip=False)
+
+
+def test_lengths_end_within_the_samples_that_are_given():
+    prepared = Preparation(("a", "b"), (), features=1, length=8)
+    values, lengths = prepared.inputs(np.ones((1, 4, 1)), [3], clip=False)
+    assert (values.shape, lengths.tolist()) == ((1, 8, 1), [3])
+    with pytest.raises(ValueError, match="lengths must be at most 4, the steps of X, but is 6"):
+        prepared.inputs(np.ones((1, 4, 1)), [6], clip=False)

@@ -111,6 +111,10 @@ class Preparation:
                 f"X has {steps} steps, but the series of the training had {self.length}: cut them, "
                 "or train on longer ones"
             )
+        if lengths is not None and lengths.max() > steps:
+            raise ValueError(
+                f"lengths must be at most {steps}, the steps of X, but is {lengths.max()}"
+            )
         padded = np.zeros((samples, self.length, self.features))
         padded[:, :steps] = values
         return padded, np.full(samples, steps) if lengths is None else lengths
