@@ -1,7 +1,8 @@
 # make train   install, then train on the 8x8 digits (the main job)
 # make test    install, then run the tests of library and laboratory, with coverage
 # make check   install, then formatting, linting, types and spelling
-# make full    install, then run all tests, the slow ones too, and on Linux make sanitize
+# make full    install, then run all tests, the slow ones too, damage 2,000 data files, and on Linux
+#              make sanitize
 # make sanitize  install, then test the kernel on builds that stop at bad memory accesses
 # make wheel   build dist/*.tar.gz and dist/*.whl, and test the wheel in an environment of its own
 # Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
@@ -29,6 +30,7 @@ check: $(VENV)/dev.stamp
 
 full: $(VENV)/dev.stamp
 	$(PYTEST) -m "slow or not slow"
+	$(BIN)/python tests/campaigns/readers.py --files 2000
 ifeq ($(shell uname),Linux)
 	$(MAKE) sanitize
 endif
