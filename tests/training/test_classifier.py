@@ -9,12 +9,14 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifiers_train, parametrize_with_checks
 from tools import STOCHASTIC, needs_kernel
 
+from sqsnn.data import series
 from sqsnn.encoding import Current, Latency, Rate
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
@@ -295,6 +297,17 @@ def test_series_are_learnt(on_series):
     # One standard error of 100 samples at 0.9 is 0.03.
     assert on_series.score(np.stack(X), y) > 0.9
     assert on_series.score(X, y) == on_series.score(np.stack(X), y)
+
+
+@pytest.mark.slow
+def test_noisy_sines_that_a_linear_model_confuses_are_told_apart():
+    X, y = series.sines(600, 150, 0)
+    X_test, y_test = series.sines(600, 150, 1)
+    classifier = SQSNNClassifier(epochs=10, batch_size=32, random_state=0).fit(X, y)
+    linear = LogisticRegression(max_iter=1000).fit(X[..., 0], y)
+    assert classifier.score(X_test, y_test) >= 0.95
+    # One standard error of 600 samples at chance, a third, is 0.02.
+    assert linear.score(X_test[..., 0], y_test) < 0.4
 
 
 def test_series_drive_the_neurons_step_by_step_unless_told_otherwise(on_series):

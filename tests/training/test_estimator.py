@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from tools import needs_kernel
 
@@ -237,6 +238,18 @@ def test_circuits_of_the_user_travel_to_other_processes(make, data):
     there = search.best_estimator_
     here = clone(there).fit(*data)
     assert np.array_equal(answers(there, data[0]), answers(here, data[0]))
+
+
+def test_a_training_that_failed_leaves_nothing_fitted(make, data):
+    class Fail(Callback):
+        def step(self, step):
+            raise KeyboardInterrupt
+
+    estimator = make(callbacks=[Fail()])
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(*data)
+    with pytest.raises(NotFittedError):
+        estimator.predict(data[0])
 
 
 def test_a_setting_that_does_not_fit_is_named(make, data):

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_regression
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_regressors_train, parametrize_with_checks
 from tools import STOCHASTIC
 
 from sqsnn.encoding import Current, Rate
@@ -35,6 +35,11 @@ def test_scikit_learn_agrees(estimator, check):
     accurate = check.func.__name__ == ACCURATE
     settings = {"shots": 5} if accurate else {"epochs": 2, "shots": 2}
     check(clone(estimator).set_params(**settings))
+
+
+@pytest.mark.slow
+def test_scikit_learn_is_content_with_the_accuracy_of_the_defaults():
+    check_regressors_train("SQSNNRegressor", SQSNNRegressor())
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +159,10 @@ def test_one_value_per_series_is_learnt():
     assert regressor.score(X, y) > 0.6
 
 
-def test_the_default_encodings():
+def test_values_are_currents_unless_told_otherwise():
     X = np.random.default_rng(0).uniform(size=(10, 4))
-    assert for_series(epochs=1).fit(X, X[:, 0]).recipe_.encoding == Rate(10)
+    assert for_series(epochs=1).fit(X, X[:, 0]).recipe_.encoding == Current(10)
+    assert for_series(epochs=1, encoding="rate").fit(X, X[:, 0]).recipe_.encoding == Rate(10)
 
 
 # Forecasts

@@ -79,6 +79,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
     """
 
     _OWN, _DEFAULTS = _OWN, DEFAULTS
+    _ENCODING = "rate"
     _VALIDATION_SCORE = "validation_accuracy"
 
     @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
@@ -198,7 +199,7 @@ class SQSNNClassifier(ClassifierMixin, SpikingEstimator):
             logits = scores.probabilities.double() / shots
             return [torch.softmax(logits, dim=1).cpu().numpy()]
 
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         inputs = self._read(X, reset=False)
         (probabilities,) = self._predictions(inputs, run)
         return probabilities

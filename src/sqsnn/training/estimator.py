@@ -52,6 +52,7 @@ class SpikingEstimator(BaseEstimator):
 
     _OWN: ClassVar[Mapping[str, Any]]  # parameters that are no settings
     _DEFAULTS: ClassVar[Mapping[str, Any]]
+    _ENCODING: ClassVar[str]  # of values; series are currents
     _VALIDATION_SCORE: ClassVar[str]
 
     n_features_in_: int  # set by scikit-learn
@@ -158,10 +159,9 @@ class SpikingEstimator(BaseEstimator):
     def _recipe(self, length: int | None) -> Recipe:
         """The settings that the parameters stand for, for values, or series of T steps."""
         given, chosen = self.get_params(deep=False), self._chosen()
-        if length is not None:
-            chosen.setdefault("encoding", "current")
-            if isinstance(chosen["encoding"], str):
-                chosen.setdefault("steps", length)
+        chosen.setdefault("encoding", self._ENCODING if length is None else "current")
+        if length is not None and isinstance(chosen["encoding"], str):
+            chosen.setdefault("steps", length)
         if given["early_stopping"]:
             chosen["patience"] = given["patience"]
         state, rate = check_random_state(given["random_state"]), given["learning_rate"]

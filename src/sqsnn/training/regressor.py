@@ -63,7 +63,8 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             variance is predicted, too.
         trace_decay: Decay of the traces per step.
         every_step: Whether `y` holds values of every step.
-        **settings: All others are those of `SQSNNClassifier`: `encoding`, `steps`, `threads`, ...
+        **settings: All others are those of `SQSNNClassifier`, but `encoding`, which is "current"
+            where it is None.
 
     Attributes:
         validation_scores_: R2 of the held-out samples, of each epoch. The others are those of
@@ -77,6 +78,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
     """
 
     _OWN, _DEFAULTS = _OWN, DEFAULTS
+    _ENCODING = "current"  # random spikes would blur the values that are to be told apart
     _VALIDATION_SCORE = "validation_r2"
 
     @no_type_check  # scikit-learn: no annotations, and `hidden` as it is
@@ -153,7 +155,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
             NotFittedError: If the regressor has not been fitted.
             ValueError: If `X` is not what it must be, or the loss is not Gaussian.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         inputs = self._read(X, reset=False)
         if self._window is not None:
             inputs = last_steps(inputs, self._window)
@@ -171,7 +173,7 @@ class SQSNNRegressor(RegressorMixin, SpikingEstimator):
                 compared with what follows them.
             sample_weight: Weight of each sample, `(n,)`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         if not (self._every_step or self._horizon):
             return float(r2_score(y, self.predict(X), sample_weight=sample_weight))
         inputs, truth, weights = self._examples(X, y, sample_weight, reset=False)
