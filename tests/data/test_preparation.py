@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -62,3 +63,20 @@ def test_json_keeps_all_of_it(labels):
     assert [type(label) for label in again.labels] == [type(label) for label in labels]
     assert again.to_json() == made.to_json()
     assert again.outputs == max(len(labels), len(names))
+
+
+def test_a_data_frame_is_read_by_the_names_of_its_columns():
+    prepared = Preparation(("a", "b"), (), features=2, feature_names=("left", "up"))
+    frame = pandas.DataFrame({"note": ["x", "y"], "up": [3.0, 4.0], "left": [1.0, 2.0]})
+    values, _ = prepared.inputs(frame, clip=False)
+    assert values.tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(ValueError, match=r"the columns left, up, as in .*, but lacks up"):
+        prepared.inputs(frame.drop(columns="up"), clip=False)
+
+
+def test_lengths_end_within_the_samples_that_are_given():
+    prepared = Preparation(("a", "b"), (), features=1, length=8)
+    values, lengths = prepared.inputs(np.ones((1, 4, 1)), [3], clip=False)
+    assert (values.shape, lengths.tolist()) == ((1, 8, 1), [3])
+    with pytest.raises(ValueError, match="lengths must be at most 4, the steps of X, but is 6"):
+        prepared.inputs(np.ones((1, 4, 1)), [6], clip=False)

@@ -84,6 +84,15 @@ def test_analogue_input_is_called_so(make_run):
     assert "analogue values" in figure.axes[0].get_title(loc="left")
 
 
+def test_currents_beyond_the_range_of_the_training_are_drawn_in_full(make_run):
+    _, run = make_run([6, 4])
+    values = torch.zeros(5, 2, 6, 1)
+    values[:3, 0, 0, 0] = torch.tensor([-0.5, 1.5, -7.0])
+    figure = raster([Shown("Right", values, run, 0, label=0, prediction=0)], "abcd")
+    drawn = [one for one in figure.axes[0].collections if isinstance(one, PolyCollection)]
+    assert drawn[0].get_alpha().tolist() == [0.5, 1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("change", "class_names", "message"),
     [

@@ -14,7 +14,7 @@ from sqsnn.runs import backend, loading, pictures, run
 from sqsnn.runs import folder as folders
 from sqsnn.runs.backend import build_source
 from sqsnn.settings.run import RunSettings, from_flat
-from sqsnn.training import evaluate
+from sqsnn.training import evaluate, trainer
 from sqsnn.training.build import build_network, require_circuit
 
 MEASURED = {"rule": "local", "score": "measured"}
@@ -24,6 +24,14 @@ def settings(**chosen: Any) -> RunSettings:
     small = {"classes": (0, 1), "train_samples": 24, "test_samples": 10, "hidden": (2,), "steps": 2}
     small |= {"epochs": 2, "batch_size": 12, **MEASURED, "backend": "aer"}
     return from_flat("digits", {**small, **chosen})
+
+
+def test_the_estimate_counts_the_inputs_that_an_encoding_makes():
+    chosen = settings(encoding="population", fields=3, hidden=())
+    settled, dataset = run.prepare(chosen)
+    source = build_source(settled)
+    progress = trainer.start(settled, dataset.features, dataset.outputs, 24, source)
+    assert backend.estimate(settled, dataset, progress).jobs > 0
 
 
 class Estimates(StopAt):

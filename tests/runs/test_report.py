@@ -159,7 +159,8 @@ def test_measured_spikes_have_no_accuracy_by_probability_and_no_costs(folder):
     unknown = ("test_accuracy_ties_by_probability", "test_accuracy_probability", "costs")
     change_result(folder, **dict.fromkeys(unknown))
     text = page_of(folder).text
-    assert "firing probabilities" not in text
+    assert "With ties broken" not in text
+    assert "By spike counts, ties broken at random." in text
     assert "Costs were not counted" in text
 
 

@@ -224,3 +224,13 @@ def test_series_of_unequal_lengths_and_tables_are_taken_from_memory(tmp_path):
     assert made.preparation.labels == ("a", "b")
     with pytest.raises(ConfigError, match="y must hold numbers, or text"):
         sqsnn.train(table, [b"a"] * 40, out=tmp_path / "other", **SMALL)
+
+
+def test_values_at_every_step_are_as_many_as_the_steps_of_the_longest_series(tmp_path):
+    X = np.random.default_rng(0).random((40, 8, 2))
+    made = sqsnn.train(X, X.cumsum(1), out=tmp_path / "run", **SMALL)
+    assert made.predict(X[:3]).shape == (3, 8, 2)
+    assert made.predict(X[:3, :5]).shape == (3, 5, 2)
+    assert made.predict([X[0, :2], X[1, :6]]).shape == (2, 6, 2)
+    # The steps before the end do not depend on what comes after them.
+    assert np.allclose(made.predict(X[:3, :5]), made.predict(X[:3])[:, :5], rtol=1e-5)

@@ -114,6 +114,15 @@ def test_what_stands_behind_the_end_of_a_series_changes_nothing():
     assert torch.equal(one.values[one.counts], other.values[other.counts])
 
 
+def test_predictions_at_every_step_can_be_cut():
+    recipe = recipe_of(every_step=True, value_loss="gaussian")
+    whole = predict(made(recipe), recipe, series(LENGTHS))
+    for part, kept in zip(whole[:3], whole.until(4)[:3], strict=True):
+        assert torch.equal(kept, part[:, :4])
+    single = Predictions(torch.ones(3, 2), None, None, (0.0,))
+    assert single.until(4) is single
+
+
 def test_shared_numbers_make_a_sample_independent_of_the_others():
     recipe = recipe_of(value_loss="gaussian")
     network, samples = made(recipe), series(LENGTHS)

@@ -55,8 +55,9 @@ class Preparation:
         """Scale samples as those of the training were.
 
         Args:
-            X: `(n, features)`; series `(n, T, features)`, of at most the length of the training, or
-                a list of series `(T_i, features)`.
+            X: `(n, features)`, of a data frame the columns of the training, in any order; series
+                `(n, T, features)`, of at most the length of the training, or a list of series
+                `(T_i, features)`.
             lengths: Steps of each padded series; None where all are whole.
             clip: Whether to cut values off at the range of the training.
 
@@ -68,6 +69,8 @@ class Preparation:
         """
         if self.length is not None and is_ragged(X):
             X, lengths = padded(X)
+        if self.feature_names and hasattr(X, "columns"):
+            X = self._named_columns(X)
         values = np.asarray(X, dtype=np.float64)
         expected = "(n, features)" if self.length is None else "(n, steps, features)"
         ndim = 2 if self.length is None else 3
@@ -87,6 +90,16 @@ class Preparation:
         tensor = torch.from_numpy(values.astype(np.float32))
         return tensor, None if ends is None else torch.from_numpy(ends)
 
+    def _named_columns(self, frame: Any) -> Any:
+        """Choose the columns of the training, in their order."""
+        missing = [name for name in self.feature_names if name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"X must have the columns {', '.join(self.feature_names)}, as in the training, but "
+                f"lacks {', '.join(missing)}"
+            )
+        return frame[list(self.feature_names)]
+
     def _fitted(
         self, values: np.ndarray, lengths: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +110,10 @@ class Preparation:
             raise ValueError(
                 f"X has {steps} steps, but the series of the training had {self.length}: cut them, "
                 "or train on longer ones"
+            )
+        if lengths is not None and lengths.max() > steps:
+            raise ValueError(
+                f"lengths must be at most {steps}, the steps of X, but is {lengths.max()}"
             )
         padded = np.zeros((samples, self.length, self.features))
         padded[:, :steps] = values

@@ -149,7 +149,10 @@ def _draw_sample(
 
 
 def _draw_spikes(axes: Axes, values: np.ndarray, color: str, row_height: float) -> None:
-    """Draw a bar per value above 0 of one sample, (T, neurons, channels), shaded by the value."""
+    """Draw a bar per value of one sample, (T, neurons, channels), but 0, shaded by its size.
+
+    Currents may lie beyond [-1, 1], as values do beyond the range of the training: they are full.
+    """
     steps, neurons, channels = np.nonzero(values)
     if not len(steps):  # matplotlib refuses to shade no bars
         return
@@ -164,7 +167,7 @@ def _draw_spikes(axes: Axes, values: np.ndarray, color: str, row_height: float) 
         facecolor=color,
         edgecolor=color,
         linewidth=max(0.0, 0.6 - 0.8 * row_height),  # points: keeps the thinnest rows visible
-        alpha=values[steps, neurons, channels],
+        alpha=np.abs(values[steps, neurons, channels]).clip(max=1),
     )
     axes.add_collection(bars)
 

@@ -57,7 +57,7 @@ def predictions(
     shown = min(MOST_PANELS, len(names))
     every_step = found.ndim == 3
     if every_step:
-        figure = Figure(figsize=(8, 0.9 + 1.6 * shown), layout="constrained")
+        figure = Figure(figsize=(8, 1.2 + 1.6 * shown), layout="constrained")
         grid = figure.subplots(shown, 1, sharex=True, squeeze=False)[:, 0]
     else:
         figure = Figure(figsize=(0.6 + 3.2 * shown, 3.6), layout="constrained")
@@ -78,8 +78,10 @@ def predictions(
             axes.set(xlabel=f"{names[place]}, true", ylabel="predicted")
     if every_step:
         grid[-1].set(xlabel="time step")
+        grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         grid[0].set_title("The first test series")
-        grid[0].legend(loc="upper right", ncols=2)
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower right", ncols=2, borderaxespad=0.2)
     else:
         figure.suptitle("Test samples: predicted against true", x=0.012, ha="left")
     return figure

@@ -79,7 +79,7 @@ def estimate(settings: RunSettings, dataset: Dataset, progress: Progress) -> "To
 
     network, batch = progress.network, settings.training.batch_size
     like = next(network.parameters())
-    shape = (settings.encoding.steps, dataset.features, 1)
+    shape = (settings.encoding.steps, settings.encoding.features(dataset.features), 1)
     generator = torch.Generator(like.device).manual_seed(0)
     executor: Executor = progress.source.executor  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
 

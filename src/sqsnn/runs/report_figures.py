@@ -64,10 +64,11 @@ def classes(result: Figures) -> dict[str, str]:
     rows = result.get("classes", [])
     if not rows:
         return {}
+    ties = "at random" if result["test_accuracy_probability"] is None else "by firing probability"
     meaning = (
-        "By spike counts, ties broken by firing probability. Precision: the share of the samples "
-        "named so that are of the class. Recall: the share of the class that is named so. F1: "
-        "their harmonic mean."
+        f"By spike counts, ties broken {ties}. Precision: the share of the samples named so that "
+        "are of the class. Recall: the share of the class that is named so. F1: their harmonic "
+        "mean."
     )
     if len(rows) <= MOST_CLASSES:
         return {"Class by class": f"{meaning}\n\n{_class_table(rows, mean=True)}"}

@@ -91,7 +91,8 @@ class Run:
             return_std: Also give the standard deviation of real values (Gaussian loss).
 
         Returns:
-            Labels, `(n,)`; or values, `(n,)`, `(n, K)` or `(n, T, K)`.
+            Labels, `(n,)`; or values, `(n,)`, `(n, K)` or `(n, T, K)`, T the steps of the longest
+            series.
 
         Raises:
             ValueError: If the samples do not have the form of those of the training.
@@ -163,7 +164,7 @@ class Run:
         inputs, ends = self._inputs(X, lengths)
         samples = Samples(inputs, inputs.new_zeros(len(inputs), self.preparation.outputs), ends)
         with threads(self.settings.training.threads):
-            return values.predict(
+            found = values.predict(
                 self.network,
                 self.settings,
                 samples,
@@ -172,6 +173,7 @@ class Run:
                 shots=shots,
                 shared=True,
             )
+        return found if ends is None else found.until(int(ends.max()))
 
     def encode(
         self, X: ArrayLike | Sequence[Any], *, lengths: ArrayLike | None = None

@@ -31,6 +31,17 @@ class Predictions(NamedTuple):
     counts: Tensor | None
     spikes: tuple[float, ...]
 
+    def until(self, steps: int) -> "Predictions":
+        """Keep the first steps, where it predicts at every step."""
+        if self.values.ndim == 2:
+            return self
+        deviation, counts = self.deviation, self.counts
+        return self._replace(
+            values=self.values[:, :steps],
+            deviation=None if deviation is None else deviation[:, :steps],
+            counts=None if counts is None else counts[:, :steps],
+        )
+
 
 def predict(
     network: SpikingNetwork,
