@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from sqsnn.data.dataset import Samples
 from sqsnn_bench.series import problems, rocket, run, text
 from sqsnn_bench.series.options import SeriesOptions
-from sqsnn_bench.series.problems import Problem
+from sqsnn_bench.series.problems import PROBLEMS, Problem
 
+ROOT = Path(__file__).parents[3]
+STORED = ROOT / "bench" / "results" / "series.json"
 TINY = Problem("Tiny", 1000, 1, 16)
 
 
@@ -171,3 +174,13 @@ def test_a_folder_without_the_files_is_refused_with_where_they_come_from(bench, 
         "archive is nowhere, which lacks ItalyPowerDemand/ItalyPowerDemand_TRAIN.ts, " in done.err
     )
     assert "pip download --no-deps sktime" in done.err
+
+
+def test_the_tables_of_the_docs_are_those_of_the_stored_figures():
+    content = json.loads(STORED.read_text("utf-8"))
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    assert f"`{content['command']}`" in page
+    for table in text.tables(content).split("\n\n")[1::2]:
+        assert table.strip() in page
+    assert list(content["problems"]) == [problem.name for problem in PROBLEMS]
+    assert all(list(found["models"]) == list(run.MODELS) for found in content["problems"].values())
