@@ -69,7 +69,10 @@ def test_series_are_presented_step_by_step_to_slow_membranes(name):
 @pytest.mark.parametrize(
     ("given", "preset"),
     [
-        ({"length": None, "predicts_values": False}, {"encoding": {"kind": "rate", "steps": 10}}),
+        (
+            {"length": None, "predicts_values": False},
+            {"encoding": {"kind": "current", "steps": 10}},
+        ),
         ({"length": 5, "predicts_values": False}, {"encoding": {"kind": "current", "steps": 5}}),
         (
             {"length": None, "predicts_values": True},

@@ -12,7 +12,7 @@ import sqsnn
 from sqsnn.errors import CheckpointError, ConfigError, DataError
 from sqsnn.runs import loading, run
 from sqsnn.runs.model import read_model
-from sqsnn.runs.prediction import predict_file
+from sqsnn.runs.prediction import evaluate_file, predict_file
 from sqsnn.settings.run import continued
 
 SMALL = {"hidden": (8,), "epochs": 3, "batch_size": 16}
@@ -131,7 +131,7 @@ def test_fine_tuning_gives_another_network_and_leaves_this_one(trained):
     assert (tuned.predict(X) == turned).mean() > 0.8 > (trained.predict(X) == turned).mean()
     with pytest.raises(ValueError, match=r"y holds pink, but the classes .* blue, green, red"):
         trained.fine_tune(X, ["pink"] * 60, epochs=1)
-    with pytest.raises(ValueError, match="y has 2 entries, but X has 60"):
+    with pytest.raises(ValueError, match="y must have 60 entries, one per sample, but has 2"):
         trained.fine_tune(X, ["red"] * 2, epochs=1)
 
 
@@ -222,7 +222,7 @@ def test_series_of_unequal_lengths_and_tables_are_taken_from_memory(tmp_path):
     made = sqsnn.train(table, pd.Series(["a", "b"] * 20), out=tmp_path / "table", **SMALL)
     assert made.preparation.feature_names == ("left", "up")
     assert made.preparation.labels == ("a", "b")
-    with pytest.raises(ConfigError, match="y must hold numbers, or text"):
+    with pytest.raises(ConfigError, match="y must hold numbers, or text for labels, but has dtype"):
         sqsnn.train(table, [b"a"] * 40, out=tmp_path / "other", **SMALL)
 
 
@@ -234,3 +234,54 @@ def test_values_at_every_step_are_as_many_as_the_steps_of_the_longest_series(tmp
     assert made.predict([X[0, :2], X[1, :6]]).shape == (2, 6, 2)
     # The steps before the end do not depend on what comes after them.
     assert np.allclose(made.predict(X[:3, :5]), made.predict(X[:3])[:, :5], rtol=1e-5)
+
+
+def test_a_network_is_tested_on_labelled_samples_of_memory_and_of_a_file(trained, tmp_path):
+    X, labels = clusters(60, seed=4)
+    by_hand = (trained.predict(X) == NAMES[labels]).mean()
+    figures = trained.evaluate(X, NAMES[labels], shots=10)
+    assert figures["test_accuracy_probability"] == pytest.approx(by_hand, abs=0.1)
+    assert figures["test_samples"] == 60
+    path = write(tmp_path / "labelled.csv", X, NAMES[labels])
+    from_file = evaluate_file(trained, path, shots=10)
+    assert from_file == {"dataset": str(path), **figures}
+    with pytest.raises(ValueError, match="y must have 60 entries, one per sample, but has none"):
+        trained.evaluate(X)
+
+
+def test_a_data_frame_may_hold_its_labels(tmp_path):
+    X, labels = clusters(45)
+    table = pd.DataFrame(X, columns=["left", "up"]).assign(colour=NAMES[labels])
+    made = sqsnn.train(table, label="colour", out=tmp_path / "run", **SMALL)
+    assert made.preparation.feature_names == ("left", "up")
+    assert made.preparation.class_names == ("blue", "green", "red")
+    assert repr(made).startswith(
+        f"<Run of {tmp_path / 'run'}: 2 features -> blue, green, red; test_"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": None}, "y must hold labels of one kind, text or numbers, but sample 0 has"),
+        ({"name": "x"}, "X must hold numbers, but the column 'name' does not: leave it out"),
+    ],
+)
+def test_what_was_refused_leaves_nothing_behind(tmp_path, change, message):
+    X, labels = clusters(45)
+    table = pd.DataFrame(X, columns=["left", "up"]).assign(colour=NAMES[labels])
+    for name, value in change.items():
+        table.loc[:0, name] = value
+    with pytest.raises(ConfigError, match=message):
+        sqsnn.train(table, label="colour", out=tmp_path / "run", **SMALL)
+    with pytest.raises(DataError, match="sample 5"):
+        sqsnn.train(np.where(X[5] == X, np.nan, X), labels, out=tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_python_begins_with_a_network_as_the_shell_does(trained, tmp_path):
+    X, labels = clusters(60, seed=2)
+    path = write(tmp_path / "other.csv", X, NAMES[labels])
+    made = sqsnn.train(path, begins_with=trained.folder.path, epochs=1, out=tmp_path / "run")
+    assert made.settings.hidden == trained.settings.hidden
+    assert made.settings.data.label == "colour"  # as in the training

@@ -56,6 +56,7 @@ def test_a_record_holds_all_that_the_tables_need(plan):
         "config.toml",
         "metrics.json",
         "metrics.jsonl",
+        "preparation.json",
         "timing.json",
     ]
 

@@ -38,9 +38,10 @@ for name, summary in {
     "predict": """Predict the labels, or the values, of the samples of a file.
 
     The file needs the features of the training, and no labels.""",
-    "evaluate": """Test the best network of a run again, with any number of shots.
+    "evaluate": """Test the network of a run again, on its test samples or on a file.
 
-    Writes evaluation.json into its folder, evaluation-shots-K.json for K shots.""",
+    On its test samples it writes evaluation.json into its folder, evaluation-shots-K.json for K
+    shots.""",
     "hardware": """Run test samples through the network of a run on a quantum backend.
 
     The simulator runs the same samples for comparison. Writes result.json and bits.npz into the

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sqsnn.cli.spending import asking
+from sqsnn.data.dataset import Dataset
 from sqsnn.runs.costs import layer_names
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
@@ -41,12 +43,15 @@ class Screen(Watcher):
         self._folder: RunFolder | None = None
         self._done, self._epochs = 0, 0
 
-    def opened(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
+    def opened(
+        self, folder: RunFolder, settings: RunSettings, dataset: Dataset, epochs: int
+    ) -> None:
         """Say what is trained and where it goes, and start the bar."""
         self._folder = folder
         self._done, self._epochs = epochs, settings.training.epochs
         goes_on = f", going on after epoch {epochs}" if epochs else ""
         self.say(f"Training on {settings.data.dataset}, run folder {folder.path}{goes_on}")
+        self.say(_described(dataset))
         self._task = self._bar.add_task(
             "", total=None, epoch=epochs + 1, epochs=self._epochs, loss=float("nan"), accuracy=""
         )
@@ -119,10 +124,10 @@ class Screen(Watcher):
             files.add_row(path.name, _CONTENTS.get(path.name, ""))
         self._console.print(files)
 
-    def show_evaluation(self, folder: RunFolder, figures: dict[str, Any]) -> None:
-        """Show what an evaluation gave."""
+    def show_evaluation(self, path: Path, figures: dict[str, Any]) -> None:
+        """Show what an evaluation of a network gave."""
         shots = "1 shot" if figures["shots"] == 1 else f"{figures['shots']} shots"
-        table = _figures(figures, f"{folder.path} on {figures['dataset']}, {shots}")
+        table = _figures(figures, f"{path} on {figures['dataset']}, {shots}")
         self._console.print(table)
 
 
@@ -136,6 +141,20 @@ def watching(yes: bool = False) -> Iterator[Screen]:
         raise KeyboardInterrupt(screen.how_to_go_on()) from None
     finally:
         screen.close()
+
+
+def _described(dataset: Dataset) -> str:
+    """What the data are taken for: samples, features, and classes or values."""
+    prepared = dataset.preparation
+    names = prepared.class_names or prepared.target_names
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    kind = "classes" if prepared.labels else "real values" if len(names) > 1 else "real value"
+    steps = "" if dataset.steps is None else f" at {dataset.steps} steps"
+    return (
+        f"{len(dataset.train.targets)} training, {len(dataset.validation.targets)} validation and "
+        f"{dataset.test_samples} test samples of {dataset.features} features{steps}; "
+        f"{len(names)} {kind}: {shown}"
+    )
 
 
 def _measured(figures: dict[str, Any]) -> str:
@@ -168,7 +187,8 @@ def _figures(figures: dict[str, Any], title: str) -> Table:
         table.add_row("test error, share of the variance (NMSE)", _number(figures["test_nmse"]))
         if baseline:
             table.add_row(f"  {baseline['model']}", _number(baseline["figures"]["nmse"]))
-        table.add_row("  the mean of the training targets", _number(figures["chance"]))
+        if "chance" in figures:
+            table.add_row("  the mean of the training targets", _number(figures["chance"]))
         table.add_row("mean absolute error", _number(figures["test_mae"]))
         table.add_row("R2", _number(figures["test_r2"]))
     else:
@@ -179,7 +199,8 @@ def _figures(figures: dict[str, Any], title: str) -> Table:
             table.add_row("  by probability", f"{figures['test_accuracy_probability']:.2%}")
         if baseline:
             table.add_row(f"  {baseline['model']}", f"{baseline['figures']['accuracy']:.2%}")
-        table.add_row("  always the most frequent class", f"{figures['chance']:.2%}")
+        if "chance" in figures:
+            table.add_row("  always the most frequent class", f"{figures['chance']:.2%}")
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
     spikes_of = figures["spikes_per_sample"]

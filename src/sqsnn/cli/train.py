@@ -34,7 +34,7 @@ _TITLES = {
 }
 _NOTES = {
     "Network": "[kind] before a flag here or below: it goes with this kind of neurons, drive, "
-    "encoding or rule only. What is on by default goes off as in --learn=false."
+    "encoding or rule only. What is on by default goes off as in '--learn=false'."
 }
 _GROUPS = {
     title: detailed(title, help=_NOTES.get(title, "")) for title in dict.fromkeys(_TITLES.values())

@@ -303,8 +303,8 @@ class DatasetSpec:
         """The kind of the encoding that suits the samples."""
         if self.is_spike_trains:
             return "spikes"
-        # Values are predicted from analogue inputs: the noise of random spikes would limit them.
-        return "current" if self.is_series or self.predicts_values else "rate"
+        # The random spikes of few values would limit what can be told from them.
+        return "rate" if self.image_shape else "current"
 
     @property
     def _series_preset(self) -> dict[str, Any]:

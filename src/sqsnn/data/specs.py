@@ -7,7 +7,7 @@ from pathlib import Path
 from sqsnn.data.dataset_spec import DatasetSpec, EventSpec, Series, Source
 from sqsnn.data.event_specs import EVENTS
 from sqsnn.data.image_specs import IMAGES
-from sqsnn.data.own import SUFFIXES
+from sqsnn.data.own import SUFFIXES, TABLES
 from sqsnn.data.temporal_specs import SERIES, TASKS
 
 TONIC = "tonic:"  # before the name of a dataset that the library tonic reads
@@ -47,6 +47,11 @@ def is_folder(name: str) -> bool:
 def is_own(name: str) -> bool:
     """Whether a name is the path of a user's own file, by its suffix."""
     return name.lower().endswith(SUFFIXES)
+
+
+def is_table(name: str) -> bool:
+    """Whether a name is the path of a user's own table, by its suffix."""
+    return name.lower().endswith(TABLES)
 
 
 def own_spec(

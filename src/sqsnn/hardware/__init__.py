@@ -44,5 +44,15 @@ class _NotInstalled:
         )
 
 
+def require() -> None:
+    """Refuse to go on where the extra is not installed.
+
+    Raises:
+        HardwareError: If a package is missing; it says what to install.
+    """
+    if _missing:
+        _NotInstalled()()
+
+
 def __getattr__(name: str) -> Any:
     return _NotInstalled() if _missing and name in __all__ else _load(name)

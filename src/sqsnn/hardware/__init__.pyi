@@ -12,6 +12,8 @@ from .executor import Executor as Executor
 from .jobs import Journal as Journal
 from .mitigation import calibrate as calibrate
 
+def require() -> None: ...
+
 __all__ = [
     "Compiled",
     "Counts",

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from sqsnn.data.preparation import is_ragged, padded
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder as folders
 from sqsnn.runs import run as runs
+from sqsnn.runs.arrays import discard_arrays, write_arrays
 from sqsnn.runs.model import read_model
 from sqsnn.runs.trained import Run
-from sqsnn.settings.run import from_flat
+from sqsnn.settings.run import continued, from_flat
 from sqsnn.training.callback import Callback
 
 
@@ -21,6 +20,7 @@ def train(
     data: str | Path | ArrayLike,
     y: ArrayLike | None = None,
     *,
+    lengths: ArrayLike | None = None,
     out: Path | str | None = None,
     begins_with: Path | str | None = None,
     callbacks: Sequence[Callback] = (),
@@ -30,10 +30,13 @@ def train(
 
     Args:
         data: Name of a dataset (`sqsnn.data.names()` lists them), path of a file (.npz, .csv, .tsv,
-            .parquet, .ts or .arff), or samples, `(n, features)` or `(n, T, features)`.
+            .parquet, .ts or .arff), or samples: `(n, features)`, series `(n, T, features)`, a list
+            of series, or a data frame, of which `label` may name the column of the labels.
         y: Labels or real values of the samples, `(n,)`, `(n, K)` or `(n, T, K)`.
+        lengths: Steps of each padded series.
         out: Folder of the run; None for the first free runs/<dataset>-<n>.
-        begins_with: A run, or the file of a network, whose weights are the first ones.
+        begins_with: Folder of a run, or file of a network, to train further: its network, encoding
+            and readout stay as they are.
         callbacks: Follow the training.
         **settings: Settings by the names of the flags of `sqsnn train`, e.g. `hidden=(64,)`,
             `epochs=20`, `seed=0`, `label="species"`; `rule`, `encoding`, `readout` and `noise` may
@@ -50,15 +53,33 @@ def train(
     """
     path = None if out is None else Path(out)
     if isinstance(data, str | Path):
-        if y is not None:
-            raise ConfigError("y goes with samples, not with the name of a dataset or a file")
-        dataset = str(data)
+        if y is not None or lengths is not None:
+            raise ConfigError("y and lengths go with samples, not with the name of data")
+        return _train(str(data), path, begins_with, callbacks, settings)
+    frame: Any = data
+    if y is None and settings.get("label") in getattr(frame, "columns", ()):
+        label = settings.pop("label")
+        data, y = frame.drop(columns=label), frame[label]
+    path = folders.first_free(Path("runs"), "arrays") if path is None else path
+    try:
+        dataset = write_arrays(path, data, y, lengths)
+        return _train(str(dataset), path, begins_with, callbacks, settings)
+    finally:
+        discard_arrays(path)
+
+
+def _train(
+    dataset: str,
+    path: Path | None,
+    begins_with: Path | str | None,
+    callbacks: Sequence[Callback],
+    settings: dict[str, Any],
+) -> Run:
+    if begins_with is None:
+        chosen = from_flat(dataset, settings)
     else:
-        path = folders.first_free(Path("runs"), "arrays") if path is None else path
-        dataset = str(_write_arrays(path, data, y))
-    chosen = from_flat(dataset, settings)
-    if begins_with is not None:
-        chosen = chosen.model_copy(update={"begins_with": Path(begins_with).absolute()})
+        start = Path(begins_with)
+        chosen = continued(read_model(start).settings, start, dataset, settings)
     return load(runs.begin(chosen, path, callbacks=callbacks).path)
 
 
@@ -75,27 +96,3 @@ def load(path: Path | str, device: str | None = None) -> Run:
     """
     place = Path(path)
     return Run.of(read_model(place), place, device)
-
-
-def _write_arrays(path: Path, X: ArrayLike, y: ArrayLike | None) -> Path:
-    """Keep samples in the folder of the run, so that it can be resumed and tested again."""
-    if y is None:
-        raise ConfigError("y is missing: samples need labels, or real values to predict")
-    labels = np.asarray(y)
-    if labels.dtype.kind == "O":  # text of pandas, of one kind
-        labels = np.asarray(labels.tolist())
-    arrays: dict[str, Any] = {"y": labels}
-    if is_ragged(X):
-        arrays["X"], arrays["lengths"] = padded(list(X))  # pyright: ignore[reportArgumentType] (a list)
-    else:
-        arrays["X"] = np.asarray(X)
-    if hasattr(X, "columns"):
-        arrays["feature_names"] = np.asarray([str(name) for name in X.columns])  # pyright: ignore[reportAttributeAccessIssue]
-    for name, array in arrays.items():
-        if np.asarray(array).dtype.kind not in "biufU":
-            raise ConfigError(f"{name} must hold numbers, or text for labels, of one kind")
-    folders.refuse_used(path)
-    path.mkdir(parents=True, exist_ok=True)
-    place = folders.RunFolder(path).data
-    np.savez_compressed(place, **arrays)
-    return place

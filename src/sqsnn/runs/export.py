@@ -24,6 +24,8 @@ def export_neuron(
     longer reset the program is static, and its angles hold for own spikes that are given.
     """
     from sqsnn import hardware
+
+    hardware.require()
     from sqsnn.hardware.feedforward import MAX_RESET_STEPS
 
     loaded = loading.load(folder, data_dir)

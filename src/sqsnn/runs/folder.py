@@ -171,8 +171,14 @@ def refuse_used(out: Path) -> None:
 def find(path: Path) -> RunFolder:
     """Open the folder of an existing run."""
     folder = RunFolder(path)
+    if path.is_file():
+        raise CheckpointError(
+            f"{path} is a file, but this needs the folder of a run; a saved network takes predict, "
+            "evaluate on a file, and train --from"
+        )
     if not folder.config.is_file():
-        raise CheckpointError(f"{path} holds no run: there is no {folder.config}")
+        found = f"there is no {folder.config}" if path.is_dir() else "there is no such folder"
+        raise CheckpointError(f"{path} holds no run: {found}")
     return folder
 
 

@@ -156,19 +156,26 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
 
 def figures(loaded: Loaded, tested: Tested) -> Metrics:
     """The figures of a test beside chance and a linear model, as metrics.json holds them."""
-    dataset, samples = loaded.dataset, tested.samples
-    linear = baselines.ridge(dataset, samples, loaded.settings.report_steps)
-    found = {name: figure for name, figure in tested.figures.items() if name != "loss"}
-    content: Metrics = {
+    dataset, report_steps = loaded.dataset, loaded.settings.report_steps
+    linear = baselines.ridge(dataset, tested.samples, report_steps)
+    return {
         "dataset": dataset.name,
-        "test_samples": len(samples.targets),
-        **{f"test_{name}": figure for name, figure in found.items()},
-        "spikes_per_sample": list(tested.spikes),
-        "parameters": count_trained(loaded.network),
+        **answers(loaded.network, tested, dataset.class_names),
         "best_epoch": loaded.epoch,
-        "chance": baselines.chance(dataset, samples, loaded.settings.report_steps),
+        "chance": baselines.chance(dataset, tested.samples, report_steps),
         "baseline": None if linear is None else linear._asdict(),
     }
+
+
+def answers(network: SpikingNetwork, tested: Tested, class_names: tuple[str, ...]) -> Metrics:
+    """The figures of a network's own answers."""
+    found = {name: figure for name, figure in tested.figures.items() if name != "loss"}
+    content: Metrics = {
+        "test_samples": len(tested.samples.targets),
+        **{f"test_{name}": figure for name, figure in found.items()},
+        "spikes_per_sample": list(tested.spikes),
+        "parameters": count_trained(network),
+    }
     if isinstance(tested.answers, Scores):
-        content |= baselines.class_report(tested.answers, samples.targets, dataset.class_names)
+        content |= baselines.class_report(tested.answers, tested.samples.targets, class_names)
     return content

@@ -26,7 +26,9 @@ from sqsnn.training.progress import Progress
 class Watcher(Callback):
     """Follows a whole run, and not its training alone; this one does nothing."""
 
-    def opened(self, folder: RunFolder, settings: RunSettings, epochs: int) -> None:
+    def opened(
+        self, folder: RunFolder, settings: RunSettings, dataset: Dataset, epochs: int
+    ) -> None:
         """The folder is there, after `epochs` whole epochs; training comes next."""
 
     def spend(self, estimate: str, billed: bool) -> None:
@@ -119,7 +121,7 @@ def _run(
 ) -> None:
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
-    watcher.opened(run, settled, progress.epoch)
+    watcher.opened(run, settled, dataset, progress.epoch)
     # The best weights are in the checkpoint too: their file may be missing after a crash.
     if progress.best is not None:
         checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)

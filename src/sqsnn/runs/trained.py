@@ -57,6 +57,15 @@ class Run:
     epoch: int
     folder: RunFolder | None = None
 
+    def __repr__(self) -> str:
+        answers = self.preparation.class_names or self.preparation.target_names
+        shown = ", ".join(answers[:5]) + (", ..." if len(answers) > 5 else "")
+        place = "a file" if self.folder is None else str(self.folder.path)
+        name = "test_nmse" if self.settings.reads_values else "test_accuracy"
+        figure = self.metrics.get(name)
+        tested = "not tested" if figure is None else f"{name} {figure:.4g}"
+        return f"<Run of {place}: {self.preparation.features} features -> {shown}; {tested}>"
+
     @classmethod
     def of(cls, model: Model, path: Path, device: str | None = None) -> "Run":
         """Build the network of a stored model."""
@@ -183,18 +192,62 @@ class Run:
         generator = self._generator(Purpose.PREDICTION)
         return self.settings.encoding.encode(inputs, lengths=ends, generator=generator, shared=True)
 
-    def evaluate(self, *, shots: int = 1, data_dir: Path | str | None = None) -> dict[str, Any]:
-        """Test the network again on the test samples of its dataset, which must be there.
+    def evaluate(
+        self,
+        X: ArrayLike | Sequence[Any] | None = None,
+        y: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        shots: int = 1,
+        data_dir: Path | str | None = None,
+    ) -> dict[str, Any]:
+        """Test the network on samples, or again on the test samples of its dataset.
 
         Args:
+            X: Samples; see `predict`. None for the test samples, whose dataset must be there.
+            y: Their labels, or real values.
+            lengths: Steps of each padded series.
             shots: Runs of the network per sample, whose spikes and probabilities are summed.
             data_dir: Folder of the datasets; None for that of the training.
+
+        Returns:
+            `test_accuracy` and the other figures of metrics.json by name.
         """
         check_positive_int("shots", shots)
+        if X is not None:
+            return {"shots": shots, **self._evaluate_samples(X, y, lengths, shots)}
         loaded = self.loaded(None if data_dir is None else Path(data_dir))
         with threads(self.settings.training.threads):
             tested = loading.test(loaded, shots)
         return {"shots": shots, **loading.figures(loaded, tested)}
+
+    def _evaluate_samples(
+        self,
+        X: ArrayLike | Sequence[Any],
+        y: ArrayLike | None,
+        lengths: ArrayLike | None,
+        shots: int,
+    ) -> dict[str, Any]:
+        samples = self._samples(X, y, lengths)
+        with threads(self.settings.training.threads):
+            found = trainer.assess(
+                self.network, self.settings, samples, self._generator(Purpose.TEST), None, shots
+            )
+        tested = loading.Tested(found[0], samples, *found[1:])
+        return loading.answers(self.network, tested, self.preparation.class_names)
+
+    def _samples(
+        self, X: ArrayLike | Sequence[Any], y: ArrayLike | None, lengths: ArrayLike | None
+    ) -> Samples:
+        """Prepare samples with their targets."""
+        inputs, ends = self._inputs(X, lengths)
+        wanted = np.asarray(y)
+        if wanted.ndim == 0 or len(wanted) != len(inputs):
+            found = "none" if y is None else len(wanted) if wanted.ndim else "one"
+            raise ValueError(f"y must have {len(inputs)} entries, one per sample, but has {found}")
+        return trainer.place(
+            Samples(inputs, targets_of(wanted, self.preparation), ends), self.settings.training
+        )
 
     def loaded(self, data_dir: Path | None = None) -> Loaded:
         """Load the dataset of the training, and give it with the network."""
@@ -232,20 +285,19 @@ class Run:
             ValueError: If a label is none of the training, or the samples do not fit.
             TrainingError: If a loss or a gradient is not finite.
         """
-        inputs, ends = self._inputs(X, lengths)
-        wanted = np.asarray(y)
-        if len(wanted) != len(inputs):
-            raise ValueError(f"y has {len(wanted)} entries, but X has {len(inputs)} samples")
+        samples = self._samples(X, y, lengths)
         training: dict[str, Any] = {**dict(self.settings.training), "epochs": epochs}
         if learning_rate is not None:
             training["learning_rate"] = learning_rate
         settings = self.settings.model_copy(
             update={"training": validated(TrainingSettings, training)}
         )
-        samples = Samples(inputs, targets_of(wanted, self.preparation), ends)
         with threads(settings.training.threads):
             progress = trainer.start(
-                settings, self.preparation.features, self.preparation.outputs, len(inputs)
+                settings,
+                self.preparation.features,
+                self.preparation.outputs,
+                len(samples.targets),
             )
             progress.network.load_state_dict(self.network.state_dict())
             for _ in trainer.epochs(progress, settings, samples, None, callbacks):
@@ -265,6 +317,7 @@ class Run:
             The path of the file.
         """
         place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
         if place.suffix == ".md":
             raise ConfigError(f"path is {place}, but .md is the suffix of the model card beside it")
         model = Model(

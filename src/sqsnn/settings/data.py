@@ -67,6 +67,10 @@ class DataSettings(Section):
 
 def require_spec(dataset: str) -> DatasetSpec:
     """What is known about a dataset."""
+    if is_folder(dataset) and (Path(dataset).expanduser() / "config.toml").is_file():
+        raise ConfigError(
+            f"{dataset} is the folder of a run: go on with it by --resume, --continue or --from"
+        )
     if is_folder(dataset) and not Path(dataset).expanduser().is_dir():
         raise ConfigError(
             f"there is no folder {dataset}, and a file must be one of {', '.join(SUFFIXES)}"
@@ -77,8 +81,9 @@ def require_spec(dataset: str) -> DatasetSpec:
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names())
         raise ConfigError(
-            f"dataset must be one of {known}, {TONIC}NAME, a file of your own such as my.csv, or a "
-            f"folder of event recordings such as ./events, but is {dataset!r}{hint}"
+            f"dataset must be one of {known}, {TONIC}NAME, a file of your own "
+            f"({', '.join(SUFFIXES)}), or a folder of event recordings such as ./events, but is "
+            f"{dataset!r}{hint}"
         )
     return spec
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from sqsnn.data.dataset_spec import DatasetSpec
+from sqsnn.data.specs import is_table
 from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
@@ -229,6 +230,8 @@ def continued(
         )
     chosen = table.get("data", {})
     if dataset is not None:
+        if is_table(dataset) and earlier.data.label is not None:
+            chosen = {"label": earlier.data.label, **chosen}
         spec = spec_for(dataset, chosen, earlier.readout.kind)
         _refuse_other_targets(earlier, dataset, spec)
         filled = fill(spec, chosen, _chosen(before, "neurons", "channels") or 1)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sqsnn.data.own.faults import (
+    MISSING,
     are_plain_numbers,
     number_fault,
     refuse,
@@ -23,6 +24,11 @@ from sqsnn.data.own.faults import (
 from sqsnn.errors import DataError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+# What helps where no number stands: in a column of text, and in a gap.
+_WAY_OUT = {
+    False: "; leave such a column out by columns (--columns)",
+    True: "; fill it, or leave its row or its column (--columns) out",
+}
 _SWITCHES = ("true", "false")
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
 
@@ -98,6 +104,8 @@ def _find_fault(
         if switches or not are_plain_numbers([cells[name] for name in features]):
             for name in features:
                 expected, fault = "a number", number_fault(cells[name])
+                if fault is not None:
+                    fault += _WAY_OUT[cells[name].strip().lower() in MISSING]
                 if name in switches:
                     is_switch = cells[name].lower() in _SWITCHES
                     expected, fault = "True or False", None if is_switch else shortened(cells[name])

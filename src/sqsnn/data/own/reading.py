@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sqsnn.data.own import SUFFIXES
+from sqsnn.data.own import SUFFIXES, TABLES
 from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.own_data import OwnData
 from sqsnn.errors import ConfigError, DataError
-
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def read_own(
