@@ -4,7 +4,6 @@ A run keeps it in preparation.json, so that a trained network takes samples as t
 training held them, and answers with the labels of that file.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sqsnn.data.padding import is_ragged, stacked
 from sqsnn.data.scaling import Scaling
 
 Label = str | int | float | bool
@@ -68,7 +68,7 @@ class Preparation:
             ValueError: If the samples do not have the form of those of the training.
         """
         if self.length is not None and is_ragged(X):
-            X, lengths = padded(X)
+            X, lengths = stacked(X)
         if self.feature_names and hasattr(X, "columns"):
             X = self._named_columns(X)
         values = np.asarray(X, dtype=np.float64)
@@ -148,31 +148,3 @@ class Preparation:
             length=content["length"],
             scaling=None if low is None else Scaling(np.array(low), np.array(high)),
         )
-
-
-def is_ragged(X: Any) -> bool:
-    """Whether samples are a list of series of unequal lengths."""
-    return isinstance(X, list | tuple) and len({np.shape(one)[:1] for one in X}) > 1
-
-
-def padded(series: Sequence[Any]) -> tuple[np.ndarray, list[int]]:
-    """Pad series of unequal lengths with 0: the values, `(n, T, features)`, and the lengths.
-
-    Args:
-        series: Series, `(T_i, features)`, or `(T_i,)` of one feature.
-
-    Raises:
-        ValueError: If a series has another number of features than the first, or none.
-    """
-    arrays = [np.asarray(one, dtype=np.float64) for one in series]
-    wide = [array[:, None] if array.ndim == 1 else array for array in arrays]
-    for number, array in enumerate(wide):
-        if array.ndim != 2 or array.shape[1:] != wide[0].shape[1:] or not array.size:
-            raise ValueError(
-                f"series {number} has the shape {array.shape}; it must be (steps, "
-                f"{wide[0].shape[-1]}), with as many features as the first"
-            )
-    values = np.zeros((len(wide), max(map(len, wide)), wide[0].shape[1]))
-    for place, array in zip(values, wide, strict=True):
-        place[: len(array)] = array
-    return values, list(map(len, wide))

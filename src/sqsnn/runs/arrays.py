@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sqsnn.data.preparation import is_ragged, padded
+from sqsnn.data.padding import is_ragged, stacked
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder as folders
 
@@ -29,7 +29,7 @@ def write_arrays(path: Path, X: Any, y: ArrayLike | None, lengths: ArrayLike | N
     if lengths is not None:
         arrays["lengths"] = np.asarray(lengths)
     if is_ragged(X):
-        arrays["X"], arrays["lengths"] = padded(list(X))
+        arrays["X"], arrays["lengths"] = stacked(list(X))
     elif hasattr(X, "columns"):
         arrays["X"] = np.asarray(X[list(X.columns)])
         arrays["feature_names"] = np.asarray([str(name) for name in X.columns])

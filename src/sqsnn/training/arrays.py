@@ -1,6 +1,5 @@
 """Arrays as users of scikit-learn give them: values, or series of equal and unequal lengths."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+
+from sqsnn.data.padding import padded
 
 Array = NDArray[Any]
 
@@ -69,25 +70,6 @@ def read_inputs(estimator: Any, X: Any, *, reset: bool) -> Inputs:
     if min(map(len, series)) == 0:
         raise ValueError("each series of X must have at least one step, but one is empty")
     return Inputs(*padded(series, rows))
-
-
-def padded(
-    series: Sequence[Array], rows: Array | None = None
-) -> tuple[Array, NDArray[np.int64] | None]:
-    """Lay series `(T_i, ...)` side by side, with zeros behind the shorter ones.
-
-    Args:
-        series: The series.
-        rows: Their rows one after another, where there are already.
-
-    Returns:
-        `(n, T, ...)`, and the lengths; None where all are T.
-    """
-    rows = np.concatenate(series) if rows is None else rows
-    lengths = np.array([len(one) for one in series], np.int64)
-    together = np.zeros((len(series), lengths.max(), *rows.shape[1:]), rows.dtype)
-    together[np.arange(lengths.max()) < lengths[:, None]] = rows
-    return together, None if lengths.min() == lengths.max() else lengths
 
 
 def are_series(X: Any) -> bool:
