@@ -161,3 +161,27 @@ def test_more_samples_than_there_are_is_refused(table):
     few = load(table, columns=Columns(label="kind"), train_samples=40, test_samples=9)
     assert len(few.train.targets) + len(few.validation.targets) == 40
     assert len(few.load_test().targets) == few.test_samples == 9
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "shape"),
+    [
+        ((30, 2), np.arange(30)[:, None] % 3, ()),  # a column of classes
+        ((30, 5, 2), np.linspace(0, 1, 150).reshape(30, 5), (5, 1)),  # a value per step
+        ((30, 5, 2), np.linspace(0, 1, 90).reshape(30, 3), (3,)),  # three values per sample
+    ],
+)
+def test_labels_mean_what_their_shape_says(tmp_path, X, y, shape):
+    np.savez(tmp_path / "a.npz", X=np.random.default_rng(0).random(X), y=y)
+    data = load(str(tmp_path / "a.npz"))
+    assert data.train.targets.shape[1:] == shape
+    assert kind_of(str(tmp_path / "a.npz"), Columns()).every_step == (len(shape) == 2)
+
+
+def test_classes_marked_by_a_single_1_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(
+        path, X=np.random.default_rng(0).random((30, 2)), y=np.eye(3, dtype=int)[np.arange(30) % 3]
+    )
+    with pytest.raises(DataError, match=r"a\.npz, y: each row has a single 1"):
+        load(str(path))

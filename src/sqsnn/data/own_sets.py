@@ -65,8 +65,7 @@ def kind_of(path: str, columns: Columns) -> OwnKind:
     data = _read(path, columns)
     length = data.X.shape[1] if data.X.ndim == 3 else None
     y = _labels(data)
-    every_step = length is not None and y.ndim > 1 and y.shape[1] == length and y.ndim == 3
-    return OwnKind(length, _predicts_values(y, columns), every_step, data.X.shape[-1])
+    return OwnKind(length, _predicts_values(y, columns), y.ndim == 3, data.X.shape[-1])
 
 
 def load_own(
@@ -189,7 +188,25 @@ def _read_once(
     groups: str | None,
     stamp: tuple[int, int],
 ) -> OwnData:
-    return read_own(path, label=label, columns=columns, groups=groups)
+    data = read_own(path, label=label, columns=columns, groups=groups)
+    test = data.y_test if data.X_test is None else _shaped(data, data.y_test, data.X_test)
+    return replace(data, y=_shaped(data, data.y, data.X), y_test=test)
+
+
+def _shaped(data: OwnData, y: np.ndarray | None, X: np.ndarray) -> np.ndarray | None:
+    """Give labels the shape that says what they are: (n,), (n, K), or step by step (n, T, K)."""
+    if y is None or y.ndim != 2:
+        return y
+    if y.shape[1] == 1:  # a column
+        return y[:, 0]
+    if X.ndim == 3 and y.shape[1] == X.shape[1]:
+        return y[:, :, None]
+    if y.dtype.kind != "U" and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
+        raise DataError(
+            f"{data.path}, y: each row has a single 1, which looks like classes; give the number "
+            "or the name of each class instead, (n,)"
+        )
+    return y
 
 
 def _labels(data: OwnData) -> np.ndarray:
