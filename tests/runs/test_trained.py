@@ -285,3 +285,14 @@ def test_python_begins_with_a_network_as_the_shell_does(trained, tmp_path):
     made = sqsnn.train(path, begins_with=trained.folder.path, epochs=1, out=tmp_path / "run")
     assert made.settings.hidden == trained.settings.hidden
     assert made.settings.data.label == "colour"  # as in the training
+
+
+def test_a_file_that_has_changed_is_not_tested_again(tmp_path):
+    X, labels = clusters(45)
+    path = write(tmp_path / "my.csv", X, NAMES[labels])
+    made = sqsnn.train(path, label="colour", out=tmp_path / "run", **SMALL)
+    write(path, X[::-1], NAMES[labels[::-1]])
+    with pytest.raises(ConfigError, match="holds other samples now than when the run began"):
+        made.evaluate()
+    write(path, X, NAMES[labels])
+    assert made.evaluate()["test_accuracy"] == made.metrics["test_accuracy"]

@@ -150,9 +150,10 @@ def _described(dataset: Dataset) -> str:
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     kind = "classes" if prepared.labels else "real values" if len(names) > 1 else "real value"
     steps = "" if dataset.steps is None else f" at {dataset.steps} steps"
+    values = "1 feature" if dataset.features == 1 else f"{dataset.features} features"
     return (
         f"{len(dataset.train.targets)} training, {len(dataset.validation.targets)} validation and "
-        f"{dataset.test_samples} test samples of {dataset.features} features{steps}; "
+        f"{dataset.test_samples} test samples of {values}{steps}; "
         f"{len(names)} {kind}: {shown}"
     )
 

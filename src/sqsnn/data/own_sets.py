@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def load_own(
         image_shape=None,
         steps=prepared.length,
         report_steps=None,
-        source=Path(path).name,
+        source=f"{Path(path).name}, sha256 {_digest(data)}",
         train=samples(data, train),
         validation=samples(data, validation),
         test_samples=len(test),
@@ -236,6 +237,16 @@ def _targets(y: np.ndarray, labels: tuple[str | int | float | bool, ...]) -> tor
         return torch.from_numpy(np.searchsorted(np.asarray(labels), y).astype(np.int64))
     values = torch.from_numpy(np.asarray(y, np.float32))
     return values[:, None] if values.ndim == 1 else values
+
+
+def _digest(data: OwnData) -> str:
+    """Digest all samples: a network must not be tested on others than those of its training."""
+    digest = sha256()
+    for array in (data.X, data.y, data.lengths, data.X_test, data.y_test, data.lengths_test):
+        if array is not None:
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 def _test_part(data: OwnData) -> OwnData:

@@ -146,6 +146,11 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
         clip=settled.encoding.bounded,
         preparation=preparation,
     )
+    if data.source not in (None, dataset.source) and is_own(data.dataset):
+        raise ConfigError(
+            f"{data.dataset} holds other samples now than when the run began: then {data.source}, "
+            f"now {dataset.source}"
+        )
     if data.source not in (None, dataset.source):
         raise ConfigError(
             f"the run was trained on {data.dataset} from {data.source}, but here lies "
