@@ -49,10 +49,6 @@ class _Encoding(ABC):
         """
         return duration.steps_per_value(self.steps, length)
 
-    def mask(self, lengths: Int64[Tensor, " B"], length: int) -> Float[Tensor, "T B"]:
-        """Tell which time steps belong to each padded series; see `step_mask`."""
-        return duration.step_mask(lengths, length, self.steps)
-
     def encode(
         self,
         values: Tensor,

@@ -126,7 +126,7 @@ def _cell_colors(counts: np.ndarray) -> np.ndarray:
 
 
 def check_names(class_names: Sequence[str], classes: int, each: str) -> None:
-    """Refuse another number of names than of classes, of which there is one for each of a kind."""
+    """Refuse class names whose number is not that of the classes."""
     if len(class_names) != classes:
         raise ValueError(
             f"class_names must have {classes} names, one per {each}, but has {len(class_names)}"
