@@ -44,7 +44,10 @@ def _map(weight: Floats, bias: ArrayLike | None) -> Matrix:
 
 
 def matching(weight: ArrayLike, source_channels: int, bias: ArrayLike | None = None) -> Matrix:
-    """Channel n to channel n by weights (N, H, P), or the one channel of the source to all N."""
+    """Channel n to channel n by weights (N, H, P), or one channel of the source to all N.
+
+    `bias` is (H, N) everywhere but in a convolution.
+    """
     given = np.asarray(weight, float)
     channels, neurons, presynaptic = given.shape
     made = np.zeros((neurons, channels, presynaptic, source_channels))
@@ -87,21 +90,26 @@ def convolution(
     return Matrix(weight, constant.reshape(neurons, channels))
 
 
-def pool(window: int, source: Sequence[int], channels: int) -> Matrix:
+def all_to_all(weight: ArrayLike, source_channels: int, bias: ArrayLike | None = None) -> Matrix:
+    """Every channel to every channel by weights (N, H, P x C), the columns neuron by neuron."""
+    given = np.asarray(weight, float)
+    channels, neurons, columns = given.shape
+    made = given.reshape(channels, neurons, columns // source_channels, source_channels)
+    return _map(made.transpose(1, 0, 2, 3), bias)
+
+
+def pool(window: int, source: Sequence[int], channels: int, source_channels: int) -> Matrix:
     """The mean over windows of a grid, side by side; what is left over at the end feeds nothing."""
     maps, dimensions = source[0], len(source) - 1
     mean = np.full((window,) * dimensions, 1 / window**dimensions)
     kernel = np.zeros((channels, maps, maps, *mean.shape))
     kernel[:, range(maps), range(maps)] = mean
-    return convolution(kernel, source, channels, stride=window)
+    return convolution(kernel, source, source_channels, stride=window)
 
 
-def identity(neurons: int, channels: int) -> Matrix:
-    """Neuron p feeds neuron p, channel by channel."""
-    weight = np.zeros((neurons, channels, neurons, channels))
-    for p, n in itertools.product(range(neurons), range(channels)):
-        weight[p, n, p, n] = 1
-    return _map(weight, None)
+def identity(neurons: int, channels: int, source_channels: int) -> Matrix:
+    """Neuron p feeds neuron p."""
+    return matching([np.eye(neurons)] * channels, source_channels)
 
 
 def then(first: Matrix, second: Matrix) -> Matrix:
@@ -169,6 +177,7 @@ class Followed(NamedTuple):
     spikes: dict[str, Floats]  # (T, H, N), what is fed onward
     probability: dict[str, Floats]  # of each channel, given the past, (T, H, N)
     likelihood: dict[str, Floats]  # p(s_t | past), (T, H)
+    currents: dict[str, Floats]  # (T, H, N)
 
     @property
     def joint(self) -> float:
@@ -232,7 +241,7 @@ def _follow(
     del received["input"]
     return Followed(
         *({name: np.array(rows) for name, rows in found.items()}
-          for found in (received, probability, likelihood))
+          for found in (received, probability, likelihood, currents))
     )  # fmt: skip
 
 
@@ -274,6 +283,17 @@ def relaxed(
         return bits + marginals - at[name][t]
 
     return _follow(graph, start, _given(spikes), onward, through_reset=through_reset)
+
+
+def distance_to_kinks(graph: Graph, followed: Followed) -> float:
+    """How far the drives of all neurons stay from their kinks: 0, 1 and the floor."""
+    return min(
+        reference_drive.distance_to_kinks(
+            drive, followed.currents[name][:, h].tolist(), followed.spikes[name][:, h].tolist()
+        )
+        for name, neurons in graph.populations.items()
+        for h, (_, drive) in enumerate(neurons)
+    )
 
 
 def every_history(graph: Graph, steps: int) -> Iterator[dict[str, Floats]]:

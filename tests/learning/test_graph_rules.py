@@ -1,0 +1,391 @@
+"""Rules of learning on networks of every shape: against finite differences, and each other."""
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import network_reference
+import numpy as np
+import pytest
+import torch
+from graph_cases import (
+    ACYCLIC,
+    CASES,
+    CYCLIC,
+    Case,
+    by_name,
+    inputs_of,
+    network_of,
+    reference_graph,
+    samples,
+)
+from network_reference import Floats, Graph
+from tools import seeded
+from torch import Tensor
+
+from sqsnn.learning import (
+    Backprop,
+    Feedback,
+    Local,
+    Online,
+    Reinforce,
+    Rule,
+)
+from sqsnn.network import Connection, LearnedDelay, Pathway, SpikingNetwork
+from sqsnn.neurons.drive import Leaky, Rectified
+from sqsnn.neurons.population import Record
+from sqsnn.readout import Targets
+from sqsnn.synapses import Dense
+
+STEPS, BATCH, CLASSES = 4, 2, 2
+LABELS = torch.arange(BATCH) % CLASSES
+AS_DATA = Leaky(through_reset=False)
+SYMMETRIC = Feedback("symmetric")
+
+Gradients = dict[str, Tensor]
+
+
+def gradients(
+    rule: Rule,
+    network: SpikingNetwork,
+    spikes: Tensor,
+    targets: Tensor | Targets = LABELS,
+    seed: int = 5,
+) -> Gradients:
+    """Of every parameter that holds a number; a parameter without gradient fails the test."""
+    network.zero_grad()
+    rule.step(network, spikes, targets, seeded(seed))
+    found = {name: p.grad for name, p in network.named_parameters() if p.numel()}
+    missing = [name for name, gradient in found.items() if gradient is None]
+    assert not missing
+    return {name: gradient.clone() for name, gradient in found.items()}
+
+
+def assert_equal(found: Gradients, expected: Gradients, atol: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=atol, msg=name)
+
+
+def differences(network: SpikingNetwork, value: Callable[[], float]) -> Gradients:
+    """Central differences of a value by every number of a network, right to about 1e-9."""
+    step, found = 1e-5, {}
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if not parameter.numel():
+                continue
+            flat, gradient = parameter.view(-1), torch.zeros(parameter.numel(), dtype=torch.float64)
+            for index in range(len(flat)):
+                before, sides = flat[index].item(), []
+                for side in (step, -step):
+                    flat[index] = before + side
+                    sides.append(value())
+                flat[index] = before
+                gradient[index] = (sides[0] - sides[1]) / (2 * step)
+            found[name] = gradient.view_as(parameter)
+    return found
+
+
+def ran(network: SpikingNetwork, spikes: Tensor) -> list[dict[str, dict[str, Floats]]]:
+    """What `gradients` makes a network do: for each sample, spikes and probabilities by name."""
+    with torch.no_grad():
+        record = network(spikes, generator=seeded(5))
+    parts = {key: by_name(network, [getattr(r, key) for r in record.layers])
+             for key in ("spikes", "probability")}  # fmt: skip
+    return [{key: samples(part, b) for key, part in parts.items()} for b in range(spikes.shape[1])]
+
+
+def assert_far_from_kinks(graph: Graph, inputs: Tensor, done: list[dict]) -> None:
+    for sample, each in enumerate(done):
+        followed = network_reference.score(graph, inputs[:, sample].numpy(), each["spikes"])
+        assert network_reference.distance_to_kinks(graph, followed) > 1e-3
+
+
+def output_of(network: SpikingNetwork) -> str:
+    return list(network.populations)[-1]
+
+
+# Backpropagation
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in CASES),
+        ("all at once", {"drive": Leaky()}),
+        ("outputs that feed back", {"drive": Leaky(reset_steps=2)}),
+        ("loop of two", {"drive": Leaky(), "channels": 2}),
+        ("recurrent", {"drive": Rectified(), "channels": 2}),
+        ("skip", {"channels": 2}),
+    ],
+    ids=str,
+)
+def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options):
+    network = network_of(CASES[name], **options)
+    inputs = inputs_of(network, STEPS, BATCH)
+    found = gradients(Backprop(), network, inputs)
+    done = ran(network, inputs)
+    assert_far_from_kinks(reference_graph(network), inputs, done)
+    through_reset = options.get("drive", AS_DATA) not in (AS_DATA, Rectified())
+
+    def loss() -> float:
+        graph, total = reference_graph(network), 0.0
+        for sample, each in enumerate(done):
+            followed = network_reference.relaxed(
+                graph, inputs[:, sample].numpy(), each["spikes"], each["probability"],
+                through_reset=through_reset,
+            )  # fmt: skip
+            label = int(LABELS[sample])
+            total += network_reference.cross_entropy(followed, output_of(network), label)
+        return total / len(done)
+
+    assert_equal(found, differences(network, loss), 1e-7)
+
+
+# The score
+
+
+@pytest.mark.parametrize(("name", "channels"), [*((name, 1) for name in CASES), ("all at once", 2)])
+def test_the_score_is_the_derivative_of_the_likelihood_of_all_spikes(name, channels):
+    network = network_of(CASES[name], channels=channels)
+    inputs = inputs_of(network, STEPS, BATCH)
+    rule = Local(Reinforce(samples=1, baseline="none", horizon="episodic"))
+    found = gradients(rule, network, inputs)
+    done = ran(network, inputs)
+    graph, output = reference_graph(network), output_of(network)
+    assert_far_from_kinks(graph, inputs, done)
+    # Every spike answers for the whole loss, less that without spikes; outputs, besides, lower the
+    # loss through their own probabilities. Spikes are data throughout.
+    answers = []
+    for sample, each in enumerate(done):
+        logits = each["probability"][output].sum((0, 2))
+        loss = np.logaddexp.reduce(logits) - logits[int(LABELS[sample])]
+        answers.append(loss - np.log(CLASSES))
+
+    def value() -> float:
+        graph, total = reference_graph(network), 0.0
+        for sample, (each, answer) in enumerate(zip(done, answers, strict=True)):
+            scored = network_reference.score(graph, inputs[:, sample].numpy(), each["spikes"])
+            label = int(LABELS[sample])
+            total += answer * np.log(scored.joint)
+            total += network_reference.cross_entropy(scored, output, label)
+        return total / len(done)
+
+    assert_equal(found, differences(network, value), 1e-7)
+
+
+# Rewards are unbiased
+
+
+def loop(delay: int | LearnedDelay = 1) -> Case:
+    """One neuron and two outputs in a loop."""
+    return Case(
+        (2,),
+        {"a": 1, "b": 2},
+        [
+            Connection("input", "a"),
+            Connection("a", "b", Dense(bias=True)),
+            Connection("b", "a", delay=delay),
+        ],
+        frozenset({("b", "a")}),
+    )
+
+
+def every_history(network: SpikingNetwork, steps: int) -> dict[str, Tensor]:
+    """All spikes of all neurons, `(T, histories, H, 1)` by name."""
+    found = list(network_reference.every_history(reference_graph(network), steps))
+    return {
+        name: torch.as_tensor(np.stack([each[name] for each in found], 1)) for name in found[0]
+    }
+
+
+def force(network: SpikingNetwork, histories: Mapping[str, Tensor]) -> None:
+    """Make a network draw given spikes, whatever the generator."""
+    forced = [torch.where(histories[n][..., 0] > 0, 0.0, 1 - 2.0**-53) for n in network.populations]
+    network.draw_uniforms = lambda steps, _batch, _generator: tuple(u[:steps] for u in forced)
+
+
+def weighted_by_law(network: SpikingNetwork, inputs: Tensor, histories: int) -> Tensor:
+    """The probability of every history."""
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    assert len(law) == histories
+    assert law.min() > 1e-12  # else a history could not be forced
+    return torch.as_tensor(law)
+
+
+def expected_gradient(network: SpikingNetwork, inputs: Tensor, label: int) -> Gradients:
+    """Differences of the exact mean loss over all histories."""
+
+    def loss() -> float:
+        graph = reference_graph(network)
+        return network_reference.expected_loss(graph, inputs[:, 0].numpy(), "b", label)
+
+    return differences(network, loss)
+
+
+@pytest.mark.parametrize(
+    ("memory_qubits", "drive", "delay"),
+    [
+        (1, AS_DATA, 1),
+        (0, Rectified(), 1),  # the outputs have no memory but the loop
+        (0, AS_DATA, LearnedDelay(start=1.5, shortest=1, longest=2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("horizon", ["to_go", "episodic"])
+def test_rewards_in_a_loop_are_unbiased(memory_qubits, drive, delay, horizon):
+    """The mean over every history, weighted by its law, is the gradient of the mean loss."""
+    steps, label = 2, 1
+    network = network_of(loop(delay), memory_qubits=memory_qubits, drive=drive, seed=1)
+    inputs = inputs_of(network, steps, 1)
+    histories = every_history(network, steps)
+    count = histories["a"].shape[1]
+    law = weighted_by_law(network, inputs, count)
+    expected = expected_gradient(network, inputs, label)
+    force(network, histories)
+    targets = Targets(torch.full((count,), label), weights=law * count)
+    rule = Local(Reinforce(samples=1, baseline="none", horizon=horizon))
+    spikes = inputs.expand(-1, count, -1, -1).contiguous()
+    found = gradients(rule, network, spikes, targets)
+    assert_equal(found, expected, 1e-9)
+    assert all(gradient.abs().max() > 1e-5 for gradient in expected.values())
+
+
+def test_rewards_less_the_mean_of_other_runs_are_unbiased_in_a_loop():
+    """The mean over every pair of histories."""
+    steps, label = 2, 1
+    network = network_of(loop(), memory_qubits=1, seed=1)
+    inputs = inputs_of(network, steps, 1)
+    histories = every_history(network, steps)
+    count = histories["a"].shape[1]
+    law = weighted_by_law(network, inputs, count)
+    expected = expected_gradient(network, inputs, label)
+    pairs = torch.tensor(list(itertools.product(range(count), repeat=2)))
+    force(network, {name: spikes[:, pairs.T.flatten()] for name, spikes in histories.items()})
+    targets = Targets(torch.full((len(pairs),), label), weights=law[pairs].prod(1) * len(pairs))
+    spikes = inputs.expand(-1, len(pairs), -1, -1).contiguous()
+    found = gradients(Local(Reinforce(samples=2)), network, spikes, targets)
+    assert_equal(found, expected, 1e-9)
+
+
+# Symmetric feedback
+
+
+def backpropagated(network: SpikingNetwork, spikes: Tensor) -> Gradients:
+    """Backpropagation in which spikes that travel back, in a cycle, are data.
+
+    Then populations can run all steps at once, each after those that it hears of the same step.
+    """
+    with torch.no_grad():
+        data = network(spikes, generator=seeded(5))
+    uniforms = by_name(network, network.draw_uniforms(*spikes.shape[:2], seeded(5)))
+    emitted = {"input": spikes}
+    records: dict[str, Record] = {}
+    for name in [name for component in network.components for name in component.names]:
+        currents = torch.zeros(())
+        for pathway in network.pathways:
+            if pathway.target == name:
+                is_back = network.leads_back(pathway)
+                source = data[pathway.source].spikes if is_back else emitted[pathway.source]
+                currents = currents + carried(pathway, source)
+        records[name], _ = network.populations[name](currents, uniforms=uniforms[name])
+        emitted[name] = records[name].spikes
+        assert torch.equal(emitted[name].detach(), data[name].spikes)
+    logits = records[output_of(network)].probability.sum((0, 3))
+    loss = torch.nn.functional.cross_entropy(logits, LABELS)
+    named = {name: p for name, p in network.named_parameters() if p.numel()}
+    found = torch.autograd.grad(loss, list(named.values()))
+    return dict(zip(named, found, strict=True))
+
+
+def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
+    """Currents of one connection: every presynaptic neuron's own delay, trace, synapses."""
+    if isinstance(pathway.delay, int):
+        delays = torch.full(spikes.shape[2:3], float(pathway.delay), dtype=torch.float64)
+    else:
+        delays = pathway.steps
+    steps, arrived = len(spikes), []
+    for t in range(steps):
+        now = torch.zeros_like(spikes[0])
+        for lag in range(t + 1):  # a hat: 1 at the delay, 0 one step away from it
+            share = (1 - (delays - lag).abs()).clamp_min(0)[:, None]
+            now = now + share * spikes[t - lag]
+        if pathway.trace is not None and arrived:
+            now = now + pathway.trace * arrived[-1]
+        arrived.append(now)
+    return pathway.synapses(torch.stack(arrived))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in CASES),
+        *((name, {"channels": 2, "drive": Leaky()}) for name in ("skip", "deep", "all at once")),
+        *((name, {"surrogate": "sigmoid", "encoding_slope": "exponential"}) for name in
+          ("convolution in one dimension", "learned delays", "outputs that feed back")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, options):
+    network = network_of(CASES[name], **{"drive": Leaky(), **options})
+    inputs = inputs_of(network, STEPS, BATCH)
+    found = gradients(Local(SYMMETRIC), network, inputs)
+    assert_equal(found, backpropagated(network, inputs), 1e-12)
+    whole = gradients(Backprop(), network, inputs)
+    if name in ACYCLIC:
+        assert_equal(found, whole, 1e-12)
+    else:  # what leads back is cut: not the whole gradient
+        assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in whole.items())
+
+
+# Online
+
+
+DENSE = ["skip", "branches that join, not named in order", "recurrent", "outputs that feed back"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("horizon", ["to_go", "discounted"])
+@pytest.mark.parametrize("name", DENSE)
+def test_rewards_reach_all_but_outputs_online_as_if_time_could_run_back(name, horizon, channels):
+    network = network_of(CASES[name], channels=channels)
+    inputs = inputs_of(network, STEPS, BATCH)
+    signal = Reinforce(samples=3, horizon=horizon)
+    found = gradients(Local(signal, score=Online()), network, inputs)
+    expected = gradients(Local(signal), network, inputs)
+    output = output_of(network)
+    of_output = [f"populations.{output}."]
+    of_output += [f"pathways.{n}." for n, p in enumerate(network.pathways) if p.target == output]
+    others = [key for key in expected if not key.startswith(tuple(of_output))]
+    assert others
+    for key in others:
+        torch.testing.assert_close(found[key], expected[key], rtol=1e-9, atol=1e-12, msg=key)
+
+
+def test_with_one_step_online_gives_up_nothing():
+    network = network_of(CASES["skip"])
+    inputs = inputs_of(network, 1, BATCH)
+    found = gradients(Local(SYMMETRIC, score=Online()), network, inputs)
+    assert_equal(found, gradients(Local(SYMMETRIC), network, inputs), 1e-12)
+
+
+# Shared circuits
+
+
+@pytest.mark.parametrize("share", ["map", "population"])
+@pytest.mark.parametrize("rule", [Backprop(), Local(SYMMETRIC), Local(Reinforce())], ids=str)
+@pytest.mark.parametrize("name", ["convolution", "all at once"])
+def test_the_gradient_of_a_shared_circuit_is_the_sum_of_its_neurons_own(name, share, rule):
+    shared = network_of(CASES[name], share=share)
+    alone = network_of(CASES[name])
+    inputs = inputs_of(shared, STEPS, BATCH)
+    with torch.no_grad():
+        for population, theirs in zip(
+            shared.populations.values(), alone.populations.values(), strict=True
+        ):
+            for key in ("angles", "beta", "reset", "bias"):
+                getattr(theirs, key).copy_(getattr(population, key))
+        for pathway, own in zip(shared.pathways, alone.pathways, strict=True):
+            own.load_state_dict(pathway.state_dict())
+    found = gradients(rule, shared, inputs)
+    expected = gradients(rule, alone, inputs)
+    del found, expected
