@@ -1,6 +1,7 @@
 """Small networks of every shape for tests, and their twins in tests/network_reference.py."""
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial, reduce
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 
 import network_reference
 import numpy as np
+import reference
+import reference_drive
 import torch
 from network_reference import Matrix
 from tools import seeded, twin
@@ -225,27 +228,35 @@ def inputs_of(network: SpikingNetwork, steps: int, batch: int, channels: int = 1
     return (torch.rand(shape, generator=seeded(7)) < 0.6).double()
 
 
-def reference_graph(
-    network: SpikingNetwork, input_channels: int = 1
-) -> network_reference.Graph:
+def reference_graph(network: SpikingNetwork, input_channels: int = 1) -> network_reference.Graph:
     """Write a network, as its values are now, for the slow reference."""
     populations = {
-        name: [twin(population, h) for h in range(population.size)]
+        name: [hashable(*twin(population, h)) for h in range(population.size)]
         for name, population in network.populations.items()
     }
     connections = []
     for pathway in network.pathways:
-        ends = pathway.source, pathway.target
-        if pathway.source == "input":
-            shape, channels = network.inputs, input_channels
-        else:
-            source = network.populations[pathway.source]
-            shape, channels = source.shape, source.channels
-        size = math.prod(shape)
+        is_input = pathway.source == "input"
+        channels = input_channels if is_input else network.populations[pathway.source].channels
+        size = math.prod(pathway.synapses.source)
         delays = [pathway.delay] * size if pathway.steps is None else pathway.steps.tolist()
         matrix = matrix_of(pathway.synapses, channels)
-        connections.append(network_reference.Connection(*ends, matrix, delays, pathway.trace))
+        connections.append(
+            network_reference.Connection(
+                pathway.source, pathway.target, matrix, delays, pathway.trace
+            )
+        )
     return network_reference.Graph(populations, connections)
+
+
+def hashable(
+    neuron: reference.Neuron, drive: reference_drive.Drive
+) -> tuple[reference.Neuron, reference_drive.Drive]:
+    """Turn the lists of a drive into tuples, so that what a neuron did can be looked up."""
+    reset = tuple(map(tuple, drive.reset))
+    whole = None if drive.whole_reset is None else tuple(drive.whole_reset)
+    values = {"beta": tuple(drive.beta), "bias": tuple(drive.bias)}
+    return neuron, dataclasses.replace(drive, whole_reset=whole, reset=reset, **values)
 
 
 def matrix_of(synapses: Synapses, source_channels: int) -> Matrix:

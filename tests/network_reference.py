@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -186,6 +187,28 @@ class Followed(NamedTuple):
 
 
 Choice = Callable[[str, int, int, Floats], int]  # (population, step, neuron, law) -> outcome
+Rows = tuple[tuple[float, ...], ...]  # (steps, channels)
+
+
+@lru_cache(maxsize=20_000)
+def _memories(
+    neuron: reference.Neuron, drive: reference_drive.Drive, currents: Rows, bits: Rows, reset: Rows
+) -> reference.Matrix:
+    """The memory that each outcome of the last step leaves: its trace is P(all spikes so far).
+
+    Currents are those of all steps, bits the own spikes before the last, and reset what of these
+    the drive sees.
+    """
+    if bits:
+        before = _memories(neuron, drive, currents[:-1], bits[:-1], reset[:-1])
+        memory = before[reference.outcome_index(bits[-1])]
+    else:
+        memory = reference.start(neuron)
+    return reference.step(neuron, memory, reference_drive.encoded(drive, currents, reset))
+
+
+def _rows(values: Sequence[Floats], neuron: int) -> Rows:
+    return tuple(tuple(step[neuron].tolist()) for step in values)
 
 
 def _follow(
@@ -201,48 +224,41 @@ def _follow(
     Own spikes are bits, but what resets the drive is also what `onward` made `through_reset`.
     """
     received = {"input": list(inputs)} | {name: [] for name in graph.populations}
-    currents: dict[str, list[Floats]] = {name: [] for name in graph.populations}
-    memories = {
-        name: [reference.start(neuron) for neuron, _ in neurons]
-        for name, neurons in graph.populations.items()
-    }
-    own: dict[str, list[Floats]] = {name: [] for name in graph.populations}
-    probability: dict[str, list[Floats]] = {name: [] for name in graph.populations}
-    likelihood: dict[str, list[Floats]] = {name: [] for name in graph.populations}
+    done: list[dict[str, list[Floats]]] = [{name: [] for name in received} for _ in range(4)]
+    currents, own, probability, likelihood = done
+    order = graph.order()
     for t in range(len(inputs)):
-        for name in graph.order():
+        for name in order:
             neurons = graph.populations[name]
-            into = [c for c in graph.connections if c.target == name]
             summed = np.zeros((len(neurons), neurons[0][0].channels))
-            for connection in into:
-                weight, bias = connection.matrix
-                arrived = arriving(connection, received[connection.source], t)
-                summed += np.einsum("hnpc,pc->hn", weight, arrived) + bias
+            for connection in graph.connections:
+                if connection.target == name:
+                    weight, bias = connection.matrix
+                    arrived = arriving(connection, received[connection.source], t)
+                    summed += np.einsum("hnpc,pc->hn", weight, arrived) + bias
             currents[name].append(summed)
             bits, marginals = np.zeros_like(summed), np.zeros_like(summed)
             chances = np.zeros(len(neurons))
+            seen = received[name] if through_reset else own[name]
             for h, (neuron, drive) in enumerate(neurons):
-                past = [step[h].tolist() for step in currents[name]]
-                before = [step[h].tolist() for step in own[name]]
-                now = reference_drive.encoded(drive, past, before)
-                outcomes = reference.step(neuron, memories[name][h], now)
-                law = np.einsum("sii->s", outcomes).real
+                past, before = _rows(currents[name], h), _rows(own[name], h)
+                memories = _memories(neuron, drive, past, before, _rows(seen, h))
+                joint = np.einsum("sii->s", memories).real
+                law = joint / joint.sum() if joint.any() else joint  # 0 after what cannot happen
                 s = choose(name, t, h, law)
                 bits[h] = reference.outcome_bits(s, neuron.channels)
                 marginals[h] = reference.marginals(law, neuron.channels)
                 chances[h] = law[s]
-                # Where nothing follows, because this cannot happen, the memory is nothing as well.
-                memories[name][h] = outcomes[s] / law[s] if law[s] > 0 else 0 * outcomes[s]
-            fed = onward(name, t, bits, marginals)
-            received[name].append(fed)
-            own[name].append(fed if through_reset else bits)
+            received[name].append(onward(name, t, bits, marginals))
+            own[name].append(bits)
             probability[name].append(marginals)
             likelihood[name].append(chances)
-    del received["input"]
     return Followed(
-        *({name: np.array(rows) for name, rows in found.items()}
-          for found in (received, probability, likelihood, currents))
-    )  # fmt: skip
+        *(
+            {name: np.array(found[name]) for name in graph.populations}
+            for found in (received, probability, likelihood, currents)
+        )
+    )
 
 
 def run(graph: Graph, inputs: ArrayLike, uniforms: Mapping[str, ArrayLike]) -> Followed:
@@ -283,6 +299,18 @@ def relaxed(
         return bits + marginals - at[name][t]
 
     return _follow(graph, start, _given(spikes), onward, through_reset=through_reset)
+
+
+def potentials(graph: Graph, followed: Followed) -> list[float]:
+    """What all neurons encode, at all steps and on all channels: z, or u of a leaky drive."""
+    found: list[float] = []
+    for name, neurons in graph.populations.items():
+        for h, (_, drive) in enumerate(neurons):
+            currents = followed.currents[name][:, h].tolist()
+            spikes = followed.spikes[name][:, h].tolist()
+            for t in range(len(currents)):
+                found += reference_drive.potential(drive, currents[: t + 1], spikes[:t])
+    return found
 
 
 def distance_to_kinks(graph: Graph, followed: Followed) -> float:
