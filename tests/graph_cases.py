@@ -160,6 +160,17 @@ CYCLIC: dict[str, Case] = {
         ],
         frozenset({("b", "a")}),
     ),
+    "a population after the outputs": Case(
+        (3,),
+        {"echo": 2, "hidden": 3, "output": 2},
+        [
+            Connection("input", "hidden"),
+            Connection("hidden", "output"),
+            Connection("output", "echo", Dense(bias=True)),
+            Connection("echo", "hidden", delay=1),
+        ],
+        frozenset({("echo", "hidden")}),
+    ),
     "all at once": Case(
         (1, 4, 3),
         {"maps": (1, 3, 2), "mixed": 2, "output": 2},
@@ -180,16 +191,29 @@ CASES = ACYCLIC | CYCLIC
 
 
 def network_of(
-    case: Case, *, channels: int = 1, seed: int = 0, drive: Any = None, **options: Any
+    case: Case,
+    *,
+    channels: int = 1,
+    seed: int = 0,
+    drive: Any = None,
+    share: str = "none",
+    **options: Any,
 ) -> SpikingNetwork:
-    """Build a graph in double precision, all its values far from any special ones."""
+    """Build a graph in double precision, all its values far from any special ones.
+
+    Populations on a grid share their circuits.
+    """
     drive = Leaky(through_reset=False) if drive is None else drive
     chosen = {"memory_qubits": 1, "encoding_slope": "exact", **options}
+    neurons = partial(SQSNeurons, channels=channels, drive=drive, **chosen)
     network = SpikingNetwork(
         inputs=case.inputs,
         populations=case.populations,
         connections=copy.deepcopy(case.connections),  # a module of torch is no description
-        neurons=partial(SQSNeurons, channels=channels, drive=drive, **chosen),
+        neurons=[
+            neurons if isinstance(shape, int) else partial(neurons, share=share)
+            for shape in case.populations.values()
+        ],
         generator=seeded(seed),
         dtype=torch.float64,
     )
@@ -202,7 +226,7 @@ def scatter(network: SpikingNetwork, seed: int) -> None:
     generator = seeded(seed + 100)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            kind = name.rsplit(".", 1)[-1]
+            kind = name.removesuffix(".original").rsplit(".", 1)[-1]
             if kind == "angles":
                 parameter.normal_(0, 1.2, generator=generator)
             elif kind == "gains":

@@ -345,9 +345,9 @@ def joint_law(graph: Graph, inputs: ArrayLike) -> Floats:
     return np.array([score(graph, given, s).joint for s in every_history(graph, len(given))])
 
 
-def cross_entropy(followed: Followed, output: str, label: int) -> float:
-    """The loss in nats: logits are the output's probabilities, summed over steps and channels."""
-    logits = followed.probability[output].sum((0, 2))
+def cross_entropy(followed: Followed, output: str, label: int, *, on_spikes: bool = False) -> float:
+    """The loss in nats: logits are probabilities (or spikes), summed over steps and channels."""
+    logits = (followed.spikes if on_spikes else followed.probability)[output].sum((0, 2))
     return float(np.logaddexp.reduce(logits) - logits[label])
 
 

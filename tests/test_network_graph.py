@@ -23,7 +23,11 @@ from torch.testing import assert_close
 
 from sqsnn.network import Connection, LearnedDelay, NetworkRecord, SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
+from sqsnn.neurons.lif import LIF
+from sqsnn.neurons.published_sqs import PublishedSQS
+from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.synapses import Dense
 
 ABOVE_ALL = 1 - 2.0**-53  # the largest number below 1: no spike where one is not certain
@@ -173,7 +177,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(name, channels, ba
         assert_same(second.state, whole.state)
 
 
-@pytest.mark.parametrize("name", CYCLIC)
+@pytest.mark.parametrize("name", CASES)
 def test_one_step_at_a_time_is_the_sequence_bit_for_bit(name):
     network = network_of(CASES[name])
     inputs, generator, state = inputs_of(network, 5, 2), seeded(2), None
@@ -188,6 +192,42 @@ def test_one_step_at_a_time_is_the_sequence_bit_for_bit(name):
     assert_same(state, whole.state)
 
 
+@pytest.mark.parametrize("neurons", [LIF, StochasticLIF, QLIF, PublishedSQS])
+def test_a_loop_of_other_neurons_goes_on_from_its_state_bit_for_bit(neurons):
+    case = CYCLIC["loop of two"]
+    network = SpikingNetwork(
+        inputs=case.inputs, populations=case.populations, connections=case.connections,
+        neurons=neurons, generator=seeded(),
+    )  # fmt: skip
+    with torch.no_grad():  # else some would be silent
+        for pathway in network.pathways:
+            pathway.synapses.weight.abs_().mul_(1.5)
+    inputs, generator, state = inputs_of(network, 6, 3).float(), seeded(2), None
+    whole = network(inputs, generator=seeded(2))
+    assert all(0 < record.spikes.mean() < 1 for record in whole.layers)
+    for first, last in ((0, 1), (1, 4), (4, 6)):
+        record = network(inputs[first:last], state, generator=generator)
+        state = record.state
+        for name in record.names:
+            assert torch.equal(record[name].spikes, whole[name].spikes[first:last])
+    assert_same(state, whole.state)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_pass_from_step_to_step_through_the_state(name):
+    network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
+    inputs, generator = inputs_of(network, 5, 2), seeded(2)
+    whole = network(inputs, generator=seeded(2))
+    first = network(inputs[:2], generator=generator)
+    second = network(inputs[2:], first.state, generator=generator)
+    joined = torch.cat([first.layers[-1].probability, second.layers[-1].probability])
+    parameters = [parameter for parameter in network.parameters() if parameter.numel()]
+    losses = whole.layers[-1].probability.square().sum(), joined.square().sum()
+    expected, found = (torch.autograd.grad(loss, parameters) for loss in losses)
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other, rtol=0, atol=1e-12)
+
+
 # Order and cycles
 
 
@@ -198,6 +238,7 @@ def test_what_lies_on_a_cycle_runs_step_by_step_and_nothing_else():
             "recurrent": {("hidden",)},
             "outputs that feed back": {("hidden", "output")},
             "loop of two": {("a", "b")},
+            "a population after the outputs": {("hidden", "output", "echo")},
             "all at once": {("maps",), ("mixed",)},
         }.get(name, set())
         assert cyclic == expected, name

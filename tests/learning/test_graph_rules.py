@@ -46,19 +46,17 @@ Gradients = dict[str, Tensor]
 
 
 def gradients(
-    rule: Rule,
-    network: SpikingNetwork,
-    spikes: Tensor,
-    targets: Tensor | Targets = LABELS,
-    seed: int = 5,
+    rule: Rule, network: SpikingNetwork, spikes: Tensor, targets: Tensor | Targets = LABELS
 ) -> Gradients:
-    """Of every parameter that holds a number; a parameter without gradient fails the test."""
+    """Of every parameter that holds a number, 0 where a rule gave none."""
     network.zero_grad()
-    rule.step(network, spikes, targets, seeded(seed))
-    found = {name: p.grad for name, p in network.named_parameters() if p.numel()}
-    missing = [name for name, gradient in found.items() if gradient is None]
-    assert not missing
-    return {name: gradient.clone() for name, gradient in found.items()}
+    rule.step(network, spikes, targets, seeded(5))
+    named = network.named_parameters()
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in named
+        if p.numel()
+    }
 
 
 def assert_equal(found: Gradients, expected: Gradients, atol: float) -> None:
@@ -141,12 +139,16 @@ def output_of(network: SpikingNetwork) -> str:
         ("loop of two", {"drive": Leaky(), "channels": 2}),
         ("recurrent", {"drive": Rectified(), "channels": 2}),
         ("skip", {"channels": 2}),
+        ("deep", {"loss_on": "count"}),
+        ("a population after the outputs", {"loss_on": "count", "drive": Leaky()}),
     ],
     ids=str,
 )
 def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options):
+    loss_on = options.get("loss_on", "probability")
+    options = {key: value for key, value in options.items() if key != "loss_on"}
     network, inputs = smooth_network_of(CASES[name], **options)
-    found = gradients(Backprop(), network, inputs)
+    found = gradients(Backprop(loss_on=loss_on), network, inputs)
     done = ran(network, inputs)
     through_reset = options.get("drive", AS_DATA) not in (AS_DATA, Rectified())
 
@@ -158,7 +160,9 @@ def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options)
                 through_reset=through_reset,
             )  # fmt: skip
             label = int(LABELS[sample])
-            total += network_reference.cross_entropy(followed, output_of(network), label)
+            total += network_reference.cross_entropy(
+                followed, output_of(network), label, on_spikes=loss_on == "count"
+            )
         return total / len(done)
 
     assert_differences(network, found, loss, 1e-7)
@@ -213,16 +217,16 @@ def test_the_score_is_the_derivative_of_the_likelihood_of_all_spikes(name, chann
 
 def loop(delay: int | LearnedDelay = 1) -> Case:
     """One neuron and two outputs in a loop."""
-    return Case(
-        (2,),
-        {"a": 1, "b": 2},
-        [
-            Connection("input", "a"),
-            Connection("a", "b", Dense(bias=True)),
-            Connection("b", "a", delay=delay),
-        ],
-        frozenset({("b", "a")}),
-    )
+    back = Connection("b", "a", delay=delay)
+    forward = [Connection("input", "a"), Connection("a", "b", Dense(bias=True))]
+    return Case((2,), {"a": 1, "b": 2}, [*forward, back])
+
+
+def detour() -> Case:
+    """The loop closed by way of a neuron that comes after the outputs."""
+    *forward, _ = loop().connections
+    back = [Connection("b", "echo", Dense(bias=True)), Connection("echo", "a", delay=1)]
+    return Case((2,), {"echo": 1, "a": 1, "b": 2}, [*forward, *back])
 
 
 def every_history(network: SpikingNetwork, steps: int) -> dict[str, Tensor]:
@@ -233,7 +237,8 @@ def every_history(network: SpikingNetwork, steps: int) -> dict[str, Tensor]:
 
 def force(network: SpikingNetwork, histories: Mapping[str, Tensor]) -> None:
     """Make a network draw given spikes, whatever the generator."""
-    forced = [torch.where(histories[n][..., 0] > 0, 0.0, 1 - 2.0**-53) for n in network.populations]
+    below, above = torch.tensor([0.0, 1 - 2.0**-53], dtype=torch.float64)
+    forced = [torch.where(histories[n][..., 0] > 0, below, above) for n in network.populations]
     network.draw_uniforms = lambda steps, _batch, _generator: tuple(u[:steps] for u in forced)
 
 
@@ -255,20 +260,28 @@ def expected_loss(network: SpikingNetwork, inputs: Tensor, label: int) -> Callab
     return loss
 
 
+# Each with a seed at which every parameter has a gradient.
+LOOPS = {
+    "with memory": (loop(), {"drive": AS_DATA, "seed": 12}),
+    "without any memory but the loop": (
+        loop(),
+        {"memory_qubits": 0, "drive": Rectified(), "seed": 13},
+    ),
+    "delays learned": (
+        loop(LearnedDelay(start=1.5, shortest=1, longest=2)),
+        {"memory_qubits": 0, "seed": 19},
+    ),
+    "by way of a neuron after the outputs": (detour(), {"drive": Rectified(), "seed": 6}),
+}
+
+
 @pytest.mark.parametrize(
-    ("memory_qubits", "drive", "delay"),
-    [
-        (1, AS_DATA, 1),
-        (0, Rectified(), 1),  # the outputs have no memory but the loop
-        (0, AS_DATA, LearnedDelay(start=1.5, shortest=1, longest=2)),
-    ],
-    ids=str,
+    ("name", "horizon"), [*((name, "to_go") for name in LOOPS), ("with memory", "episodic")]
 )
-@pytest.mark.parametrize("horizon", ["to_go", "episodic"])
-def test_rewards_in_a_loop_are_unbiased(memory_qubits, drive, delay, horizon):
+def test_rewards_in_a_loop_are_unbiased(name, horizon):
     """The mean over every history, weighted by its law, is the gradient of the mean loss."""
-    steps, label = 2, 1
-    network = network_of(loop(delay), memory_qubits=memory_qubits, drive=drive, seed=1)
+    (case, options), steps, label = LOOPS[name], 2, 1
+    network = network_of(case, **options)
     inputs = inputs_of(network, steps, 1)
     histories = every_history(network, steps)
     count = histories["a"].shape[1]
@@ -279,13 +292,13 @@ def test_rewards_in_a_loop_are_unbiased(memory_qubits, drive, delay, horizon):
     spikes = inputs.expand(-1, count, -1, -1).contiguous()
     found = gradients(rule, network, spikes, targets)
     assert_differences(network, found, expected_loss(network, inputs, label), 1e-9)
-    assert all(gradient.abs().max() > 1e-5 for gradient in found.values())
+    assert all(gradient.abs().max() > 1e-3 for gradient in found.values())
 
 
 def test_rewards_less_the_mean_of_other_runs_are_unbiased_in_a_loop():
     """The mean over every pair of histories."""
     steps, label = 2, 1
-    network = network_of(loop(), memory_qubits=1, seed=1)
+    network = network_of(loop(), seed=12)
     inputs = inputs_of(network, steps, 1)
     histories = every_history(network, steps)
     count = histories["a"].shape[1]
@@ -324,7 +337,7 @@ def backpropagated(network: SpikingNetwork, spikes: Tensor) -> Gradients:
     logits = records[output_of(network)].probability.sum((0, 3))
     loss = torch.nn.functional.cross_entropy(logits, LABELS)
     named = {name: p for name, p in network.named_parameters() if p.numel()}
-    found = torch.autograd.grad(loss, list(named.values()))
+    found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
     return dict(zip(named, found, strict=True))
 
 
@@ -351,13 +364,15 @@ def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
     [
         *((name, {}) for name in CASES),
         *((name, {"channels": 2, "drive": Leaky()}) for name in ("skip", "deep", "all at once")),
-        *((name, {"surrogate": "sigmoid", "encoding_slope": "exponential"}) for name in
+        *((name, {"surrogate": "sigmoid", "encoding_slope": "exact"}) for name in
           ("convolution in one dimension", "learned delays", "outputs that feed back")),
     ],
     ids=str,
 )  # fmt: skip
 def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, options):
-    network = network_of(CASES[name], **{"drive": Leaky(), **options})
+    network = network_of(
+        CASES[name], **{"drive": Leaky(), "encoding_slope": "exponential", **options}
+    )
     inputs = inputs_of(network, STEPS, BATCH)
     found = gradients(Local(SYMMETRIC), network, inputs)
     assert_equal(found, backpropagated(network, inputs), 1e-12)
@@ -404,19 +419,22 @@ def test_with_one_step_online_gives_up_nothing():
 
 @pytest.mark.parametrize("share", ["map", "population"])
 @pytest.mark.parametrize("rule", [Backprop(), Local(SYMMETRIC), Local(Reinforce())], ids=str)
-@pytest.mark.parametrize("name", ["convolution", "all at once"])
+@pytest.mark.parametrize("name", ["convolution in one dimension", "all at once"])
 def test_the_gradient_of_a_shared_circuit_is_the_sum_of_its_neurons_own(name, share, rule):
-    shared = network_of(CASES[name], share=share)
-    alone = network_of(CASES[name])
+    case = CASES[name]
+    shared, alone = network_of(case, share=share), network_of(case)
     inputs = inputs_of(shared, STEPS, BATCH)
+    keys = ("angles", "gains", "beta", "reset", "bias")
     with torch.no_grad():
-        for population, theirs in zip(
-            shared.populations.values(), alone.populations.values(), strict=True
-        ):
-            for key in ("angles", "beta", "reset", "bias"):
-                getattr(theirs, key).copy_(getattr(population, key))
-        for pathway, own in zip(shared.pathways, alone.pathways, strict=True):
-            own.load_state_dict(pathway.state_dict())
-    found = gradients(rule, shared, inputs)
-    expected = gradients(rule, alone, inputs)
-    del found, expected
+        for population in case.populations:
+            for key in keys:
+                own = getattr(alone.populations[population], key)
+                own.copy_(getattr(shared.populations[population], key))
+        for pathway, theirs in zip(shared.pathways, alone.pathways, strict=True):
+            theirs.load_state_dict(pathway.state_dict())
+    found, expected = (gradients(rule.fresh(), network, inputs) for network in (shared, alone))
+    assert sum(map(torch.numel, found.values())) < sum(map(torch.numel, expected.values()))
+    for key, gradient in found.items():
+        each = expected[key.replace("parametrizations.", "").removesuffix(".original")]
+        summed = each.unflatten(0, (len(gradient), -1)).sum(1) if "original" in key else each
+        torch.testing.assert_close(gradient, summed, rtol=0, atol=1e-12, msg=key)
