@@ -70,12 +70,12 @@ def assert_differences(
 ) -> None:
     """Compare with differences of a value, each part moved along a random direction.
 
-    Parts are populations and connections. The differences, of fourth order, are right to 1e-11.
+    Parts are populations and connections. The differences are right to about 1e-9 (second order).
     """
-    generator, step = seeded(11), 2e-4
+    generator, step = seeded(11), 1e-5
     parts: dict[str, list[str]] = {}
     for name in found:
-        parts.setdefault(name.rsplit(".", 1)[0], []).append(name)
+        parts.setdefault(".".join(name.split(".")[:2]), []).append(name)
     values = dict(network.named_parameters())
     with torch.no_grad():
         for part, names in parts.items():
@@ -84,16 +84,15 @@ def assert_differences(
                 name: torch.randn(start.shape, generator=generator, dtype=torch.float64)
                 for name, start in before.items()
             }
-            reached = {}
-            for times in (-2, -1, 1, 2):
+            sides = []
+            for moved in (step, -step):
                 for name in names:
-                    values[name].copy_(before[name] + times * step * directions[name])
-                reached[times] = value()
+                    values[name].copy_(before[name] + moved * directions[name])
+                sides.append(value())
             for name in names:
                 values[name].copy_(before[name])
-            near, far = reached[1] - reached[-1], reached[2] - reached[-2]
             along = sum((found[name] * directions[name]).sum().item() for name in names)
-            expected = (8 * near - far) / (12 * step)
+            expected = (sides[0] - sides[1]) / (2 * step)
             assert along == pytest.approx(expected, rel=0, abs=atol), part
 
 
@@ -170,7 +169,7 @@ def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options)
 
 def test_the_networks_above_lie_on_both_sides_of_clip_and_floor():
     beyond = {"clip": 0, "silence": 0, "floor": 0}
-    for case in CASES.values():
+    for case in CYCLIC.values():
         network, inputs = smooth_network_of(case)
         graph = reference_graph(network)
         for sample, each in enumerate(ran(network, inputs)):
