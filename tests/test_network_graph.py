@@ -160,7 +160,7 @@ def assert_same(one, other) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(name):
-    steps, channels, batch = 6, 2, 3
+    steps, channels, batch = 5, 2, 3
     network = network_of(CASES[name], channels=channels, drive=Leaky(reset_steps=2)).float()
     inputs = inputs_of(network, steps, batch, channels).float()
     whole = network(inputs, generator=seeded(2))
@@ -179,7 +179,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(name):
 @pytest.mark.parametrize("name", CASES)
 def test_one_step_at_a_time_is_the_sequence_bit_for_bit(name):
     network = network_of(CASES[name])
-    inputs, generator, state = inputs_of(network, 5, 2), seeded(2), None
+    inputs, generator, state = inputs_of(network, 4, 2), seeded(2), None
     spikes = []
     for step in inputs:
         record: NetworkRecord = network(step[None], state, generator=generator)
@@ -215,7 +215,7 @@ def test_a_loop_of_other_neurons_goes_on_from_its_state_bit_for_bit(neurons):
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_pass_from_step_to_step_through_the_state(name):
     network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
-    inputs, generator = inputs_of(network, 5, 2), seeded(2)
+    inputs, generator = inputs_of(network, 4, 2), seeded(2)
     whole = network(inputs, generator=seeded(2))
     first = network(inputs[:2], generator=generator)
     second = network(inputs[2:], first.state, generator=generator)

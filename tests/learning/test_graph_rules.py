@@ -70,9 +70,9 @@ def assert_differences(
 ) -> None:
     """Compare with differences of a value, each part moved along a random direction.
 
-    Parts are populations and connections. The differences are right to about 1e-9 (second order).
+    Parts are populations and connections. The differences are right to about 5e-10 (rounding and third order).
     """
-    generator, step = seeded(11), 1e-5
+    generator, step = seeded(11), 4e-6
     parts: dict[str, list[str]] = {}
     for name in found:
         parts.setdefault(".".join(name.split(".")[:2]), []).append(name)
@@ -388,8 +388,7 @@ def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, op
 DENSE = ["skip", "branches that join, not named in order", "recurrent", "outputs that feed back"]
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("horizon", ["to_go", "discounted"])
+@pytest.mark.parametrize(("horizon", "channels"), [("to_go", 1), ("discounted", 2)])
 @pytest.mark.parametrize("name", DENSE)
 def test_rewards_reach_all_but_outputs_online_as_if_time_could_run_back(name, horizon, channels):
     network = network_of(CASES[name], channels=channels)
