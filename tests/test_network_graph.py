@@ -227,6 +227,17 @@ def test_gradients_pass_from_step_to_step_through_the_state(name):
         assert_close(one, other, rtol=0, atol=1e-12)
 
 
+def test_a_state_holds_the_steps_that_delays_need_and_no_more():
+    network = network_of(CASES["branches that join, not named in order"])
+    state = network(inputs_of(network, 50, 2), generator=seeded(2)).state
+    longest = [pathway.longest for pathway in network.pathways]
+    kept = [0 if part.past is None else len(part.past) for part in state.pathways]
+    assert kept == longest
+    for part in state.pathways:
+        if part.past is not None:
+            assert part.past.untyped_storage().nbytes() == part.past.numel() * 8
+
+
 # Order and cycles
 
 
@@ -279,6 +290,16 @@ def test_a_cycle_without_delay_is_refused_by_the_names_on_it(closing, named, unn
     assert all(repr(name) in message for name in named), message
     assert not any(repr(name) in message for name in unnamed), message
     assert "'output'" not in message
+
+
+@pytest.mark.parametrize("name", ["keys", "type", "training", "input", "", "a.b"])
+def test_names_that_populations_cannot_have_are_refused(name):
+    connections = [Connection("input", name), Connection(name, "output")]
+    with pytest.raises(ValueError, match=f"populations has the name '{name}'"):
+        SpikingNetwork(
+            inputs=3, populations={name: 2, "output": 2}, connections=connections,
+            generator=seeded(),
+        )  # fmt: skip
 
 
 def test_a_learned_delay_of_at_least_one_step_closes_a_cycle():

@@ -382,6 +382,23 @@ def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, op
         assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in whole.items())
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_random_feedback_by_the_weights_of_the_synapses_is_symmetric(name):
+    network = network_of(CASES[name], channels=2, encoding_slope="exponential")
+    inputs = inputs_of(network, STEPS, BATCH)
+    own, random = Local(Feedback("random")), Local(Feedback("random"))
+    gradients(random, network, inputs)  # draws its weights
+    theirs = network.pathways
+    own.load_state_dict({
+        key: theirs[int(key.split("/")[1])].synapses.get_parameter(key.split("/")[2]).detach()
+        for key in random.state_dict()
+    })  # fmt: skip
+    expected = gradients(Local(SYMMETRIC), network, inputs)
+    assert_equal(gradients(own, network, inputs), expected, 1e-14)
+    found = gradients(random, network, inputs)
+    assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in expected.items())
+
+
 # Online
 
 
@@ -410,6 +427,21 @@ def test_with_one_step_online_gives_up_nothing():
     inputs = inputs_of(network, 1, BATCH)
     found = gradients(Local(SYMMETRIC, score=Online()), network, inputs)
     assert_equal(found, gradients(Local(SYMMETRIC), network, inputs), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "signal", "named"),
+    [
+        ("learned delays", Reinforce(), "input -> hidden"),
+        ("convolution", Reinforce(), "input -> maps"),
+        ("deep", SYMMETRIC, "first -> second"),
+        ("traces", SYMMETRIC, "hidden -> output"),
+    ],
+)
+def test_what_online_traces_cannot_follow_is_refused_by_name(name, signal, named):
+    network = network_of(CASES[name])
+    with pytest.raises(ValueError, match=named):
+        gradients(Local(signal, score=Online()), network, inputs_of(network, STEPS, BATCH))
 
 
 # Shared circuits
