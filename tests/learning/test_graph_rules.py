@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sqsnn.learning import (
     Backprop,
+    Both,
     Feedback,
     Local,
     Online,
@@ -70,7 +71,7 @@ def assert_differences(
 ) -> None:
     """Compare with differences of a value, each part moved along a random direction.
 
-    Parts are populations and connections. The differences are right to about 5e-10 (rounding and third order).
+    Parts are populations and connections. The differences are right to about 5e-10.
     """
     generator, step = seeded(11), 4e-6
     parts: dict[str, list[str]] = {}
@@ -124,6 +125,13 @@ def smooth_network_of(case: Case, **options: Any) -> tuple[SpikingNetwork, Tenso
 
 def output_of(network: SpikingNetwork) -> str:
     return list(network.populations)[-1]
+
+
+def of_outputs(network: SpikingNetwork) -> tuple[str, ...]:
+    """How the names of the outputs' parameters begin, and of those that feed them."""
+    output = output_of(network)
+    feeding = (n for n, pathway in enumerate(network.pathways) if pathway.target == output)
+    return (f"populations.{output}.", *(f"pathways.{n}." for n in feeding))
 
 
 # Backpropagation
@@ -399,6 +407,23 @@ def test_random_feedback_by_the_weights_of_the_synapses_is_symmetric(name):
     assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in expected.items())
 
 
+@pytest.mark.parametrize("name", ["deep", "outputs that feed back"])
+def test_both_is_the_sum_of_feedback_and_rewards_on_the_same_draws(name):
+    network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
+    inputs, reward = inputs_of(network, STEPS, BATCH), Reinforce(samples=2)
+    repeated = inputs.repeat(1, 2, 1, 1), LABELS.repeat(2)
+    by_feedback = gradients(Local(SYMMETRIC), network, *repeated)
+    by_reward = gradients(Local(reward), network, inputs)
+    found = gradients(Local(Both(SYMMETRIC, reward)), network, inputs)
+    outputs = of_outputs(network)
+    expected = {
+        # Outputs lower the loss through their own probabilities, by either signal.
+        key: gradient if key.startswith(outputs) else gradient + by_feedback[key]
+        for key, gradient in by_reward.items()
+    }
+    assert_equal(found, expected, 1e-12)
+
+
 # Online
 
 
@@ -413,10 +438,7 @@ def test_rewards_reach_all_but_outputs_online_as_if_time_could_run_back(name, ho
     signal = Reinforce(samples=3, horizon=horizon)
     found = gradients(Local(signal, score=Online()), network, inputs)
     expected = gradients(Local(signal), network, inputs)
-    output = output_of(network)
-    of_output = [f"populations.{output}."]
-    of_output += [f"pathways.{n}." for n, p in enumerate(network.pathways) if p.target == output]
-    others = [key for key in expected if not key.startswith(tuple(of_output))]
+    others = [key for key in expected if not key.startswith(of_outputs(network))]
     assert others
     for key in others:
         torch.testing.assert_close(found[key], expected[key], rtol=1e-9, atol=1e-12, msg=key)
