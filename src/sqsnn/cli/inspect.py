@@ -93,7 +93,7 @@ def costs(
     found = count(folder, data_dir)
     console.print()
     reads_values = folder.read_settings().reads_values
-    console.print(_costs(found, reads_values))
+    console.print(_costs(found))
     console.print(Text(_COUNTED + (_UNCOUNTED if reads_values else "")))
     console.print(Text(str(folder.path / "costs.json")), soft_wrap=True)
 
@@ -158,10 +158,10 @@ def _capacities(found: "tuple[Capacity, ...]") -> Table:
     return table
 
 
-def _costs(found: dict[str, Any], reads_values: bool) -> Table:
+def _costs(found: dict[str, Any]) -> Table:
     from sqsnn.runs.costs import cost_rows, layer_names
 
-    names = layer_names(len(found["layers"]), reads_values)
+    names = layer_names([layer["population"] for layer in found["layers"]])
     headings = ("", *(name.replace(" ", "\n", 1) for name in names), "all")
     table = _table(f"Costs of an inference, mean over {found['samples']} test samples", *headings)
     table.columns[0].justify = "left"

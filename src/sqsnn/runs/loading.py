@@ -178,6 +178,7 @@ def answers(network: SpikingNetwork, tested: Tested, class_names: tuple[str, ...
     content: Metrics = {
         "test_samples": len(tested.samples.targets),
         **{f"test_{name}": figure for name, figure in found.items()},
+        "populations": list(network.names),
         "spikes_per_sample": list(tested.spikes),
         "parameters": count_trained(network),
     }

@@ -211,7 +211,7 @@ def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
         text += f" Leaky membranes multiply and add {count(total['membrane_operations'])} numbers."
     if settings.reads_values:
         text += " The linear readout of the last layer is not counted."
-    names = layer_names(len(layers), settings.reads_values)
+    names = layer_names([layer["population"] for layer in layers])
     rows = [
         (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))
         for row in cost_rows(costs)

@@ -9,7 +9,7 @@ import tomli_w
 from sqsnn.errors import ConfigError
 from sqsnn.settings.run import RunSettings, validated
 
-FORMAT = 5
+FORMAT = 6
 
 
 def to_toml(settings: RunSettings) -> str:
