@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import nn
 
 from sqsnn.checks import check_positive_int
 from sqsnn.network.connection import INPUT, Connection
@@ -60,10 +61,10 @@ def check_graph(names: Sequence[str], connections: Sequence[Connection]) -> None
         ValueError: If a population receives nothing, or does not reach the output.
     """
     for name in names:
-        if name == INPUT or not name or "." in name:
+        if name == INPUT or not name or "." in name or hasattr(nn.ModuleDict(), name):
             raise ValueError(
-                f"populations has the name {name!r}; a name must not be empty, {INPUT!r}, or hold "
-                "a dot"
+                f"populations has the name {name!r}; a name must not be empty, {INPUT!r}, or that "
+                "of an attribute of torch.nn.ModuleDict, such as 'keys', and must not hold a dot"
             )
     if not names:
         raise ValueError("populations is empty; the last population is the output")
