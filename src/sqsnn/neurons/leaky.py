@@ -30,7 +30,7 @@ class LeakyState(NamedTuple):
 class LeakyPopulation(SteppedPopulation):
     """H neurons whose membranes leak, integrate and are reset by subtraction.
 
-    beta, threshold and bias are learned, one per channel and neuron, or group of neurons that share;
+    beta, threshold and bias are learned, one per channel and neuron, or group that shares them;
     beta acts clamped to [0, 1].
     The arguments are those of `LIF`.
     """

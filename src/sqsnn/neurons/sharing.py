@@ -80,13 +80,13 @@ def unpickled(kind: type[nn.Module], state: dict[str, Any]) -> nn.Module:
     made = others.pop("parametrizations")
     module.__dict__.update(state | {"_modules": others})
     for name, steps in made.items():
-        originals = [each for _, each in steps.named_parameters(recurse=False)]
+        originals = list(steps.parameters(recurse=False))
         first, *rest = steps
         setattr(module, name, nn.Parameter(first(*originals).detach()))
         parametrize.register_parametrization(module, name, first, unsafe=True)
         for step in rest:
             parametrize.register_parametrization(module, name, step, unsafe=True)
-        placed = module.parametrizations[name].named_parameters(recurse=False)
-        for (_, parameter), original in zip(placed, originals, strict=True):
+        again = module.get_submodule(f"parametrizations.{name}").parameters(recurse=False)
+        for parameter, original in zip(again, originals, strict=True):
             parameter.requires_grad_(original.requires_grad)
     return module
