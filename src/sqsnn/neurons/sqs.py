@@ -29,6 +29,7 @@ from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.quantum.control import Controller, Turns
+from sqsnn.quantum.instrument import Instrument
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
 
@@ -225,7 +226,7 @@ class SQSNeurons(DrivenPopulation):
         control = self.controller(currents[None], state)
         turns, _ = control.turns(0, control.start)
         angles = torch.stack(list(turns.angles), dim=-1)
-        return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
+        return quantum.kraus_operators(self._instrument(), angles)
 
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
@@ -237,8 +238,7 @@ class SQSNeurons(DrivenPopulation):
         self.check_currents(currents, "steps", "batch")
         control, (steps, batch) = self.controller(currents), currents.shape[:2]
         if self.noise is None:
-            instrument = quantum.prepare(self.circuit, self.angles)
-            return quantum.sequence_probabilities(instrument, control, steps, batch)
+            return quantum.sequence_probabilities(self._instrument(), control, steps, batch)
         noisy = density.prepare(self.circuit, self.angles, self.noise)
         return density.sequence_probabilities(noisy, control, steps, batch)
 
@@ -256,11 +256,16 @@ class SQSNeurons(DrivenPopulation):
         self.check_state_part("memory", state.memory, shape, dtype)
         quantum.check_memory(self.circuit, state.memory)
 
+    def _instrument(self) -> Instrument:
+        """Build V(theta) once per group of neurons that share it."""
+        each = self.size // self.groups
+        return quantum.repeated(quantum.prepare(self.circuit, self.angles[::each]), each)
+
     def _run(
         self, control: Controller, batch: int, state: SQSState | None, **spikes: Any
     ) -> Trajectory:
         """Run T noiseless steps; memory states in the laboratory frame."""
-        instrument = quantum.prepare(self.circuit, self.angles)
+        instrument = self._instrument()
         if state is None:
             memory = quantum.ground_state(instrument, batch)
         else:
