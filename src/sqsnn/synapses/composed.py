@@ -10,6 +10,7 @@ from torch import nn
 from sqsnn.options import options
 from sqsnn.synapses.base import Shape, Synapses
 from sqsnn.synapses.chain import ChainSynapses
+from sqsnn.synapses.linearity import in_line
 from sqsnn.synapses.module import ModuleSynapses, shape_after
 from sqsnn.synapses.objects import Convolution, Dense, Identity, Options, Pool
 
@@ -36,7 +37,7 @@ class Module(Options):
         for name, parameter in self.module.named_parameters():
             if parameter.dtype != start["dtype"]:
                 raise ValueError(
-                    f"{name} of {self.module} is {parameter.dtype}, but the network "
+                    f"{name} of {in_line(self.module)} is {parameter.dtype}, but the network "
                     f"{start['dtype']}; turn one of them into the other"
                 )
         return ModuleSynapses(self.module, source, target, channels=channels)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sqsnn.synapses.base import Shape, Synapses, aligned
-from sqsnn.synapses.linearity import check_linear
+from sqsnn.synapses.linearity import check_linear, in_line
 
 _BLOCK = 256  # unit vectors that are tried at once
 _ROUNDING = 1e-12  # of the largest effect, in float64
@@ -22,11 +22,12 @@ def shape_after(module: nn.Module, source: Shape) -> Shape:
         ValueError: If the module refuses such a sample.
     """
     like = next(module.parameters(), torch.empty(0))
+    probe = copy.deepcopy(module).eval()  # which draws no numbers and updates no averages
     try:
         with torch.no_grad():
-            return tuple(module(torch.zeros(2, *source).to(like)).shape[1:])
+            return tuple(probe(torch.zeros(2, *source).to(like)).shape[1:])
     except RuntimeError as error:
-        raise ValueError(f"{module} takes no source of shape {source}: {error}") from error
+        raise ValueError(f"{in_line(module)} takes no source of shape {source}: {error}") from error
 
 
 class ModuleSynapses(Synapses):
@@ -50,7 +51,9 @@ class ModuleSynapses(Synapses):
         super().__init__(source, target, channels)
         made = shape_after(module, source)
         if made != target:
-            raise ValueError(f"{module} turns {source} into {made}, but the target is {target}")
+            raise ValueError(
+                f"{in_line(module)} turns {source} into {made}, but the target is {target}"
+            )
         check_linear(module, source)
         self.module = module
 
