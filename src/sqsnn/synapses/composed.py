@@ -23,6 +23,9 @@ class Module(Options):
     """The module."""
     kind: Literal["module"] = field(default="module", kw_only=True, repr=False)
 
+    def __repr__(self) -> str:
+        return in_line(self.module)
+
     def output_shape(self, source: Shape) -> Shape:
         """Give the shape that the module makes of a sample."""
         return shape_after(self.module, source)

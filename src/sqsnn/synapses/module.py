@@ -1,7 +1,6 @@
 """Any linear module of torch as synapses."""
 
 import copy
-import math
 from collections.abc import Iterator
 
 import torch
@@ -78,7 +77,7 @@ class ModuleSynapses(Synapses):
     def _reached(self) -> Iterator[Tensor]:
         """Yield which neurons a spike of each presynaptic neuron changes, `(P, H)` in blocks."""
         probe = copy.deepcopy(self.module).double()
-        size = math.prod(self.source)
+        size = self.presynaptic
         device = next((p.device for p in probe.parameters()), None)
         for first in range(0, size, _BLOCK):
             units = torch.zeros(min(_BLOCK, size - first), size, dtype=torch.float64, device=device)
