@@ -94,6 +94,10 @@ class Synapses(nn.Module, ABC):
         """Count the parameters that act: those that a mask sets to 0 do not."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def extra_repr(self) -> str:
+        """Say from which shape to which the map leads."""
+        return f"{self.source} -> {self.target}, channels={self.channels}"
+
     def _check_like(self, spikes: Tensor) -> None:
         """Refuse spikes of another device or precision than the weights."""
         weight = self.parameter_like

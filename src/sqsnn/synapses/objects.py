@@ -126,7 +126,17 @@ class Dense(Options):
 
 @options
 class Convolution(Options):
-    """Neurons on a grid see a window each, and all of a map share their weights."""
+    """Neurons on a grid see a window each, and all of a map share their weights.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> options = Convolution(maps=12, kernel=5)
+        >>> options.output_shape((2, 34, 34))
+        (12, 30, 30)
+        >>> synapses = options.build((2, 34, 34), (12, 30, 30), generator=generator)
+        >>> synapses(torch.ones(10, 4, 2 * 34 * 34, 1)).shape  # spikes (T, B, P, 1)
+        torch.Size([10, 4, 10800, 1])
+    """
 
     maps: PositiveInt
     """Maps of the target."""
