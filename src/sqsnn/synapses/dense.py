@@ -97,9 +97,9 @@ class DenseSynapses(Synapses):
             mask = mask.clone()
         self.register_buffer("mask", None if mask is None else mask.to(device=device))
         self.weight = scale_weight(uniform, self.fan_in, dtype, device)
-        if self.mask is not None:
+        if self.weight_mask is not None:
             with torch.no_grad():
-                self.weight.mul_(self._repeated(self.mask))
+                self.weight.mul_(self.weight_mask)
         self.bias = None
         if bias:
             start = torch.zeros(channels, pairs[0], dtype=dtype, device=device)
@@ -118,6 +118,13 @@ class DenseSynapses(Synapses):
         return (1, self.channels) if self.all_channels is None else (self.all_channels,)
 
     @property
+    def weight_mask(self) -> Tensor | None:
+        """Which weights of a channel act, `(H, P)` or `(H, P * C)`; None: all."""
+        if self.mask is None or self.all_channels is None:
+            return self.mask
+        return self.mask.repeat_interleave(self.all_channels, dim=1)
+
+    @property
     def fan_in(self) -> int:
         """The weights that a neuron adds, at most; 1 if a mask leaves none."""
         heard = self.presynaptic if self.mask is None else int(self.mask.sum(1).max())
@@ -127,7 +134,8 @@ class DenseSynapses(Synapses):
         """Compute the currents of T steps, one product per step and channel."""
         if self.all_channels is not None:
             spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
-        weight = self.weight if self.mask is None else self.weight * self._repeated(self.mask)
+        mask = self.weight_mask
+        weight = self.weight if mask is None else self.weight * mask
         self._check_method()
         product = dense_product if self.method == DENSE else event_product
         currents = product(spikes, weight)
@@ -146,10 +154,6 @@ class DenseSynapses(Synapses):
             pairs = int(self.mask.sum()) * (self.all_channels or 1)
         biases = 0 if self.bias is None else self.bias.numel()
         return self.channels * pairs + biases
-
-    def _repeated(self, mask: Tensor) -> Tensor:
-        """The mask of the weights, `(H, P)` or `(H, P * C)`."""
-        return mask.repeat_interleave(self.all_channels or 1, dim=1)
 
     def _check_method(self) -> None:
         """Refuse a method that cannot run on the weights, which may have moved."""
