@@ -6,6 +6,7 @@ Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one
 With the wiring "all", every presynaptic channel feeds every channel.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -97,9 +98,8 @@ class DenseSynapses(Synapses):
             mask = mask.clone()
         self.register_buffer("mask", None if mask is None else mask.to(device=device))
         self.weight = scale_weight(uniform, self.fan_in, dtype, device)
-        if self.weight_mask is not None:
-            with torch.no_grad():
-                self.weight.mul_(self.weight_mask)
+        with torch.no_grad():
+            self.weight.mul_(self.spread_mask)
         self.bias = None
         if bias:
             start = torch.zeros(channels, pairs[0], dtype=dtype, device=device)
@@ -118,11 +118,21 @@ class DenseSynapses(Synapses):
         return (1, self.channels) if self.all_channels is None else (self.all_channels,)
 
     @property
-    def weight_mask(self) -> Tensor | None:
-        """Which weights of a channel act, `(H, P)` or `(H, P * C)`; None: all."""
-        if self.mask is None or self.all_channels is None:
-            return self.mask
-        return self.mask.repeat_interleave(self.all_channels, dim=1)
+    def joins_all_channels(self) -> bool:
+        """Whether every presynaptic channel feeds every channel: the wiring "all"."""
+        return self.all_channels is not None
+
+    @property
+    def spread_mask(self) -> Tensor | float:
+        """The mask as a factor of the weights, `(H, P)` or `(H, P * C)`; 1 without a mask."""
+        if self.mask is None:
+            return 1.0
+        return self.mask.repeat_interleave(self.all_channels or 1, dim=1)
+
+    @property
+    def acting(self) -> Tensor:
+        """The weights as they act: those that a mask cuts are 0."""
+        return self.weight if self.mask is None else self.weight * self.spread_mask
 
     @property
     def fan_in(self) -> int:
@@ -134,12 +144,23 @@ class DenseSynapses(Synapses):
         """Compute the currents of T steps, one product per step and channel."""
         if self.all_channels is not None:
             spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
-        mask = self.weight_mask
-        weight = self.weight if mask is None else self.weight * mask
         self._check_method()
         product = dense_product if self.method == DENSE else event_product
-        currents = product(spikes, weight)
+        currents = product(spikes, self.acting)
         return currents if self.bias is None else currents + self.bias.T
+
+    def pull_back(
+        self,
+        gradient: Float[Tensor, "T B H N"],
+        channels: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "T B P C"]:
+        """Apply the transposed map; see `Synapses.pull_back`."""
+        weight = (weights or {}).get("weight", self.weight.detach()) * self.spread_mask
+        by_spikes = torch.einsum("tbhn,nhp->tbpn", gradient, weight)
+        if self.all_channels is not None:
+            return by_spikes.sum(-1).unflatten(2, (-1, self.all_channels))
+        return by_spikes if channels == self.channels else by_spikes.sum(-1, keepdim=True)
 
     def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
         """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
