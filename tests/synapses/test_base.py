@@ -104,7 +104,35 @@ def test_spike_gradients_are_the_transposed_matrix(name, channels):
     assert_close(found, torch.einsum("pchn,tbhn->tbpc", matrix, signal), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_pulling_back_applies_the_transposed_matrix(name, channels):
+    synapses = built(name, channels)
+    matrix, _ = explicit(synapses, channels)
+    signal = torch.randn(2, 3, prod(synapses.target), channels, generator=seeded(2)).double()
+    found = synapses.pull_back(signal, channels)
+    assert_close(found, torch.einsum("pchn,tbhn->tbpc", matrix, signal), rtol=0, atol=1e-12)
+    assert all(parameter.grad is None for parameter in synapses.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "all"])
+def test_a_source_of_one_channel_gets_the_sum_over_all(name):
+    synapses = built(name, 2)
+    signal = torch.randn(2, 3, prod(synapses.target), 2, generator=seeded(2)).double()
+    both = synapses.pull_back(signal, 2).sum(-1, keepdim=True)
+    assert_close(synapses.pull_back(signal, 1), both, rtol=0, atol=1e-12)
+
+
 LEARNED = [name for name in CASES if list(built(name).parameters())]
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_other_weights_can_pull_back(name):
+    synapses = built(name, 2)
+    signal = torch.randn(2, 3, prod(synapses.target), 2, generator=seeded(2)).double()
+    doubled = {label: 2 * value.detach() for label, value in synapses.named_parameters()}
+    found = synapses.pull_back(signal, 2, doubled)
+    assert_close(found, 2 * synapses.pull_back(signal, 2), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("given", [1, 2])

@@ -25,6 +25,7 @@ def test_channels_pass_a_pool_to_a_dense_part_that_joins_all():
     chain = options_of((Pool(2), Dense(wiring="all"))).build(
         (1, 4), (3,), source_channels=3, channels=2, generator=seeded()
     )
+    assert chain.joins_all_channels
     assert chain.parts[1].weight.shape == (2, 3, 2 * 3)
     assert chain(torch.ones(1, 1, 4, 3)).shape == (1, 1, 3, 2)
 
