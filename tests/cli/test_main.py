@@ -34,7 +34,7 @@ WRONG = {
     "train digits --encoding morse": "--encoding: .*'morse'",
     "train digits --circuit transmon": "circuit is 'transmon'; it may be one of crx",
     "train digits --circuit-options.layers 2": "'sqs' cannot be built: .*'layers'",
-    "train digits --delay 3": "delay is 3, but digits has none",
+    "train digits --cue-delay 3": "cue_delay is 3, but digits has none",
     "train digits --pool 2": "pool is 2, but digits has no events",
     "train digits --classes 1,99": "99",
     "train digits --window 3": "window is 3, but goes with rule 'local' and score 'measured' only",
@@ -111,7 +111,7 @@ def test_the_short_help_of_training_fits_a_screen_and_names_the_long_one(sqsnn, 
     lines = done.out.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) <= 80
     assert "--help-all shows all." in " ".join(done.out.split())
-    used = "--out --resume --continue --from --label --hidden --neurons --circuit --memory-qubits "
+    used = "--out --config --resume --continue --from --label --hidden --neurons --circuit --memory-qubits "
     used += "--steps --encoding --rule --epochs --learning-rate --batch-size --seed --threads"
     assert flags_and_help(done.out).keys() == set(used.split())
     # The long help has them too, each once.
@@ -143,7 +143,7 @@ def shown(value: object) -> str:
 @pytest.mark.parametrize(
     ("command", "settings", "others"),
     [
-        ("train", RunSettings, {"--out", "--resume", "--continue", "--from", "--yes"}),
+        ("train", RunSettings, {"--out", "--config", "--resume", "--continue", "--from", "--yes"}),
         ("hardware", DeviceOptions, {"--yes", "--data-dir"}),
     ],
 )
@@ -153,7 +153,7 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
     monkeypatch.setenv("COLUMNS", "1000")
     flags = flags_and_help(sqsnn(command, "--help-all").out)
     found = {leaf.name for leaf in leaves(settings)} - {"dataset", "source", "circuit_gates"}
-    found -= {"length", "begins_with"}
+    found -= {"length", "begins_with", "populations", "connections"}
     assert flags.keys() - others == {"--" + name.replace("_", "-") for name in found}
     for name in found:
         said = flags["--" + name.replace("_", "-")]

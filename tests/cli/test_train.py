@@ -168,13 +168,13 @@ def test_wrong_noise_is_refused_before_there_is_a_folder(refused, here, flags, s
     ("name", "steps"), [("recall", 5), ("order", 8), ("xor", 7), ("duration", 10)]
 )
 def test_a_task_in_time_is_trained_from_the_command_line(sqsnn, here, name, steps):
-    flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --delay 3"
+    flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --cue-delay 3"
     done = sqsnn("train", name, *flags.split())
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / f"{name}-1")
     assert folder.is_finished()
     settings = folder.read_settings()
-    assert (settings.data.delay, settings.encoding.steps) == (3, steps)
+    assert (settings.data.cue_delay, settings.encoding.steps) == (3, steps)
     assert sqsnn("evaluate", f"runs/{name}-1", "--shots", 2).code == 0
 
 

@@ -26,8 +26,8 @@ COMMANDS = [
     "digits --rule local --score measured --backend fake_brisbane --pack 2",
     "digits --depolarising-1q 0.01 --missed-spike 0.05",
     "recall",
-    "recall --delay 2 --report-steps 2",
-    "duration --delay 7 --hidden 16",
+    "recall --cue-delay 2 --report-steps 2",
+    "duration --cue-delay 7 --hidden 16",
     "nmnist",
     "nmnist --channels 2 --pool 4 --duration 0.2 --steps 6",
     "nmnist --channels 2 --polarity sum",
@@ -71,10 +71,10 @@ def test_a_command_is_found_again(typed, command):
 
 
 def test_chosen_settings_are_those_that_differ_from_the_preset():
-    settings = from_flat("recall", {"delay": 2, "epochs": 4, "neurons": "lif"})
+    settings = from_flat("recall", {"cue_delay": 2, "epochs": 4, "neurons": "lif"})
     chosen = {it.name: (it.value, it.default) for it in list_settings(settings) if it.is_chosen}
     # Steps follow from the delay.
-    assert chosen == {"delay": (2, 5), "epochs": (4, 30), "neurons": ("lif", "sqs")}
+    assert chosen == {"cue_delay": (2, 5), "epochs": (4, 30), "neurons": ("lif", "sqs")}
 
 
 def test_settings_are_listed_once_with_meaning_where_they_apply():
