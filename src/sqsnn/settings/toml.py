@@ -59,15 +59,17 @@ def read_config(path: Path, dataset: str | None, given: Mapping[str, Any]) -> Ru
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     _check_format(content.pop("format", FORMAT), path)
-    data = {name: it for name, it in content.get("data", {}).items() if name not in _FOUND_OUT}
-    named = data.pop("dataset", None) if dataset is None else dataset
+    data = content.pop("data", {})
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: data must be a table, [data], but is {data!r}")
+    named = data.get("dataset") if dataset is None else dataset
     if named is None:
         raise ConfigError(
-            f"{path} names no dataset: write dataset = \"digits\" below [data], or name it before "
-            "--config"
+            f"{path} names no dataset: write e.g. dataset = 'digits' below [data], or name it on "
+            "the command line"
         )
-    content = {**content, "data": data}
     content.pop("circuit_gates", None)
+    content["data"] = {name: value for name, value in data.items() if name not in _FOUND_OUT}
     try:
         return joined(named, content, given)
     except ConfigError as error:
