@@ -135,7 +135,11 @@ def test_events_without_polarity_are_not_kept_apart(polarity):
         ({"steps": 0}, ValueError, "steps must be an integer in 1..1000000, but is 0"),
         ({"steps": 2.0}, TypeError, "steps"),
         ({"pool": 0}, ValueError, "pool must be an integer of at least 1, but is 0"),
-        ({"polarity": "both"}, ValueError, "polarity is 'both'; it may be one of channels, maps, sum"),
+        (
+            {"polarity": "both"},
+            ValueError,
+            "polarity is 'both'; it may be one of channels, maps, sum",
+        ),
         ({"duration": 0.0}, ValueError, "duration must be from 1e-6 to 1e.06 seconds, but is 0"),
         ({"duration": float("nan")}, ValueError, "duration .* nan"),
         ({"duration": float("inf")}, ValueError, "duration .* inf"),

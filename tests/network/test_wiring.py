@@ -53,7 +53,9 @@ def test_hidden_layers_feed_themselves_and_the_input_feeds_the_output():
 
 
 def test_the_method_is_that_of_the_inputs_and_the_wiring_of_all():
-    _, connections = layers((1, 4, 4), [4], 2, conv="2c2", recurrent=True, skip=True, synapses=EVENTS)
+    _, connections = layers(
+        (1, 4, 4), [4], 2, conv="2c2", recurrent=True, skip=True, synapses=EVENTS
+    )
     found = {(it.source, it.target): it.synapses for it in connections}
     hidden = Dense(wiring="all")
     assert found.pop(("input", "conv")) == Convolution(2, 2)

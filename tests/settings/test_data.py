@@ -87,10 +87,18 @@ def test_the_steps_of_a_task_follow_from_its_delay(name):
 @pytest.mark.parametrize(
     ("dataset", "given", "message"),
     [
-        ("digits", {"cue_delay": 3}, "^cue_delay is 3, but digits has none; it goes with recall, order"),
+        (
+            "digits",
+            {"cue_delay": 3},
+            "^cue_delay is 3, but digits has none; it goes with recall, order",
+        ),
         ("nmnist", {"cue_delay": 3}, "^cue_delay is 3, but nmnist has none"),
         ("recall", {"cue_delay": "x"}, "^cue_delay: .*valid integer.* but is 'x'"),
-        ("recall", {"cue_delay": None, "steps": 50}, "^steps must be the 7 .* of recall, but is 50"),
+        (
+            "recall",
+            {"cue_delay": None, "steps": 50},
+            "^steps must be the 7 .* of recall, but is 50",
+        ),
         ("recall", {"cue_delay": 0}, "^cue_delay: .*greater than 0, but is 0"),
         ("digits", {"pool": 2}, "^pool is 2, but digits has no events; .*nmnist, shd, braille"),
         ("recall", {"polarity": "sum"}, "^polarity is 'sum', but recall has no events"),

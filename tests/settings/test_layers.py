@@ -143,7 +143,10 @@ def test_a_skip_shortens_the_way_to_the_output():
     [
         ({"source": "input", "target": "a", "delay": -1}, "^delay: .*dictionary .*, but is -1"),
         ({"source": "input", "target": "a", "trace": 1.5}, "^trace: .*less than 1, but is 1.5"),
-        ({"source": "input", "target": "a", "synapses": {"kind": "x"}}, "kind may be one of 'dense"),
+        (
+            {"source": "input", "target": "a", "synapses": {"kind": "x"}},
+            "kind may be one of 'dense",
+        ),
         ({"source": "input", "traget": "a"}, "^target: .*required; traget: "),
     ],
 )

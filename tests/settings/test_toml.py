@@ -75,7 +75,9 @@ CONNECTIONS = st.builds(
     source=st.sampled_from(["input", "a", "output"]),
     target=st.sampled_from(["a", "output"]),
     synapses=st.recursive(
-        st.sampled_from([Dense(bias=True, sparsity=0.1), Convolution(3, 5, 2), Pool(2), Identity()]),
+        st.sampled_from(
+            [Dense(bias=True, sparsity=0.1), Convolution(3, 5, 2), Pool(2), Identity()]
+        ),
         lambda parts: st.lists(parts, min_size=1, max_size=3).map(tuple),
         max_leaves=1,
     ),
