@@ -7,6 +7,7 @@ import signal
 import pytest
 from tools import needs_kernel
 
+import sqsnn as sqsnn_package
 from sqsnn.cli.progress import Screen
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
@@ -103,6 +104,55 @@ def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
     assert (done.code, done.err) == (0, "")
     leaky = Leaky(beta=0.75, reset=0.5, bias=0.125, floor=-2.0, through_reset=False)
     assert RunFolder(here / "there").read_settings().neurons.drive == leaky
+
+
+def test_a_network_of_any_layers_is_trained_resumed_and_loaded(sqsnn, here):
+    flags = "--hidden 4 --conv 2c3-p2 --recurrent --skip --delay 1 --steps 5 --out a".split()
+    done = sqsnn("train", "digits", *TWO, *flags)
+    assert (done.code, done.err) == (0, "")
+    for name in ("conv", "hidden", "output"):
+        assert f"spikes per sample, {name} " in done.out
+    folder = RunFolder(here / "a")
+    settings, weights = folder.read_settings(), folder.best.read_bytes()
+    assert (settings.conv, settings.hidden) == ("2c3-p2", (4,))
+    folder.result.unlink()
+    folder.best.unlink()
+    assert sqsnn("train", "--resume", "a").code == 0
+    assert folder.best.read_bytes() == weights
+    network = sqsnn_package.load("a").network
+    assert [it.shape for it in network.populations.values()] == [(2, 6, 6), (4,), (2,)]
+
+
+GRAPH = """
+[graph.populations]
+loop = 5
+output = "classes"
+[[graph.connections]]
+source = "input"
+target = "loop"
+[[graph.connections]]
+source = "loop"
+target = "loop"
+delay = 1
+[[graph.connections]]
+source = "loop"
+target = "output"
+synapses = { kind = "dense", bias = true }
+"""
+
+
+def test_a_graph_in_a_file_is_trained_and_its_run_starts_the_same_again(sqsnn, here):
+    (here / "graph.toml").write_text('[data]\ndataset = "digits"\n' + GRAPH)
+    flags = [flag for flag in ONE if flag not in ("--hidden", 8)]
+    assert sqsnn("train", "--config", "graph.toml", *flags, "--out", "a").code == 0
+    first = RunFolder(here / "a")
+    assert first.read_settings().population_names == ["loop", "output"]
+    assert first.read_settings().training.batch_size == 36
+    assert sqsnn("train", "--config", "a/config.toml", "--out", "b").code == 0
+    again = RunFolder(here / "b")
+    assert again.config.read_bytes() == first.config.read_bytes()
+    assert again.best.read_bytes() == first.best.read_bytes()
+    assert again.metrics.read_bytes() == first.metrics.read_bytes()
 
 
 @needs_kernel

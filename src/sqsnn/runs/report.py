@@ -247,7 +247,7 @@ def _sections(texts: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ""):
         return MISSING
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
