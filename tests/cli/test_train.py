@@ -107,8 +107,8 @@ def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
 
 
 def test_a_network_of_any_layers_is_trained_resumed_and_loaded(sqsnn, here):
-    flags = "--hidden 4 --conv 2c3-p2 --recurrent --skip --delay 1 --steps 5 --out a".split()
-    done = sqsnn("train", "digits", *TWO, *flags)
+    flags = "--hidden 4 --conv 2c3-p2 --recurrent --skip --delay 1 --steps 5 --out a"
+    done = sqsnn("train", "digits", *TWO, *flags.split())
     assert (done.code, done.err) == (0, "")
     for name in ("conv", "hidden", "output"):
         assert f"spikes per sample, {name} " in done.out

@@ -51,7 +51,9 @@ def test_a_graph_has_an_output_neuron_per_class():
     assert connections == CONNECTIONS
     said = Graph.model_validate({**LOOP, "populations": {**LOOP["populations"], "output": 10}})
     assert said.wire(10) == graph.wire(10)
-    with pytest.raises(ValueError, match="'output', the last .*, has 10 neurons, but there are 7 "):
+    with pytest.raises(
+        ValueError, match=r"'output', the last .*, has 10 neurons, but there are 7 "
+    ):
         said.wire(7)
     with pytest.raises(ValueError, match="output has a neuron per class, but there are no classes"):
         graph.wire(None)
@@ -163,5 +165,5 @@ def test_what_settings_cannot_hold_is_left_to_python(synapses):
         "populations": {"output": "classes"},
         "connections": [Connection("input", "output", synapses)],
     }
-    with pytest.raises(ConfigError, match="'input' to 'output' hold tensors, .* SpikingNetwork"):
+    with pytest.raises(ConfigError, match=r"'input' to 'output' hold tensors, .* SpikingNetwork"):
         from_flat("digits", given)

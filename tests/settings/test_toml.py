@@ -196,5 +196,5 @@ def test_a_file_that_starts_no_run_is_named(tmp_path, text, message):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="mine.toml cannot be read: .*No such file"):
+    with pytest.raises(ConfigError, match=r"mine.toml cannot be read: .*No such file"):
         read_config(tmp_path / "mine.toml", None, {})

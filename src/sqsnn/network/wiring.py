@@ -8,6 +8,7 @@ from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.synapses import DENSE, Convolution, Dense, Pool, Shape
 
 _CONVOLUTION = re.compile(r"(\d+)c(\d+)(?:s(\d+))?(?:p(\d+))?")
+_PLAIN = Dense()
 _POOL = re.compile(r"p(\d+)")
 _GRAMMAR = (
     "it has convolutions such as 12c5 (12 maps, kernel 5; 12c5s2p1 has stride 2 and padding 1) and "
@@ -24,7 +25,7 @@ def layers(
     recurrent: bool = False,
     skip: bool = False,
     delay: int | LearnedDelay = 0,
-    synapses: Dense = Dense(),
+    synapses: Dense = _PLAIN,
 ) -> tuple[dict[str, Shape], list[Connection]]:
     """Wire layers: convolutions, if any, then dense hidden layers, if any, then the output.
 

@@ -88,8 +88,8 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     Each is the default of the kinds that are chosen.
     """
     spec, data = _spec(settings), settings.data
-    # The preset's steps follow from the blank ones, the polarity from the channels, and some datasets
-    # have no default duration.
+    # The preset's steps follow from the blank ones, the polarity from the channels, and some
+    # datasets have no default duration.
     given: dict[str, Any] = {} if spec.delay is None else {"cue_delay": data.cue_delay}
     duration = None if spec.events is None else spec.events.duration
     if spec.events is not None and duration is None:

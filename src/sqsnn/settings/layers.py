@@ -68,8 +68,8 @@ class Layers(Section):
     hidden: Sizes = (64,)
     """Hidden neurons, e.g. 64 or 64,64."""
     conv: str = ""
-    """Convolutions and pools before the hidden layers: 12c5-p2 has 12 maps with a kernel of 5 x 5, then
-    the mean over 2 x 2; 12c5s2p1 has stride 2 and padding 1."""
+    """Convolutions and pools before the hidden layers: 12c5-p2 has 12 maps with a kernel of 5 x 5,
+    then the mean over 2 x 2; 12c5s2p1 has stride 2 and padding 1."""
     recurrent: bool = False
     """Let each of the hidden layers also feed itself, one step later."""
     skip: bool = False
