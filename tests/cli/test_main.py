@@ -120,7 +120,8 @@ def test_the_short_help_of_training_fits_a_screen_and_names_the_long_one(sqsnn, 
     assert len(lines) <= 45 and max(map(len, lines)) <= 80
     assert "--help-all shows all." in " ".join(done.out.split())
     used = "--out --config --resume --continue --from --label --hidden --neurons --circuit "
-    used += "--memory-qubits --steps --encoding --rule --epochs --learning-rate --batch-size --seed --threads"
+    used += "--memory-qubits --steps --encoding --rule --epochs --learning-rate --batch-size "
+    used += "--seed --threads"
     assert flags_and_help(done.out).keys() == set(used.split())
     # The long help has them too, each once.
     every = re.findall(r"^│ (--\S+)", sqsnn("train", "digits", "--help-all").out, re.MULTILINE)

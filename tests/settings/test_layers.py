@@ -149,7 +149,7 @@ def test_a_skip_shortens_the_way_to_the_output():
             {"source": "input", "target": "a", "synapses": {"kind": "x"}},
             "kind may be one of 'dense",
         ),
-        ({"source": "input", "traget": "a"}, "^target: .*required; traget: "),
+        ({"source": "input", "goal": "a"}, "^target: .*required; goal: "),
     ],
 )
 def test_a_wrong_connection_is_named(connection, message):
