@@ -33,6 +33,8 @@ from .learning.signals import Both as Both
 from .learning.signals import Feedback as Feedback
 from .learning.signals import NoSignal as NoSignal
 from .learning.signals import Reinforce as Reinforce
+from .network import Connection as Connection
+from .network import LearnedDelay as LearnedDelay
 from .network import NetworkRecord as NetworkRecord
 from .network import SpikingNetwork as SpikingNetwork
 from .neurons.drive import Leaky as Leaky
@@ -52,6 +54,10 @@ from .reports.circuit_drawing import draw as draw
 from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train
+from .synapses import Convolution as Convolution
+from .synapses import Dense as Dense
+from .synapses import Identity as Identity
+from .synapses import Pool as Pool
 from .synapses import Synapses as Synapses
 from .training.callback import Callback as Callback
 from .training.classifier import SQSNNClassifier as SQSNNClassifier

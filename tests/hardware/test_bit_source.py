@@ -13,7 +13,7 @@ import reference
 import torch
 from hardware_reference import parameter_values, sampling_floor, total_variation
 from hardware_stubs import StubSampler, silence
-from tools import replayed_law, seeded
+from tools import populations_of, replayed_law, seeded, synapses_of
 from torch import Tensor
 
 from sqsnn.hardware.bit_source import DeviceBits, angle_table
@@ -32,7 +32,7 @@ from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.shift_rules import Shift, Shifts
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses
 
 SIZE, BATCH = 2, 2
 HALF_TURN = np.pi
@@ -223,7 +223,7 @@ def copies(source: BitSource, window: int, count: int = 16) -> tuple[list[Tensor
     )
     driven, spikes = (v.expand(-1, 1, count, -1).contiguous() for v in (currents, spikes))
     driven.requires_grad_()
-    synapses = Synapses(1, count, generator=seeded(0), dtype=torch.float64)
+    synapses = DenseSynapses(1, count, generator=seeded(0), dtype=torch.float64)
     record = Record(spikes, torch.zeros_like(spikes), torch.zeros_like(spikes[..., 0]))
     layer = Layer(synapses, neurons, driven, driven, record)
     signals = Signals(
@@ -250,7 +250,7 @@ def tiny_network() -> SpikingNetwork:
     neurons = partial(SQSNeurons, drive=Rectified(), encoding_slope="exact")
     network = SpikingNetwork([3, 1, 2], neurons=neurons, generator=seeded(0), dtype=torch.float64)
     with torch.no_grad():
-        for synapses, population in zip(network.synapses, network.populations, strict=True):
+        for synapses, population in zip(synapses_of(network), populations_of(network), strict=True):
             synapses.weight.abs_()
             population.angles.normal_(0.8, 0.5, generator=seeded(1))
     return network

@@ -9,7 +9,7 @@ import learning_reference
 import numpy as np
 import pytest
 import torch
-from tools import seeded
+from tools import populations_of, seeded
 from torch import Tensor
 
 from sqsnn.learning.bit_source import Backend
@@ -21,7 +21,7 @@ from sqsnn.neurons.drive import Drive, Leaky, Rectified
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses, Synapses
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
@@ -58,10 +58,10 @@ def ran(
     network = SpikingNetwork(
         [PRESYNAPTIC, size], neurons=make, generator=seeded(0), dtype=torch.float64
     )
-    randomise(network.populations[0], seed=channels)
+    randomise(populations_of(network)[0], seed=channels)
     shape = (STEPS, batch, PRESYNAPTIC, channels)
     spikes = (torch.rand(shape, generator=seeded(3)) < 0.7).double()
-    (layer,) = run_layers(network, spikes, seeded(4), differentiable=True)
+    (layer,) = run_layers(network, spikes, seeded(4), differentiable=True).values()
     return layer, spikes
 
 
@@ -154,7 +154,7 @@ def made(neurons: SQSNeurons, synapses: Synapses, presynaptic: Tensor, spikes: T
     currents = synapses(presynaptic)
     driven = currents.detach().requires_grad_()
     record, _ = neurons(driven, observed=spikes)
-    return Layer(synapses, neurons, currents, driven, record)
+    return Layer("", (synapses,), neurons, currents, driven, record)
 
 
 MEASURED = Measured(window=2, estimator=Geometric(repeats=2))
@@ -182,7 +182,7 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
                 **EXACT,
             )
         )
-        synapses = Synapses(
+        synapses = DenseSynapses(
             PRESYNAPTIC, size, channels=channels, generator=seeded(7), dtype=torch.float64
         )
         if change:
@@ -208,7 +208,7 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
 def test_a_neurons_gradient_depends_on_no_other_neurons_signals_and_spikes(score):
     size = 3
     neurons = randomise(SQSNeurons(size, generator=seeded(0), **EXACT))
-    synapses = Synapses(PRESYNAPTIC, size, generator=seeded(7), dtype=torch.float64)
+    synapses = DenseSynapses(PRESYNAPTIC, size, generator=seeded(7), dtype=torch.float64)
     presynaptic = torch.ones((STEPS, 2, PRESYNAPTIC, 1), dtype=torch.float64)
     spikes = (torch.rand((STEPS, 2, size, 1), generator=seeded(2)) < 0.5).double()
     signals = Signals(normal(*spikes.shape, seed=5), normal(*spikes.shape[:3], seed=6))
@@ -260,10 +260,10 @@ def copies(
     bits = [index >> place & 1 for place in reversed(range(STEPS * channels))]
     spikes = torch.tensor(bits, dtype=torch.float64).reshape(STEPS, 1, 1, channels)
     spikes = spikes.expand(-1, 1, size, -1).contiguous()
-    synapses = Synapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
+    synapses = DenseSynapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
     driven = currents.expand(-1, 1, size, -1).contiguous().requires_grad_()
     unknown = torch.zeros_like(spikes)
-    return Layer(synapses, neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
+    return Layer("", (synapses,), neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
 
 
 def signals_for_copies(layer: Layer) -> Signals:
@@ -290,7 +290,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
     driven = layer.driven.detach()[:, :, :1].requires_grad_()
     spikes = layer.record.spikes[:, :, :1]
     record, _ = one(driven, observed=spikes)
-    return Layer(layer.synapses, one, driven, driven, record), Signals(
+    return Layer("", layer.pathways, one, driven, driven, record), Signals(
         *(signal[:, :, :1] for signal in signals)
     )
 

@@ -8,14 +8,12 @@ import math
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import partial
-from typing import cast
 
 import numpy as np
 import torch
 
 from sqsnn.errors import ConfigError
 from sqsnn.network import PopulationFactory, SpikingNetwork
-from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
@@ -87,7 +85,7 @@ def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> Spikin
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if isinstance(recipe.readout, Traces):
-        last = cast(Population, network.populations[recipe.population_names[-1]])
+        last = network.population(network.names[-1])
         network.readout = TraceReadout(
             last.size,
             outputs,
@@ -180,7 +178,8 @@ def _check_machine(recipe: Recipe) -> None:
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:
     """Refuse circuits that are too large with noise."""
-    for population in network.populations.values():
+    for name in network.names:
+        population = network.population(name)
         if not isinstance(population, SQSNeurons):
             continue
         circuit = population.circuit
