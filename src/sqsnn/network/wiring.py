@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqsnn.checks import check_positive_int
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
-from sqsnn.synapses import DENSE, Convolution, Dense, Pool, Shape
+from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool, Shape
 
 _CONVOLUTION = re.compile(r"(\d+)c(\d+)(?:s(\d+))?(?:p(\d+))?")
 _PLAIN = Dense()
@@ -99,6 +100,40 @@ def layers(
     if skip:
         connections.append(Connection(INPUT, source, dense(INPUT), delay=delay))
     return populations, connections
+
+
+def wire_sizes(
+    sizes: Sequence[int],
+    *,
+    method: Method = DENSE,
+    recurrent: bool = False,
+    skip: bool = False,
+    delay: int | LearnedDelay = 0,
+) -> tuple[Shape, dict[str, Shape], list[Connection]]:
+    """Wire dense layers from their sizes: the shape of the inputs, populations and connections.
+
+    Args:
+        sizes: Inputs, hidden layers and outputs.
+        method: Method of the synapses from the inputs.
+        recurrent: See `layers`.
+        skip: See `layers`.
+        delay: See `layers`.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"sizes is {list(sizes)}; it needs inputs and at least one layer")
+    for size in sizes:
+        check_positive_int("sizes", size)
+    inputs, *hidden, outputs = sizes
+    populations, connections = layers(
+        (inputs,),
+        hidden,
+        outputs,
+        recurrent=recurrent,
+        skip=skip,
+        delay=delay,
+        synapses=Dense(method=method),
+    )
+    return (inputs,), populations, connections
 
 
 def name_layers(hidden: int, conv: str = "", *, has_output: bool = True) -> list[str]:
