@@ -70,17 +70,12 @@ def test_populations_are_drawn_under_their_names(make_run):
         shown = Shown("Right", input_spikes, run._replace(names=names), 0, label=0, prediction=0)
         return [axes.get_title(loc="left") for axes in raster([shown], "abcd").axes[::2]]
 
-    for names, expected in (
-        (
-            ("hidden_1", "hidden_2", "output"),
-            ("Input", "Hidden layer 1", "Hidden layer 2", "Output"),
-        ),
-        (("conv", "hidden", "output"), ("Input", "conv", "Hidden layer", "Output")),
+    for names, shown in (
+        (("hidden_1", "hidden_2", "output"), ("Hidden layer 1", "Hidden layer 2", "Output")),
+        (("conv", "hidden", "output"), ("conv", "Hidden layer", "Output")),
     ):
-        found = titles(*names)
-        assert [title[: len(name)] for title, name in zip(found, expected, strict=True)] == [
-            *expected
-        ]
+        found = [title.partition(":")[0] for title in titles(*names)]
+        assert found == ["Input", *shown]
 
 
 def test_a_spike_is_where_it_fell():
