@@ -1,5 +1,6 @@
 """`sqsnn inspect`: a closer look at a trained run, and at neurons."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,7 @@ def noise(
     folder = folders.find(run)
     points = measure(folder, options or NoiseOptions(), data_dir, watch)
     console.print()
-    console.print(_strengths(points))
+    console.print(_strengths(points, folder.read_settings().population_names))
     for name in ("noise.json", "noise.png"):
         console.print(Text(str(folder.path / name)), soft_wrap=True)
 
@@ -130,9 +131,10 @@ def _watched() -> "tuple[Console, Watch]":
     return console, watch
 
 
-def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
-    hidden = len(points[0].spikes_per_sample) - 1
-    layers = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer"]
+def _strengths(points: "tuple[NoisePoint, ...]", populations: Sequence[str]) -> Table:
+    from sqsnn.runs.costs import layer_names
+
+    layers = [name.replace(" ", "\n", 1) for name in layer_names(populations)]
     table = _table(
         f"Validation accuracy over {len(points[0].accuracies)} runs; spikes per sample",
         *("strength", "mean", "devi-\nation", *layers),
