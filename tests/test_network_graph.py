@@ -21,6 +21,9 @@ from tools import p_value, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
+from sqsnn.errors import HardwareError
+from sqsnn.learning import bit_source
+from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.network import Connection, LearnedDelay, NetworkRecord, SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.lif import LIF
@@ -72,6 +75,14 @@ def test_two_neurons_in_a_loop_have_the_law_of_density_matrices(memory_qubits, s
     assert_close(likelihood.exp(), found, rtol=0, atol=1e-12)
 
 
+def p_value_of(record: NetworkRecord, law: np.ndarray) -> float:
+    """Of the spikes of a loop, against the probabilities of its histories."""
+    # In the order of the histories: a at every step, then b at every step.
+    bits = torch.cat([record[name].spikes[..., 0, 0] for name in ("a", "b")])  # (2 T, runs)
+    index = (bits.long() * 2 ** torch.arange(len(bits) - 1, -1, -1)[:, None]).sum(0)
+    return p_value(np.bincount(index, minlength=len(law)), law)
+
+
 @pytest.mark.parametrize("memory_qubits", [0, 1])
 def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
     # A right sampler fails at one seed in 1000; the seed is fixed.
@@ -80,10 +91,24 @@ def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
     law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
     with torch.no_grad():
         record = network(inputs.expand(-1, runs, -1, -1), generator=seeded(3))
-    # In the order of the histories: a at every step, then b at every step.
-    bits = torch.cat([record[name].spikes[..., 0, 0] for name in ("a", "b")])  # (2 T, runs)
-    index = (bits.long() * 2 ** torch.arange(2 * steps - 1, -1, -1)[:, None]).sum(0)
-    assert p_value(np.bincount(index, minlength=len(law)), law) > 1e-3
+    assert p_value_of(record, law) > 1e-3
+
+
+@pytest.mark.parametrize("drive", [Rectified(), Leaky(), Leaky(reset_steps=2)], ids=str)
+def test_bits_measured_in_a_loop_step_by_step_have_its_law(drive):
+    # A right device fails at one seed in 1000; the seed is fixed.
+    network, steps, runs = network_of(LOOP, memory_qubits=0, drive=drive), 3, 20_000
+    inputs = inputs_of(network, steps, 1)
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    spikes = inputs.expand(-1, runs, -1, -1)
+    record = bit_source.run_network(network, spikes, SimulatedBits(), seeded(3))
+    assert p_value_of(record, law) > 1e-3
+
+
+def test_quantum_memory_in_a_loop_cannot_wait_on_a_device():
+    network = network_of(LOOP, memory_qubits=1)
+    with pytest.raises(HardwareError, match="'a' lies on a cycle and has memory_qubits 1"):
+        bit_source.run_network(network, inputs_of(network, 3, 1), SimulatedBits(), seeded())
 
 
 # Spikes, probabilities and likelihoods of every shape
