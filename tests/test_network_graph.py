@@ -10,6 +10,7 @@ from graph_cases import (
     ACYCLIC,
     CASES,
     CYCLIC,
+    MIXED,
     Case,
     by_name,
     inputs_of,
@@ -117,13 +118,14 @@ def test_quantum_memory_in_a_loop_cannot_wait_on_a_device():
 @pytest.mark.parametrize(
     ("channels", "drive"), [(1, Leaky()), (2, Rectified())], ids=["leaky", "two channels"]
 )
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, "mixed channels"])
 def test_a_network_does_what_loops_over_its_neurons_do(name, channels, drive):
-    network = network_of(CASES[name], channels=channels, drive=drive, memory_qubits=1)
+    case = (CASES | {"mixed channels": MIXED._replace(channels={"two": 2, "one": 1})})[name]
+    network = network_of(case, channels=channels, drive=drive)
     inputs = inputs_of(network, 5, 2, channels)
     uniforms = network.draw_uniforms(5, 2, seeded(4))
     record = network(inputs, uniforms=uniforms)
-    assert record.names == tuple(CASES[name].populations)
+    assert record.names == tuple(case.populations)
     graph = reference_graph(network, channels)
     for sample in range(2):
         numbers = samples(by_name(network, uniforms), sample)

@@ -12,6 +12,7 @@ from graph_cases import (
     ACYCLIC,
     CASES,
     CYCLIC,
+    MIXED,
     Case,
     by_name,
     inputs_of,
@@ -42,6 +43,7 @@ STEPS, BATCH, CLASSES = 4, 2, 2
 LABELS = torch.arange(BATCH) % CLASSES
 AS_DATA = Leaky(through_reset=False)
 SYMMETRIC = Feedback("symmetric")
+ALL = CASES | {"mixed channels": MIXED}
 
 Gradients = dict[str, Tensor]
 
@@ -148,13 +150,14 @@ def of_outputs(network: SpikingNetwork) -> tuple[str, ...]:
         ("skip", {"channels": 2}),
         ("deep", {"loss_on": "count"}),
         ("a population after the outputs", {"loss_on": "count", "drive": Leaky()}),
+        ("mixed channels", {"drive": Leaky()}),
     ],
     ids=str,
 )
 def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options):
     loss_on = options.get("loss_on", "probability")
     options = {key: value for key, value in options.items() if key != "loss_on"}
-    network, inputs = smooth_network_of(CASES[name], **options)
+    network, inputs = smooth_network_of(ALL[name], **options)
     found = gradients(Backprop(loss_on=loss_on), network, inputs)
     done = ran(network, inputs)
     through_reset = options.get("drive", AS_DATA) not in (AS_DATA, Rectified())
@@ -192,9 +195,9 @@ def test_the_networks_above_lie_on_both_sides_of_clip_and_floor():
 # The score
 
 
-@pytest.mark.parametrize(("name", "channels"), [*((name, 1) for name in CASES), ("all at once", 2)])
+@pytest.mark.parametrize(("name", "channels"), [*((name, 1) for name in ALL), ("all at once", 2)])
 def test_the_score_is_the_derivative_of_the_likelihood_of_all_spikes(name, channels):
-    network, inputs = smooth_network_of(CASES[name], channels=channels)
+    network, inputs = smooth_network_of(ALL[name], channels=channels)
     rule = Local(Reinforce(samples=1, baseline="none", horizon="episodic"))
     found = gradients(rule, network, inputs)
     done = ran(network, inputs)
@@ -369,7 +372,7 @@ def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *((name, {}) for name in CASES),
+        *((name, {}) for name in ALL),
         *((name, {"channels": 2, "drive": Leaky()}) for name in ("skip", "deep", "all at once")),
         *((name, {"surrogate": "sigmoid", "encoding_slope": "exact"}) for name in
           ("convolution in one dimension", "learned delays", "outputs that feed back")),
@@ -378,7 +381,7 @@ def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
 )  # fmt: skip
 def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, options):
     network = network_of(
-        CASES[name], **{"drive": Leaky(), "encoding_slope": "exponential", **options}
+        ALL[name], **{"drive": Leaky(), "encoding_slope": "exponential", **options}
     )
     inputs = inputs_of(network, STEPS, BATCH)
     found = gradients(Local(SYMMETRIC), network, inputs)
