@@ -36,7 +36,7 @@ from sqsnn.learning import (
 from sqsnn.network import Connection, LearnedDelay, Pathway, SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.population import Record
-from sqsnn.readout import Targets
+from sqsnn.readout import Targets, TraceReadout
 from sqsnn.synapses import Dense
 
 STEPS, BATCH, CLASSES = 4, 2, 2
@@ -391,6 +391,17 @@ def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, op
         assert_equal(found, whole, 1e-12)
     else:  # what leads back is cut: not the whole gradient
         assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in whole.items())
+
+
+@pytest.mark.parametrize("name", ["skip", "deep", "learned delays"])
+def test_symmetric_feedback_is_backpropagation_of_the_loss_on_values(name):
+    network = network_of(CASES[name], channels=2, encoding_slope="exponential")
+    network.readout = TraceReadout(2, 3, channels=2, generator=seeded(3), dtype=torch.float64)
+    inputs = inputs_of(network, STEPS, BATCH)
+    values = torch.randn(STEPS, BATCH, 3, generator=seeded(4), dtype=torch.float64)
+    found, expected = (gradients(rule, network, inputs, Targets(values))
+                       for rule in (Local(SYMMETRIC), Backprop()))  # fmt: skip
+    assert_equal(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize(
