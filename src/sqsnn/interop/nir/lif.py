@@ -1,0 +1,175 @@
+"""LIF neurons as plain NIR: the same spikes in every package that steps NIR as snnTorch does.
+
+NIR's own LIF sets the membrane to a value when it fires; sqsnn's subtracts the threshold, one step
+later. In steps, that is another law, so an LIF here is a graph of plain nodes:
+
+    input -> scale -> membrane -> output        membrane -> reset -> membrane
+
+    scale     divides by the threshold and adds the bias: from here on, all thresholds are 1
+    membrane  a CubaLIF whose current is our membrane, I = beta I + input, and whose own membrane
+              follows that current within one step (tau_mem = dt), so that its reset acts on nothing
+    reset     feeds every spike back as -1, which arrives one step later, as in every cycle of NIR
+
+Equations of NIR are stepped by Euler's method: I += (w_in S - I) dt / tau_syn.
+"""
+
+from typing import Any, cast
+
+import nir
+import numpy as np
+import torch
+
+from sqsnn.interop.nir.nodes import assign
+from sqsnn.neurons.lif import LIF
+
+Shape = tuple[int, ...]
+
+# At a decay this close to 1, the membrane's time constant is the longest that float64 steps exactly.
+_LEAST_LEAK = 2.0**-60
+_NODES = {"input", "scale", "membrane", "reset", "output"}
+_EDGES = {
+    ("input", "scale"),
+    ("scale", "membrane"),
+    ("membrane", "reset"),
+    ("reset", "membrane"),
+    ("membrane", "output"),
+}
+
+
+def write_lif(name: str, neurons: LIF, dt: float) -> nir.NIRGraph:
+    """Write a population as the graph above.
+
+    Raises:
+        ValueError: If NIR has no such neuron; says what is in the way.
+    """
+    if neurons.floor is not None:
+        raise ValueError(f"population {name!r} has a floor, which NIR cannot say; give floor=None")
+    beta, threshold, bias = (
+        values.detach().double().cpu().numpy()[:, 0].reshape(neurons.shape)
+        for values in (neurons.beta.clamp(0, 1), neurons.threshold, neurons.bias)
+    )
+    if not (threshold > 0).all():
+        raise ValueError(
+            f"population {name!r} has a threshold of {threshold.min():.3g}; in NIR, membranes are "
+            "in units of the threshold, which must be above 0"
+        )
+    ones = np.ones(neurons.shape)
+    tau = dt / np.maximum(1 - beta, _LEAST_LEAK)
+    membrane = nir.CubaLIF(
+        tau_syn=tau,
+        tau_mem=dt * ones,
+        r=ones,
+        v_leak=0 * ones,
+        v_threshold=ones,
+        v_reset=0 * ones,
+        w_in=tau / dt,
+    )
+    nodes = {
+        "input": nir.Input(np.array(neurons.shape)),
+        "scale": _diagonal(name, 1 / threshold, bias / threshold),
+        "membrane": membrane,
+        "reset": _diagonal(name, -ones, None),
+        "output": nir.Output(np.array(neurons.shape)),
+    }
+    return nir.NIRGraph(nodes=nodes, edges=sorted(_EDGES))
+
+
+def is_lif(node: nir.NIRNode) -> bool:
+    """Whether a node is the graph that `write_lif` makes."""
+    return (
+        isinstance(node, nir.NIRGraph)
+        and set(node.nodes) == _NODES
+        and set(node.edges) == _EDGES
+        and isinstance(node.nodes["membrane"], nir.CubaLIF)
+    )
+
+
+def read_lif(
+    name: str, graph: nir.NIRGraph, *, dt: float, generator: torch.Generator, dtype: torch.dtype
+) -> LIF:
+    """Make a population of the graph that `write_lif` makes.
+
+    Raises:
+        ValueError: If the graph has other values than such a graph can have.
+    """
+    membrane = cast(nir.CubaLIF, graph.nodes["membrane"])
+    scale, bias = _factors(graph.nodes["scale"], membrane.tau_syn.shape)
+    reset, _ = _factors(graph.nodes["reset"], membrane.tau_syn.shape)
+    fixed = {
+        "tau_mem / dt": membrane.tau_mem / dt,
+        "r": membrane.r,
+        "w_in dt / tau_syn": membrane.w_in * dt / membrane.tau_syn,
+        "v_threshold": membrane.v_threshold,
+        "1 + v_leak": 1 + membrane.v_leak,
+        "minus the weight of the reset": -reset,
+    }
+    for quantity, values in fixed.items():
+        if not np.allclose(values, 1):
+            raise ValueError(
+                f"node {name!r}: {quantity} is {np.ravel(values)[0]:.4g}, but in an LIF of sqsnn it "
+                f"is 1, at the dt given, {dt}"
+            )
+    neurons = LIF(membrane.tau_syn.shape, generator=generator, dtype=dtype)
+    learned = {"beta": 1 - dt / membrane.tau_syn, "threshold": 1 / scale, "bias": bias / scale}
+    for parameter, values in learned.items():
+        assign(neurons, parameter, torch.from_numpy(values.reshape(-1, 1)))
+    return neurons
+
+
+def read_resetting_lif(
+    name: str, node: nir.LIF, shape: Shape, *, dt: float, generator: torch.Generator, dtype: Any
+) -> LIF:
+    """Take NIR's LIF for one that subtracts its threshold, as users of snnTorch do.
+
+    Raises:
+        ValueError: If even so sqsnn has no such neuron.
+    """
+    if np.any(node.v_reset != 0):
+        raise ValueError(f"node {name!r} resets to v_reset = {np.ravel(node.v_reset)[0]:.4g}, not 0")
+    gain = node.r * dt / node.tau  # of currents; membranes are in units of it
+    if not (gain > 0).all():
+        raise ValueError(f"node {name!r} has r / tau of {np.min(gain):.4g}; it must be above 0")
+    learned = {
+        "beta": 1 - dt / node.tau,
+        "threshold": node.v_threshold / gain,
+        "bias": node.v_leak / node.r,
+    }
+    neurons = LIF(shape, generator=generator, dtype=dtype)
+    for parameter, values in learned.items():
+        whole = np.broadcast_to(values, shape).astype(np.float64)
+        assign(neurons, parameter, torch.from_numpy(whole.reshape(-1, 1).copy()))
+    return neurons
+
+
+def _diagonal(name: str, factors: np.ndarray, biases: np.ndarray | None) -> nir.NIRNode:
+    """Multiply every neuron by a factor of its own; on a grid, every map, by a 1x1 convolution."""
+    if factors.ndim == 1:
+        weight = np.diag(factors)
+        return nir.Linear(weight) if biases is None else nir.Affine(weight, biases)
+    maps, sides = len(factors), factors.shape[1:]
+    biases = np.zeros_like(factors) if biases is None else biases
+    per_map = []
+    for values in (factors, biases):
+        rows = values.reshape(maps, -1)
+        if (rows != rows[:, :1]).any():
+            raise ValueError(
+                f"population {name!r} has thresholds or biases that differ within a map, for which "
+                "NIR has no node; share='map' gives a map one"
+            )
+        per_map.append(rows[:, 0])
+    weight = np.diag(per_map[0]).reshape(maps, maps, *(1 for _ in sides))
+    convolution = nir.Conv1d if len(sides) == 1 else nir.Conv2d
+    size: Any = sides[0] if len(sides) == 1 else sides
+    return convolution(size, weight, 1, 0, 1, 1, per_map[1])
+
+
+def _factors(node: Any, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Read the factors and biases, per neuron, of a node that `_diagonal` makes."""
+    square = node.weight.reshape(node.weight.shape[:2])
+    factors = np.diag(square).copy()
+    if (square != np.diag(factors)).any():
+        raise ValueError("the scale or reset of an LIF joins different neurons or maps")
+    biases = getattr(node, "bias", np.zeros_like(factors))
+    grid = (-1, *(1 for _ in shape[1:]))
+    factors, biases = (np.broadcast_to(v.reshape(grid), shape) for v in (factors, biases))
+    return factors, biases
