@@ -162,6 +162,7 @@ LAZY = [
     "sqsnn.hardware",
     "sqsnn.learning",
     "sqsnn.neurons",
+    "sqsnn.synapses",
 ]
 
 

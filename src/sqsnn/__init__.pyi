@@ -52,6 +52,10 @@ from .reports.circuit_drawing import draw as draw
 from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train
+from .synapses import Convolution as Convolution
+from .synapses import Dense as Dense
+from .synapses import Identity as Identity
+from .synapses import Pool as Pool
 from .synapses import Synapses as Synapses
 from .training.callback import Callback as Callback
 from .training.classifier import SQSNNClassifier as SQSNNClassifier

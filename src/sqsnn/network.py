@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.synapses import DENSE, Method, Synapses
+from sqsnn.synapses import DENSE, Dense, Method, Synapses
 from sqsnn.uniforms import draw_layers
 
 PopulationFactory = Callable[..., Population]
@@ -86,11 +86,11 @@ class SpikingNetwork(nn.Module):
         self.populations = nn.ModuleList()
         for (presynaptic, size), factory in zip(pairwise(sizes), factories, strict=True):
             population = factory(size, generator=generator, dtype=dtype, device=device)
-            below = Synapses(
-                presynaptic,
-                size,
+            below = Dense(method=DENSE if self.synapses else synapses).build(
+                (presynaptic,),
+                (size,),
+                source_channels=population.channels,
                 channels=population.channels,
-                method=DENSE if self.synapses else synapses,
                 generator=generator,
                 dtype=dtype,
                 device=device,

@@ -21,7 +21,7 @@ from sqsnn.neurons.drive import Drive, Leaky, Rectified
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses, Synapses
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
@@ -182,7 +182,7 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
                 **EXACT,
             )
         )
-        synapses = Synapses(
+        synapses = DenseSynapses(
             PRESYNAPTIC, size, channels=channels, generator=seeded(7), dtype=torch.float64
         )
         if change:
@@ -208,7 +208,7 @@ def test_a_neurons_gradient_depends_on_no_other_neurons_parameters(score, change
 def test_a_neurons_gradient_depends_on_no_other_neurons_signals_and_spikes(score):
     size = 3
     neurons = randomise(SQSNeurons(size, generator=seeded(0), **EXACT))
-    synapses = Synapses(PRESYNAPTIC, size, generator=seeded(7), dtype=torch.float64)
+    synapses = DenseSynapses(PRESYNAPTIC, size, generator=seeded(7), dtype=torch.float64)
     presynaptic = torch.ones((STEPS, 2, PRESYNAPTIC, 1), dtype=torch.float64)
     spikes = (torch.rand((STEPS, 2, size, 1), generator=seeded(2)) < 0.5).double()
     signals = Signals(normal(*spikes.shape, seed=5), normal(*spikes.shape[:3], seed=6))
@@ -260,7 +260,7 @@ def copies(
     bits = [index >> place & 1 for place in reversed(range(STEPS * channels))]
     spikes = torch.tensor(bits, dtype=torch.float64).reshape(STEPS, 1, 1, channels)
     spikes = spikes.expand(-1, 1, size, -1).contiguous()
-    synapses = Synapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
+    synapses = DenseSynapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
     driven = currents.expand(-1, 1, size, -1).contiguous().requires_grad_()
     unknown = torch.zeros_like(spikes)
     return Layer(synapses, neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))

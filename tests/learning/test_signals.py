@@ -15,7 +15,7 @@ from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.readout import Targets, last_steps
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses
 
 STEPS, BATCH, CLASSES = 5, 8, 3
 LABELS = torch.arange(BATCH) % CLASSES
@@ -219,7 +219,9 @@ def test_mirrored_weights_are_the_synapses_up_to_the_noise_of_the_spontaneous_sp
     # An estimate adds what the other P - 1 inputs of its neuron happened to do: the variance is
     # |w|^2 / S. Errors of one neuron share its spikes, so the mean square is loose.
     below, above = 60, 9
-    synapses = Synapses(below, above, channels=channels, generator=seeded(0), dtype=torch.float64)
+    synapses = DenseSynapses(
+        below, above, channels=channels, generator=seeded(0), dtype=torch.float64
+    )
     found = memory.mirror(synapses, seeded(1))
     weight = synapses.weight.detach()
     others = weight.square().sum(-1, keepdim=True) - weight.square()

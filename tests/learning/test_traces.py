@@ -11,7 +11,7 @@ from sqsnn.learning.eligibility import Gradient
 from sqsnn.learning.traces import Traced
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses
 
 STEPS, BATCH, INPUTS, SIZE = 6, 3, 4, 2
 DRIVES = [
@@ -62,7 +62,9 @@ def test_traces_are_the_derivatives_of_autograd(drive, case, surrogate, slope):
     # The currents reach below the floor and beyond the clip, so that every slope takes part.
     neurons = population(*case, drive=drive, surrogate=surrogate, encoding_slope=slope)
     channels = neurons.channels
-    synapses = Synapses(INPUTS, SIZE, channels=channels, generator=seeded(4), dtype=torch.float64)
+    synapses = DenseSynapses(
+        INPUTS, SIZE, channels=channels, generator=seeded(4), dtype=torch.float64
+    )
     with torch.no_grad():
         synapses.weight.mul_(3)
     spikes = torch.rand(STEPS, BATCH, INPUTS, channels, generator=seeded(5)).round().double()

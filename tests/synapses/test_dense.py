@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from sqsnn.native import library
 from sqsnn.native.library import Library
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses
 
 METHODS = ("dense", pytest.param("events", marks=needs_kernel))
 
@@ -42,7 +42,7 @@ def by_definition(spikes: Tensor, weight: Tensor) -> Tensor:
 def test_currents_and_gradients_are_those_of_the_definition(
     method, steps, batch, presynaptic, neurons, channels, shared, seed
 ):
-    synapses = Synapses(
+    synapses = DenseSynapses(
         presynaptic,
         neurons,
         channels=channels,
@@ -67,7 +67,7 @@ def test_currents_and_gradients_are_those_of_the_definition(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("of_spikes", [False, True])
 def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes, method):
-    synapses = Synapses(3, 2, method=method, generator=seeded())
+    synapses = DenseSynapses(3, 2, method=method, generator=seeded())
     synapses.weight.requires_grad_(not of_spikes)
     spikes = torch.ones(2, 2, 3, 1, requires_grad=of_spikes)
     synapses(spikes).sum().backward()
@@ -79,7 +79,7 @@ def test_a_gradient_is_computed_only_where_it_is_needed(of_spikes, method):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("cut", [1, 4, 6])
 def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(channels, cut, method):
-    synapses = Synapses(131, 67, channels=channels, method=method, generator=seeded())
+    synapses = DenseSynapses(131, 67, channels=channels, method=method, generator=seeded())
     spikes = torch.rand((7, 5, 131, channels), generator=seeded(2))
     whole = synapses(spikes)
     halves = torch.cat([synapses(spikes[:cut]), synapses(spikes[cut:].clone())])
@@ -92,7 +92,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(channels, cut, met
 @needs_kernel
 @pytest.mark.parametrize("channels", [1, 2])
 def test_events_in_two_batches_are_the_batch_bit_for_bit(channels):
-    synapses = Synapses(131, 67, channels=channels, method="events", generator=seeded())
+    synapses = DenseSynapses(131, 67, channels=channels, method="events", generator=seeded())
     spikes = random_spikes(7, 9, 131, 1, dtype=torch.float32)
     whole = synapses(spikes)
     for cut in (1, 4, 8):
@@ -103,7 +103,9 @@ def test_events_in_two_batches_are_the_batch_bit_for_bit(channels):
 @needs_kernel
 @pytest.mark.parametrize("given_channels", [1, 2])
 def test_the_gradients_of_events_are_those_of_their_values(given_channels):
-    synapses = Synapses(5, 4, channels=2, method="events", generator=seeded(), dtype=torch.float64)
+    synapses = DenseSynapses(
+        5, 4, channels=2, method="events", generator=seeded(), dtype=torch.float64
+    )
     # Away from 0, where an event begins.
     spikes = 1 + torch.rand((2, 3, 5, given_channels), generator=seeded(1), dtype=torch.float64)
     spikes[0, 1] = 0
@@ -119,7 +121,7 @@ def test_the_gradients_of_events_are_those_of_their_values(given_channels):
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -2.5])
 def test_values_of_any_kind_give_what_the_dense_product_gives(value):
     dense, sparse = (
-        Synapses(6, 5, method=method, generator=seeded()) for method in ("dense", "events")
+        DenseSynapses(6, 5, method=method, generator=seeded()) for method in ("dense", "events")
     )
     spikes = random_spikes(2, 4, 6, 1, dtype=torch.float32)
     spikes[1, 2, 3] = value
@@ -135,7 +137,7 @@ def test_values_of_any_kind_give_what_the_dense_product_gives(value):
 
 @needs_kernel
 def test_a_graph_can_be_walked_twice():
-    synapses = Synapses(6, 5, method="events", generator=seeded())
+    synapses = DenseSynapses(6, 5, method="events", generator=seeded())
     currents = synapses(random_spikes(2, 4, 6, 1, dtype=torch.float32))
     first, second = (
         torch.autograd.grad(currents.sum(), synapses.weight, retain_graph=True)[0] for _ in range(2)
@@ -145,22 +147,22 @@ def test_a_graph_can_be_walked_twice():
 
 def test_events_that_cannot_run_are_refused_with_the_reason(monkeypatch):
     with pytest.raises(ValueError, match="synapses is 'events', but the weights are on meta"):
-        Synapses(3, 2, method="events", generator=seeded(), device="meta")
+        DenseSynapses(3, 2, method="events", generator=seeded(), device="meta")
     monkeypatch.setattr(library, "current", lambda: Library(None, "there is no kernel here"))
     with pytest.raises(ValueError, match="but there is no kernel here; use 'dense'"):
-        Synapses(3, 2, method="events", generator=seeded())
+        DenseSynapses(3, 2, method="events", generator=seeded())
 
 
 @needs_kernel
 def test_events_that_moved_to_another_device_are_refused():
-    synapses = Synapses(3, 2, method="events", generator=seeded()).to("meta")
+    synapses = DenseSynapses(3, 2, method="events", generator=seeded()).to("meta")
     with pytest.raises(ValueError, match="the weights are on meta, and the compiled kernel runs"):
         synapses(torch.zeros(1, 1, 3, 1, device="meta"))
 
 
 @needs_kernel
 def test_events_of_another_precision_are_refused():
-    synapses = Synapses(3, 2, method="events", generator=seeded()).half()
+    synapses = DenseSynapses(3, 2, method="events", generator=seeded()).half()
     with pytest.raises(ValueError, match=r"the weights are torch\.float16, and the"):
         synapses(torch.zeros(1, 1, 3, 1, dtype=torch.float16))
 
@@ -168,7 +170,9 @@ def test_events_of_another_precision_are_refused():
 def test_initial_weights_are_uniform_within_one_over_the_root_of_the_inputs():
     # 6 standard errors of the first two moments of a uniform law.
     presynaptic = 400
-    weight = Synapses(presynaptic, 200, channels=2, generator=seeded()).weight.detach().double()
+    weight = (
+        DenseSynapses(presynaptic, 200, channels=2, generator=seeded()).weight.detach().double()
+    )
     bound = 1 / math.sqrt(presynaptic)
     assert weight.shape == (2, 200, presynaptic)
     assert weight.abs().max() <= bound
@@ -179,10 +183,10 @@ def test_initial_weights_are_uniform_within_one_over_the_root_of_the_inputs():
 
 
 def test_initial_weights_are_the_generators_whatever_the_precision():
-    single = Synapses(5, 4, generator=seeded(1))
-    double = Synapses(5, 4, generator=seeded(1), dtype=torch.float64)
+    single = DenseSynapses(5, 4, generator=seeded(1))
+    double = DenseSynapses(5, 4, generator=seeded(1), dtype=torch.float64)
     assert torch.equal(double.weight.float(), single.weight)
-    assert not torch.equal(single.weight, Synapses(5, 4, generator=seeded(2)).weight)
+    assert not torch.equal(single.weight, DenseSynapses(5, 4, generator=seeded(2)).weight)
 
 
 @pytest.mark.parametrize(
@@ -199,21 +203,21 @@ def test_initial_weights_are_the_generators_whatever_the_precision():
 )
 def test_spikes_that_do_not_fit_are_refused(spikes, message):
     with pytest.raises(ValueError, match=message):
-        Synapses(5, 4, channels=2, generator=seeded())(spikes)
+        DenseSynapses(5, 4, channels=2, generator=seeded())(spikes)
 
 
 @pytest.mark.parametrize("argument", ["presynaptic", "neurons", "channels"])
 def test_synapses_from_or_to_nothing_are_refused(argument):
     sizes = {"presynaptic": 1, "neurons": 1, "channels": 1, argument: 0}
     with pytest.raises(ValueError, match=argument):
-        Synapses(**sizes, generator=seeded())
+        DenseSynapses(**sizes, generator=seeded())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("presynaptic", [7, 19, 65])
 def test_currents_do_not_depend_on_where_the_spikes_lie_in_memory(presynaptic, dtype):
     generator = torch.Generator().manual_seed(0)
-    synapses = Synapses(presynaptic, 11, generator=generator, dtype=dtype)
+    synapses = DenseSynapses(presynaptic, 11, generator=generator, dtype=dtype)
     spikes = torch.rand(6, 3, presynaptic, 1, generator=generator, dtype=dtype)
     whole = synapses(spikes)
     for first in range(1, 6):

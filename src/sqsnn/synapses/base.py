@@ -1,0 +1,124 @@
+"""What all synapses share: shapes, checks at the door, and the weights that they start from."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from sqsnn.checks import check_positive_int, check_same_device, check_shape
+
+Shape = tuple[int, ...]  # of a population: (H,), (maps, length) or (maps, height, width)
+
+
+class Synapses(nn.Module, ABC):
+    """A map from spikes to currents, linear up to a bias.
+
+    Spikes and currents are flat, row by row over the shapes of the populations.
+
+    Args:
+        source: Shape of the presynaptic population, of P neurons.
+        target: Shape of the postsynaptic population, of H neurons.
+        channels: Channels N of the target.
+
+    Attributes:
+        keeps_channels: Whether spikes of one channel give currents of one, which feeds all N.
+    """
+
+    keeps_channels: ClassVar[bool] = False
+
+    def __init__(self, source: Shape, target: Shape, channels: int) -> None:
+        super().__init__()
+        for argument, shape in (("source", source), ("target", target)):
+            for size in shape:
+                check_positive_int(argument, size)
+        check_positive_int("channels", channels)
+        self.source, self.target, self.channels = source, target, channels
+
+    def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
+        """Compute the currents of T steps; a sequence in two halves gives the same bits.
+
+        Args:
+            spikes: Presynaptic spikes, `(T, B, P, N)` or `(T, B, P, 1)`, which feeds all channels;
+                with the wiring "all" `(T, B, P, C)` of all presynaptic channels.
+        """
+        given = spikes.shape[-1] if spikes.dim() == 4 else 1
+        expected = given if given in self.accepted_channels else self.accepted_channels[-1]
+        check_shape("spikes", spikes, ("steps", "batch", math.prod(self.source), expected))
+        self._check_like(spikes)
+        currents = self.carry(spikes)
+        return currents.expand(*currents.shape[:-1], self.channels)
+
+    @property
+    def accepted_channels(self) -> tuple[int, ...]:
+        """The channels that spikes may have."""
+        return (1, self.channels)
+
+    @property
+    @abstractmethod
+    def fan_in(self) -> int:
+        """The ways that lead to a neuron, at most."""
+
+    @abstractmethod
+    def carry(self, spikes: Tensor) -> Tensor:
+        """Compute currents `(T, B, H, N)`, or `(T, B, H, 1)` for all channels, without checks."""
+
+    @abstractmethod
+    def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
+        """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
+
+    def fan_out_counts(self) -> Int64[Tensor, " P"]:
+        """Count the weights that a spike of each presynaptic neuron adds, per channel fed.
+
+        A chain counts the weights on all ways: its parts act as one map, so that means over windows
+        leave as many as the window has in the part that follows.
+        """
+        like = next(self.parameters(), torch.empty(0))
+        ones = torch.ones(math.prod(self.target), dtype=torch.float64, device=like.device)
+        return self.gather(ones).round().long()
+
+    def parameter_count(self) -> int:
+        """Count the parameters that act: those that a mask sets to 0 do not."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _check_like(self, spikes: Tensor) -> None:
+        """Refuse spikes of another device or precision than the weights."""
+        weight = next(self.parameters(), None)
+        if weight is None:
+            if not spikes.is_floating_point():
+                raise ValueError(f"spikes has dtype {spikes.dtype}; it must be a floating one")
+            return
+        check_same_device(spikes=spikes, weight=weight)
+        if spikes.dtype != weight.dtype:
+            raise ValueError(f"spikes has dtype {spikes.dtype}; the weights {weight.dtype}")
+
+
+def draw_weight(
+    shape: Shape,
+    fan_in: int,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> nn.Parameter:
+    """Draw weights from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the same in every precision."""
+    return scale_weight(draw_uniform(shape, generator), fan_in, dtype, device)
+
+
+def draw_uniform(shape: Shape, generator: torch.Generator) -> Tensor:
+    """Draw from U(0, 1) in float64, whatever the precision of the weights."""
+    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+
+
+def scale_weight(
+    uniform: Tensor, fan_in: int, dtype: torch.dtype, device: torch.device | str | None
+) -> nn.Parameter:
+    """Turn U(0, 1) into weights of U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    start = (2 * uniform - 1) / math.sqrt(fan_in)
+    return nn.Parameter(start.to(device=device, dtype=dtype))
+
+
+def aligned(values: Tensor) -> Tensor:
+    """Copy what does not start at a whole cache line, where products round otherwise."""
+    return values if values.data_ptr() % 64 == 0 else values.clone()

@@ -1,0 +1,179 @@
+"""Dense synapses: every presynaptic neuron feeds every neuron, unless a mask cuts them apart.
+
+    z[n, h] = sum_p w[n, h, p] x[p, n] + b[n, h]
+
+Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one channel feed all.
+With the wiring "all", every presynaptic channel feeds every channel.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sqsnn.checks import check_choice, check_positive_int, check_shape
+from sqsnn.native import library
+from sqsnn.synapses.base import Shape, Synapses, draw_uniform, scale_weight
+from sqsnn.synapses.products import dense_product, event_product
+
+Method = Literal["dense", "events"]
+DENSE: Method = "dense"  # the default
+Wiring = Literal["matching", "all"]
+
+
+def check_method(
+    method: Method, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> None:
+    """Refuse a method of synapses that does not exist, or that cannot run on such weights."""
+    check_choice("synapses", method, Method)
+    if method == DENSE:
+        return
+    obstacle = library.obstacle()
+    if torch.device(device).type != "cpu":
+        obstacle = f"the weights are on {device}, and the compiled kernel runs on CPUs"
+    elif dtype not in (torch.float32, torch.float64):
+        obstacle = f"the weights are {dtype}, and the compiled kernel takes float32 and float64"
+    if obstacle is not None:
+        raise ValueError(f"synapses is 'events', but {obstacle}; use 'dense'")
+
+
+class DenseSynapses(Synapses):
+    """A matrix of weights per channel.
+
+    Args:
+        presynaptic: Presynaptic neurons P, or the shape of their population.
+        neurons: Postsynaptic neurons H, or the shape of their population.
+        channels: Channels N.
+        bias: Whether every neuron and channel adds a bias, which starts at 0.
+        wiring: "matching" joins channel n to channel n, "all" every channel to every channel.
+        source_channels: Channels C of the presynaptic neurons; the wiring "all" needs them.
+        sparsity: Share of its presynaptic neurons that each neuron does not hear, drawn once.
+        mask: Which presynaptic neuron feeds which neuron, `(H, P)`, in place of a sparsity.
+        method: "dense" multiplies matrices; "events" adds, through the compiled kernel, the weights
+            of those inputs alone that are not 0, in their order, whatever the batch. It is faster
+            where few inputs fire. A weight that is not finite acts where its input fires alone.
+        generator: Draws the initial weights from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), fan_in being
+            P, P * C or what a mask leaves of it; then the mask.
+        dtype: torch.float32 or torch.float64.
+        device: Where the weights lie.
+
+    Attributes:
+        weight: The weights, `(N, H, P)`; with the wiring "all" `(N, H, P * C)`, neuron by neuron.
+        bias: The biases, `(N, H)`, or None.
+        mask: Which presynaptic neuron feeds which neuron, `(H, P)`, or None: every one.
+    """
+
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        presynaptic: int | Shape,
+        neurons: int | Shape,
+        *,
+        channels: int = 1,
+        bias: bool = False,
+        wiring: Wiring = "matching",
+        source_channels: int = 1,
+        sparsity: float = 0.0,
+        mask: Tensor | None = None,
+        method: Method = DENSE,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        source = _shape_of("presynaptic", presynaptic)
+        target = _shape_of("neurons", neurons)
+        super().__init__(source, target, channels)
+        check_choice("wiring", wiring, Wiring)
+        self.all_channels = source_channels if wiring == "all" else None
+        pairs = math.prod(target), math.prod(source)
+        columns = pairs[1] * (self.all_channels or 1)
+        uniform = draw_uniform((channels, pairs[0], columns), generator)
+        if mask is None and sparsity:
+            mask = _draw_mask(*pairs, sparsity, generator)
+        elif mask is not None:
+            _check_mask(mask, pairs, sparsity)
+            mask = mask.clone()
+        self.register_buffer("mask", None if mask is None else mask.to(device=device))
+        self.weight = scale_weight(uniform, self.fan_in, dtype, device)
+        if self.mask is not None:
+            with torch.no_grad():
+                self.weight.mul_(self._repeated(self.mask))
+        self.bias = None
+        if bias:
+            start = torch.zeros(channels, pairs[0], dtype=dtype, device=device)
+            self.bias = nn.Parameter(start)
+        self.method: Method = method
+        self._check_method()
+
+    @property
+    def accepted_channels(self) -> tuple[int, ...]:
+        """The channels that spikes may have: with the wiring "all", those of the source."""
+        return super().accepted_channels if self.all_channels is None else (self.all_channels,)
+
+    @property
+    def fan_in(self) -> int:
+        """The weights that a neuron adds, at most; 1 if a mask leaves none."""
+        heard = math.prod(self.source) if self.mask is None else int(self.mask.sum(1).max())
+        return max(heard, 1) * (self.all_channels or 1)
+
+    def carry(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
+        """Compute the currents of T steps, one product per step and channel."""
+        if self.all_channels is not None:
+            spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
+        weight = self.weight if self.mask is None else self.weight * self._repeated(self.mask)
+        self._check_method()
+        product = dense_product if self.method == DENSE else event_product
+        currents = product(spikes, weight)
+        return currents if self.bias is None else currents + self.bias.T
+
+    def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
+        """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
+        if self.mask is None:
+            return values.sum().expand(math.prod(self.source))
+        return values @ self.mask.to(values)
+
+    def parameter_count(self) -> int:
+        """Count the parameters that act: weights that the mask leaves, and biases."""
+        pairs = self.weight[0].numel()
+        if self.mask is not None:
+            pairs = int(self.mask.sum()) * (self.all_channels or 1)
+        biases = 0 if self.bias is None else self.bias.numel()
+        return self.channels * pairs + biases
+
+    def _repeated(self, mask: Tensor) -> Tensor:
+        """The mask of the weights, `(H, P)` or `(H, P * C)`."""
+        return mask.repeat_interleave(self.all_channels or 1, dim=1)
+
+    def _check_method(self) -> None:
+        """Refuse a method that cannot run on the weights, which may have moved."""
+        check_method(self.method, self.weight.device, self.weight.dtype)
+
+
+def _shape_of(argument: str, given: int | Shape) -> Shape:
+    shape = given if isinstance(given, tuple) else (given,)
+    for size in shape:
+        check_positive_int(argument, size)
+    return shape
+
+
+def _draw_mask(
+    neurons: int, presynaptic: int, sparsity: float, generator: torch.Generator
+) -> Tensor:
+    """Draw which presynaptic neurons each neuron hears: as many for all, at least one."""
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must lie in [0, 1), but is {sparsity}")
+    heard = max(1, presynaptic - round(sparsity * presynaptic))
+    chosen = draw_uniform((neurons, presynaptic), generator).argsort(dim=1)[:, :heard]
+    mask = torch.zeros(neurons, presynaptic, dtype=torch.bool, device=generator.device)
+    return mask.scatter_(1, chosen, True)
+
+
+def _check_mask(mask: Tensor, pairs: tuple[int, int], sparsity: float) -> None:
+    check_shape("mask", mask, pairs)
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask has dtype {mask.dtype}; it must be torch.bool")
+    if sparsity:
+        raise ValueError(f"mask is given, and sparsity is {sparsity}: give one of them")
