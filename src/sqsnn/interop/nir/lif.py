@@ -1,19 +1,22 @@
 """LIF neurons as plain NIR: the same spikes in every package that steps NIR as snnTorch does.
 
 NIR's own LIF sets the membrane to a value when it fires; sqsnn's subtracts the threshold, one step
-later. In steps, that is another law, so an LIF here is a graph of plain nodes:
+later. In steps, that is another law, so an LIF called "hidden" here becomes three plain nodes:
 
-    input -> scale -> membrane -> output        membrane -> reset -> membrane
+    currents -> hidden.scale -> hidden.membrane -> spikes
+                hidden.scale <- hidden.reset <- hidden.membrane
 
     scale     divides by the threshold and adds the bias: from here on, all thresholds are 1
     membrane  a CubaLIF whose current is our membrane, I = beta I + input, and whose own membrane
               follows that current within one step (tau_mem = dt), so that its reset acts on nothing
-    reset     feeds every spike back as -1, which arrives one step later, as in every cycle of NIR
+    reset     takes the threshold from the currents for every spike, one step later, as in every
+              cycle of NIR
 
 Equations of NIR are stepped by Euler's method: I += (w_in S - I) dt / tau_syn.
 """
 
-from typing import Any, cast
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import nir
 import numpy as np
@@ -23,21 +26,33 @@ from sqsnn.interop.nir.nodes import assign
 from sqsnn.neurons.lif import LIF
 
 Shape = tuple[int, ...]
+Nodes = dict[str, nir.NIRNode]
+Edges = list[tuple[str, str]]
 
 # At a decay this close to 1, the membrane's time constant is the longest that float64 steps exactly.
 _LEAST_LEAK = 2.0**-60
-_NODES = {"input", "scale", "membrane", "reset", "output"}
-_EDGES = {
-    ("input", "scale"),
-    ("scale", "membrane"),
-    ("membrane", "reset"),
-    ("reset", "membrane"),
-    ("membrane", "output"),
-}
 
 
-def write_lif(name: str, neurons: LIF, dt: float) -> nir.NIRGraph:
-    """Write a population as the graph above.
+class Parts(NamedTuple):
+    """The three nodes of an LIF."""
+
+    scale: nir.NIRNode
+    membrane: nir.CubaLIF
+    reset: nir.NIRNode
+
+
+def entry(name: str) -> str:
+    """The node of an LIF that receives currents."""
+    return f"{name}.scale"
+
+
+def leaving(name: str) -> str:
+    """The node of an LIF that fires."""
+    return f"{name}.membrane"
+
+
+def write_lif(name: str, neurons: LIF, dt: float) -> tuple[Nodes, Edges]:
+    """Write a population as the nodes above, with the edges among them.
 
     Raises:
         ValueError: If NIR has no such neuron; says what is in the way.
@@ -64,44 +79,50 @@ def write_lif(name: str, neurons: LIF, dt: float) -> nir.NIRGraph:
         v_reset=0 * ones,
         w_in=tau / dt,
     )
-    nodes = {
-        "input": nir.Input(np.array(neurons.shape)),
-        "scale": _diagonal(name, 1 / threshold, bias / threshold),
-        "membrane": membrane,
-        "reset": _diagonal(name, -ones, None),
-        "output": nir.Output(np.array(neurons.shape)),
-    }
-    return nir.NIRGraph(nodes=nodes, edges=sorted(_EDGES))
-
-
-def is_lif(node: nir.NIRNode) -> bool:
-    """Whether a node is the graph that `write_lif` makes."""
-    return (
-        isinstance(node, nir.NIRGraph)
-        and set(node.nodes) == _NODES
-        and set(node.edges) == _EDGES
-        and isinstance(node.nodes["membrane"], nir.CubaLIF)
+    parts = Parts(
+        _diagonal(name, 1 / threshold, bias / threshold),
+        membrane,
+        _diagonal(name, -threshold, None),
     )
+    nodes = {f"{name}.{part}": node for part, node in parts._asdict().items()}
+    ring = [f"{name}.{part}" for part in (*Parts._fields, Parts._fields[0])]
+    return nodes, list(pairwise(ring))
+
+
+def collapse(nodes: Nodes, edges: Edges) -> tuple[dict[str, Any], Edges]:
+    """Put `Parts` in the place of the nodes of each LIF that `write_lif` wrote."""
+    collapsed: dict[str, Any] = dict(nodes)
+    for membrane in [name for name, node in nodes.items() if isinstance(node, nir.CubaLIF)]:
+        name = membrane.removesuffix(leaving(""))
+        ring = [f"{name}.{part}" for part in Parts._fields]
+        inner = set(pairwise([*ring, ring[0]]))
+        others = [edge for edge in edges if edge not in inner]
+        closed = all(ring[2] not in edge and edge[0] != ring[0] and edge[1] != membrane for edge in others)
+        if set(ring) <= set(nodes) and inner <= set(edges) and closed:
+            collapsed[name] = Parts(*(collapsed.pop(part) for part in ring))
+            places = dict.fromkeys(ring, name)
+            edges = [(places.get(a, a), places.get(b, b)) for a, b in others]
+    return collapsed, edges
 
 
 def read_lif(
-    name: str, graph: nir.NIRGraph, *, dt: float, generator: torch.Generator, dtype: torch.dtype
+    name: str, parts: Parts, *, dt: float, generator: torch.Generator, dtype: torch.dtype
 ) -> LIF:
-    """Make a population of the graph that `write_lif` makes.
+    """Make a population of the nodes that `write_lif` makes.
 
     Raises:
-        ValueError: If the graph has other values than such a graph can have.
+        ValueError: If the nodes have other values than an LIF of sqsnn can have.
     """
-    membrane = cast(nir.CubaLIF, graph.nodes["membrane"])
-    scale, bias = _factors(graph.nodes["scale"], membrane.tau_syn.shape)
-    reset, _ = _factors(graph.nodes["reset"], membrane.tau_syn.shape)
+    membrane = parts.membrane
+    scale, bias = _factors(name, parts.scale, membrane.tau_syn.shape)
+    reset, _ = _factors(name, parts.reset, membrane.tau_syn.shape)
     fixed = {
         "tau_mem / dt": membrane.tau_mem / dt,
         "r": membrane.r,
         "w_in dt / tau_syn": membrane.w_in * dt / membrane.tau_syn,
         "v_threshold": membrane.v_threshold,
         "1 + v_leak": 1 + membrane.v_leak,
-        "minus the weight of the reset": -reset,
+        "minus the scale times the reset": -scale * reset,
     }
     for quantity, values in fixed.items():
         if not np.allclose(values, 1):
@@ -109,15 +130,12 @@ def read_lif(
                 f"node {name!r}: {quantity} is {np.ravel(values)[0]:.4g}, but in an LIF of sqsnn it "
                 f"is 1, at the dt given, {dt}"
             )
-    neurons = LIF(membrane.tau_syn.shape, generator=generator, dtype=dtype)
-    learned = {"beta": 1 - dt / membrane.tau_syn, "threshold": 1 / scale, "bias": bias / scale}
-    for parameter, values in learned.items():
-        assign(neurons, parameter, torch.from_numpy(values.reshape(-1, 1)))
-    return neurons
+    learned = {"beta": 1 - dt / membrane.tau_syn, "threshold": -reset, "bias": bias / scale}
+    return _filled(membrane.tau_syn.shape, learned, generator, dtype)
 
 
 def read_resetting_lif(
-    name: str, node: nir.LIF, shape: Shape, *, dt: float, generator: torch.Generator, dtype: Any
+    name: str, node: nir.LIF, *, dt: float, generator: torch.Generator, dtype: torch.dtype
 ) -> LIF:
     """Take NIR's LIF for one that subtracts its threshold, as users of snnTorch do.
 
@@ -134,10 +152,16 @@ def read_resetting_lif(
         "threshold": node.v_threshold / gain,
         "bias": node.v_leak / node.r,
     }
+    return _filled(node.tau.shape, learned, generator, dtype)
+
+
+def _filled(
+    shape: Shape, learned: dict[str, np.ndarray], generator: torch.Generator, dtype: torch.dtype
+) -> LIF:
+    """Make neurons on a grid with learned parameters, one value per neuron."""
     neurons = LIF(shape, generator=generator, dtype=dtype)
     for parameter, values in learned.items():
-        whole = np.broadcast_to(values, shape).astype(np.float64)
-        assign(neurons, parameter, torch.from_numpy(whole.reshape(-1, 1).copy()))
+        assign(neurons, parameter, torch.from_numpy(values.reshape(-1, 1)))
     return neurons
 
 
@@ -163,12 +187,12 @@ def _diagonal(name: str, factors: np.ndarray, biases: np.ndarray | None) -> nir.
     return convolution(size, weight, 1, 0, 1, 1, per_map[1])
 
 
-def _factors(node: Any, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+def _factors(name: str, node: Any, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Read the factors and biases, per neuron, of a node that `_diagonal` makes."""
     square = node.weight.reshape(node.weight.shape[:2])
     factors = np.diag(square).copy()
     if (square != np.diag(factors)).any():
-        raise ValueError("the scale or reset of an LIF joins different neurons or maps")
+        raise ValueError(f"node {name!r}: the scale or reset of an LIF joins neurons or maps")
     biases = getattr(node, "bias", np.zeros_like(factors))
     grid = (-1, *(1 for _ in shape[1:]))
     factors, biases = (np.broadcast_to(v.reshape(grid), shape) for v in (factors, biases))
