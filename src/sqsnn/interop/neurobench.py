@@ -125,7 +125,11 @@ class _Counted(nn.Module):
 def _parts(pathway: Pathway) -> list[Synapses]:
     """The synapses of a connection, those of a chain one by one."""
     synapses = pathway.synapses
-    return list(cast("nn.ModuleList", synapses.parts)) if isinstance(synapses, ChainSynapses) else [synapses]
+    return (
+        list(cast("nn.ModuleList", synapses.parts))
+        if isinstance(synapses, ChainSynapses)
+        else [synapses]
+    )
 
 
 def _channels(part: Synapses) -> range:

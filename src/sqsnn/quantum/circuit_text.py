@@ -44,7 +44,9 @@ def read_gate_list(text: str, channels: int, memory_qubits: int, name: str = "cu
     for part in text.split("; "):
         found = _PLACED.fullmatch(part)
         if found is None:
-            raise ValueError(f"circuit text holds {part!r}, which is no gate such as 'RX(theta_0) 1'")
+            raise ValueError(
+                f"circuit text holds {part!r}, which is no gate such as 'RX(theta_0) 1'"
+            )
         qubits = tuple(map(int, found["qubits"].split()))
         angle = found["angle"]
         turned = _TURNED.fullmatch(angle or "")
@@ -60,7 +62,9 @@ def read_gate_list(text: str, channels: int, memory_qubits: int, name: str = "cu
             placed.append(Gate(found["name"], qubits, None, float(angle)))
     parameters = {gate.parameter for gate in placed if gate.parameter is not None}
     if parameters != set(range(len(parameters))):
-        raise ValueError(f"circuit text has the angles theta_{sorted(parameters)}; none may be left out")
+        raise ValueError(
+            f"circuit text has the angles theta_{sorted(parameters)}; none may be left out"
+        )
     rotated = complete_encoding(encoding, channels, memory_qubits)
     initial = (START,) * len(parameters)
     return Circuit(channels, memory_qubits, rotated, tuple(placed), initial, name)

@@ -23,13 +23,12 @@ import numpy as np
 import torch
 
 from sqsnn.interop.nir.nodes import assign
+from sqsnn.interop.nir.paths import Edges, Nodes
 from sqsnn.neurons.lif import LIF
 
 Shape = tuple[int, ...]
-Nodes = dict[str, nir.NIRNode]
-Edges = list[tuple[str, str]]
 
-# At a decay this close to 1, the membrane's time constant is the longest that float64 steps exactly.
+# A decay of 1 needs a time constant without end; at this leak, float64 cannot tell 1 - leak from 1.
 _LEAST_LEAK = 2.0**-60
 
 
@@ -78,6 +77,8 @@ def write_lif(name: str, neurons: LIF, dt: float) -> tuple[Nodes, Edges]:
         v_threshold=ones,
         v_reset=0 * ones,
         w_in=tau / dt,
+        # What changes no spike, but how the neurons learn.
+        metadata={"share": neurons.share, "through_reset": not neurons.own_spikes_are_data},
     )
     parts = Parts(
         _diagonal(name, 1 / threshold, bias / threshold),
@@ -97,7 +98,9 @@ def collapse(nodes: Nodes, edges: Edges) -> tuple[dict[str, Any], Edges]:
         ring = [f"{name}.{part}" for part in Parts._fields]
         inner = set(pairwise([*ring, ring[0]]))
         others = [edge for edge in edges if edge not in inner]
-        closed = all(ring[2] not in edge and edge[0] != ring[0] and edge[1] != membrane for edge in others)
+        closed = all(
+            ring[2] not in edge and edge[0] != ring[0] and edge[1] != membrane for edge in others
+        )
         if set(ring) <= set(nodes) and inner <= set(edges) and closed:
             collapsed[name] = Parts(*(collapsed.pop(part) for part in ring))
             places = dict.fromkeys(ring, name)
@@ -127,11 +130,13 @@ def read_lif(
     for quantity, values in fixed.items():
         if not np.allclose(values, 1):
             raise ValueError(
-                f"node {name!r}: {quantity} is {np.ravel(values)[0]:.4g}, but in an LIF of sqsnn it "
-                f"is 1, at the dt given, {dt}"
+                f"node {name!r}: {quantity} is {np.ravel(values)[0]:.4g}, but for an LIF of sqsnn "
+                f"it must be 1, at the dt given, {dt}"
             )
     learned = {"beta": 1 - dt / membrane.tau_syn, "threshold": -reset, "bias": bias / scale}
-    return _filled(membrane.tau_syn.shape, learned, generator, dtype)
+    options = {name: _plain(value) for name, value in membrane.metadata.items()}
+    neurons = LIF(membrane.tau_syn.shape, generator=generator, dtype=dtype, **options)
+    return _filled(neurons, learned)
 
 
 def read_resetting_lif(
@@ -143,7 +148,9 @@ def read_resetting_lif(
         ValueError: If even so sqsnn has no such neuron.
     """
     if np.any(node.v_reset != 0):
-        raise ValueError(f"node {name!r} resets to v_reset = {np.ravel(node.v_reset)[0]:.4g}, not 0")
+        raise ValueError(
+            f"node {name!r} resets to v_reset = {np.ravel(node.v_reset)[0]:.4g}, not 0"
+        )
     gain = node.r * dt / node.tau  # of currents; membranes are in units of it
     if not (gain > 0).all():
         raise ValueError(f"node {name!r} has r / tau of {np.min(gain):.4g}; it must be above 0")
@@ -152,17 +159,19 @@ def read_resetting_lif(
         "threshold": node.v_threshold / gain,
         "bias": node.v_leak / node.r,
     }
-    return _filled(node.tau.shape, learned, generator, dtype)
+    return _filled(LIF(node.tau.shape, generator=generator, dtype=dtype), learned)
 
 
-def _filled(
-    shape: Shape, learned: dict[str, np.ndarray], generator: torch.Generator, dtype: torch.dtype
-) -> LIF:
-    """Make neurons on a grid with learned parameters, one value per neuron."""
-    neurons = LIF(shape, generator=generator, dtype=dtype)
+def _filled(neurons: LIF, learned: dict[str, np.ndarray]) -> LIF:
+    """Give neurons their learned parameters, one value per neuron."""
     for parameter, values in learned.items():
         assign(neurons, parameter, torch.from_numpy(values.reshape(-1, 1)))
     return neurons
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it; HDF5 gives it back as NumPy has it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _diagonal(name: str, factors: np.ndarray, biases: np.ndarray | None) -> nir.NIRNode:

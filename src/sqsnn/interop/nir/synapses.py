@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sqsnn.interop.nir.nodes import assign
+from sqsnn.interop.nir.paths import Named
 from sqsnn.synapses import (
     ChainSynapses,
     Convolution,
@@ -24,9 +25,8 @@ from sqsnn.synapses import (
 )
 
 Shape = tuple[int, ...]
-Named = tuple[str, nir.NIRNode]
 
-SUPPORTED = "Linear, Affine, Conv1d, Conv2d, AvgPool2d, Flatten, Delay and LI"
+SUPPORTED = "Delay and LI, and then Linear, Affine, Conv1d, Conv2d, AvgPool2d and Flatten"
 
 
 class Read(NamedTuple):

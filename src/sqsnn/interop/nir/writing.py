@@ -1,14 +1,14 @@
 """From a network to a NIR graph."""
 
 from collections.abc import Iterator
-from typing import cast
 
 import nir
 import numpy as np
 
-from sqsnn.interop.nir.lif import Edges, Nodes, entry, leaving, write_lif
+from sqsnn.interop.nir.lif import entry, leaving, write_lif
 from sqsnn.interop.nir.nodes import write_sqs
-from sqsnn.interop.nir.synapses import Named, write_synapses
+from sqsnn.interop.nir.paths import Edges, Named, Nodes
+from sqsnn.interop.nir.synapses import write_synapses
 from sqsnn.network import INPUT, Pathway, SpikingNetwork
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
@@ -21,11 +21,11 @@ OUTPUT = "network.output"
 def to_nir(network: SpikingNetwork, *, dt: float = 1e-4) -> nir.NIRGraph:
     """Write a network as a NIR graph, which `nir.write` puts into a file.
 
-    `LIF` populations become plain NIR nodes, which other packages run with the same spikes, as long
-    as they step NIR by Euler's method and let spikes go round a cycle in one step; see
-    `interop.nir.lif` for the nodes. `SQSNeurons` become nodes of the type "SQS", which only sqsnn can read. Other neurons
-    are refused, and so is whatever NIR cannot say: more than one channel, learned delays, cycles of
-    several populations (NIR leaves open in which order they run), grids behind `Dense`.
+    `LIF` populations become plain NIR nodes, which other packages run with the same spikes if they
+    step NIR by Euler's method and let spikes go round a cycle in one step; `interop.nir.lif` tells
+    which nodes. `SQSNeurons` become nodes of the type "SQS", which sqsnn alone can read. Other
+    neurons are refused, and so is whatever NIR cannot say: more than one channel, learned delays,
+    cycles of several populations (NIR leaves open which runs first), grids behind `Dense`.
 
     Args:
         network: The network.
@@ -61,7 +61,8 @@ def to_nir(network: SpikingNetwork, *, dt: float = 1e-4) -> nir.NIRGraph:
         nodes |= made
         edges += within
         ends[name] = (entry(name), leaving(name)) if within else (name, name)
-    for pathway in cast("list[Pathway]", network.pathways):
+    # In the order of the populations, which a reader takes from the edges.
+    for pathway in (way for name in network.names for way in network.incoming(name).values()):
         last = ends[pathway.source][1]
         for label, node in _write_pathway(pathway, dt):
             name = _free(f"{pathway.source}.{pathway.target}.{label}", nodes)
@@ -90,8 +91,8 @@ def _write_population(name: str, population: Population, dt: float) -> tuple[Nod
     if isinstance(population, SQSNeurons):
         return {name: write_sqs(population)}, []
     raise TypeError(
-        f"population {name!r} consists of {type(population).__name__}, for which NIR has no neuron; "
-        "LIF and SQSNeurons can be written"
+        f"population {name!r} consists of {type(population).__name__}, for which NIR has no "
+        "neuron; LIF and SQSNeurons can be written"
     )
 
 
