@@ -9,7 +9,16 @@ import reference_drive
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import assert_equal_states, for_drives, needs_kernel, seeded, twin
+from tools import (
+    assert_equal_states,
+    for_drives,
+    needs_kernel,
+    populations_of,
+    seeded,
+    sizes_of,
+    synapses_of,
+    twin,
+)
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -45,7 +54,7 @@ def test_each_layer_is_fed_by_the_spikes_of_the_one_before(circuit, channels, dr
     spikes = random_spikes(4, 2, 4, channels, dtype=torch.float64)
     run = network(spikes, generator=seeded())
     for synapses, population, record in zip(
-        network.synapses, network.populations, run.layers, strict=True
+        synapses_of(network), populations_of(network), run.layers, strict=True
     ):
         weight = synapses.weight.detach().numpy()
         currents = np.einsum("nhp,tbpn->tbhn", weight, spikes.detach().numpy())
@@ -78,7 +87,7 @@ def test_layers_can_have_factories_of_their_own():
     run = network(random_spikes(3, 2, 4, 1), generator=seeded(), keep_memory=True)
     assert [tuple(layer.spikes.shape) for layer in run.layers] == [(3, 2, 3, 1), (3, 2, 2, 2)]
     assert [layer.memory.shape[-1] for layer in run.layers] == [4, 2]
-    assert network.sizes == (4, 3, 2)
+    assert sizes_of(network) == (4, 3, 2)
 
 
 @settings(max_examples=10)
@@ -137,7 +146,7 @@ def test_the_gradient_of_a_network_is_the_chain_of_its_layers(drive):
     parameters = [parameter for parameter in network.parameters() if parameter.numel()]
     made = torch.autograd.grad(loss, parameters)
 
-    (first, second), (hidden, output) = network.synapses, network.populations
+    (first, second), (hidden, output) = synapses_of(network), populations_of(network)
     z = torch.einsum("nhp,tbpn->tbhn", first.weight, spikes)
     record, _ = hidden(z, uniforms=uniforms[0])
     emitted = record.spikes.detach() + record.probability - record.probability.detach()
@@ -163,8 +172,8 @@ def test_initial_values_are_the_generators_whatever_the_precision():
 def test_a_network_has_parameters_and_no_state():
     network = network_of([4, 3])
     names = set(network.state_dict())
-    own = {f"populations.0.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
-    assert names == {"synapses.0.weight"} | own
+    own = {f"populations.hidden.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
+    assert names == {"pathways.0.synapses.weight"} | own
     network(random_spikes(3, 2, 4, 1), generator=seeded())
     assert set(network.state_dict()) == names
 
@@ -241,8 +250,8 @@ def test_the_number_of_factories_is_the_number_of_layers():
 
 def test_arguments_of_the_neurons_reach_every_layer():
     network = SpikingNetwork([2, 3, 4], circuit="crx", memory_qubits=2, generator=seeded(0))
-    assert [population.memory_qubits for population in network.populations] == [2, 2]
-    assert {population.circuit.name for population in network.populations} == {"crx"}
+    assert [population.memory_qubits for population in populations_of(network)] == [2, 2]
+    assert {population.circuit.name for population in populations_of(network)} == {"crx"}
 
 
 def test_arguments_beside_neurons_of_ones_own_are_refused():

@@ -1,6 +1,7 @@
 """Helpers that the tests of several rooms share."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from sqsnn.native import library
+from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
+from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum import instrument, replay
 from sqsnn.quantum.circuit import Circuit
@@ -27,7 +30,24 @@ from sqsnn.runs import folder, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings, from_flat
+from sqsnn.synapses import Synapses
 from sqsnn.training.progress import Epoch, Progress, Step
+
+
+def populations_of(network: SpikingNetwork) -> list[Population]:
+    """The populations of a network, in order."""
+    return [network.population(name) for name in network.names]
+
+
+def synapses_of(network: SpikingNetwork) -> list[Synapses]:
+    """The synapses of all connections of a network, in order."""
+    return [pathway.synapses for pathway in network.pathways]
+
+
+def sizes_of(network: SpikingNetwork) -> tuple[int, ...]:
+    """The inputs of a network and the sizes of its populations."""
+    return (math.prod(network.inputs), *(population.size for population in populations_of(network)))
+
 
 _KERNEL = library.open_build(torch.backends.cpu.get_cpu_capability())
 needs_kernel = pytest.mark.skipif(_KERNEL.obstacle is not None, reason=str(_KERNEL.obstacle))

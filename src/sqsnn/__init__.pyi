@@ -33,6 +33,8 @@ from .learning.signals import Both as Both
 from .learning.signals import Feedback as Feedback
 from .learning.signals import NoSignal as NoSignal
 from .learning.signals import Reinforce as Reinforce
+from .network import Connection as Connection
+from .network import LearnedDelay as LearnedDelay
 from .network import NetworkRecord as NetworkRecord
 from .network import SpikingNetwork as SpikingNetwork
 from .neurons.drive import Leaky as Leaky

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from tools import populations_of
 
 import sqsnn as package
 from sqsnn.errors import ConfigError
@@ -45,7 +46,7 @@ def test_a_run_needs_the_module_of_its_circuit(sqsnn, refused, module, tmp_path,
     module.write_text(SOURCE)
     done = sqsnn("train", "digits", "--circuit", "swings:swing", *SMALL, "--out", "a")
     assert (done.code, done.err) == (0, "")
-    assert package.load("a").network.populations[0].circuit.name == "swings:swing"
+    assert populations_of(package.load("a").network)[0].circuit.name == "swings:swing"
     assert "no function 'swung'" in refused("train", "digits", "--circuit", "swings:swung", *SMALL)
     # Elsewhere, in another process.
     del sys.modules["swings"]

@@ -5,7 +5,7 @@ import shlex
 import signal
 
 import pytest
-from tools import needs_kernel
+from tools import needs_kernel, populations_of
 
 from sqsnn.cli.progress import Screen
 from sqsnn.neurons.drive import Leaky, Rectified
@@ -300,4 +300,6 @@ def test_commands_that_need_circuits_say_so(sqsnn, refused, here, neurons):
     for command in ("hardware a", "export a", "inspect noise a"):
         assert "neurons that are circuits" in refused(*command.split()), command
     assert sorted(here.rglob("*")) == before
-    assert not isinstance(loading.load(RunFolder(here / "a")).network.populations[0], SQSNeurons)
+    assert not isinstance(
+        populations_of(loading.load(RunFolder(here / "a")).network)[0], SQSNeurons
+    )

@@ -13,7 +13,7 @@ import reference
 import torch
 from hardware_reference import parameter_values, sampling_floor, total_variation
 from hardware_stubs import StubSampler, silence
-from tools import replayed_law, seeded
+from tools import populations_of, replayed_law, seeded, synapses_of
 from torch import Tensor
 
 from sqsnn.hardware.bit_source import DeviceBits, angle_table
@@ -250,7 +250,7 @@ def tiny_network() -> SpikingNetwork:
     neurons = partial(SQSNeurons, drive=Rectified(), encoding_slope="exact")
     network = SpikingNetwork([3, 1, 2], neurons=neurons, generator=seeded(0), dtype=torch.float64)
     with torch.no_grad():
-        for synapses, population in zip(network.synapses, network.populations, strict=True):
+        for synapses, population in zip(synapses_of(network), populations_of(network), strict=True):
             synapses.weight.abs_()
             population.angles.normal_(0.8, 0.5, generator=seeded(1))
     return network

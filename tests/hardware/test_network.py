@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from hardware_stubs import logic
-from tools import seeded
+from tools import populations_of, seeded, synapses_of
 from torch import Tensor, nn
 
 from sqsnn.hardware.bit_source import DeviceBits
@@ -38,7 +38,7 @@ def logical_network(*sizes: int, channels: int = 1) -> SpikingNetwork:
     network = network_of(*sizes, neurons=neurons)
     drawn = seeded(2)
     with torch.no_grad():
-        for synapses, population in zip(network.synapses, network.populations, strict=True):
+        for synapses, population in zip(synapses_of(network), populations_of(network), strict=True):
             weight = synapses.weight
             weight.copy_(torch.randint(-1, 3, weight.shape, generator=drawn).clamp(max=1))
             angles = population.angles
@@ -49,7 +49,7 @@ def logical_network(*sizes: int, channels: int = 1) -> SpikingNetwork:
 def logical_spikes(network: SpikingNetwork, spikes: Tensor) -> list[Tensor]:
     """What must come out, bit by bit: channels flip the memory, and the memory the channels."""
     layers = []
-    for synapses, population in zip(network.synapses, network.populations, strict=True):
+    for synapses, population in zip(synapses_of(network), populations_of(network), strict=True):
         weight, flips = synapses.weight, population.angles > 1  # (N, H, P), (H, 2 N)
         steps, batch = spikes.shape[:2]
         channels, size, _ = weight.shape
@@ -123,7 +123,7 @@ def test_mean_spikes_of_every_neuron_and_step_are_the_simulators(circuit, channe
     neurons = partial(PAPER, circuit=circuit, channels=channels)
     network = network_of(5, 3, 2, neurons=neurons, seed=1)
     with torch.no_grad():
-        for synapses, population in zip(network.synapses, network.populations, strict=True):
+        for synapses, population in zip(synapses_of(network), populations_of(network), strict=True):
             synapses.weight.abs_()
             population.angles.normal_(0, 1.5, generator=seeded(7))
     one = input_spikes(steps, 1, 5, channels, seed=8)
@@ -188,7 +188,7 @@ def test_readout_errors_leave_the_currents_and_the_outputs_but_not_the_record(me
         network, spikes, tape, seeded(0), correct=[errors.correct] * 2 if mended else None
     )
     assert tape.asked == [2, 2]
-    first, second = (synapses.weight[0].detach() for synapses in network.synapses)
+    first, second = (synapses.weight[0].detach() for synapses in synapses_of(network))
     torch.testing.assert_close(tape.currents[0][..., 0], spikes[..., 0] @ first.T)
 
     def believed(bits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 import torch
 from scipy.stats import chisquare
-from tools import replayed_law, seeded
+from tools import populations_of, replayed_law, seeded, synapses_of
 from torch import Tensor, nn
 
 from sqsnn.learning import bit_source
@@ -156,7 +156,7 @@ def test_a_network_runs_layer_by_layer_on_a_source():
     assert measured.state == ()
     spikes, generator = inputs, seeded(2)
     for layer, synapses, neurons in zip(
-        measured.layers, network.synapses, network.populations, strict=True
+        measured.layers, synapses_of(network), populations_of(network), strict=True
     ):
         spikes = SimulatedBits().run(neurons, synapses(spikes).detach(), generator).double()
         assert torch.equal(layer.spikes, spikes)
@@ -179,8 +179,8 @@ def test_corrected_spikes_feed_the_next_layer_and_recorded_ones_stay():
         assert torch.equal(layer.spikes, spikes)
         assert not layer.probability.any()
     generator = seeded(2)
-    first, second = network.populations
-    SimulatedBits().run(first, network.synapses[0](inputs).detach(), generator)
+    first, second = populations_of(network)
+    SimulatedBits().run(first, synapses_of(network)[0](inputs).detach(), generator)
     no_current = torch.zeros((2, 5, 3, 1), dtype=torch.float64)
     bits = SimulatedBits().run(second, no_current, generator)
     assert torch.equal(record.layers[1].spikes, bits.double())

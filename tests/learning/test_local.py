@@ -12,7 +12,7 @@ import pytest
 import reference
 import torch
 from pydantic import TypeAdapter
-from tools import needs_kernel, seeded
+from tools import needs_kernel, populations_of, seeded, synapses_of
 from torch import Tensor, nn
 
 from sqsnn.learning.backprop import Backprop
@@ -47,7 +47,7 @@ def network_of(*sizes: int, channels: int = 1, seed: int = 0, **options: Any) ->
     neurons = partial(SQSNeurons, **options)
     network = SpikingNetwork(sizes, neurons=neurons, generator=seeded(seed), dtype=torch.float64)
     with torch.no_grad():
-        for population in network.populations:
+        for population in populations_of(network):
             population.angles.normal_(0, 1.5, generator=seeded(seed + 1))
             population.gains.normal_(0, 1, generator=seeded(seed + 2))
     return network
@@ -213,7 +213,7 @@ def test_random_and_direct_feedback_differ_in_the_hidden_layers_alone():
 def test_random_weights_that_are_the_synapses_own_are_symmetric_ones():
     network, spikes = network_of(2, 4, 5, CLASSES, channels=2), inputs_of(2, 2)
     rule = Local(Feedback("random"))
-    own = [synapses.weight.detach() for synapses in network.synapses[1:]]
+    own = [synapses.weight.detach() for synapses in synapses_of(network)[1:]]
     rule.load_state_dict({f"feedback/{layer}": weight for layer, weight in enumerate(own)})
     expected = gradients(Local(SYMMETRIC), network, spikes)
     assert_equal(gradients(rule, network, spikes), expected)
@@ -243,7 +243,7 @@ def test_directly_broadcast_errors_are_the_outputs_own():
     deep.draw_uniforms = lambda *_: uniforms
     flat.draw_uniforms = lambda *_: (uniforms[0], uniforms[2])
     one, other = gradients(rules[0], deep, spikes), gradients(rules[1], flat, spikes)
-    for parameter in ("synapses.0.weight", "populations.0.angles"):
+    for parameter in ("pathways.0.synapses.weight", "populations.hidden.angles"):
         torch.testing.assert_close(one[parameter], other[parameter], rtol=0, atol=1e-14)
         assert one[parameter].abs().max() > 1e-6
 
@@ -265,10 +265,12 @@ def tiny_network(
     )
     random = np.random.default_rng(3)
     with torch.no_grad():
-        for synapses, signs in zip(network.synapses, ([1, 2, 1, -2], [2, 1, -1, 2]), strict=True):
+        for synapses, signs in zip(
+            synapses_of(network), ([1, 2, 1, -2], [2, 1, -1, 2]), strict=True
+        ):
             weight = random.uniform(0.15, 0.35, 4) * signs
             synapses.weight.copy_(torch.as_tensor(weight).reshape(1, 2, 2))
-        for population in network.populations:
+        for population in populations_of(network):
             angles = random.uniform(0.4, 1.4, population.angles.shape)
             population.angles.copy_(torch.as_tensor(angles))
             gains = random.uniform(0.4, 1.1, population.gains.shape)
@@ -290,9 +292,11 @@ def truth() -> Tensor:
             for name, part, value in zip(names, parts, values, strict=True)
         }
         weights, neurons = [], []
-        for layer, population in enumerate(network.populations):
-            weights.append(shaped[f"synapses.{layer}.weight"])
-            angles, gains = (shaped[f"populations.{layer}.{key}"] for key in ("angles", "gains"))
+        for layer, population in enumerate(populations_of(network)):
+            weights.append(shaped[f"pathways.{layer}.synapses.weight"])
+            angles, gains = (
+                shaped[f"populations.{network.names[layer]}.{key}"] for key in ("angles", "gains")
+            )
             what = (population.circuit.name, population.channels, population.memory_qubits)
             neurons.append(
                 [reference.named(*what, *each) for each in zip(angles, gains, strict=True)]
@@ -353,7 +357,8 @@ def test_reinforce_is_unbiased_where_own_spikes_reset_the_drive(reset_steps):
 
 def of_every_sequence(network: SpikingNetwork) -> list[Tensor]:
     """dE[cross-entropy] of label 1 by scoring every spike sequence of hidden and output neurons."""
-    steps, (below, hidden), (above, output) = len(INPUTS), *network.layers
+    steps, (below, above) = len(INPUTS), synapses_of(network)
+    hidden, output = populations_of(network)
     one = torch.tensor(list(product((0.0, 1.0), repeat=2 * steps)), dtype=torch.float64)
     sequences = one.reshape(-1, steps, 2, 1).movedim(0, 1)  # (T, 4**T, 2, 1)
     count = sequences.shape[1]
@@ -378,10 +383,14 @@ def test_without_their_score_outputs_with_memory_are_biased_and_hidden_neurons_n
     network = tiny_network()
     drawn = draw(Local(Reinforce(output_score=False)), network)
     off = parts_of(network, deviations(drawn, truth).abs())
-    for name in ("populations.0.angles", "populations.0.gains", "synapses.0.weight"):
+    for name in (
+        "populations.hidden.angles",
+        "populations.hidden.gains",
+        "pathways.0.synapses.weight",
+    ):
         assert off[name].max() < 4
-    assert off["populations.1.angles"].max() > 10
-    assert off["synapses.1.weight"].max() > 10
+    assert off["populations.output.angles"].max() > 10
+    assert off["pathways.1.synapses.weight"].max() > 10
 
 
 @pytest.mark.parametrize("output_memory", [0, 1])
@@ -394,9 +403,9 @@ def test_outputs_without_memory_have_no_score_to_answer_for(output_memory):
     added = with_score - without
     assert added.any() == (output_memory > 0)
     off = parts_of(network, deviations(added, torch.zeros_like(added[0])).abs())
-    for name in ("populations.0.angles", "synapses.0.weight"):
+    for name in ("populations.hidden.angles", "pathways.0.synapses.weight"):
         assert not off[name].any()
-    largest = max(off["populations.1.angles"].max(), off["synapses.1.weight"].max())
+    largest = max(off["populations.output.angles"].max(), off["pathways.1.synapses.weight"].max())
     assert largest > 6 or output_memory == 0
 
 
@@ -471,7 +480,7 @@ def test_the_loss_of_counts_reaches_the_outputs_once(signal):
             torch.testing.assert_close(gradient, alone[parameter], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("frozen", ["synapses.0.weight", "populations.0.angles"])
+@pytest.mark.parametrize("frozen", ["pathways.0.synapses.weight", "populations.hidden.angles"])
 @pytest.mark.parametrize(
     "rule",
     [Backprop(), Local(SYMMETRIC), Local(score=Measured()), Local(score=Online())],
@@ -504,15 +513,20 @@ def test_frozen_memory_gates_change_no_other_gradient(rule):
         gradients(rule.fresh(), network, inputs_of(2)) for network in (whole, frozen)
     )
     for layer, population in enumerate(frozen.populations):
-        name = f"synapses.{layer}.weight"
+        name = f"pathways.{layer}.synapses.weight"
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-14)
         for kind in ("angles", "gains"):
             parts = population.parametrizations[kind]
-            by_whole = expected[f"populations.{layer}.{kind}"][:, parts[0].trained]
-            by_part = found.get(f"populations.{layer}.parametrizations.{kind}.original0")
+            by_whole = expected[f"populations.{network.names[layer]}.{kind}"][:, parts[0].trained]
+            by_part = found.get(
+                f"populations.{network.names[layer]}.parametrizations.{kind}.original0"
+            )
             if by_whole.numel():
                 torch.testing.assert_close(by_part, by_whole, rtol=0, atol=1e-14)
-            assert found[f"populations.{layer}.parametrizations.{kind}.original1"] is None
+            assert (
+                found[f"populations.{network.names[layer]}.parametrizations.{kind}.original1"]
+                is None
+            )
     assert any(p.requires_grad for p in frozen.populations.parameters())
 
 
@@ -655,7 +669,7 @@ def test_a_source_measures_the_spikes_of_the_network_too():
     figures = Local(score=Measured(source=Counting())).step(
         network, inputs_of(2), LABELS, seeded(0)
     )
-    assert Counting.shots == len(network.populations)
+    assert Counting.shots == len(populations_of(network))
     assert math.isfinite(figures["loss"])
 
 
@@ -714,10 +728,13 @@ def test_reinforce_of_neurons_without_memory_is_unbiased_in_closed_form():
     network = SpikingNetwork([1, 1, 2], neurons=Bernoulli, generator=seeded(1), dtype=torch.float64)
     labels = torch.zeros(2, dtype=torch.int64)
     values = dict(network.named_parameters())
-    first = values["synapses.0.weight"].sum() + values["populations.0.bias"][0, 0]
+    first = values["pathways.0.synapses.weight"].sum() + values["populations.hidden.bias"][0, 0]
     fires = first.sigmoid()
     ways = torch.tensor([1.0, 0.0], dtype=torch.float64)[:, None]
-    outputs = ways * values["synapses.1.weight"][0, :, 0] + values["populations.1.bias"][:, 0]
+    outputs = (
+        ways * values["pathways.1.synapses.weight"][0, :, 0]
+        + values["populations.output.bias"][:, 0]
+    )
     losses = nn.functional.cross_entropy(outputs.sigmoid(), labels, reduction="none")
     expected = fires * losses[0] + (1 - fires) * losses[1]
     truth = torch.cat(
@@ -763,7 +780,7 @@ def classical_network(*sizes: int, kinds: Any, channels: int = 1) -> SpikingNetw
         kinds = partial(kinds, channels=channels)
     network = SpikingNetwork(sizes, neurons=kinds, generator=seeded(0), dtype=torch.float64)
     with torch.no_grad():
-        for synapses in network.synapses:
+        for synapses in synapses_of(network):
             synapses.weight.mul_(1.5).add_(0.2)
     return network
 
@@ -781,7 +798,9 @@ def test_symmetric_feedback_is_backpropagation_for_comparison_neurons(kinds, cha
     network = classical_network(2, 5, 4, CLASSES, kinds=kinds, channels=channels)
     spikes = inputs_of(2, channels)
     expected = gradients(Backprop(), network, spikes)
-    assert all(expected[f"synapses.{layer}.weight"].abs().max() > 1e-6 for layer in range(3))
+    assert all(
+        expected[f"pathways.{layer}.synapses.weight"].abs().max() > 1e-6 for layer in range(3)
+    )
     assert_equal(gradients(Local(SYMMETRIC), network, spikes), expected)
 
 
@@ -816,13 +835,13 @@ def stochastic_lif_truth(network: SpikingNetwork, label: int) -> Tensor:
 
     def probabilities(layer: int, neuron: int, currents, spikes):
         beta, threshold, bias = (
-            values[f"populations.{layer}.{name}"][neuron, 0]
+            values[f"populations.{network.names[layer]}.{name}"][neuron, 0]
             for name in ("beta", "threshold", "bias")
         )
         membrane, last, found = 0.0, 0.0, []
         for current, happened in zip(currents, spikes, strict=True):
             membrane = beta * membrane + current + bias - threshold * last
-            found.append(((membrane - threshold) / network.populations[layer].tau).sigmoid())
+            found.append(((membrane - threshold) / populations_of(network)[layer].tau).sigmoid())
             last = happened
         return found
 
@@ -830,7 +849,7 @@ def stochastic_lif_truth(network: SpikingNetwork, label: int) -> Tensor:
         return math.prod(p if s else 1 - p for p, s in zip(found, spikes, strict=True))
 
     pairs = list(product([0.0, 1.0], repeat=2))
-    incoming, outgoing = (values[f"synapses.{layer}.weight"][0] for layer in (0, 1))
+    incoming, outgoing = (values[f"pathways.{layer}.synapses.weight"][0] for layer in (0, 1))
     expected = 0.0
     for hidden in pairs:
         currents = [incoming[0, 0]] * 2
@@ -857,8 +876,8 @@ def test_reinforce_of_stochastic_lif_is_unbiased(options):
         [1, 1, 2], neurons=partial(StochasticLIF, tau=0.5), generator=seeded(1), dtype=torch.float64
     )
     with torch.no_grad():
-        network.synapses[0].weight.fill_(0.9)
-        network.synapses[1].weight.copy_(torch.tensor([0.9, 0.4])[None, :, None])
+        synapses_of(network)[0].weight.fill_(0.9)
+        synapses_of(network)[1].weight.copy_(torch.tensor([0.9, 0.4])[None, :, None])
     truth = stochastic_lif_truth(network, label=0)
     rule, generator, drawn = Local(Reinforce(**options)), seeded(0), []
     spikes = torch.ones((2, 400, 1, 1), dtype=torch.float64)
@@ -933,7 +952,7 @@ def test_every_rule_learns_over_events_what_it_learns_over_dense_synapses(rule, 
     found = []
     for synapses in ("dense", "events"):
         network = network_of(9, 5, CLASSES, channels=channels)
-        network.synapses[0].method = synapses
+        synapses_of(network)[0].method = synapses
         found.append(gradients(rule.fresh(), network, inputs_of(9)))
     assert_equal(*found)
-    assert found[1]["synapses.0.weight"].any()
+    assert found[1]["pathways.0.synapses.weight"].any()

@@ -9,7 +9,7 @@ import learning_reference
 import numpy as np
 import pytest
 import torch
-from tools import seeded
+from tools import populations_of, seeded
 from torch import Tensor
 
 from sqsnn.learning.bit_source import Backend
@@ -58,10 +58,10 @@ def ran(
     network = SpikingNetwork(
         [PRESYNAPTIC, size], neurons=make, generator=seeded(0), dtype=torch.float64
     )
-    randomise(network.populations[0], seed=channels)
+    randomise(populations_of(network)[0], seed=channels)
     shape = (STEPS, batch, PRESYNAPTIC, channels)
     spikes = (torch.rand(shape, generator=seeded(3)) < 0.7).double()
-    (layer,) = run_layers(network, spikes, seeded(4), differentiable=True)
+    (layer,) = run_layers(network, spikes, seeded(4), differentiable=True).values()
     return layer, spikes
 
 
@@ -154,7 +154,7 @@ def made(neurons: SQSNeurons, synapses: Synapses, presynaptic: Tensor, spikes: T
     currents = synapses(presynaptic)
     driven = currents.detach().requires_grad_()
     record, _ = neurons(driven, observed=spikes)
-    return Layer(synapses, neurons, currents, driven, record)
+    return Layer("", (synapses,), neurons, currents, driven, record)
 
 
 MEASURED = Measured(window=2, estimator=Geometric(repeats=2))
@@ -263,7 +263,7 @@ def copies(
     synapses = DenseSynapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
     driven = currents.expand(-1, 1, size, -1).contiguous().requires_grad_()
     unknown = torch.zeros_like(spikes)
-    return Layer(synapses, neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
+    return Layer("", (synapses,), neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
 
 
 def signals_for_copies(layer: Layer) -> Signals:
@@ -290,7 +290,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
     driven = layer.driven.detach()[:, :, :1].requires_grad_()
     spikes = layer.record.spikes[:, :, :1]
     record, _ = one(driven, observed=spikes)
-    return Layer(layer.synapses, one, driven, driven, record), Signals(
+    return Layer("", layer.pathways, one, driven, driven, record), Signals(
         *(signal[:, :, :1] for signal in signals)
     )
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from tools import seeded
+from tools import populations_of, seeded, synapses_of
 
 from sqsnn.learning import Backprop, Both, Feedback, Local, NoSignal, Online, Reinforce
 from sqsnn.network import SpikingNetwork
@@ -98,11 +98,11 @@ def test_rewards_follow_the_expected_loss(signal):
     network = network_of(1, 1, outputs=1, trace_decay=0.5)
     inputs = torch.tensor([0.8, 0.3, 0.6], dtype=torch.float64).reshape(steps, 1, 1, 1)
     wanted = torch.tensor([1.0, -0.5, 0.3], dtype=torch.float64).reshape(steps, 1, 1)
-    population, read = network.populations[0], network.readout
+    population, read = populations_of(network)[0], network.readout
     expected_loss = torch.zeros((), dtype=torch.float64)
     for bits in product((0.0, 1.0), repeat=steps):
         spikes = torch.tensor(bits, dtype=torch.float64).reshape(steps, 1, 1, 1)
-        record, _ = population(network.synapses[0](inputs), observed=spikes)
+        record, _ = population(synapses_of(network)[0](inputs), observed=spikes)
         squared = (read(spikes)[0].mean.detach() - wanted).square().mean()
         expected_loss = expected_loss + record.log_likelihood.sum().exp() * squared
     parameters = dict(network.named_parameters())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tools import assert_equal_states, for_drives, p_value, seeded
+from tools import assert_equal_states, for_drives, p_value, populations_of, seeded
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -428,7 +428,7 @@ def test_a_network_draws_what_each_of_its_layers_takes():
     noisy = partial(SQSNeurons, noise=NOISE, noise_simulation="trajectories")
     network = SpikingNetwork([4, 3, 2], neurons=[noisy, SQSNeurons], generator=seeded())
     hidden, output = network.draw_uniforms(6, 5, seeded(1))
-    assert hidden.shape == (6, 5, *network.populations[0].uniforms_shape)
+    assert hidden.shape == (6, 5, *populations_of(network)[0].uniforms_shape)
     assert hidden.shape[2:] == (3, 1 + 1 + 3 + 5 + 3 + 5 + 3 + 3)
     assert output.shape == (6, 5, 2)
     spikes = torch.randint(0, 2, (6, 5, 4, 1), generator=seeded(2)).float()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from tools import seeded
+from tools import populations_of, seeded, synapses_of
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -437,7 +437,7 @@ def network_of(factories) -> SpikingNetwork:
         [4, 12, 3], neurons=factories, generator=seeded(0), dtype=torch.float64
     )
     with torch.no_grad():
-        for synapses in network.synapses:
+        for synapses in synapses_of(network):
             synapses.weight.add_(0.2)  # so that enough of them fire
     return network
 
@@ -454,13 +454,13 @@ def test_layers_of_any_kind_make_a_network(factories):
         assert torch.equal(torch.cat([one.spikes, other.spikes]), record.spikes)
     assert all(map(same, second.state, whole.state))
     whole.layers[-1].spikes.sum().backward()
-    for synapses in network.synapses:
+    for synapses in synapses_of(network):
         assert synapses.weight.grad.isfinite().all() and synapses.weight.grad.any()
 
 
 def test_a_factory_passes_its_options_on():
     network = SpikingNetwork([4, 6, 3], neurons=partial(LIF, beta=0.5), generator=seeded(0))
-    assert all(population.beta.unique().tolist() == [0.5] for population in network.populations)
+    assert all(population.beta.unique().tolist() == [0.5] for population in populations_of(network))
 
 
 def test_two_channels_feed_two_channels():

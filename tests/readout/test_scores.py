@@ -3,6 +3,7 @@
 import jaxtyping
 import pytest
 import torch
+from tools import synapses_of
 
 from sqsnn import readout
 from sqsnn.network import SpikingNetwork
@@ -171,12 +172,12 @@ def test_cross_entropy_reaches_every_weight_that_a_spike_passed(on):
     generator = torch.Generator().manual_seed(0)
     network = SpikingNetwork([6, 5, 3], generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        for synapses in network.synapses:
+        for synapses in synapses_of(network):
             synapses.weight.abs_()  # so that most hidden neurons fire
     spikes = torch.ones(4, 8, 6, 1, dtype=torch.float64)
     hidden, output = network(spikes, generator=generator).layers
     readout.cross_entropy(output, torch.arange(8) % 3, on=on).backward()
-    for synapses, arriving in zip(network.synapses, (spikes, hidden.spikes), strict=True):
+    for synapses, arriving in zip(synapses_of(network), (spikes, hidden.spikes), strict=True):
         fired = arriving.sum(dim=(0, 1, 3)) > 0
         assert fired.sum() >= 4
         assert torch.all(synapses.weight.grad[..., fired] != 0)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from tools import TINY, make_old, small_run, stopped
+from tools import TINY, make_old, populations_of, sizes_of, small_run, stopped
 
 import sqsnn
 from sqsnn.errors import CheckpointError, ConfigError
@@ -49,15 +49,15 @@ def test_networks_of_any_sizes_come_back_from_their_weights(tmp_path, neurons):
     flat = {**TINY, "hidden": (4, 3), "neurons": neurons}
     flat |= {"channels": 2} if neurons == "sqs" else {}
     trained = sqsnn.train("digits", out=tmp_path / "run", **flat)
-    assert trained.network.sizes == (64, 4, 3, 2)
-    assert type(trained.network.populations[0]).__name__.lower() in f"{neurons}neurons".replace(
+    assert sizes_of(trained.network) == (64, 4, 3, 2)
+    assert type(populations_of(trained.network)[0]).__name__.lower() in f"{neurons}neurons".replace(
         "_", ""
     )
 
 
 def test_layers_are_counted_and_not_sorted_by_name(tmp_path):
     flat = {**TINY, "hidden": (3,) * 9 + (5, 4)}
-    assert sqsnn.train("digits", out=tmp_path / "run", **flat).network.sizes == (
+    assert sizes_of(sqsnn.train("digits", out=tmp_path / "run", **flat).network) == (
         64,
         *[3] * 9,
         5,
@@ -91,7 +91,7 @@ def test_a_stopped_run_has_weights_and_no_result_yet(tmp_path):
     folder = stopped(small_run(), tmp_path / "run", epoch=1)
     loaded = sqsnn.load(folder.path)
     assert loaded.metrics == {}
-    assert loaded.network.sizes == (64, 12, 3)
+    assert sizes_of(loaded.network) == (64, 12, 3)
 
 
 def test_threads_of_the_process_are_put_back(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tools import synapses_of
 from torch import Tensor
 
 from sqsnn.data.dataset import Samples
@@ -111,8 +112,8 @@ def test_every_count_is_that_of_a_count_by_hand(channels, given, drive):
     ]
     first, last = (layer.spikes for layer in record.layers)
     for layer, received, given_out, synapses, neurons in (
-        (hidden, spikes, first, network.synapses[0], HIDDEN),
-        (output, first, last, network.synapses[1], CLASSES),
+        (hidden, spikes, first, synapses_of(network)[0], HIDDEN),
+        (output, first, last, synapses_of(network)[1], CLASSES),
     ):
         operations = operations_by_hand(received, neurons, channels)
         assert layer.synaptic_operations == operations / BATCH

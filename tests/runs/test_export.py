@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hardware_reference import circuit_law
-from tools import TINY
+from tools import TINY, populations_of
 
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.hardware import from_qasm3
@@ -108,7 +108,7 @@ def test_the_program_read_back_has_the_law_of_that_neuron(once, model, tmp_path)
     laws, programs = [], []
     currents = torch.tensor([[0.4, 0.3], [0.7, 0.9]], dtype=torch.float64)
     for layer, neuron in ((0, 0), (0, 2), (1, 1)):
-        neurons = network.populations[layer]
+        neurons = populations_of(network)[layer]
         given = currents[:, : neurons.channels]
         path, _ = export_neuron(folder, layer, neuron, None, None)
         program = path.read_text("utf-8")

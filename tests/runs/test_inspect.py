@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 from matplotlib.image import imread
-from tools import small_run
+from tools import populations_of, small_run
 
 from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.neurons.population import Population
@@ -64,7 +64,7 @@ def test_every_strength_has_its_noise_alone_and_the_same_samples_and_numbers(fol
     seen = []
 
     def score(network, recipe, values, *, lengths, generator):
-        noise = {population.noise for population in network.populations}
+        noise = {population.noise for population in populations_of(network)}
         seen.append((noise, values.tolist(), generator.initial_seed()))
         return scores(network, recipe, values, lengths=lengths, generator=generator)
 
@@ -117,7 +117,7 @@ def test_neurons_that_are_no_circuits_are_refused(folder, monkeypatch):
         pass
 
     loaded = loading.load(folder)
-    loaded.network.populations[1].__class__ = Other
+    populations_of(loaded.network)[1].__class__ = Other
     monkeypatch.setattr(loading, "load", lambda folder, data_dir: loaded)
     with pytest.raises(ConfigError, match=r"gates needs .* layer 2 of this run has Other"):
         inspect.noise(folder, SMALL)

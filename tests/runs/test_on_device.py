@@ -13,6 +13,7 @@ import torch
 from hardware_stubs import FridgeError, StubSampler, perfect, play_ibm, result_of, rows_of
 from pydantic import ValidationError
 from qiskit.primitives import BitArray
+from tools import populations_of, synapses_of
 
 from sqsnn import hardware
 from sqsnn.errors import CheckpointError, ConfigError, HardwareError
@@ -140,13 +141,13 @@ def test_hidden_spikes_on_the_device_are_what_drives_the_outputs(folder):
     inputs = [torch.as_tensor(bits[name]).double() for name in ("input", "layer_1", "layer_2")]
     for layer, (given, spikes) in enumerate(pairwise(inputs)):
         with torch.no_grad():
-            currents = network.synapses[layer](given)
-            record, _ = network.populations[layer](currents, observed=spikes)
-            drawn, _ = network.populations[layer](
+            currents = synapses_of(network)[layer](given)
+            record, _ = populations_of(network)[layer](currents, observed=spikes)
+            drawn, _ = populations_of(network)[layer](
                 currents, generator=torch.Generator().manual_seed(0)
             )
-            mixed, _ = network.populations[layer](
-                network.synapses[layer](given.flip(1)), observed=spikes
+            mixed, _ = populations_of(network)[layer](
+                synapses_of(network)[layer](given.flip(1)), observed=spikes
             )
         own, again = record.log_likelihood, drawn.log_likelihood
         # Independent over runs and neurons: beyond 4.5 errors at one seed in 100,000.

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from tools import needs_kernel, small_run
+from tools import needs_kernel, populations_of, sizes_of, small_run, synapses_of
 
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
@@ -44,8 +44,8 @@ def test_streams_are_the_same_on_every_platform():
 @pytest.mark.parametrize("kind", POPULATIONS)
 def test_settings_name_the_neurons_of_every_layer(kind):
     network = build_network(small_run(neurons=kind, hidden=(6, 4), dtype="float64"), 5, 3)
-    assert network.sizes == (5, 6, 4, 3)
-    for population in network.populations:
+    assert sizes_of(network) == (5, 6, 4, 3)
+    for population in populations_of(network):
         assert type(population) is POPULATIONS[kind]
         assert population.parameter_like.dtype == torch.float64
     spikes = torch.ones(2, 3, 5, 1).double()
@@ -58,7 +58,7 @@ def test_a_seed_names_all_first_values(kind):
         build_network(small_run(neurons=kind, seed=seed), 5, 3).state_dict() for seed in (1, 1, 2)
     )
     assert all(torch.equal(first[name], same[name]) for name in first)
-    for part in ("synapses", "populations"):
+    for part in ("pathways", "populations"):
         names = [name for name in first if name.startswith(part)]
         assert not all(torch.equal(first[name], other[name]) for name in names)
 
@@ -73,7 +73,7 @@ def test_noise_reaches_every_layer_where_there_is_any(rates):
 @needs_kernel
 def test_the_method_of_the_synapses_reaches_the_first_layer():
     chosen = [build_network(small_run(synapses=name), 5, 2) for name in ("dense", "events")]
-    assert [network.synapses[0].method for network in chosen] == ["dense", "events"]
+    assert [synapses_of(network)[0].method for network in chosen] == ["dense", "events"]
 
 
 # What is refused
@@ -181,9 +181,11 @@ def test_frozen_memory_gates_stay_and_all_else_learns(rule):
 
     def read() -> list[torch.Tensor]:
         neurons = [
-            part for it in network.populations for part in (it.angles.detach(), it.gains.detach())
+            part
+            for it in populations_of(network)
+            for part in (it.angles.detach(), it.gains.detach())
         ]
-        return [part.clone() for part in (*neurons, *network.synapses.state_dict().values())]
+        return [part.clone() for part in (*neurons, *network.pathways.state_dict().values())]
 
     before = read()
     list(trainer.epochs(progress, recipe, samples, None))

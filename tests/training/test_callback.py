@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import small_run
+from tools import small_run, synapses_of
 
 from sqsnn.data.catalog import Samples
 from sqsnn.training import trainer
@@ -84,7 +84,7 @@ def test_the_weights_are_in_reach():
         def begin(self, progress, recipe):
             for parameter in progress.network.parameters():
                 parameter.requires_grad_(False)
-            self.first = progress.network.synapses[0].weight
+            self.first = synapses_of(progress.network)[0].weight
             self.first.requires_grad_(True)
             self.before = {n: t.clone() for n, t in progress.network.state_dict().items()}
 
@@ -94,7 +94,7 @@ def test_the_weights_are_in_reach():
 
     freeze, recipe = Freeze(), small_run(epochs=1)
     list(trainer.epochs(start(recipe), recipe, samples(), None, [freeze]))
-    assert freeze.changed == {"synapses.0.weight"}
+    assert freeze.changed == {"pathways.0.synapses.weight"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
-from tools import needs_kernel
+from tools import needs_kernel, populations_of
 
 from sqsnn.errors import ConfigError
 from sqsnn.quantum.circuit import Circuit
@@ -265,7 +265,7 @@ def test_a_setting_that_does_not_fit_is_named(make, data):
 def test_training_takes_the_compiled_kernel(make, data):
     class Look(Callback):
         def begin(self, progress, recipe):
-            self.fused = all(it.runs_fused for it in progress.network.populations)
+            self.fused = all(it.runs_fused for it in populations_of(progress.network))
 
     look = Look()
     make(epochs=1, callbacks=[look]).fit(*data)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from tools import small_run
+from tools import populations_of, small_run
 
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import TrainingError
@@ -245,7 +245,7 @@ def test_the_local_rule_trains_every_kind_of_neurons(kind, signal):
     data = samples(80)
     recipe = small_run(neurons=kind, rule="local", signal=signal, epochs=1)
     progress, (epoch,) = train(recipe, data, data)
-    is_stochastic = progress.network.populations[0].is_stochastic
+    is_stochastic = populations_of(progress.network)[0].is_stochastic
     assert epoch.metrics["gradient_norm"] > 0
     # What is certain to happen has likelihood 1.
     assert (epoch.metrics["train_log_likelihood"] == 0) == (not is_stochastic)

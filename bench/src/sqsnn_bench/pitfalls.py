@@ -32,7 +32,10 @@ def variance(signal: Reinforce, draws: int) -> float:
     network = SpikingNetwork([64, 64, 10], neurons=neurons, generator=generator)
     rule = Local(signal=signal)
     spikes = encoding.rate(digits.train.values[:BATCH], STEPS, generator=generator)
-    hidden = [network.synapses[0].weight, *network.populations[0].parameters()]
+    hidden = [
+        network.pathways[0].synapses.weight,
+        *network.population(network.names[0]).parameters(),
+    ]
     gradients = []
     for draw in range(WARM_UP + draws):  # the running baseline has to become one first
         network.zero_grad()
@@ -81,10 +84,10 @@ def _share(right: Tensor) -> float:
 
 def target_likelihood(network: SpikingNetwork, spikes: Tensor, labels: Tensor) -> Tensor:
     """Of the spikes that are wanted: the class's neuron at every step, the others never."""
-    currents = network.synapses[0](spikes)
+    currents = network.pathways[0].synapses(spikes)
     wanted = torch.nn.functional.one_hot(labels, 10).to(currents)
     observed = wanted[None, :, :, None].expand_as(currents).contiguous()
-    record, _ = network.populations[0](currents, observed=observed)
+    record, _ = network.population(network.names[0])(currents, observed=observed)
     return record.log_likelihood.mean()
 
 

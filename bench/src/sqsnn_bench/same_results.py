@@ -80,7 +80,8 @@ main(["train", *flags, "--out", out])
 {scores}
 network = loaded.network
 found = {{n: p for n, p in network.state_dict().items() if "parametrizations" not in n}}
-for number, population in enumerate(network.populations):  # frozen angles have parts of their own
+# Frozen angles have parts of their own.
+for number, population in enumerate(network.populations.values()):
     for name in ("angles", "gains"):
         if hasattr(population, name):
             found[f"populations.{{number}}.{{name}}"] = getattr(population, name).detach()

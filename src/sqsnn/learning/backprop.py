@@ -56,7 +56,7 @@ class Backprop:
         """
         network.check_spikes(spikes)
         targets, law = Targets.of(targets), loss_of(network, self.loss_on)
-        law.check(targets, network.sizes[-1], spikes)
+        law.check(targets, network.outputs, spikes)
         record = network(spikes, generator=generator)
         loss = law.total(record.layers[-1], targets)
         total = loss

@@ -3,7 +3,7 @@
 Measured bits are all that it gives of a neuron: no state, no probability.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -12,7 +12,10 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
-from sqsnn.network import NetworkRecord, SpikingNetwork
+from sqsnn.errors import HardwareError
+from sqsnn.network import Component, NetworkRecord, Pass, SpikingNetwork
+from sqsnn.network.passing import joined
+from sqsnn.neurons.drive import Membrane, settle
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.options import options
@@ -101,8 +104,7 @@ def measured_record(
     Only spikes are known: `probability` holds them too, its unbiased estimate from one shot, and
     `log_likelihood` is NaN.
     """
-    spikes = source.run(neurons, currents, generator).to(currents.dtype)
-    return Record(spikes, spikes, spikes.new_full(spikes.shape[:-1], torch.nan))
+    return _from_bits(source.run(neurons, currents, generator).to(currents.dtype))
 
 
 @torch.no_grad()
@@ -114,36 +116,107 @@ def run_network(
     *,
     correct: Sequence[Callable[[Tensor], Tensor]] | None = None,
 ) -> NetworkRecord:
-    """Run a network layer by layer, in one shot, with neurons on a source of bits.
+    """Run a network population by population, in one shot, with neurons on a source of bits.
 
-    Synapses are computed here: the spikes that the source returns for a layer make the currents of
-    the next one.
+    Synapses are computed here: the spikes that the source returns for a population make the
+    currents of those that it feeds. Populations on a cycle run step by step, without memory qubits.
 
     Args:
         network: The network, with neurons that are circuits.
         spikes: Encoded samples.
         source: Runs the neurons.
         generator: Seeds the outcomes where they are simulated.
-        correct: Per layer, turns recorded spikes, `(T, B, H, N)`, into numbers that feed the next
-            layer and stand as `probability`, for example without readout errors; None for the
+        correct: Per population, turns recorded spikes, `(T, B, H, N)`, into numbers that are fed
+            onward and stand as `probability`, for example without readout errors; None for the
             spikes themselves.
 
     Returns:
-        One record per layer, with `log_likelihood` NaN, and no state, since a device keeps none.
+        One record per population, with `log_likelihood` NaN, and no state, since a device keeps
+        none.
 
     Raises:
-        HardwareError: If a job failed.
-        TypeError: If the neurons of a layer are no circuits.
+        HardwareError: If a job failed, or neurons on a cycle have memory qubits.
+        TypeError: If the neurons of a population are no circuits.
     """
     network.check_spikes(spikes)
-    records: list[Record] = []
-    for layer, (synapses, population) in enumerate(network.layers):
-        record = measured_record(require_circuits(population), synapses(spikes), source, generator)
-        if correct is not None:
-            record = record._replace(probability=correct[layer](record.spikes))
-        records.append(record)
-        spikes = record.probability
-    return NetworkRecord(tuple(records), ())
+    running = Pass(network, spikes)
+    records: dict[str, Record] = {}
+
+    def corrected(name: str, record: Record) -> Record:
+        if correct is None:
+            return record
+        return record._replace(probability=correct[network.names.index(name)](record.spikes))
+
+    for component in network.components:
+        records |= measure(running, component, source, generator, corrected)
+    return NetworkRecord(tuple(records[name] for name in network.names), None, network.names)
+
+
+def measure(
+    running: Pass,
+    component: Component,
+    source: BitSource,
+    generator: torch.Generator,
+    corrected: Callable[[str, Record], Record] = lambda name, record: record,
+) -> dict[str, Record]:
+    """Measure the populations of a component; those on a cycle run one step at a time.
+
+    Each step is then a circuit of its own, and the membrane of a leaky drive is integrated between
+    two steps. What `corrected` gives as `probability` is fed onward.
+
+    Raises:
+        HardwareError: If a population on a cycle has memory qubits.
+    """
+    circuits = {
+        name: require_circuits(running.network.population(name)) for name in component.names
+    }
+    if component.is_cyclic:
+        refuse_memory_on_cycle(circuits)
+    membranes: dict[str, Membrane | None] = {}
+    records: dict[str, list[Record]] = {name: [] for name in circuits}
+
+    def step(name: str, steps: slice, currents: Tensor) -> Tensor:
+        neurons = circuits[name]
+        if not steps.start:
+            membranes[name] = neurons.start_of_drive(currents[0], None)
+        potential, membrane = currents[0], membranes[name]
+        if membrane is not None:
+            potential, membrane = neurons.integrate(potential, membrane)
+        bits = source.sample(neurons, potential[None], [()], 1, generator)[0, 0]
+        spikes = bits.to(currents.dtype)
+        membranes[name] = None if membrane is None else settle(membrane, spikes[0])
+        return spikes
+
+    def fire(name: str, steps: slice, currents: Tensor) -> Tensor:
+        if component.is_cyclic:
+            record = _from_bits(step(name, steps, currents))
+        else:
+            record = measured_record(circuits[name], currents, source, generator)
+        records[name].append(corrected(name, record))
+        return records[name][-1].probability
+
+    running.run(component, fire)
+    return {name: joined(pieces) for name, pieces in records.items()}
+
+
+def refuse_memory_on_cycle(circuits: Mapping[str, SQSNeurons]) -> None:
+    """Refuse to measure populations on a cycle whose memory would have to wait.
+
+    Raises:
+        HardwareError: If one has memory qubits.
+    """
+    for name, neurons in circuits.items():
+        if neurons.memory_qubits:
+            raise HardwareError(
+                f"population {name!r} lies on a cycle and has memory_qubits "
+                f"{neurons.memory_qubits}: its currents need other neurons' spikes of the step "
+                "before, and the circuit that holds the memory cannot wait for them; use "
+                "memory_qubits 0, which runs step by step"
+            )
+
+
+def _from_bits(spikes: Float[Tensor, "T B H N"]) -> Record:
+    return Record(spikes, spikes, spikes.new_full(spikes.shape[:-1], torch.nan))
 
 
 class SimulatedBits:

@@ -1,33 +1,35 @@
-"""A network run layer by layer, each cut off from the others, for local learning.
+"""A network run population by population, each cut off from the others, for local learning.
 
-The currents of a layer are connected to its own synapses' weights, the record to the currents, and
-neither to any other layer: presynaptic spikes are data.
+The currents of a population are connected to the parameters of its own pathways, the record to the
+currents, and neither to any other population: presynaptic spikes are data. A cycle first runs step
+by step without gradients; its spikes known, its populations then run over all steps at once, as
+those of a network without cycles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.learning.bit_source import BitSource, measured_record, require_circuits
+from sqsnn.learning.bit_source import BitSource, measure
 from sqsnn.learning.rule import add_gradient
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import Pass, Pathway, SpikingNetwork
 from sqsnn.neurons.population import Population, Record
-from sqsnn.synapses import Synapses
 
 
 class Layer(NamedTuple):
-    """One layer and what it did.
+    """One population with what feeds it, and what it did.
 
     The record is differentiable in `driven` and the population's parameters, also through own
     spikes where the population says so; detached where the score measures.
     """
 
-    synapses: Synapses
+    name: str
+    pathways: tuple[Pathway, ...]
     population: Population
-    currents: Tensor  # (T, B, H, N), differentiable in the synapses' weights
+    currents: Tensor  # (T, B, H, N), differentiable in the pathways' parameters
     driven: Tensor  # the same numbers, a leaf at which the population's gradient ends
     record: Record
 
@@ -44,11 +46,12 @@ class Layer(NamedTuple):
         return record
 
     def add_gradients(self, parameters: Sequence[Tensor], currents: Tensor) -> None:
-        """Add gradients of all of the population's parameters, and the weights' with dz/dw = x."""
-        weight = self.synapses.weight
-        if weight.requires_grad:
-            (by_weight,) = torch.autograd.grad(self.currents, [weight], currents)
-            add_gradient(weight, by_weight)
+        """Add gradients of the population's parameters, and of the pathways' by the currents."""
+        feeding = [p for pathway in self.pathways for p in pathway.parameters() if p.requires_grad]
+        if feeding:
+            found = torch.autograd.grad(self.currents, feeding, currents)
+            for parameter, gradient in zip(feeding, found, strict=True):
+                add_gradient(parameter, gradient)
         for parameter, gradient in zip(self.population.parameters(), parameters, strict=True):
             add_gradient(parameter, gradient)
 
@@ -60,29 +63,40 @@ def run_layers(
     *,
     differentiable: bool,
     source: BitSource | None = None,
-) -> list[Layer]:
+) -> dict[str, Layer]:
     """Run a network; simulated spikes are those of `network(spikes, generator=generator)`.
 
     From a source, spikes are all that is known; `differentiable` keeps the graph of probabilities.
+    The layers come by name, in the order of evaluation.
     """
     network.check_spikes(spikes)
-    drawn = (
-        network.draw_uniforms(len(spikes), spikes.shape[1], generator)
-        if source is None
-        else [None] * len(network.layers)
-    )
-    layers = []
-    for (synapses, population), uniforms in zip(network.layers, drawn, strict=True):
-        with torch.enable_grad():
-            currents = synapses(spikes)
-        driven = currents.detach().requires_grad_()
+    uniforms: Mapping[str, Tensor] = {}
+    if source is None:
+        drawn = network.draw_uniforms(len(spikes), spikes.shape[1], generator)
+        uniforms = dict(zip(network.names, drawn, strict=True))
+    layers: dict[str, Layer] = {}
+    running, ahead = Pass(network, spikes), Pass(network, spikes)
+    ahead.emitted = running.emitted  # it finds out spikes, and `running` keeps the graph
+    for component in network.components:
+        measured: Mapping[str, Record] = {}
         if source is not None:
-            circuits = require_circuits(population)
-            record = measured_record(circuits, driven.detach(), source, generator)
-        else:
-            with torch.set_grad_enabled(differentiable):
-                record, _ = population(driven, uniforms=uniforms)
-            record = record._replace(spikes=record.spikes.detach())
-        layers.append(Layer(synapses, population, currents, driven, record))
-        spikes = record.spikes
+            with torch.no_grad():
+                measured = measure(ahead, component, source, generator)
+        elif component.is_cyclic:
+            with torch.no_grad():
+                ahead.simulate(component, uniforms, dict.fromkeys(component.names))
+        for name in component.names:
+            population = network.population(name)
+            with torch.enable_grad():
+                currents = running.currents(name)
+            driven = currents.detach().requires_grad_()
+            if source is None:
+                with torch.set_grad_enabled(differentiable):
+                    record, _ = population(driven, uniforms=uniforms[name])
+                record = record._replace(spikes=record.spikes.detach())
+            else:
+                record = measured[name]
+            running.emitted[name] = record.spikes
+            pathways = tuple(network.incoming(name).values())
+            layers[name] = Layer(name, pathways, population, currents, driven, record)
     return layers

@@ -17,7 +17,7 @@ Source: Chen, Rajendran, Simeone, arXiv:2506.21324; feedback, baselines, free ou
 and gradients from two- and four-term shifts are this package's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from typing import Annotated, Literal
 
@@ -29,9 +29,11 @@ from torch import Tensor
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.estimators import Cost
+from sqsnn.learning.feedback import check_paths, paths
+from sqsnn.learning.inputs import check_inputs
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.memory import Memory
-from sqsnn.learning.online import Online, learn_online
+from sqsnn.learning.online import Online, learn_online, output_answers
 from sqsnn.learning.rule import Figures
 from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
@@ -106,7 +108,10 @@ class Local(_Remembering):
 
     def check(self, network: SpikingNetwork) -> None:
         """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
-        for _, population in network.layers:
+        if self.signal.by_feedback:
+            check_paths(network, self.signal.by_feedback)
+        for name in network.names:
+            population = network.population(name)
             if self.signal.by_score and not population.is_stochastic:
                 raise ValueError(
                     f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
@@ -123,6 +128,8 @@ class Local(_Remembering):
                     "passes no gradient through time"
                 )
             self.score.check(population)
+        if isinstance(self.score, Online):
+            check_inputs(network, has_feedback=self.signal.by_feedback is not None)
         if network.readout is not None and isinstance(self.score, Online):
             raise ValueError(
                 "score 'online' carries no eligibility through the traces of a readout of values; "
@@ -146,7 +153,7 @@ class Local(_Remembering):
         network.check_spikes(spikes)
         self.check(network)
         targets, loss = Targets.of(targets), loss_of(network, self._loss_on)
-        loss.check(targets, network.sizes[-1], spikes)
+        loss.check(targets, network.outputs, spikes)
         if (update is not None) != self.updates_every_step:
             raise ValueError(
                 "update goes with score Online(update_every_step=True) and with no other, but "
@@ -178,7 +185,7 @@ class Local(_Remembering):
             source=self.source,
         )
         with torch.no_grad():
-            output = layers[-1].record
+            output = layers[network.names[-1]].record
             figures = {"loss": loss.total(output, targets).item()}
             cost, likelihoods = self._learn(score, network, layers, loss, targets, generator)
         if isinstance(loss, ClassLoss):
@@ -204,45 +211,46 @@ class Local(_Remembering):
         self,
         score: Exact | Measured,
         network: SpikingNetwork,
-        layers: Sequence[Layer],
+        layers: Mapping[str, Layer],
         loss: Loss,
         targets: Targets,
         generator: torch.Generator,
     ) -> tuple[Cost, list[float]]:
-        """Compute signal and gradient of each layer, and delta for the layer below."""
-        signal, last = self.signal, len(layers) - 1
-        feedback, reward = signal.by_feedback, signal.by_score
-        weights: Sequence[Tensor] = ()
+        """Compute signal and gradient of each population, and delta for those that feed it."""
+        feedback, last = self.signal.by_feedback, network.names[-1]
+        ways = None
         if feedback and len(layers) > 1:
-            weights = self._memory.feedback_weights(network, feedback, generator)
-        error, to_output, to_hidden = self._broadcast(network, layers[-1], loss, targets, generator)
+            ways = paths(network, feedback, self._memory, generator)
+        error, to_output, to_hidden = self._broadcast(
+            network, layers[last], loss, targets, generator
+        )
         cost, likelihoods = Cost(), []
-        deltas: list[Tensor] = []
-        names_classes = isinstance(loss, ClassLoss)
-        for index in range(last, -1, -1):
-            is_output = names_classes and index == last
-            if not (feedback or reward or is_output):
-                break
-            layer, population = layers[index], layers[index].population
-            on_probability = error if index == last else None
-            if deltas and feedback:
-                delta = feedback.delta_above(deltas)
-                carried = signals.fed_back(delta, weights[index], population.channels)
-                on_probability = carried * surrogates.spike_slope(
-                    layer.record.probability, population.surrogate
-                )
-            to_layer = to_output if is_output else to_hidden
-            received = Signals(on_probability, _of_every_neuron(to_layer, layer.record))
+        deltas: dict[str, Tensor] = {}
+        for name, layer in reversed(layers.items()):
+            is_output = isinstance(loss, ClassLoss) and name == last
+            on_probability = None
+            if name == last:
+                on_probability = error
+            elif ways is not None:
+                on_probability = ways.received(name, deltas)
+                if on_probability is not None:
+                    on_probability = on_probability * surrogates.spike_slope(
+                        layer.record.probability, layer.population.surrogate
+                    )
+            to_layer = _of_every_neuron(to_output if is_output else to_hidden, layer.record)
+            received = Signals(on_probability, to_layer)
+            if all(part is None for part in received):
+                continue
             if is_output and to_output is not None:
                 # The advantage answers for what own spikes change later: once is enough.
                 pulled = score.pull(layer.with_data(), received, generator)
-                if feedback and index > 0:
+                if feedback and len(layers) > 1:
                     downward = received._replace(on_likelihood=None)
                     pulled = pulled._replace(delta=score.pull(layer, downward, generator).delta)
             else:
                 pulled = score.pull(layer, received, generator)
             layer.add_gradients(pulled.parameters, pulled.currents)
-            deltas.append(pulled.delta)
+            deltas[name] = pulled.delta
             cost = cost.plus(pulled.cost)
             if pulled.log_likelihood is not None:
                 likelihoods.append(pulled.log_likelihood)
@@ -285,7 +293,7 @@ class Local(_Remembering):
         if targets.weights is not None:
             to_hidden, to_output = to_hidden * targets.weights, to_output * targets.weights
         # The loss of counts contains an output's spike itself, not only what it does to the memory.
-        scored = reward.output_score and output.population.keeps_memory
+        scored = reward.output_score and output_answers(network)
         return error, to_output if scored and not loss.on_spikes else None, to_hidden
 
 

@@ -7,9 +7,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from sqsnn.network import SpikingNetwork
 from sqsnn.readout import TraceReadout
-from sqsnn.synapses import Synapses
+from sqsnn.synapses import DenseSynapses
 
 if TYPE_CHECKING:
     from sqsnn.learning.signals import Feedback
@@ -24,26 +23,6 @@ class Memory:
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
 
-    def feedback_weights(
-        self, network: SpikingNetwork, feedback: "Feedback", generator: torch.Generator
-    ) -> list[Tensor]:
-        """Give the weights F that carry delta down to each hidden layer, `(N, above, below)`.
-
-        Random ones are drawn at the first call and kept.
-        """
-        synapses = [below for below, _ in network.layers[1:]]
-        if feedback.feedback == "symmetric":
-            return [layer.weight.detach() for layer in synapses]
-        if feedback.feedback == "mirrored":
-            return [mirror(layer, generator) for layer in synapses]
-        weights: list[Tensor] = []
-        for layer, above in enumerate(synapses):
-            source = synapses[-1] if feedback.feedback_path == "direct" else above
-            shape = (*source.weight.shape[:2], above.weight.shape[2])
-            like = source.weight.detach()
-            weights.append(self._fixed(f"feedback/{layer}", shape, shape[2], generator, like))
-        return weights
-
     def readout_weight(
         self, readout: TraceReadout, feedback: "Feedback", generator: torch.Generator
     ) -> Tensor | None:
@@ -52,11 +31,11 @@ class Memory:
             return None
         like = readout.weight.detach()
         neurons, channels = like.shape[1:]
-        return self._fixed(
+        return self.fixed(
             "feedback/readout", tuple(like.shape), neurons * channels, generator, like
         )
 
-    def _fixed(
+    def fixed(
         self,
         name: str,
         shape: tuple[int, ...],
@@ -101,7 +80,7 @@ class Memory:
 
 
 @torch.no_grad()
-def mirror(synapses: Synapses, generator: torch.Generator) -> Float[Tensor, "N above below"]:
+def mirror(synapses: DenseSynapses, generator: torch.Generator) -> Float[Tensor, "N above below"]:
     """Estimate the weights of synapses from spontaneous spikes and the currents that they cause.
 
     Spikes x that fire independently with probability 1/2 make E[(x_p - 1/2) z] = w_p / 4: both

@@ -10,7 +10,7 @@ Rewards pay no price: with sum_{t' >= t} g^(t'-t) r_t' for a spike at t, the los
 with the scores of all steps up to it, z_t = g z_{t-1} + dlog p(s_t | s_<t), one more trace.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import ClassVar, Literal
 
@@ -22,11 +22,13 @@ from sqsnn import readout
 from sqsnn.learning import signals
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.learning.eligibility import Gradient
+from sqsnn.learning.feedback import Paths, paths
+from sqsnn.learning.inputs import Inputs, inputs_of
 from sqsnn.learning.memory import Memory
-from sqsnn.learning.rule import Figures, add_gradient
-from sqsnn.learning.signals import Signal
+from sqsnn.learning.rule import Figures
+from sqsnn.learning.signals import Reinforce, Signal
 from sqsnn.learning.traces import Observed, Traced
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import Pass, SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
@@ -67,71 +69,59 @@ def learn_online(
     Without `update`, `.grad` holds the sum over all steps.
     """
     copies, (steps, samples) = signal.runs, spikes.shape[:2]
-    batch, scored = copies * samples, signal.by_score is not None
-    layers = [
-        Traced(require_circuits(population), synapses.weight.shape[2], batch, scored)
-        for synapses, population in network.layers
-    ]
-    reward = signal.by_score
-    # The loss of counts contains an output's spike itself, not only what it does to later ones.
-    output_answers = (
-        reward is not None
-        and reward.output_score
-        and layers[-1].neurons.keeps_memory
-        and not on_counts
-    )
+    batch, reward, last = copies * samples, signal.by_score, network.names[-1]
+    inputs = {name: inputs_of(network, name) for name in network.order}
+    layers = {
+        name: Traced(
+            require_circuits(network.population(name)), fed.columns, batch, reward is not None
+        )
+        for name, fed in inputs.items()
+    }
     targets = targets.repeated(copies)
     labels = targets.values
     counting = spikes.new_ones(steps, batch) if targets.mask is None else targets.mask.to(spikes)
-    scores = spikes.new_zeros(batch, network.sizes[-1])
+    scores = spikes.new_zeros(batch, network.outputs)
     counts = torch.zeros_like(scores)
-    eligibilities = [layer.of_score.no_score() for layer in layers] if scored else []
-    weights: Sequence[Tensor] = ()
+    eligibilities = {
+        name: layer.of_score.no_score() for name, layer in layers.items() if reward is not None
+    }
+    # The loss of counts contains an output's spike itself, not only what it does to later ones.
+    silent = () if _output_answers(reward, network, on_counts=on_counts) else (last,)
+    ways, pathways = None, None
     for t in range(steps):
         if signal.by_feedback and len(layers) > 1 and (t == 0 or update is not None):
-            weights = memory.feedback_weights(network, signal.by_feedback, generator)
-        uniforms = network.draw_uniforms(1, batch, generator)
-        sources, seen = spikes[t].repeat(copies, 1, 1), []
-        for (synapses, _), layer, numbers in zip(network.layers, layers, uniforms, strict=True):
-            seen.append(layer.observe(sources, synapses(sources[None])[0], numbers[0]))
-            sources = seen[-1].spikes
-        output = seen[-1]
+            ways = paths(network, signal.by_feedback, memory, generator)
+        running = Pass(network, spikes[t : t + 1].repeat(1, copies, 1, 1), pathways)
+        seen = _observe(running, inputs, layers, network.draw_uniforms(1, batch, generator))
+        pathways, output = running.pathways, seen[last]
         logits = output.spikes if on_counts else output.probability
         counts_now = counting[t, :, None]  # (B, 1)
         before, scores = scores, scores + counts_now * logits.sum(-1)
         counts += counts_now * output.spikes.sum(-1)
         error = counts_now * signals.error(scores, targets)
         advantage = None
-        if signal.by_score:
+        if reward:
             loss = signals.losses(scores, labels) - signals.losses(before, labels)
             reduced = signals.without_baseline(
-                (signal.score_weight * loss)[None], labels, signal.by_score, memory, f"baseline/{t}"
+                (signal.score_weight * loss)[None], labels, reward, memory, f"baseline/{t}"
             )
             advantage = reduced[0] / batch
             if targets.weights is not None:
                 advantage = advantage * targets.weights
         received = error[..., None].expand_as(output.probability)
         if on_counts:
-            surrogate = layers[-1].neurons.surrogate
+            surrogate = layers[last].neurons.surrogate
             received = received * surrogates.spike_slope(output.probability, surrogate)
         _learn(
-            signal,
-            network,
-            layers,
-            seen,
-            received,
-            advantage,
-            eligibilities,
-            weights,
-            output_answers=output_answers,
+            network, reward, inputs, layers, seen, received, ways, advantage, eligibilities, silent
         )
-        for layer, observed in zip(layers, seen, strict=True):
-            layer.carry(observed)
+        for name, layer in layers.items():
+            layer.carry(seen[name])
         if update is not None and counting[t].any():  # else all gradients are 0
             update()
-            for layer in layers:
+            for layer in layers.values():
                 layer.parameters_changed()
-    possible = steps * layers[-1].neurons.channels
+    possible = steps * layers[last].neurons.channels
     predicted = readout.break_ties(counts, scores, possible).argmax(-1)
     return {
         "loss": targets.averaged(signals.losses(scores, labels)).item(),
@@ -139,43 +129,75 @@ def learn_online(
     }
 
 
+def output_answers(network: SpikingNetwork) -> bool:
+    """Whether an output's spikes can change later probabilities: its own, or on a cycle others'."""
+    output = network.names[-1]
+    return network.population(output).keeps_memory or bool(network.outgoing(output))
+
+
+def _output_answers(reward: Reinforce | None, network: SpikingNetwork, *, on_counts: bool) -> bool:
+    return reward is not None and reward.output_score and output_answers(network) and not on_counts
+
+
+def _observe(
+    running: Pass,
+    inputs: Mapping[str, Inputs],
+    layers: Mapping[str, Traced],
+    uniforms: Sequence[Tensor],
+) -> dict[str, Observed]:
+    """Run all populations for a step."""
+    numbers = dict(zip(running.network.names, uniforms, strict=True))
+    seen: dict[str, Observed] = {}
+
+    def fire(name: str, steps: slice, currents: Tensor) -> Tensor:
+        sources = inputs[name].gather(running.arrived)
+        seen[name] = layers[name].observe(sources, currents[0], numbers[name][0])
+        return seen[name].spikes[None]
+
+    for component in running.network.components:
+        running.run(component, fire)
+    return seen
+
+
 def _learn(
-    signal: Signal,
     network: SpikingNetwork,
-    layers: Sequence[Traced],
-    seen: Sequence[Observed],
-    received: Float[Tensor, "B classes N"],
+    reward: Reinforce | None,
+    inputs: Mapping[str, Inputs],
+    layers: Mapping[str, Traced],
+    seen: Mapping[str, Observed],
+    error: Float[Tensor, "B classes N"],
+    ways: Paths | None,
     advantage: Float[Tensor, "B"] | None,
-    eligibilities: list[Gradient],
-    weights: Sequence[Tensor],
-    *,
-    output_answers: bool,
+    eligibilities: dict[str, Gradient],
+    silent: Sequence[str],
 ) -> None:
-    """Add the gradients of one step, from the outputs down; `eligibilities` holds z per layer."""
-    feedback, reward, last = signal.by_feedback, signal.by_score, len(layers) - 1
-    deltas: list[Tensor] = []
-    for index in range(last, -1 if feedback or reward else last - 1, -1):
-        layer, observed = layers[index], seen[index]
-        answers = index < last or output_answers
+    """Add the gradients of one step, from the outputs down.
+
+    `eligibilities` holds z per population; those in `silent` answer for no reward.
+    """
+    last = network.names[-1]
+    deltas: dict[str, Tensor] = {}
+    for name, layer in reversed(layers.items()):
+        observed, received = seen[name], None
+        if name == last:
+            received = error
+        elif ways is not None and (below := ways.received(name, deltas)) is not None:
+            slope = surrogates.spike_slope(observed.probability, layer.neurons.surrogate)
+            received = below[0] * slope
         parts: list[Gradient] = []
-        if index == last or feedback:
-            if feedback and index < last:
-                delta = feedback.delta_above(deltas)[None]
-                received = signals.fed_back(delta, weights[index], layer.neurons.channels)[0]
-                received = received * surrogates.spike_slope(
-                    observed.probability, layer.neurons.surrogate
-                )
+        answers = reward is not None and name not in silent
+        if received is not None:
             slope = layer.slope_of_probability(observed, received)
-            traces = layer.of_score if index == last and answers else layer.traces
+            traces = layer.of_score if name == last and answers else layer.traces
             parts.append(traces.gradient(observed, slope))
-            deltas.append(layer.by_current(observed, slope))
-        if reward and advantage is not None and answers:
+            deltas[name] = layer.by_current(observed, slope)[None]
+        if reward is not None and advantage is not None and answers:
             score = layer.of_score.scores(observed, layer.slope_of_likelihood(observed))
-            earlier = Gradient(*(reward.decay * values for values in eligibilities[index]))
-            eligibilities[index] = Gradient(*map(torch.add, earlier, score))
+            earlier = Gradient(*(reward.decay * values for values in eligibilities[name]))
+            eligibilities[name] = Gradient(*map(torch.add, earlier, score))
             # The loss of a step does not depend on the output spikes of the step itself.
-            counted = earlier if index == last else eligibilities[index]
+            counted = earlier if name == last else eligibilities[name]
             parts.append(Gradient(*(advantage @ values for values in counted)))
         for part in parts:
-            add_gradient(network.layers[index][0].weight, layer.by_weight(part))
+            inputs[name].add_gradient(layer.by_weight(part))
             layer.add_gradient(part)

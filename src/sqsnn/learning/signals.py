@@ -10,7 +10,6 @@ that the losses to go, sum_{t' >= t} r_t', leave out exactly what a spike at ste
 changed. For real values r_t is what the step adds to the loss.
 """
 
-from collections.abc import Sequence
 from dataclasses import field
 from typing import Annotated, Literal, NamedTuple
 
@@ -70,10 +69,6 @@ class Feedback(Signal):
                 "feedback_path 'direct' needs feedback 'random': a hidden layer has no synapses to "
                 "the outputs whose weights it could use"
             )
-
-    def delta_above(self, deltas: Sequence[Tensor]) -> Tensor:
-        """Choose the delta that reaches a layer among those above it, the outputs' first."""
-        return deltas[0] if self.feedback_path == "direct" else deltas[-1]
 
 
 @options
@@ -233,14 +228,3 @@ def without_baseline(
     by_run = losses.unflatten(1, (reward.samples, -1))
     others = (by_run.sum(1, keepdim=True) - by_run) / (reward.samples - 1)
     return (by_run - others).flatten(1, 2)
-
-
-def fed_back(
-    delta: Float[Tensor, "T B above N"], weights: Float[Tensor, "N above below"], channels: int
-) -> Float[Tensor, "T B below M"]:
-    """Compute L = sum_o F_o delta_o for neurons of `channels` channels.
-
-    Neurons of one channel, which feed all channels above, receive the sum over them.
-    """
-    received = torch.einsum("tbon,nop->tbpn", delta, weights)
-    return received if channels == received.shape[-1] else received.sum(-1, keepdim=True)

@@ -31,7 +31,7 @@ from sqsnn.quantum.tangents import Slope, Step
 class Encoded(NamedTuple):
     """The encoding of one step of a population, with E rotations."""
 
-    sources: Tensor  # presynaptic spikes of each channel, (B, P, N)
+    sources: Tensor  # what reaches each channel, (B, P, N)
     angles: Tensor  # of the rotations, (B, H, E)
     by_gain: Tensor  # d(angle e)/d(gain e) = phi, (B, H, E)
     by_potential: Tensor  # d(angle e)/du of the rotation's own channel, (B, H, E)
@@ -159,7 +159,7 @@ class Traced:
 
     Args:
         neurons: The population.
-        presynaptic: Presynaptic neurons P.
+        presynaptic: What feeds a neuron, P columns.
         batch: Samples B.
         scored: Whether it also gives scores, which take own spikes as data.
     """
@@ -182,7 +182,7 @@ class Traced:
 
     def observe(
         self,
-        sources: Float[Tensor, "B P channels"],
+        sources: Float[Tensor, "B P N"],
         currents: Float[Tensor, "B H N"],
         uniforms: Float[Tensor, "B H"],
     ) -> Observed:
@@ -236,7 +236,6 @@ class Traced:
 
     def _encode(self, sources: Tensor, currents: Tensor) -> Encoded:
         neurons, integrated = self.neurons, None
-        sources = sources.expand(-1, -1, neurons.channels)
         potential = currents.detach()
         if self.membrane is not None and isinstance(neurons.drive, Leaky):
             learned = neurons.learned_drive

@@ -97,7 +97,7 @@ class Population(nn.Module, ABC):
         super().__init__()
         check_positive_int("size", size)
         check_positive_int("channels", channels)
-        self.size = size
+        self.size, self.shape = size, (size,)
         self.channels = channels
 
     @abstractmethod

@@ -31,14 +31,14 @@ estimate a population, and how often is not part of the model.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.data.dataset import Samples
-from sqsnn.network import NetworkRecord, SpikingNetwork
+from sqsnn.network import NetworkRecord, Pass, SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.leaky import LeakyPopulation
 from sqsnn.neurons.population import Population
@@ -48,7 +48,15 @@ from sqsnn.synapses import Synapses
 from sqsnn.training import evaluate
 
 COST_SAMPLES = 1000  # the spread over samples leaves of a mean less than a thirtieth of it
-_NOT_SUMMED = ("presynaptic", "neurons", "channels", "steps", "analogue_input", "spikes_received")
+_NOT_SUMMED = (
+    "population",
+    "presynaptic",
+    "neurons",
+    "channels",
+    "steps",
+    "analogue_input",
+    "spikes_received",
+)
 
 
 def of_test(loaded: Loaded, samples: Samples) -> dict[str, Any]:
@@ -80,28 +88,18 @@ def count_costs(
     Each batch is the input spikes, the network's record, and how many samples count, the first
     ones; the others fill the batch. `layers` holds the figures of each layer, `total` their sums.
     """
-    synapses = [cast(Synapses, module) for module in network.synapses]
-    populations = [cast(Population, module) for module in network.populations]
-    tallies = [Counter[str]() for _ in populations]
+    tallies = {name: Counter[str]() for name in network.names}
     samples, lengths = 0, set[int]()
     for spikes, record, kept in ran:
         samples += kept
         lengths.add(len(spikes))
-        emitted = [layer.spikes for layer in record.layers]
-        received = [spikes, *emitted[:-1]]
-        layers = zip(synapses, populations, received, emitted, strict=True)
-        for tally, layer in zip(tallies, layers, strict=True):
-            tally.update(_count_layer(*layer, samples=kept))
+        for name, counts in _count(network, spikes, record, samples=kept).items():
+            tallies[name].update(counts)
     if not samples:
         raise ValueError("ran holds no sample; costs are means over at least 1")
     if len(lengths) > 1:
         raise ValueError(f"ran has batches of {sorted(lengths)} steps; all must have the same")
-    figures = [
-        _figures(presynaptic, population, tally, samples, *lengths)
-        for presynaptic, population, tally in zip(
-            network.sizes[:-1], populations, tallies, strict=True
-        )
-    ]
+    figures = [_figures(network, name, tally, samples, *lengths) for name, tally in tallies.items()]
     total = {
         name: sum((layer[name] for layer in figures), Counter() if name == "circuit_gates" else 0)
         for name in figures[0]
@@ -152,30 +150,57 @@ def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     return [*rows, row("all gates", "gates"), row("measurements", "measurements")]
 
 
-def _count_layer(
-    synapses: Synapses,
-    population: Population,
-    received: Float[Tensor, "T B P C"],
-    emitted: Float[Tensor, "T B H N"],
+@torch.no_grad()
+def _count(
+    network: SpikingNetwork,
+    spikes: Float[Tensor, "T B P C"],
+    record: NetworkRecord,
     *,
     samples: int,
-) -> dict[str, int]:
-    """Sum the counts of the first samples of a batch."""
-    kept = received[:, :samples]
-    arrived = int((kept != 0).sum())
-    # A presynaptic neuron of one channel feeds all channels of the layer.
-    fed = population.channels if received.shape[-1] == 1 else 1
-    counts = {
-        "analogue": int(((kept != 0) & (kept != 1)).sum()),
-        "received": arrived,
-        "operations": arrived * fed * population.size,
-        "emitted": int((emitted[:, :samples] != 0).sum()),
+) -> dict[str, dict[str, int]]:
+    """Sum the counts of the first samples of a batch, by population."""
+    running = Pass(network, spikes)
+    running.emitted |= dict(zip(network.names, (r.spikes for r in record.layers), strict=True))
+    counts: dict[str, dict[str, int]] = {}
+    for name in network.names:
+        # Of the whole batch, as when it ran, so that they are its currents to the last bit.
+        currents = running.currents(name)[:, :samples]
+        emitted = record[name].spikes[:, :samples]
+        counts[name] = _count_population(network.population(name), currents, emitted)
+        for number, pathway in network.incoming(name).items():
+            kept = running.arrived[number][:, :samples]
+            found = Counter(_count_arrived(pathway.synapses, kept))
+            counts[name] = dict(Counter(counts[name]) + found)
+    return counts
+
+
+def _count_arrived(synapses: Synapses, arrived: Float[Tensor, "T B P C"]) -> dict[str, int]:
+    """Count what reaches synapses, and the weights that it adds to currents."""
+    by_neuron = (arrived != 0).sum((0, 1, 3))
+    analogue = ((arrived != 0) & (arrived != 1)).sum((0, 1, 3))
+    fan_out = synapses.fan_out_counts() * _fed_channels(synapses, arrived.shape[-1])
+    return {
+        "received": int(by_neuron.sum()),
+        "operations": int((by_neuron * fan_out).sum()),
+        "analogue": int((analogue * fan_out).sum()),
     }
+
+
+def _fed_channels(synapses: Synapses, channels: int) -> int:
+    """Count the channels that a spike feeds: its own, or all."""
+    feeds_all = channels == 1 or synapses.joins_all_channels
+    return synapses.channels if feeds_all else 1
+
+
+def _count_population(
+    population: Population,
+    currents: Float[Tensor, "T B H N"],
+    emitted: Float[Tensor, "T B H N"],
+) -> dict[str, int]:
+    """Count what a population fires, and the rotations that its currents place."""
+    counts = {"emitted": int((emitted != 0).sum())}
     if isinstance(population, SQSNeurons):
-        with torch.no_grad():
-            # Of the whole batch, as when it ran, so that they are its currents to the last bit.
-            currents = synapses(received)[:, :samples]
-            potentials = population.potentials(currents, emitted[:, :samples])
+        potentials = population.potentials(currents, emitted)
         gates = [number for number, r in enumerate(population.circuit.encoding) if r.is_gate]
         driven = population.driven(potentials)[..., gates]
         counts["placed"] = int(driven.sum())
@@ -184,27 +209,30 @@ def _count_layer(
 
 
 def _figures(
-    presynaptic: int, population: Population, tally: Counter[str], samples: int, steps: int
+    network: SpikingNetwork, name: str, tally: Counter[str], samples: int, steps: int
 ) -> dict[str, Any]:
+    population, pathways = network.population(name), network.incoming(name).values()
     is_circuit = isinstance(population, SQSNeurons)
     updates = steps * population.size
     gates = Counter(gate.name for gate in population.circuit.gates) if is_circuit else Counter()
     circuit_gates = Counter({name: updates * number for name, number in gates.items()})
-    is_analogue = tally["analogue"] > 0
-    operations = tally["operations"] / samples
-    dense = presynaptic * population.size * population.channels
+    dense = sum(
+        int(pathway.synapses.fan_out_counts().sum()) * _fed_channels(pathway.synapses, 1)
+        for pathway in pathways
+    )
     placed = tally["placed"] / samples
     measurements = updates * population.channels if is_circuit else 0
     return {
-        "presynaptic": presynaptic,
+        "population": name,
+        "presynaptic": sum(math.prod(pathway.synapses.source) for pathway in pathways),
         "neurons": population.size,
         "channels": population.channels,
         "steps": steps,
-        "analogue_input": is_analogue,
+        "analogue_input": tally["analogue"] > 0,
         "spikes_received": tally["received"] / samples,
         "spikes_emitted": tally["emitted"] / samples,
-        "synaptic_operations": operations,
-        "multiply_accumulates": operations if is_analogue else 0.0,
+        "synaptic_operations": tally["operations"] / samples,
+        "multiply_accumulates": tally["analogue"] / samples,
         "dense_operations": dense,
         "dense_operations_every_step": steps * dense,
         "neuron_updates": updates,

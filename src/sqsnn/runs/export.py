@@ -5,7 +5,6 @@ from pathlib import Path
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import require_circuits
 from sqsnn.neurons.drive import Leaky
-from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
@@ -30,7 +29,8 @@ def export_neuron(
 
     loaded = loading.load(folder, data_dir)
     require_circuit(loaded.settings)
-    layers: list[Population] = list(loaded.network.populations)  # type: ignore[arg-type]
+    network = loaded.network
+    layers = [network.population(name) for name in network.names]
     if not 0 <= layer < len(layers):
         raise ConfigError(f"layer is {layer}, but the run has the layers 0..{len(layers) - 1}")
     neurons = require_circuits(layers[layer])

@@ -141,7 +141,7 @@ def _point(
 def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
     """List the populations, if their neurons are small enough for density matrices."""
     populations = []
-    for layer, population in enumerate(loaded.network.populations, start=1):
+    for layer, population in enumerate(loaded.network.populations.values(), start=1):
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
                 f"the noise of gates needs neurons that are circuits (SQSNeurons), but layer "

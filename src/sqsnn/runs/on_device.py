@@ -222,7 +222,7 @@ def run_on_device(
 
 
 def _neurons(loaded: Loaded) -> list[SQSNeurons]:
-    populations = cast(Iterable[Population], loaded.network.populations)
+    populations = cast(Iterable[Population], loaded.network.populations.values())
     return [require_circuits(population) for population in populations]
 
 

@@ -2,11 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sqsnn.checks import check_positive_int, check_same_device, check_shape
 
@@ -57,6 +59,11 @@ class Synapses(nn.Module, ABC):
         return (1, self.channels)
 
     @property
+    def joins_all_channels(self) -> bool:
+        """Whether every presynaptic channel feeds every channel."""
+        return False
+
+    @property
     @abstractmethod
     def fan_in(self) -> int:
         """The ways that lead to a neuron, at most."""
@@ -68,6 +75,29 @@ class Synapses(nn.Module, ABC):
     @abstractmethod
     def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
         """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
+
+    def pull_back(
+        self,
+        gradient: Float[Tensor, "T B H N"],
+        channels: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "T B P C"]:
+        """Apply the transposed map: carry gradients by the currents to the spikes.
+
+        Args:
+            gradient: Gradients by the currents.
+            channels: Channels C of the spikes.
+            weights: Parameters to use in place of the map's own, by their names.
+        """
+        steps, batch = gradient.shape[:2]
+        shape = (steps, batch, math.prod(self.source), channels)
+        with torch.enable_grad():
+            # A linear map has the same transpose everywhere, also at 0.
+            spikes = gradient.new_zeros(shape, requires_grad=True)
+            own = {name: value.detach() for name, value in self.named_parameters()}
+            currents = functional_call(self, own | dict(weights or {}), (spikes,))
+        (by_spikes,) = torch.autograd.grad(currents, spikes, gradient)
+        return by_spikes
 
     def fan_out_counts(self) -> Int64[Tensor, " P"]:
         """Count the weights that a spike of each presynaptic neuron adds, per channel fed.

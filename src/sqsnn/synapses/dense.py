@@ -7,6 +7,7 @@ With the wiring "all", every presynaptic channel feeds every channel.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -98,9 +99,8 @@ class DenseSynapses(Synapses):
             mask = mask.clone()
         self.register_buffer("mask", None if mask is None else mask.to(device=device))
         self.weight = scale_weight(uniform, self.fan_in, dtype, device)
-        if self.mask is not None:
-            with torch.no_grad():
-                self.weight.mul_(self._repeated(self.mask))
+        with torch.no_grad():
+            self.weight.mul_(self.spread_mask)
         self.bias = None
         if bias:
             start = torch.zeros(channels, pairs[0], dtype=dtype, device=device)
@@ -114,6 +114,16 @@ class DenseSynapses(Synapses):
         return super().accepted_channels if self.all_channels is None else (self.all_channels,)
 
     @property
+    def joins_all_channels(self) -> bool:
+        """Whether every presynaptic channel feeds every channel: the wiring "all"."""
+        return self.all_channels is not None
+
+    @property
+    def acting(self) -> Tensor:
+        """The weights as they act: those that a mask cuts are 0."""
+        return self.weight if self.mask is None else self.weight * self.spread_mask
+
+    @property
     def fan_in(self) -> int:
         """The weights that a neuron adds, at most; 1 if a mask leaves none."""
         heard = math.prod(self.source) if self.mask is None else int(self.mask.sum(1).max())
@@ -123,11 +133,23 @@ class DenseSynapses(Synapses):
         """Compute the currents of T steps, one product per step and channel."""
         if self.all_channels is not None:
             spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
-        weight = self.weight if self.mask is None else self.weight * self._repeated(self.mask)
         self._check_method()
         product = dense_product if self.method == DENSE else event_product
-        currents = product(spikes, weight)
+        currents = product(spikes, self.acting)
         return currents if self.bias is None else currents + self.bias.T
+
+    def pull_back(
+        self,
+        gradient: Float[Tensor, "T B H N"],
+        channels: int,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "T B P C"]:
+        """Apply the transposed map; see `Synapses.pull_back`."""
+        weight = (weights or {}).get("weight", self.weight.detach()) * self.spread_mask
+        by_spikes = torch.einsum("tbhn,nhp->tbpn", gradient, weight)
+        if self.all_channels is not None:
+            return by_spikes.sum(-1).unflatten(2, (-1, self.all_channels))
+        return by_spikes if channels == self.channels else by_spikes.sum(-1, keepdim=True)
 
     def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
         """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
@@ -143,9 +165,12 @@ class DenseSynapses(Synapses):
         biases = 0 if self.bias is None else self.bias.numel()
         return self.channels * pairs + biases
 
-    def _repeated(self, mask: Tensor) -> Tensor:
-        """The mask of the weights, `(H, P)` or `(H, P * C)`."""
-        return mask.repeat_interleave(self.all_channels or 1, dim=1)
+    @property
+    def spread_mask(self) -> Tensor | float:
+        """The mask as a factor of the weights, `(H, P)` or `(H, P * C)`; 1 without a mask."""
+        if self.mask is None:
+            return 1.0
+        return self.mask.repeat_interleave(self.all_channels or 1, dim=1)
 
     def _check_method(self) -> None:
         """Refuse a method that cannot run on the weights, which may have moved."""

@@ -80,7 +80,7 @@ def build_network(recipe: Recipe, features: int, outputs: int) -> SpikingNetwork
         dtype=dtype,
     )
     if isinstance(recipe.readout, Traces):
-        last = network.layers[-1][1]
+        last = network.population(network.names[-1])
         network.readout = TraceReadout(
             last.size,
             outputs,
@@ -137,7 +137,8 @@ def _check_machine(recipe: Recipe) -> None:
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:
     """Refuse circuits that are too large with noise."""
-    for population in network.populations:
+    for name in network.names:
+        population = network.population(name)
         if not isinstance(population, SQSNeurons):
             continue
         circuit = population.circuit

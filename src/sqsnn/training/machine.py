@@ -28,7 +28,9 @@ def describe_machine(training: TrainingSettings, network: SpikingNetwork) -> dic
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
         "threads": training.threads,
-        "neurons_run_on": ["fused" if p.runs_fused else "torch" for _, p in network.layers],
+        "neurons_run_on": [
+            "fused" if network.population(name).runs_fused else "torch" for name in network.names
+        ],
         "platform": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -18,7 +18,7 @@ alike.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -30,7 +30,6 @@ from sqsnn.learning.estimators import Cost, Derivative, Geometric, Laplace
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.scores import Exact, Measured
 from sqsnn.network import SpikingNetwork
-from sqsnn.neurons.population import Population
 from sqsnn_bench.gradients.scores import WindowedScore, gradient
 
 SignalName = Literal["likelihood", "signs"]
@@ -198,7 +197,7 @@ def diagnose(
     check_positive_int("draws", draws, low=2)
     check_choice("signal", signal, SignalName)
     compared = estimators(windows, repeats, shots, max_trials)
-    for population in cast(Sequence[Population], network.populations):
+    for population in map(network.population, network.names):
         require_circuits(population)
     layers = run_layers(network, spikes, generator, differentiable=False)
     weights = _signal(signal, layers, generator)

@@ -67,7 +67,7 @@ def diagnose_run(
 
 
 def _require_circuits(network: SpikingNetwork) -> None:
-    for layer, population in enumerate(network.populations, start=1):
+    for layer, population in enumerate(network.populations.values(), start=1):
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
                 "gradients from measured bits need neurons that are circuits (SQSNeurons), but "

@@ -1,0 +1,11 @@
+from .connection import INPUT as INPUT
+from .connection import Connection as Connection
+from .connection import LearnedDelay as LearnedDelay
+from .graph import Component as Component
+from .network import NetworkRecord as NetworkRecord
+from .network import PopulationFactory as PopulationFactory
+from .network import SpikingNetwork as SpikingNetwork
+from .passing import NetworkState as NetworkState
+from .passing import Pass as Pass
+from .pathway import Pathway as Pathway
+from .pathway import PathwayState as PathwayState

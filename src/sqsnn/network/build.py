@@ -1,0 +1,131 @@
+"""From names, shapes and connections to populations and pathways that fit each other."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from sqsnn.checks import check_positive_int
+from sqsnn.network.connection import INPUT, Connection
+from sqsnn.network.pathway import Pathway
+from sqsnn.neurons.population import Population
+from sqsnn.synapses import Dense, Method, options_of
+
+Shape = tuple[int, ...]
+PopulationFactory = Callable[..., Population]
+# What stands for a population before it is made: its size, the shape of its grid, or itself.
+Described = int | Sequence[int] | Population
+
+
+def layers(
+    sizes: Sequence[int], method: Method
+) -> tuple[int, dict[str, Described], list[Connection]]:
+    """Describe feed-forward layers: inputs, populations and connections.
+
+    Args:
+        sizes: Inputs, hidden layers and outputs.
+        method: Method of the first synapses; the others are dense, since hidden spikes are not rare
+            and need their gradient.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"sizes is {list(sizes)}; it needs inputs and at least one layer")
+    for size in sizes:
+        check_positive_int("sizes", size)
+    hidden = len(sizes) - 2
+    names = ["hidden"] if hidden == 1 else [f"hidden_{k}" for k in range(1, hidden + 1)]
+    populations: dict[str, Described] = dict(zip([*names, "output"], sizes[1:], strict=True))
+    sources = [INPUT, *names]
+    connections = [
+        Connection(source, target, Dense() if number else Dense(method=method))
+        for number, (source, target) in enumerate(zip(sources, populations, strict=True))
+    ]
+    return sizes[0], populations, connections
+
+
+def shape_of(name: str, described: Described) -> Shape:
+    """Give the shape of a population, or of the input, as a tuple."""
+    if isinstance(described, Population):
+        return described.shape
+    shape = (described,) if isinstance(described, int) else tuple(described)
+    if not shape:
+        raise ValueError(f"the shape of {name!r} is empty; it needs at least one dimension")
+    for size in shape:
+        check_positive_int(f"the shape of {name!r}", size)
+    return shape
+
+
+def check_graph(names: Sequence[str], connections: Sequence[Connection]) -> None:
+    """Refuse names that cannot be, ends that do not exist, and populations without use.
+
+    Raises:
+        ValueError: If a population receives nothing, or does not reach the output.
+    """
+    for name in names:
+        if name == INPUT or not name or "." in name:
+            raise ValueError(
+                f"populations has the name {name!r}; a name must not be empty, {INPUT!r}, or hold "
+                "a dot"
+            )
+    if not names:
+        raise ValueError("populations is empty; the last population is the output")
+    for number, connection in enumerate(connections):
+        ends = {"source": [INPUT, *names], "target": list(names)}
+        for end, allowed in ends.items():
+            if getattr(connection, end) not in allowed:
+                raise ValueError(
+                    f"connections[{number}].{end} is {getattr(connection, end)!r}; it may be "
+                    f"{' or '.join(map(repr, allowed))}"
+                )
+    reach = {names[-1]}
+    for _ in names:
+        reach |= {c.source for c in connections if c.target in reach}
+    for name in names:
+        if name not in {connection.target for connection in connections}:
+            raise ValueError(f"population {name!r} receives nothing; connect something to it")
+        if name not in reach:
+            raise ValueError(
+                f"population {name!r} does not reach the output, {names[-1]!r} (the last "
+                "population); connect it, or leave it out"
+            )
+
+
+def build(
+    inputs: Shape,
+    described: Mapping[str, Described],
+    connections: Sequence[Connection],
+    factories: Mapping[str, PopulationFactory],
+    *,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+) -> tuple[dict[str, Population], list[Pathway]]:
+    """Build populations, and each connection as soon as both of its ends exist.
+
+    The initial values are drawn in that order, so that layers draw what they always drew.
+    """
+    options = {"generator": generator, "dtype": dtype, "device": device}
+    shapes = {INPUT: inputs} | {name: shape_of(name, value) for name, value in described.items()}
+    populations: dict[str, Population] = {}
+    pathways: dict[int, Pathway] = {}
+    for name, value in described.items():
+        if isinstance(value, Population):
+            populations[name] = value
+        else:
+            shape = shapes[name]
+            size = shape[0] if len(shape) == 1 else shape
+            populations[name] = factories[name](size, **options)
+        for number, connection in enumerate(connections):
+            source, target = connection.source, connection.target
+            if number in pathways or not {source, target} <= {INPUT, *populations}:
+                continue
+            try:
+                synapses = options_of(connection.synapses).build(
+                    shapes[source],
+                    shapes[target],
+                    source_channels=1 if source == INPUT else populations[source].channels,
+                    channels=populations[target].channels,
+                    **options,
+                )
+            except ValueError as error:
+                raise ValueError(f"connection {source!r} -> {target!r}: {error}") from None
+            pathways[number] = Pathway(connection, synapses, dtype, device)
+    return populations, [pathways[number] for number in range(len(connections))]
