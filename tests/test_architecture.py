@@ -44,6 +44,7 @@ ROOMS = (
     "training",
     "reports",
     "runs",
+    "interop",
     "cli",
     "__main__",
 )
@@ -160,6 +161,7 @@ LAZY = [
     "sqsnn.data",
     "sqsnn.encoding",
     "sqsnn.hardware",
+    "sqsnn.interop",
     "sqsnn.learning",
     "sqsnn.neurons",
     "sqsnn.synapses",
@@ -211,6 +213,9 @@ OPTIONAL = (
     "optuna",
     "pandas",
     "pyarrow",
+    "nir",
+    "neurobench",
+    "snntorch",
 )
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import sqsnn
 from sqsnn.cli.main import main
@@ -19,6 +20,7 @@ NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback"]
 OWN_DATA = re.findall(
     r"```(python|sh)\n(.*?)```", (DOCS / "own-data.md").read_text("utf-8"), re.DOTALL
 )
+EXCHANGE = re.findall(r"```python\n(.*?)```", (DOCS / "exchange.md").read_text("utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)
@@ -56,3 +58,15 @@ def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, mon
     waves = sqsnn.load("runs/waves").metrics
     # What the page says of its examples: 24 samples, the network far above the linear model.
     assert waves["test_accuracy"] > 0.8 > waves["baseline"]["figures"]["accuracy"]
+
+
+def test_the_page_on_exchange_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    for extra in ("nir", "neurobench"):
+        pytest.importorskip(extra, reason=f"the extra {extra} is not installed")
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "exchange"}
+    with torch.random.fork_rng():  # the loader draws globally
+        for program in EXCHANGE:
+            exec(compile(program, "exchange.md", "exec"), namespace)
+    assert "'Effective_ACs'" in capsys.readouterr().out
+    assert (tmp_path / "digits.nir").is_file()

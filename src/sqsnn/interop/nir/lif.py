@@ -147,10 +147,9 @@ def read_resetting_lif(
     Raises:
         ValueError: If even so sqsnn has no such neuron.
     """
-    if np.any(node.v_reset != 0):
-        raise ValueError(
-            f"node {name!r} resets to v_reset = {np.ravel(node.v_reset)[0]:.4g}, not 0"
-        )
+    reset = np.asarray(node.v_reset)
+    if reset.any():
+        raise ValueError(f"node {name!r} resets to v_reset = {reset.max():.4g}; it must be 0")
     gain = node.r * dt / node.tau  # of currents; membranes are in units of it
     if not (gain > 0).all():
         raise ValueError(f"node {name!r} has r / tau of {np.min(gain):.4g}; it must be above 0")

@@ -55,7 +55,7 @@ def register() -> None:
     known: list[str] = vars(ir)["__all_ir"]
     if SQS.__name__ not in known:
         known.append(SQS.__name__)
-    vars(ir)[SQS.__name__] = SQS
+    setattr(ir, SQS.__name__, SQS)
 
 
 def write_sqs(neurons: SQSNeurons) -> SQS:

@@ -52,7 +52,7 @@ def write_synapses(place: str, synapses: Synapses) -> Iterator[Named]:
                 "grid of a row; give the population a size"
             )
         if len(synapses.source) > 1:
-            yield "flatten", nir.Flatten(np.array(synapses.source), 0, -1)
+            yield "flatten", nir.Flatten({"input": np.array(synapses.source)}, 0, -1)
         weight = synapses.weight[0] if synapses.mask is None else synapses.weight[0] * synapses.mask
         if synapses.bias is None:
             yield "dense", nir.Linear(_array(weight))
@@ -90,8 +90,8 @@ def read_synapses(place: str, nodes: Sequence[Named], shape: Shape) -> list[Read
     return found
 
 
-def options_of(found: Sequence[Read]) -> Options | tuple[Options, ...]:
-    """The options from which a connection builds these synapses."""
+def options_of(found: Sequence[Read]) -> Any:
+    """The options from which a connection builds these synapses, in a tuple if they are several."""
     if not found:
         return Identity()
     return found[0].options if len(found) == 1 else tuple(read.options for read in found)

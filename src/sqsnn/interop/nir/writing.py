@@ -53,7 +53,7 @@ def to_nir(network: SpikingNetwork, *, dt: float = 1e-4) -> nir.NIRGraph:
                 f"the populations {', '.join(component.names)} form a cycle, of which NIR does not "
                 "say which runs first; only cycles of one population can be written"
             )
-    nodes: Nodes = {INPUT: nir.Input(np.array(network.inputs))}
+    nodes: Nodes = {INPUT: nir.Input({"input": np.array(network.inputs)})}
     edges: Edges = []
     ends = {INPUT: (INPUT, INPUT)}
     for name in network.names:
@@ -76,7 +76,7 @@ def to_nir(network: SpikingNetwork, *, dt: float = 1e-4) -> nir.NIRGraph:
             )
         edges.append(closing)
     outputs = network.names[-1]
-    nodes[OUTPUT] = nir.Output(np.array(network.population(outputs).shape))
+    nodes[OUTPUT] = nir.Output({"output": np.array(network.population(outputs).shape)})
     return nir.NIRGraph(nodes=nodes, edges=[*edges, (ends[outputs][1], OUTPUT)])
 
 
