@@ -56,6 +56,17 @@ def spikes_in_snntorch(graph, spikes, shape):
     return torch.stack(samples, dim=1)
 
 
+def graph_of(generator, *connections, neurons=networks.lif, inputs=4, **populations):
+    """A network of populations and connections."""
+    return SpikingNetwork(
+        inputs=inputs,
+        populations=populations,
+        connections=list(connections),
+        neurons=neurons,
+        generator=generator,
+    )
+
+
 @pytest.mark.parametrize("make", LIF_NETWORKS)
 def test_snntorch_reads_lif_and_fires_the_same_spikes(make, generator, through_file):
     network = make(generator)
@@ -105,38 +116,47 @@ def test_a_file_comes_back_with_the_same_spikes_bit_for_bit(make, generator, thr
         assert torch.equal(again[name].probability, ours[name].probability)
 
 
-def test_quantum_neurons_come_back_as_they_learn(generator, through_file):
-    options = {
-        "memory_qubits": 1,
-        "memory_gates": "frozen",
-        "share": "map",
-        "through_collapse": True,
-    }
-    neurons = sqsnn.SQSNeurons((3, 4), generator=generator, **options)
-    network = SpikingNetwork(
-        inputs=2,
-        populations={"grid": neurons, "output": 2},
-        connections=[
-            Connection("input", "output"),
-            Connection("grid", "output"),
-            Connection("grid", "grid", Identity(), delay=1),
-        ],
-        generator=generator,
+FROZEN = {"memory_gates": "frozen", "through_collapse": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [(sqsnn.LIF, {"through_reset": True}), (sqsnn.SQSNeurons, FROZEN)]
+)
+def test_neurons_learn_on_as_they_did(kind, options, generator, through_file):
+    grid = kind((3, 4), share="map", generator=generator, **options)
+    network = graph_of(
+        generator,
+        Connection("input", "grid", Identity()),
+        Connection("grid", "output"),
+        inputs=(3, 4),
+        grid=grid,
+        output=2,
     )
-    (again,) = [
-        population
-        for population in from_nir(
-            through_file(to_nir(network)), generator=generator
-        ).populations.values()
-        if population.shape == (3, 4)
-    ]
+    again = from_nir(through_file(to_nir(network)), generator=generator).population("grid")
 
-    def trained(population):
-        return {n: (p.shape, p.requires_grad) for n, p in population.named_parameters()}
+    def learning(population):
+        parameters = {n: (p.shape, p.requires_grad) for n, p in population.named_parameters()}
+        flags = population.own_spikes_are_data, getattr(population, "through_collapse", None)
+        return parameters, flags, population.share
 
-    assert trained(again) == trained(neurons)
-    assert (again.drive, again.circuit.gates) == (neurons.drive, neurons.circuit.gates)
-    assert again.through_collapse
+    assert learning(again) == learning(grid)
+
+
+def test_populations_draw_their_random_numbers_in_the_same_order(generator, through_file):
+    network = graph_of(
+        generator,
+        *(Connection("input", name) for name in ("b", "c", "a")),
+        *(Connection(name, "output") for name in ("c", "a", "b")),
+        neurons=sqsnn.SQSNeurons,
+        **dict.fromkeys(("c", "a", "b", "output"), 5),
+    )
+    again = from_nir(through_file(to_nir(network)), generator=generator)
+    assert again.names == network.names
+    spikes = networks.spikes_for(network, 10, 4, generator)
+    first, second = (
+        each(spikes, generator=torch.Generator().manual_seed(3)) for each in (network, again)
+    )
+    assert torch.equal(first["output"].probability, second["output"].probability)
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
@@ -180,17 +200,6 @@ def test_quantum_neurons_are_taken_for_nothing_else(generator, through_file, tmp
     command = [sys.executable, "-c", f"import nir; nir.read({str(tmp_path / 'network.nir')!r})"]
     elsewhere = subprocess.run(command, capture_output=True, text=True, check=False)
     assert elsewhere.returncode and "str2NIRNode" in elsewhere.stderr
-
-
-def graph_of(generator, *connections, neurons=networks.lif, inputs=4, **populations):
-    """A network of populations and connections."""
-    return SpikingNetwork(
-        inputs=inputs,
-        populations=populations,
-        connections=list(connections),
-        neurons=neurons,
-        generator=generator,
-    )
 
 
 def with_option(**options):

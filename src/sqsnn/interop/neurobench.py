@@ -125,11 +125,9 @@ class _Counted(nn.Module):
 def _parts(pathway: Pathway) -> list[Synapses]:
     """The synapses of a connection, those of a chain one by one."""
     synapses = pathway.synapses
-    return (
-        list(cast("nn.ModuleList", synapses.parts))
-        if isinstance(synapses, ChainSynapses)
-        else [synapses]
-    )
+    if isinstance(synapses, ChainSynapses):
+        return [cast(Synapses, part) for part in synapses.parts]
+    return [synapses]
 
 
 def _channels(part: Synapses) -> range:
@@ -141,9 +139,11 @@ def _layer_of(part: Synapses, channel: int) -> nn.Module:
     """Make the layer of torch that is one channel of synapses."""
     if isinstance(part, ConvolutionSynapses):
         kind = nn.Conv1d if part.dimensions == 1 else nn.Conv2d
-        sizes = part.source[0], part.target[0], part.kernel
-        options = {"stride": part.stride, "padding": part.padding}
-        layer = kind(*sizes, **options, bias=False, device="meta")
+        layer = kind(
+            *(part.source[0], part.target[0], part.kernel, part.stride, part.padding),
+            bias=False,
+            device="meta",
+        )
     else:
         layer = nn.Linear(1, 1, bias=False, device="meta")
     _share_weights(layer, part, channel)

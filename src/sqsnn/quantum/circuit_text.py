@@ -53,7 +53,7 @@ def read_gate_list(text: str, channels: int, memory_qubits: int, name: str = "cu
         if turned is not None:
             is_trained = turned["gain"] == "gain"
             gain = 1.0 if is_trained else float(turned["gain"] or 1)
-            encoding.append(Encoded(*qubits, int(turned["channel"]), gain, is_trained))
+            encoding.append(Encoded(qubits[0], int(turned["channel"]), gain, is_trained))
         elif angle is None:
             placed.append(Gate(found["name"], qubits))
         elif angle.startswith("theta_"):
