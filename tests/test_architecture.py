@@ -161,7 +161,6 @@ LAZY = [
     "sqsnn.data",
     "sqsnn.encoding",
     "sqsnn.hardware",
-    "sqsnn.interop",
     "sqsnn.learning",
     "sqsnn.neurons",
     "sqsnn.synapses",
