@@ -123,7 +123,7 @@ class CircuitSettings(NeuronSettings):
 
 
 def _try_to_build(factory: PopulationFactory) -> None:
-    factory(1, generator=torch.Generator().manual_seed(0))
+    factory((1, 1), generator=torch.Generator().manual_seed(0))
 
 
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:

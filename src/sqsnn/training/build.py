@@ -107,7 +107,7 @@ def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:
     found = []
     layers = len(recipe.hidden) + 1
     for factory in recipe.neurons.factories(layers)[: -1 if recipe.reads_values else None]:
-        population = factory(1, generator=torch.Generator().manual_seed(0))
+        population = factory((1, 1), generator=torch.Generator().manual_seed(0))
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
                 f"this needs neurons that are circuits (neurons 'sqs'), but neurons is "
