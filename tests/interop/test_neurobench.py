@@ -170,6 +170,37 @@ def test_channels_are_layers_of_their_own(generator):
     assert figures["Effective_ACs"] == figures["Dense"] == 7 * 5 * 3 * 2
 
 
+def test_a_module_of_torch_counts_like_dense_synapses(generator):
+    network = SpikingNetwork([12, 5], neurons=networks.lif, generator=generator)
+    with torch.random.fork_rng():  # layers of torch draw globally
+        module = nn.Linear(12, 5, bias=False)
+    module.weight.data = network.pathways[0].synapses.weight.detach()[0]
+    own = SpikingNetwork(
+        inputs=12,
+        populations={"output": network.population("output")},
+        connections=[Connection("input", "output", module)],
+        generator=generator,
+    )
+    values = (torch.rand(6, 10, 12, generator=generator) < 0.3).float()
+    dense, counted_by_neurobench = (
+        counted(SQSNNModel(each, generator=generator), values) for each in (network, own)
+    )
+    assert dense == counted_by_neurobench and dense["Effective_ACs"] > 0
+
+
+def test_a_layer_of_torch_within_a_chain_is_refused(generator):
+    with torch.random.fork_rng():  # layers of torch draw globally
+        module = nn.Conv2d(1, 2, 2, bias=False)
+    network = SpikingNetwork(
+        inputs=(1, 4, 4),
+        populations={"output": 3},
+        connections=[Connection("input", "output", (module, Dense()))],
+        generator=generator,
+    )
+    with pytest.raises(ValueError, match=r"input -> output: Conv2d.* would count it twice"):
+        SQSNNModel(network, generator=generator)
+
+
 def test_a_call_gives_the_spikes_of_the_output(generator):
     network = networks.dense(generator)
     values = (torch.rand(3, 20, 12, generator=generator) < 0.3).float()

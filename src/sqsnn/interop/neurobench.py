@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 try:
+    from neurobench.blocks.layer import SUPPORTED_LAYERS
     from neurobench.models import NeuroBenchModel
 except ImportError as error:
     raise ImportError(
@@ -56,6 +57,9 @@ class SQSNNModel(NeuroBenchModel):
     Args:
         network: The network; its parameters are read at every call.
         generator: Draws the spikes.
+
+    Raises:
+        ValueError: If a layer of torch lies within a chain, where it could not be counted once.
     """
 
     def __init__(self, network: SpikingNetwork, *, generator: torch.Generator) -> None:
@@ -113,21 +117,31 @@ class _Counted(nn.Module):
         """Give every layer of a connection what arrived there, step by step."""
         arrived, _ = pathway.arrive(flowing[pathway.source], PathwayState())
         left = iter(layers)
-        for part in _parts(pathway):
+        parts = _parts(pathway)
+        for part in parts:
             for n in _channels(part):
-                layer = cast(nn.Linear | nn.Conv1d | nn.Conv2d, next(left))
+                layer = next(left)
                 _share_weights(layer, part, n)
                 for step in _received(part, arrived, n):
                     layer(step)
-            arrived = part.carry(arrived)
+            if part is not parts[-1]:
+                arrived = part.carry(arrived)
 
 
 def _parts(pathway: Pathway) -> list[Synapses]:
     """The synapses of a connection, those of a chain one by one."""
     synapses = pathway.synapses
-    if isinstance(synapses, ChainSynapses):
-        return [cast(Synapses, part) for part in synapses.parts]
-    return [synapses]
+    if not isinstance(synapses, ChainSynapses):
+        return [synapses]
+    *before, _ = parts = [cast(Synapses, part) for part in synapses.parts]
+    # What follows them needs what they give, and NeuroBench counts a layer whenever it runs.
+    for module in (module for part in before for module in part.modules()):
+        if isinstance(module, SUPPORTED_LAYERS):
+            raise ValueError(
+                f"{pathway}: {module} stands before other synapses of a chain, where NeuroBench "
+                "would count it twice; use Dense or Convolution"
+            )
+    return parts
 
 
 def _channels(part: Synapses) -> range:
