@@ -73,8 +73,11 @@ def test_samples_of_a_wide_register_follow_its_exact_law():
 
 
 def test_ten_qubits_have_exact_gradients_and_eleven_are_refused():
+    # Few gates, since each is a matrix of 1024 x 1024 here: two write, three are read.
+    pairs = [(5, 8), (0, 9), (8, 5), (9, 5), (8, 7)]
+    circuit = Circuit.build(8, 2, [("CRX", pair, circuits.Normal(1.0)) for pair in pairs])
     neurons = SQSNeurons(
-        1, circuit="crx", channels=8, memory_qubits=2, generator=seeded(0), dtype=torch.float64
+        1, circuit=circuit, channels=8, memory_qubits=2, generator=seeded(0), dtype=torch.float64
     )
     currents = positive(2, 1, 1, 8).requires_grad_()
     record, state = neurons(currents, generator=seeded(1))

@@ -10,6 +10,7 @@ from tools import seeded
 
 import sqsnn
 from sqsnn.learning.scores import Exact, Measured
+from sqsnn.network import Connection
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.published_sqs import PublishedSQS
@@ -85,9 +86,13 @@ def test_the_gradient_is_the_sum_over_the_neurons_of_a_group(rule, options, shar
     twin = twin_of(shared, **options)
     weights = []
     for hidden in (shared, twin):
-        factories = [lambda *_, made=hidden, **__: made, partial(SQSNeurons, **options)]
         network = sqsnn.SpikingNetwork(
-            [5, SIZE, 3], neurons=factories, generator=seeded(4), dtype=torch.float64
+            inputs=5,
+            populations={"hidden": hidden, "output": 3},
+            connections=[Connection("input", "hidden"), Connection("hidden", "output")],
+            generator=seeded(4),
+            dtype=torch.float64,
+            **options,
         )
         spikes = (torch.rand(4, 6, 5, 1, generator=seeded(5)) < 0.6).double()
         rule().step(network, spikes, torch.arange(6) % 3, generator=seeded(6))
@@ -117,10 +122,11 @@ def test_memory_gates_are_frozen_and_shared_at_once():
 
 
 def test_a_network_counts_what_is_trained():
-    hidden = partial(SQSNeurons, GRID, share="map")
     network = sqsnn.SpikingNetwork(
-        [4, SIZE, 2],
-        neurons=[lambda _, **o: hidden(**o), SQSNeurons],
+        inputs=4,
+        populations={"hidden": GRID, "output": 2},
+        connections=[Connection("input", "hidden"), Connection("hidden", "output")],
+        neurons=[partial(SQSNeurons, share="map"), SQSNeurons],
         generator=seeded(),
     )
     per_neuron = 4 + 3  # angles of `bidirectional`, and beta, theta and c
