@@ -66,7 +66,7 @@ def test_a_seed_names_all_first_values(kind):
 @pytest.mark.parametrize("rates", [{}, {"false_spike": 0.0}, {"missed_spike": 0.1}], ids=str)
 def test_noise_reaches_every_layer_where_there_is_any(rates):
     expected = Noise(**rates) if any(rates.values()) else None
-    for population in build_network(small_run(**rates), 5, 2).populations:
+    for population in populations_of(build_network(small_run(**rates), 5, 2)):
         assert population.noise == expected
 
 
