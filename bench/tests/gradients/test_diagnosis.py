@@ -52,7 +52,8 @@ def inputs(steps: int = STEPS, batch: int = BATCH, rate: float = 0.5) -> Tensor:
 
 def ran(network: SpikingNetwork, spikes: Tensor) -> tuple[list[Layer], Tensor]:
     layers = run_layers(network, spikes, seeded(2), differentiable=False)
-    return list(layers.values()), torch.randn(spikes.shape[:2], generator=seeded(3), dtype=torch.float64)
+    weights = torch.randn(spikes.shape[:2], generator=seeded(3), dtype=torch.float64)
+    return list(layers.values()), weights
 
 
 def diagnosed(network: SpikingNetwork, spikes: Tensor, **options: Any) -> Diagnosis:
