@@ -38,7 +38,7 @@ _NO_ARGUMENTS = {"kind", "output_memory_qubits"}
 _RENAMED = {"backend": "neurons_backend"}
 _ARGUMENTS = {setting: argument for argument, setting in _RENAMED.items()}
 # What the network decides, or what no training can use.
-_DECIDED = {"self", "size", "generator", "dtype", "device", "noise_simulation"}
+_DECIDED = {"self", "size", "share", "generator", "dtype", "device", "noise_simulation"}
 
 
 class NeuronSettings(Section):
@@ -123,7 +123,7 @@ class CircuitSettings(NeuronSettings):
 
 
 def _try_to_build(factory: PopulationFactory) -> None:
-    factory((1, 1), generator=torch.Generator().manual_seed(0))
+    factory(1, generator=torch.Generator().manual_seed(0))
 
 
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:
