@@ -11,6 +11,7 @@ import torch
 import sqsnn
 from sqsnn.cli.main import main
 from sqsnn.quantum import circuits
+from sqsnn.runs import run
 from sqsnn.settings.toml import from_toml
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -73,6 +74,7 @@ def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, mon
 
 def test_the_page_on_networks_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "draw_run", lambda *args: None)  # which would take most of the time
     names = type_page("networks.md")
     assert capsys.readouterr().err == ""
     assert names["record"]["edges"].spikes.shape == (10, 32, 144, 1)
