@@ -51,6 +51,8 @@ class Synapses(nn.Module, ABC):
         check_shape("spikes", spikes, ("steps", "batch", math.prod(self.source), expected))
         self._check_like(spikes)
         currents = self.carry(spikes)
+        if currents.shape[-1] == self.channels:
+            return currents
         return currents.expand(*currents.shape[:-1], self.channels)
 
     @property
@@ -113,9 +115,14 @@ class Synapses(nn.Module, ABC):
         """Count the parameters that act: those that a mask sets to 0 do not."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @property
+    def _parameter_like(self) -> Tensor | None:
+        """A parameter with the device and dtype of all; None if there is none."""
+        return next(self.parameters(), None)
+
     def _check_like(self, spikes: Tensor) -> None:
         """Refuse spikes of another device or precision than the weights."""
-        weight = next(self.parameters(), None)
+        weight = self._parameter_like
         if weight is None:
             if not spikes.is_floating_point():
                 raise ValueError(f"spikes has dtype {spikes.dtype}; it must be a floating one")
