@@ -69,7 +69,8 @@ def add_gradients(parameters: Iterable[Tensor], gradients: Iterable[Tensor]) -> 
     pairs = zip(parameters, gradients, strict=True)
     trained = [(parameter, gradient) for parameter, gradient in pairs if parameter.requires_grad]
     if trained:
-        torch.autograd.backward(*zip(*trained, strict=True))
+        outputs, weights = zip(*trained, strict=True)
+        torch.autograd.backward(outputs, weights)
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
