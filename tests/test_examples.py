@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import sqsnn
+from sqsnn.learning.local import Local
+from sqsnn.neurons.drive import Rectified
+from sqsnn.runs import run
+from sqsnn.settings.toml import read_config
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "hardware.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -52,6 +58,26 @@ def test_a_network_runs_on_aer_and_on_a_snapshot():
     # Far above chance, which is 10 %, and far below what comes out.
     assert all(int(percent) >= 50 for _, percent in accuracies), printed
     assert printed.count("  2 jobs, 2600 circuits of one shot\n") == 2
+
+
+def test_the_experiment_of_the_authors_is_what_its_file_says():
+    settings = read_config(ROOT / "examples" / "usps-1-vs-7-skip.toml", None, {})
+    neurons, rule = settings.neurons, settings.rule
+    assert (settings.data.dataset, settings.data.classes) == ("usps", (1, 7))
+    assert (settings.hidden, settings.skip, settings.encoding.max_rate) == ((2,), True, 0.5)
+    assert (neurons.circuit, neurons.drive, neurons.output_memory_qubits) == ("crx", Rectified(), 1)
+    assert isinstance(rule, Local)
+
+
+def test_the_experiment_of_the_authors_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"train_samples": 60, "test_samples": 20, "epochs": 1}
+    place = ROOT / "examples" / "usps-1-vs-7-skip.toml"
+    settings = read_config(place, "digits", given)  # which needs no download
+    folder = run.begin(settings, tmp_path / "run", pictures=False)
+    network = sqsnn.load(folder.path).network
+    joined = [(it.source, it.target) for it in network.pathways]
+    assert joined == [("input", "hidden"), ("hidden", "output"), ("input", "output")]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

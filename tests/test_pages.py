@@ -10,15 +10,19 @@ import pytest
 import sqsnn
 from sqsnn.cli.main import main
 from sqsnn.quantum import circuits
+from sqsnn.settings.toml import from_toml
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "extending.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
 NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback"]
-OWN_DATA = re.findall(
-    r"```(python|sh)\n(.*?)```", (DOCS / "own-data.md").read_text("utf-8"), re.DOTALL
-)
+
+
+def blocks_of(page: str) -> list[tuple[str, str]]:
+    """The language and the text of each block of a page."""
+    text = (DOCS / page).read_text("utf-8")
+    return re.findall(r"```(python|sh|toml)\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)
@@ -39,15 +43,23 @@ def test_the_commands_on_extending_run(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "own_data"}
-    for language, text in OWN_DATA:
+def type_page(page: str) -> dict[str, object]:
+    """Run the programs and commands of a page in turn, in the folder where we stand."""
+    namespace: dict[str, object] = {"__name__": page}
+    for language, text in blocks_of(page):
         if language == "python":
-            exec(compile(text, "own-data.md", "exec"), namespace)
+            exec(compile(text, page, "exec"), namespace)
+        elif language == "toml":
+            Path("graph.toml").write_text(text, "utf-8")
         else:
             for command in text.splitlines():
                 main(shlex.split(command)[1:])
+    return namespace
+
+
+def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    type_page("own-data.md")
     done = capsys.readouterr()
     assert done.err == ""
     assert "bad.csv, line 3, column 'up': expected a number, found 'high'" in done.out
@@ -56,3 +68,19 @@ def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, mon
     waves = sqsnn.load("runs/waves").metrics
     # What the page says of its examples: 24 samples, the network far above the linear model.
     assert waves["test_accuracy"] > 0.8 > waves["baseline"]["figures"]["accuracy"]
+
+
+def test_the_page_on_networks_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = type_page("networks.md")
+    assert capsys.readouterr().err == ""
+    assert names["record"]["edges"].spikes.shape == (10, 32, 144, 1)
+    assert names["classifier"].score(names["X"][:200], names["y"][:200]) > 0.1
+    # The graph in Python and the one in the file are the same.
+    assert from_toml(config_of("graph"), "here").graph == from_toml(config_of("toml"), "here").graph
+    assert config_of("again") == config_of("toml")
+
+
+def config_of(run: str) -> str:
+    """The settings that a run saved."""
+    return (Path("runs") / run / "config.toml").read_text("utf-8")

@@ -1,7 +1,7 @@
 """Quantum neurons as a layer of any PyTorch model: currents in, spikes out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class SQS(nn.Module):
         torch.Size([10, 2, 64])
 
     Args:
-        size: Neurons F.
+        size: Neurons F, or the shape of their grid, which currents and spikes hold row by row.
         generator: Draws the initial values and then, call by call, the spikes; an integer is the
             seed of a generator on the device of the parameters. It stays on its device: where the
             module moves to another, its numbers are copied there.
@@ -41,7 +41,7 @@ class SQS(nn.Module):
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         generator: torch.Generator | int,
         stateful: bool = False,

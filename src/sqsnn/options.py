@@ -86,4 +86,8 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
 
 def _is_field(part: object) -> bool:
     """Whether a part of a place names a field, and not the type that a union tried."""
-    return isinstance(part, str) and part.isidentifier() and part not in _TYPES
+    return isinstance(part, str) and part.isidentifier() and not _names_type(part)
+
+
+def _names_type(part: str) -> bool:
+    return part in _TYPES or part[0].isupper()

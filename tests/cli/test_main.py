@@ -34,7 +34,7 @@ WRONG = {
     "train digits --encoding morse": "--encoding: .*'morse'",
     "train digits --circuit transmon": "circuit is 'transmon'; it may be one of crx",
     "train digits --circuit-options.layers 2": "'sqs' cannot be built: .*'layers'",
-    "train digits --delay 3": "delay is 3, but digits has none",
+    "train digits --cue-delay 3": "cue_delay is 3, but digits has none",
     "train digits --pool 2": "pool is 2, but digits has no events",
     "train digits --classes 1,99": "99",
     "train digits --window 3": "window is 3, but goes with rule 'local' and score 'measured' only",
@@ -48,6 +48,14 @@ WRONG = {
     "train digits --learning-rate 0": "--learning-rate: .*greater than 0, but is '0'",
     "train digits --final-learning-rate 1": "final_learning_rate must be at most learning_rate",
     "train digits --report-steps 20": "report_steps must be at most steps, 10, but is 20",
+    "train digits --conv 12x5": "conv is '12x5', of which '12x5' is neither",
+    "train digits --conv 2c9": "conv is '2c9': .* no place for its window",
+    "train recall --conv 2c3": "conv is '2c3', which needs inputs on a grid, but how the 3 values",
+    "train digits --hidden= --recurrent": "recurrent needs a dense hidden layer",
+    "train digits --delay 5": "delay is 5, .* after 10 steps, but steps is 10",
+    "train --config nowhere.toml": "nowhere.toml cannot be read",
+    "train --config a.toml --from b": "--config goes with neither --continue nor --from",
+    "train --resume nowhere --config a.toml": "--resume takes no dataset and no other flags",
     "train recall --encoding rate": "must be 'spikes'",
     "train recall --report-steps 0": "--report-steps: .* but is '0'",
     "train tonic:DVSGesture": "--duration SECONDS",
@@ -111,8 +119,9 @@ def test_the_short_help_of_training_fits_a_screen_and_names_the_long_one(sqsnn, 
     lines = done.out.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) <= 80
     assert "--help-all shows all." in " ".join(done.out.split())
-    used = "--out --resume --continue --from --label --hidden --neurons --circuit --memory-qubits "
-    used += "--steps --encoding --rule --epochs --learning-rate --batch-size --seed --threads"
+    used = "--out --config --resume --continue --from --label --hidden --neurons --circuit "
+    used += "--memory-qubits --steps --encoding --rule --epochs --learning-rate --batch-size "
+    used += "--seed --threads"
     assert flags_and_help(done.out).keys() == set(used.split())
     # The long help has them too, each once.
     every = re.findall(r"^│ (--\S+)", sqsnn("train", "digits", "--help-all").out, re.MULTILINE)
@@ -143,7 +152,7 @@ def shown(value: object) -> str:
 @pytest.mark.parametrize(
     ("command", "settings", "others"),
     [
-        ("train", RunSettings, {"--out", "--resume", "--continue", "--from", "--yes"}),
+        ("train", RunSettings, {"--out", "--config", "--resume", "--continue", "--from", "--yes"}),
         ("hardware", DeviceOptions, {"--yes", "--data-dir"}),
     ],
 )
@@ -153,7 +162,7 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
     monkeypatch.setenv("COLUMNS", "1000")
     flags = flags_and_help(sqsnn(command, "--help-all").out)
     found = {leaf.name for leaf in leaves(settings)} - {"dataset", "source", "circuit_gates"}
-    found -= {"length", "begins_with"}
+    found -= {"length", "begins_with", "populations", "connections"}
     assert flags.keys() - others == {"--" + name.replace("_", "-") for name in found}
     for name in found:
         said = flags["--" + name.replace("_", "-")]
@@ -161,7 +170,7 @@ def test_every_flag_is_a_setting_and_every_setting_a_flag(
         assert all(leaf.field.description for leaf in places), name
         default = re.search(r"\[default: ([^]]*)\]", said)
         if default is None:
-            assert all(leaf.default in (None, {}) for leaf in places), name
+            assert all(leaf.default in (None, {}, "") for leaf in places), name
         elif "[default:" not in places[0].field.description and "preset" not in default[1]:
             assert default[1].split(" or ") == list(
                 dict.fromkeys(shown(leaf.default) for leaf in places)

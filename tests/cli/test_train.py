@@ -7,6 +7,7 @@ import signal
 import pytest
 from tools import needs_kernel, populations_of
 
+import sqsnn as sqsnn_package
 from sqsnn.cli.progress import Screen
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
@@ -105,6 +106,54 @@ def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
     assert RunFolder(here / "there").read_settings().neurons.drive == leaky
 
 
+def test_a_network_of_any_layers_is_trained_resumed_and_loaded(sqsnn, here):
+    flags = "--hidden 4 --conv 2c3-p2 --recurrent --skip --delay 1 --steps 5 --out a"
+    done = sqsnn("train", "digits", *TWO, *flags.split())
+    assert (done.code, done.err) == (0, "")
+    assert "spikes per sample, conv " in done.out
+    folder = RunFolder(here / "a")
+    settings, weights = folder.read_settings(), folder.best.read_bytes()
+    assert (settings.conv, settings.hidden) == ("2c3-p2", (4,))
+    folder.result.unlink()
+    folder.best.unlink()
+    assert sqsnn("train", "--resume", "a").code == 0
+    assert folder.best.read_bytes() == weights
+    network = sqsnn_package.load("a").network
+    assert [it.shape for it in network.populations.values()] == [(2, 6, 6), (4,), (2,)]
+
+
+GRAPH = """
+[graph.populations]
+loop = 5
+output = "classes"
+[[graph.connections]]
+source = "input"
+target = "loop"
+[[graph.connections]]
+source = "loop"
+target = "loop"
+delay = 1
+[[graph.connections]]
+source = "loop"
+target = "output"
+synapses = { kind = "dense", bias = true }
+"""
+
+
+def test_a_graph_in_a_file_is_trained_and_its_run_starts_the_same_again(sqsnn, here):
+    (here / "graph.toml").write_text('[data]\ndataset = "digits"\n' + GRAPH)
+    flags = [flag for flag in ONE if flag not in ("--hidden", 8)]
+    assert sqsnn("train", "--config", "graph.toml", *flags, "--out", "a").code == 0
+    first = RunFolder(here / "a")
+    assert first.read_settings().population_names == ["loop", "output"]
+    assert first.read_settings().training.batch_size == 36
+    assert sqsnn("train", "--config", "a/config.toml", "--out", "b").code == 0
+    again = RunFolder(here / "b")
+    assert again.config.read_bytes() == first.config.read_bytes()
+    assert again.best.read_bytes() == first.best.read_bytes()
+    assert again.metrics.read_bytes() == first.metrics.read_bytes()
+
+
 @needs_kernel
 def test_a_run_over_events_is_trained_recorded_and_resumed(sqsnn, here):
     done = sqsnn("train", "digits", *ONE, "--synapses", "events")
@@ -168,13 +217,13 @@ def test_wrong_noise_is_refused_before_there_is_a_folder(refused, here, flags, s
     ("name", "steps"), [("recall", 5), ("order", 8), ("xor", 7), ("duration", 10)]
 )
 def test_a_task_in_time_is_trained_from_the_command_line(sqsnn, here, name, steps):
-    flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --delay 3"
+    flags = "--hidden 8 --epochs 1 --train-samples 200 --test-samples 100 --cue-delay 3"
     done = sqsnn("train", name, *flags.split())
     assert (done.code, done.err) == (0, "")
     folder = RunFolder(here / "runs" / f"{name}-1")
     assert folder.is_finished()
     settings = folder.read_settings()
-    assert (settings.data.delay, settings.encoding.steps) == (3, steps)
+    assert (settings.data.cue_delay, settings.encoding.steps) == (3, steps)
     assert sqsnn("evaluate", f"runs/{name}-1", "--shots", 2).code == 0
 
 

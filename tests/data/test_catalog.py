@@ -52,7 +52,7 @@ def test_digits_are_split_as_scikit_learn_would():
     ):
         np.testing.assert_array_equal(samples.values, (expected / 16).astype(np.float32))
         np.testing.assert_array_equal(samples.targets, expected_labels)
-    assert (digits.features, digits.image_shape, digits.source) == (64, (8, 8), "scikit-learn")
+    assert (digits.features, digits.shape, digits.source) == (64, (1, 8, 8), "scikit-learn")
     assert digits.class_names == tuple("0123456789")
 
 
@@ -216,7 +216,7 @@ def test_absent_files_and_no_network_are_an_error_that_names_them(tmp_path):
 def test_recall_is_loaded_as_spike_trains():
     data = catalog.load("recall")
     known = catalog.describe("recall")
-    assert (data.features, data.image_shape, data.steps, data.report_steps) == (3, None, 7, 1)
+    assert (data.features, data.shape, data.steps, data.report_steps) == (3, (3,), 7, 1)
     assert data.class_names == known.class_names == ("cue 0", "cue 1")
     assert data.source == known.source == "generated, delay 5"
     assert (known.train_samples, known.test_samples, known.features) == (4000, 1000, 3)

@@ -39,7 +39,7 @@ def folder(tmp_path):
 def test_nmnist_is_loaded_with_the_binning_of_its_preset(folder):
     data = catalog.load("nmnist", data_dir=folder)
     assert (data.features, data.channels, data.steps) == (17 * 17, 1, 10)
-    assert (data.image_shape, data.report_steps) == (None, None)
+    assert (data.shape, data.report_steps) == ((1, 17, 17), None)
     assert data.class_names == tuple("0123456789")
     assert isinstance(data.train.values, StoredSpikes)
     test = data.load_test()

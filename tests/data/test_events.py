@@ -31,6 +31,8 @@ def slowly(rows, sensor, binning):
                 row = next(n for n, group in enumerate(groups[0]) if y in group)
                 column = next(n for n, group in enumerate(groups[1]) if x in group)
                 trains[step, row * len(groups[1]) + column, 0 if on else 1] = 1
+    if binning.polarity == "maps":
+        return np.concatenate([trains[:, :, 0], trains[:, :, 1]], axis=1)
     return trains if binning.polarity == "channels" else trains.max(axis=2)
 
 
@@ -41,7 +43,7 @@ def cases(draw):
         steps=draw(st.integers(1, 9)),
         duration=draw(st.integers(1, 50)) / 1e6,
         pool=draw(st.integers(1, 8)),
-        polarity=draw(st.sampled_from(["channels", "sum"])),
+        polarity=draw(st.sampled_from(["channels", "maps", "sum"])),
     )
     event = st.tuples(
         st.integers(0, 60),
@@ -102,11 +104,29 @@ def test_on_and_off_events_are_channels_0_and_1():
     apart = bin_events(rows, Sensor(2, 1, 2), Binning(1, 1.0, polarity="channels"))
     assert apart.tolist() == [[[1, 0], [0, 1]]]
     assert bin_events(rows, Sensor(2, 1, 2), Binning(1, 1.0)).tolist() == [[1, 1]]
+    maps = bin_events(rows, Sensor(2, 1, 2), Binning(1, 1.0, polarity="maps"))
+    assert maps.tolist() == [[1, 0, 0, 1]]
 
 
-def test_events_without_polarity_are_no_channels():
-    with pytest.raises(ValueError, match="neither ON nor OFF; it may be 'sum'"):
-        bin_events(events_of((0, 0, 0, True)), Sensor(1), Binning(1, 1.0, polarity="channels"))
+@pytest.mark.parametrize(
+    ("sensor", "polarity", "grid"),
+    [
+        (Sensor(34, 34, 2), "maps", (2, 17, 17)),
+        (Sensor(34, 34, 2), "sum", (1, 17, 17)),
+        (Sensor(7, 3, 2), "channels", (1, 2, 4)),
+        (Sensor(700), "sum", (1, 350)),
+    ],
+)
+def test_units_lie_on_a_grid_with_the_maps_first(sensor, polarity, grid):
+    binning = Binning(1, 1.0, pool=2, polarity=polarity)
+    assert binning.grid(sensor) == grid
+    assert binning.shape(sensor)[1] == binning.units(sensor) == np.prod(grid)
+
+
+@pytest.mark.parametrize("polarity", ["channels", "maps"])
+def test_events_without_polarity_are_not_kept_apart(polarity):
+    with pytest.raises(ValueError, match=f"{polarity}', .* neither ON nor OFF; it may be 'sum'"):
+        bin_events(events_of((0, 0, 0, True)), Sensor(1), Binning(1, 1.0, polarity=polarity))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +135,11 @@ def test_events_without_polarity_are_no_channels():
         ({"steps": 0}, ValueError, "steps must be an integer in 1..1000000, but is 0"),
         ({"steps": 2.0}, TypeError, "steps"),
         ({"pool": 0}, ValueError, "pool must be an integer of at least 1, but is 0"),
-        ({"polarity": "both"}, ValueError, "polarity is 'both'; it may be one of channels, sum"),
+        (
+            {"polarity": "both"},
+            ValueError,
+            "polarity is 'both'; it may be one of channels, maps, sum",
+        ),
         ({"duration": 0.0}, ValueError, "duration must be from 1e-6 to 1e.06 seconds, but is 0"),
         ({"duration": float("nan")}, ValueError, "duration .* nan"),
         ({"duration": float("inf")}, ValueError, "duration .* inf"),

@@ -57,12 +57,16 @@ def test_samples_of_another_form_are_refused(X, length, message):
 def test_json_keeps_all_of_it(labels):
     names = () if labels else ("y",)
     scaling = Scaling(np.array([0.1, -1e-300]), np.array([1 / 3, 1e300]))
-    made = prepared(labels=labels, target_names=names, feature_names=("x", "y"), scaling=scaling)
+    made = prepared(
+        labels=labels, target_names=names, feature_names=("x", "y"), scaling=scaling, grid=(1, 2)
+    )
     again = Preparation.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False)))
     assert again.labels == made.labels
     assert [type(label) for label in again.labels] == [type(label) for label in labels]
     assert again.to_json() == made.to_json()
     assert again.outputs == max(len(labels), len(names))
+    assert again.shape == (1, 2)
+    assert prepared().shape == (2,)
 
 
 def test_a_data_frame_is_read_by_the_names_of_its_columns():

@@ -322,6 +322,19 @@ def test_a_training_step_is_a_few_jobs_a_layer_whatever_the_batch():
     assert many.shots / few.shots == 9 / 2
 
 
+def test_a_shared_circuit_is_transpiled_once_and_every_neuron_has_the_angles_of_its_group():
+    neurons = SQSNeurons(
+        (2, 3, 4), share="map", circuit="crx", drive=Rectified(), generator=seeded(0)
+    )
+    # CRX, RX on the memory, RX on the channel: the first map fires for sure, the second never.
+    angles = torch.tensor([[0.0, 0.0, HALF_TURN], [0.0, 0.0, 0.0]])
+    neurons.angles = angles.repeat_interleave(12, 0)
+    source = aer()
+    spikes = source.run(neurons, torch.zeros(3, 2, 24, 1), seeded(1))
+    assert source.executor.counts.transpilations == source.executor.counts.jobs == 1
+    assert spikes[:, :, :12].all() and not spikes[:, :, 12:].any()
+
+
 def test_it_is_a_source_of_bits():
     assert isinstance(aer(), BitSource)
 

@@ -128,6 +128,14 @@ def test_the_order_is_the_same_on_a_chip_and_side_by_side(name, pack, rows):
     assert executor.counts == (1, -(-rows // pack), 2 * -(-rows // pack), 1, 0, 0)
 
 
+@pytest.mark.parametrize("name", ["aer", "fake_brisbane"])
+def test_eight_channels_are_eight_bits_per_step(name):
+    values, expected = programs(8, 2, 5, seed=3)
+    executor = Executor(find(name), noisy=False)
+    spikes = executor.run(logic(8), 2, values, 1, seeded(0))
+    assert (spikes == expected[:, None]).all() and spikes.shape == (5, 1, 2, 8)
+
+
 def test_two_channels_stay_two_channels_on_a_chip():
     circuit, steps = logic(2), 3
     values, expected = programs(2, steps, 12, seed=2)

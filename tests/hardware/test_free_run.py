@@ -166,7 +166,7 @@ def test_a_free_run_is_kept_and_not_taken_for_another_one(tmp_path):
 def test_the_estimate_is_what_is_run(memory_qubits, reset_steps, jobs):
     executor = Executor(find("fake_manila"))
     neurons = leaky("crx", 1, memory_qubits, reset_steps)
-    expected = free_run.estimate(executor, neurons, 4, 10)
+    expected = free_run.estimate(executor, neurons, free_run.plan(neurons, 4), 10)
     DeviceBits(executor).run(neurons, some_currents(neurons, 4, 10), seeded(0))
     counts = executor.counts
     assert (counts.jobs, counts.circuits, counts.shots) == expected[:2] + expected[3:4]
@@ -208,7 +208,7 @@ def test_long_resets_with_memory_are_refused_before_anything_is_sent(reset_steps
     with pytest.raises(HardwareError, match=said):
         source.run(neurons, some_currents(neurons, 3), seeded(0))
     with pytest.raises(HardwareError, match=said):
-        free_run.estimate(source.executor, neurons, 3, 2)
+        free_run.plan(neurons, 3)
     assert source.executor.counts.jobs == source.executor.counts.transpilations == 0
     # Scores of recorded spikes are static whatever the reset.
     potentials = neurons.potentials(some_currents(neurons, 3), torch.zeros(3, 2, 2, 1))

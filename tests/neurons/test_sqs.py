@@ -545,7 +545,8 @@ def test_a_circuit_without_parameters_runs():
     ("options", "argument"),
     [
         ({"channels": 0}, "channels"),
-        ({"channels": 5}, "channels"),
+        ({"channels": 9}, "channels"),
+        ({"channels": 8, "memory_qubits": 3}, r"8 \+ 3; together they may be up to 10"),
         ({"memory_qubits": -1}, "memory_qubits"),
         ({"memory_qubits": 7}, "memory_qubits"),
         ({"circuit": "integrate_and_fire", "memory_qubits": 0}, "memory_qubits"),

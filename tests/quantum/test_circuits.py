@@ -266,7 +266,13 @@ def test_an_unknown_circuit_is_refused_and_the_known_ones_are_named():
 @pytest.mark.parametrize("name", CIRCUITS)
 @pytest.mark.parametrize(
     ("channels", "memory_qubits", "argument"),
-    [(0, 1, "channels"), (5, 1, "channels"), (1, -1, "memory_qubits"), (1, 7, "memory_qubits")],
+    [
+        (0, 1, "channels"),
+        (9, 1, "channels"),
+        (8, 3, "together"),
+        (1, -1, "memory_qubits"),
+        (1, 7, "memory_qubits"),
+    ],
 )
 def test_numbers_of_qubits_out_of_range_are_refused(name, channels, memory_qubits, argument):
     with pytest.raises(ValueError, match=argument):

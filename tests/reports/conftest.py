@@ -42,7 +42,9 @@ def build_run(sizes, steps=5, batch=2, channels=1):
         uniforms = torch.rand(probability.shape, generator=generator)
         spikes = (uniforms < probability).float()
         records.append(Record(spikes, probability, torch.zeros(steps, batch, size), None))
-    return records[0].spikes, NetworkRecord(tuple(records[1:]), ())
+    hidden = [f"hidden_{place}" for place in range(1, len(sizes) - 1)]
+    names = (*(["hidden"] if len(hidden) == 1 else hidden), "output")
+    return records[0].spikes, NetworkRecord(tuple(records[1:]), None, names)
 
 
 @pytest.fixture(scope="session")

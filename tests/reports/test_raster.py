@@ -63,11 +63,28 @@ def test_one_sample_fills_the_width(make_run):
     assert len(figure.axes) == 4
 
 
+def test_populations_are_drawn_under_their_names(make_run):
+    input_spikes, run = make_run([6, 3, 5, 4])
+
+    def titles(*names):
+        shown = Shown("Right", input_spikes, run._replace(names=names), 0, label=0, prediction=0)
+        return [axes.get_title(loc="left") for axes in raster([shown], "abcd").axes[::2]]
+
+    for names, shown in (
+        (("hidden_1", "hidden_2", "output"), ("Hidden layer 1", "Hidden layer 2", "Output")),
+        (("conv", "hidden", "output"), ("conv", "Hidden layer", "Output")),
+    ):
+        found = [title.partition(":")[0] for title in titles(*names)]
+        assert found == ["Input", *shown]
+
+
 def test_a_spike_is_where_it_fell():
     steps, neurons, channels = 4, 3, 2
     spikes = torch.zeros(steps, 1, neurons, channels)
     spikes[2, 0, 1, 0] = 1.0
-    run = NetworkRecord((Record(spikes, spikes, torch.zeros(steps, 1, neurons), None),), ())
+    run = NetworkRecord(
+        (Record(spikes, spikes, torch.zeros(steps, 1, neurons), None),), None, ("a",)
+    )
     silent = torch.zeros(steps, 1, 5, 1)
     figure = raster([Shown("Wrong", silent, run, 0, label=0, prediction=1)], "abc")
     (bar,) = bars(figure.axes[2])

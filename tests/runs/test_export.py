@@ -130,6 +130,13 @@ def test_the_program_read_back_has_the_law_of_that_neuron(once, model, tmp_path)
         assert programs[one] != programs[other]
 
 
+def test_neurons_that_share_a_circuit_have_one_program(tmp_path):
+    settings = from_flat("digits", {**TINY, "circuit": "crx", "share": "population"})
+    folder = run.begin(settings, tmp_path / "run", pictures=False)
+    one, other = (export_neuron(folder, 0, neuron, None, None)[0] for neuron in (0, 2))
+    assert one != other and one.read_text("utf-8") == other.read_text("utf-8")
+
+
 def test_the_inputs_are_the_encoding_and_nothing_else(once, tmp_path):
     folder = RunFolder(shutil.copytree(once["integrate_and_fire"].path, tmp_path / "run"))
     program, drawing = export_neuron(folder, 1, 0, 3, None)

@@ -6,6 +6,7 @@ import pytest
 from tools import small_run
 
 from sqsnn.cli import main as cli
+from sqsnn.network.connection import Connection
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import run
 from sqsnn.settings.command import list_settings, train_command
@@ -18,6 +19,8 @@ COMMANDS = [
     "digits --circuit hardware_efficient --circuit-options.layers 2 --memory-qubits 2 --channels 2",
     "digits --memory-gates frozen --through-collapse --rate-bounds 0.1 0.2",
     "digits --neurons lif --beta 0.5",
+    "digits --conv 4c3-p2 --hidden 8 --recurrent --skip --delay 1 --share none",
+    "digits --longest-delay 4 --wiring all --grid 1,8,8",
     "digits --drive rectified --memory-qubits 2 --output-memory-qubits 1",
     "digits --beta 0.9 --reset-steps none --through-reset=false",
     "digits --rule local --signal both --samples 3 --output-score=false",
@@ -26,11 +29,12 @@ COMMANDS = [
     "digits --rule local --score measured --backend fake_brisbane --pack 2",
     "digits --depolarising-1q 0.01 --missed-spike 0.05",
     "recall",
-    "recall --delay 2 --report-steps 2",
-    "duration --delay 7 --hidden 16",
+    "recall --cue-delay 2 --report-steps 2",
+    "duration --cue-delay 7 --hidden 16",
     "nmnist",
     "nmnist --channels 2 --pool 4 --duration 0.2 --steps 6",
     "nmnist --channels 2 --polarity sum",
+    "nmnist --polarity maps --conv 12c5-p2",
 ]
 
 
@@ -70,11 +74,16 @@ def test_a_command_is_found_again(typed, command):
     assert len(shlex.split(found)) <= len(shlex.split(command)) + 2
 
 
+def test_a_graph_is_trained_again_from_the_file_of_its_run():
+    graph = {"populations": {"output": "classes"}, "connections": [Connection("input", "output")]}
+    assert train_command(from_flat("digits", graph)) == "sqsnn train --config config.toml"
+
+
 def test_chosen_settings_are_those_that_differ_from_the_preset():
-    settings = from_flat("recall", {"delay": 2, "epochs": 4, "neurons": "lif"})
+    settings = from_flat("recall", {"cue_delay": 2, "epochs": 4, "neurons": "lif"})
     chosen = {it.name: (it.value, it.default) for it in list_settings(settings) if it.is_chosen}
     # Steps follow from the delay.
-    assert chosen == {"delay": (2, 5), "epochs": (4, 30), "neurons": ("lif", "sqs")}
+    assert chosen == {"cue_delay": (2, 5), "epochs": (4, 30), "neurons": ("lif", "sqs")}
 
 
 def test_settings_are_listed_once_with_meaning_where_they_apply():

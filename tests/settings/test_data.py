@@ -67,7 +67,7 @@ def test_the_steps_of_events_are_free():
 
 def test_values_have_neither_delay_nor_binning():
     data = from_flat("digits", {}).data
-    assert (data.delay, data.pool, data.polarity, data.duration) == (None,) * 4
+    assert (data.cue_delay, data.pool, data.polarity, data.duration) == (None,) * 4
 
 
 @pytest.mark.parametrize("name", DELAYED)
@@ -75,23 +75,31 @@ def test_the_steps_of_a_task_follow_from_its_delay(name):
     spec = SPECS[name]
     assert spec.delay is not None
     default = from_flat(name, {})
-    assert (default.data.delay, default.encoding.steps) == (spec.delay, spec.steps())
-    assert from_flat(name, {"delay": None}) == default
+    assert (default.data.cue_delay, default.encoding.steps) == (spec.delay, spec.steps())
+    assert from_flat(name, {"cue_delay": None}) == default
     for delay in (1, 9, 20):
-        settings = from_flat(name, {"delay": delay})
+        settings = from_flat(name, {"cue_delay": delay})
         assert settings.encoding.steps == spec.steps() + delay - spec.delay
-        assert from_flat(name, {"delay": delay, "steps": settings.encoding.steps}) == settings
+        assert from_flat(name, {"cue_delay": delay, "steps": settings.encoding.steps}) == settings
         assert from_toml(to_toml(settings), "here") == settings
 
 
 @pytest.mark.parametrize(
     ("dataset", "given", "message"),
     [
-        ("digits", {"delay": 3}, "^delay is 3, but digits has none; it goes with recall, order"),
-        ("nmnist", {"delay": 3}, "^delay is 3, but nmnist has none"),
-        ("recall", {"delay": "x"}, "^delay: .*valid integer.* but is 'x'"),
-        ("recall", {"delay": None, "steps": 50}, "^steps must be the 7 .* of recall, but is 50"),
-        ("recall", {"delay": 0}, "^delay: .*greater than 0, but is 0"),
+        (
+            "digits",
+            {"cue_delay": 3},
+            "^cue_delay is 3, but digits has none; it goes with recall, order",
+        ),
+        ("nmnist", {"cue_delay": 3}, "^cue_delay is 3, but nmnist has none"),
+        ("recall", {"cue_delay": "x"}, "^cue_delay: .*valid integer.* but is 'x'"),
+        (
+            "recall",
+            {"cue_delay": None, "steps": 50},
+            "^steps must be the 7 .* of recall, but is 50",
+        ),
+        ("recall", {"cue_delay": 0}, "^cue_delay: .*greater than 0, but is 0"),
         ("digits", {"pool": 2}, "^pool is 2, but digits has no events; .*nmnist, shd, braille"),
         ("recall", {"polarity": "sum"}, "^polarity is 'sum', but recall has no events"),
         ("mnist", {"duration": 1.0}, "^duration is 1.0, but mnist has no events"),
@@ -106,9 +114,10 @@ def test_the_steps_of_a_task_follow_from_its_delay(name):
             {"polarity": "channels", "channels": 2},
             "polarity must be 'sum', because the events of shd are neither ON nor OFF",
         ),
+        ("braille", {"polarity": "maps"}, "polarity must be 'sum', .* nor OFF, but is 'maps'"),
         ("tonic:DVSGesture", {}, "^duration must be given for tonic:DVSGesture.*--duration"),
         ("nmnist", {"pool": 0}, "^pool: .*greater than 0, but is 0"),
-        ("nmnist", {"polarity": "both"}, "^polarity: .*'channels' or 'sum', but is 'both'"),
+        ("nmnist", {"polarity": "both"}, "^polarity: .*'channels', 'maps' or 'sum', but is 'both'"),
         ("nmnist", {"duration": 0}, "^duration: .*greater than or equal to .*, but is 0"),
         ("nmnist", {"duration": float("nan")}, "^duration: .*finite"),
         ("nmnist", {"duration": float("inf")}, "^duration: .*finite"),

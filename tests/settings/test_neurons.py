@@ -165,7 +165,8 @@ def test_a_noise_without_rates_is_none():
     ("chosen", "message"),
     [
         ({"memory_qubits": -1}, r"memory_qubits must be an integer in 0\.\.6, but is -1"),
-        ({"channels": 5}, r"channels must be an integer in 1\.\.4, but is 5"),
+        ({"channels": 9}, r"channels must be an integer in 1\.\.8, but is 9"),
+        ({"channels": 5, "memory_qubits": 6}, r"channels \+ memory_qubits is 5 \+ 6; .* up to 10"),
         ({"circuit": "transmon"}, "circuit is 'transmon'; it may be one of crx, bidirectional"),
         (
             {"circuit_options": {"layers": 2}},

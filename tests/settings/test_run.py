@@ -186,7 +186,7 @@ def test_other_objects_are_refused(dataset, given, message):
             "encoding must be 'rate' or 'latency' or 'current' or 'population' or 'phase'",
         ),
         ("recall", {"steps": 10}, "steps must be the 7 .* of recall, but is 10"),
-        ("recall", {"delay": 8, "steps": 7}, "steps must be the 10 .* but is 7"),
+        ("recall", {"cue_delay": 8, "steps": 7}, "steps must be the 10 .* but is 7"),
         ("recall", {"report_steps": 8}, "report_steps must be at most steps, 7, but is 8"),
         ("digits", {"steps": 3, "report_steps": 4}, "at most steps, 3, but is 4"),
         ("shd", {"report_steps": 51}, "report_steps must be at most steps, 50"),

@@ -222,3 +222,77 @@ def test_currents_do_not_depend_on_where_the_spikes_lie_in_memory(presynaptic, d
     whole = synapses(spikes)
     for first in range(1, 6):
         assert torch.equal(synapses(spikes[first:].clone()), whole[first:])
+
+
+# Bias, masks and wiring
+
+
+def test_weights_are_drawn_first_whatever_else_is():
+    uniform = torch.rand(2, 4, 5, generator=seeded(1), dtype=torch.float64)
+    plain = DenseSynapses(5, 4, channels=2, generator=seeded(1), dtype=torch.float64)
+    assert torch.equal(plain.weight, (2 * uniform - 1) / math.sqrt(5))
+    sparse = DenseSynapses(
+        5, 4, channels=2, bias=True, sparsity=0.4, generator=seeded(1), dtype=torch.float64
+    )
+    assert not sparse.bias.any()
+    expected = (2 * uniform - 1) / math.sqrt(3) * sparse.mask  # three of five are heard
+    assert torch.equal(sparse.weight, expected)
+
+
+@pytest.mark.parametrize(("sparsity", "heard"), [(0.0, 10), (0.25, 8), (0.9, 1), (0.99, 1)])
+def test_every_neuron_hears_its_share_of_the_presynaptic_ones(sparsity, heard):
+    synapses = DenseSynapses(10, 7, channels=2, sparsity=sparsity, generator=seeded())
+    assert torch.equal((synapses.weight != 0).sum(-1), torch.full((2, 7), heard))
+    assert synapses.parameter_count() == 2 * 7 * heard
+    assert ("mask" in synapses.state_dict()) == (sparsity > 0)
+
+
+def test_each_presynaptic_neuron_is_as_likely_to_be_heard_as_another():
+    # 6 standard deviations of a binomial law, 4000 neurons hearing 4 of 8.
+    heard = DenseSynapses(8, 4000, sparsity=0.5, generator=seeded()).mask.sum(0)
+    assert (heard - 2000).abs().max() < 6 * math.sqrt(4000 / 4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masked_weights_stay_silent_and_get_no_gradient(method):
+    mask = torch.tensor([[True, False, True], [False, False, False]])
+    synapses = DenseSynapses(3, 2, channels=2, mask=mask, method=method, generator=seeded())
+    mask.fill_(True)  # the synapses keep their own
+    with torch.no_grad():
+        synapses.weight.fill_(1)  # as careless code might
+    spikes = torch.ones(1, 1, 3, 1)
+    currents = synapses(spikes)
+    assert currents[0, 0].tolist() == [[2, 2], [0, 0]]
+    currents.sum().backward()
+    assert synapses.weight.grad[0].tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert synapses.parameter_count() == 4
+    assert synapses.fan_out_counts().tolist() == [1, 0, 1]
+
+
+def test_the_wiring_all_joins_every_channel_to_every_channel():
+    synapses = DenseSynapses(
+        3, 4, channels=2, wiring="all", source_channels=5, generator=seeded(), dtype=torch.float64
+    )
+    spikes = random_spikes(2, 3, 3, 5)
+    expected = torch.einsum("nhpc,tbpc->tbhn", synapses.weight.unflatten(2, (3, 5)), spikes)
+    assert_close(synapses(spikes), expected, rtol=0, atol=1e-13)
+    assert synapses.fan_in == 15
+    assert synapses.weight.abs().max() <= 1 / math.sqrt(15)
+    with pytest.raises(ValueError, match=r"spikes must have shape \(steps, batch, 3, 5\)"):
+        synapses(spikes[..., :1])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"mask": torch.ones(3, 2).bool()}, r"mask must have shape \(2, 3\), but has \(3, 2\)"),
+        ({"mask": torch.ones(2, 3)}, r"mask has dtype torch\.float32; it must be torch\.bool"),
+        ({"mask": torch.ones(2, 3).bool(), "sparsity": 0.5}, "mask is given, and sparsity is 0.5"),
+        ({"sparsity": 1.0}, r"sparsity must lie in \[0, 1\), but is 1.0"),
+        ({"wiring": "some"}, "wiring is 'some'; it may be one of matching, all"),
+    ],
+)
+@pytest.mark.usefixtures("own_checks")
+def test_options_that_do_not_fit_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        DenseSynapses(3, 2, generator=seeded(), **options)

@@ -24,7 +24,6 @@ def dataset_of(
         name="made",
         preparation=Preparation(labels, values, train.values.shape[-1]),
         channels=1,
-        image_shape=None,
         steps=None,
         report_steps=None,
         source="made",

@@ -8,14 +8,20 @@ from tools import needs_kernel, populations_of, sizes_of, small_run, synapses_of
 
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
+from sqsnn.network import SpikingNetwork
+from sqsnn.network.connection import Connection, LearnedDelay
+from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.neurons import POPULATIONS
+from sqsnn.settings.run import from_flat
+from sqsnn.synapses import Convolution, Dense, Pool
 from sqsnn.training import trainer
 from sqsnn.training.build import (
     Purpose,
     build_network,
     count_trained,
+    layer_circuits,
     require_circuit,
     seeded,
 )
@@ -66,7 +72,7 @@ def test_a_seed_names_all_first_values(kind):
 @pytest.mark.parametrize("rates", [{}, {"false_spike": 0.0}, {"missed_spike": 0.1}], ids=str)
 def test_noise_reaches_every_layer_where_there_is_any(rates):
     expected = Noise(**rates) if any(rates.values()) else None
-    for population in build_network(small_run(**rates), 5, 2).populations:
+    for population in populations_of(build_network(small_run(**rates), 5, 2)):
         assert population.noise == expected
 
 
@@ -230,3 +236,107 @@ def test_rules_train_a_noisy_network(rule):
     for name, now in progress.network.named_parameters():
         assert now.isfinite().all()
         assert not torch.equal(now, before[name]), name
+
+
+# Layers and graphs
+
+GRID = (1, 8, 8)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"neurons": "lif"}, {"output_memory_qubits": 1}], ids=str)
+def test_layers_are_the_shorthand_of_networks(chosen):
+    settings = small_run(hidden=(6, 4), **chosen)
+    built = build_network(settings, 5, 3).state_dict()
+    generator = seeded(settings.training.seed, Purpose.WEIGHTS)
+    factories = settings.neurons.factories(3)
+    network = SpikingNetwork([5, 6, 4, 3], neurons=factories, generator=generator)
+    assert built.keys() == network.state_dict().keys()
+    assert all(torch.equal(built[name], it) for name, it in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("share", "conv_circuits", "hidden_circuits"),
+    [("map", 3, 5), ("none", 3 * 36, 5), ("population", 1, 1)],
+)
+def test_hidden_neurons_share_circuits_and_outputs_do_not(share, conv_circuits, hidden_circuits):
+    settings = small_run(conv="3c3-p2", hidden=(5,), share=share)
+    network = build_network(settings, GRID, 2)
+    assert {name: it.shape for name, it in network.populations.items()} == {
+        "conv": (3, 6, 6),
+        "hidden": (5,),
+        "output": (2,),
+    }
+    each = {
+        name: sum(p.numel() for p in it.parameters()) for name, it in network.populations.items()
+    }
+    alone = SQSNeurons(1, generator=torch.Generator(), drive=settings.neurons.drive)
+    assert each["conv"] == conv_circuits * count_parameters(alone)
+    assert each["hidden"] == hidden_circuits * count_parameters(alone)
+    output = SQSNeurons(
+        2, generator=torch.Generator(), drive=settings.neurons.drive, memory_qubits=0
+    )
+    assert each["output"] == count_parameters(output)
+    # Kernels of 3 x 3, then 3 x 3 x 3 means that feed 5, then 5 that feed 2.
+    assert sum(it.synapses.parameter_count() for it in network.pathways) == 27 + 27 * 5 + 10
+
+
+def count_parameters(population):
+    return sum(parameter.numel() for parameter in population.parameters())
+
+
+def test_a_graph_of_settings_is_built_and_has_its_memory_in_hidden_populations():
+    settings = small_run(
+        hidden=(),
+        populations={"a": (2, 4, 4), "b": 5, "c": "classes"},
+        connections=[
+            Connection("input", "a", Convolution(2, 5)),
+            Connection("a", "b", (Pool(2), Dense(bias=True)), trace=0.5),
+            Connection("b", "b", delay=2),
+            Connection("b", "c", delay=LearnedDelay(longest=2)),
+        ],
+    )
+    network = build_network(settings, GRID, 3)
+    assert [it.circuit.memory_qubits for it in network.populations.values()] == [1, 1, 0]
+    assert [circuit.memory_qubits for circuit in layer_circuits(settings)] == [1, 1, 0]
+    record = network(torch.ones(4, 2, 64, 1), generator=torch.Generator().manual_seed(0))
+    assert [it.spikes.shape[2] for it in record.layers] == [32, 5, 3]
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"conv": "2c3", "hidden": ()}, {"hidden": (6,), "recurrent": True}]
+)
+def test_real_values_are_read_from_the_last_hidden_population(chosen):
+    settings = from_flat("narma5", {**chosen, "grid": (1, 8)})
+    network = build_network(settings, 8, 3)
+    assert network.readout.weight.shape == (3, network.outputs, 1)
+    assert "output" not in network.populations
+    assert len(layer_circuits(settings)) == len(network.populations) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shape", "message"),
+    [
+        ({"conv": "2c3"}, (64,), "how the 64 values of a sample lie is not known: say it by grid"),
+        ({"conv": "2c3", "encoding": "population"}, GRID, "'population' gives several inputs per"),
+        ({"grid": (1, 8, 9)}, GRID, r"grid is \(1, 8, 9\), which are 72 values, but .* has 64"),
+        ({"conv": "2c9"}, GRID, "conv is '2c9': .* no place for its window"),
+        ({"recurrent": True, "hidden": ()}, GRID, "recurrent needs a dense hidden layer"),
+        (
+            {"hidden": (), "populations": {"a": 5}, "connections": [Connection("input", "a")]},
+            GRID,
+            "'a', the last population, has 5 neurons, but there are 2 classes",
+        ),
+        (
+            {
+                "hidden": (),
+                "populations": {"a": 5, "output": "classes"},
+                "connections": [Connection("input", "output"), Connection("a", "a")],
+            },
+            GRID,
+            "population 'a' does not reach the output",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(chosen, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        build_network(small_run(**chosen), shape, 2)

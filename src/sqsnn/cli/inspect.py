@@ -1,5 +1,6 @@
 """`sqsnn inspect`: a closer look at a trained run, and at neurons."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,7 @@ def noise(
     folder = folders.find(run)
     points = measure(folder, options or NoiseOptions(), data_dir, watch)
     console.print()
-    console.print(_strengths(points))
+    console.print(_strengths(points, folder.read_settings().population_names))
     for name in ("noise.json", "noise.png"):
         console.print(Text(str(folder.path / name)), soft_wrap=True)
 
@@ -93,7 +94,7 @@ def costs(
     found = count(folder, data_dir)
     console.print()
     reads_values = folder.read_settings().reads_values
-    console.print(_costs(found, reads_values))
+    console.print(_costs(found))
     console.print(Text(_COUNTED + (_UNCOUNTED if reads_values else "")))
     console.print(Text(str(folder.path / "costs.json")), soft_wrap=True)
 
@@ -130,9 +131,10 @@ def _watched() -> "tuple[Console, Watch]":
     return console, watch
 
 
-def _strengths(points: "tuple[NoisePoint, ...]") -> Table:
-    hidden = len(points[0].spikes_per_sample) - 1
-    layers = [f"hidden\nlayer {layer}" for layer in range(1, hidden + 1)] + ["output\nlayer"]
+def _strengths(points: "tuple[NoisePoint, ...]", populations: Sequence[str]) -> Table:
+    from sqsnn.runs.costs import layer_names
+
+    layers = [name.replace(" ", "\n", 1) for name in layer_names(populations)]
     table = _table(
         f"Validation accuracy over {len(points[0].accuracies)} runs; spikes per sample",
         *("strength", "mean", "devi-\nation", *layers),
@@ -158,10 +160,10 @@ def _capacities(found: "tuple[Capacity, ...]") -> Table:
     return table
 
 
-def _costs(found: dict[str, Any], reads_values: bool) -> Table:
+def _costs(found: dict[str, Any]) -> Table:
     from sqsnn.runs.costs import cost_rows, layer_names
 
-    names = layer_names(len(found["layers"]), reads_values)
+    names = layer_names([layer["population"] for layer in found["layers"]])
     headings = ("", *(name.replace(" ", "\n", 1) for name in names), "all")
     table = _table(f"Costs of an inference, mean over {found['samples']} test samples", *headings)
     table.columns[0].justify = "left"

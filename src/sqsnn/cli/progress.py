@@ -205,7 +205,7 @@ def _figures(figures: dict[str, Any], title: str) -> Table:
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
     spikes_of = figures["spikes_per_sample"]
-    names = layer_names(len(spikes_of), "test_mse" in figures)
+    names = layer_names(figures["populations"])
     for name, spikes in zip(names, spikes_of, strict=True):
         table.add_row(f"spikes per sample, {name}", f"{spikes:.1f}")
     return table

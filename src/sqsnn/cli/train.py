@@ -15,13 +15,14 @@ from sqsnn.data.specs import names
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder, run
 from sqsnn.runs.model import read_model
+from sqsnn.settings.layers import Layers
 from sqsnn.settings.run import RunSettings, continued, from_flat
+from sqsnn.settings.toml import read_config
 
 # The parts of the settings and the group of their flags; ordered as the data flows.
 _TITLES = {
     "data": "Data",
-    "hidden": "Network",
-    "synapses": "Network",
+    **dict.fromkeys(Layers.model_fields, "Network"),
     "neurons": "Network",
     "noise": "Noise",
     "noise_simulation": "Noise",
@@ -47,7 +48,7 @@ _COMMON = (
 Flags: Any = flags_of(
     RunSettings,
     {part: _GROUPS[title] for part, title in _TITLES.items()},
-    without=["dataset", "source", "length"],
+    without=["dataset", "source", "length", "populations", "connections"],
     common=_COMMON,
 )
 # The known names are what a shell completes; any other is judged by the settings.
@@ -60,6 +61,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
+    config: Path | None = None,
     go_on: Annotated[Path | None, Parameter(name="--continue")] = None,
     begin_with: Annotated[Path | None, Parameter(name="--from")] = None,
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
@@ -73,6 +75,8 @@ def train(
         Name of a dataset (see `sqsnn datasets`), or a file such as my.csv.
     out
         Folder of the run [default: a new one, as runs/digits-1].
+    config
+        Settings from a TOML file; flags count more.
     resume
         Go on with a run that was stopped, with its own settings.
     go_on
@@ -84,18 +88,22 @@ def train(
     """
     chosen = given(flags)
     if resume is not None:
-        if dataset is not None or out is not None or chosen:
+        if dataset is not None or out is not None or config is not None or chosen:
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
         return _resume(resume, yes)
     start = go_on or begin_with
     if go_on is not None and (dataset is not None or begin_with is not None):
         raise ConfigError("--continue takes no dataset; fine-tune on other data by --from")
-    if dataset is None and go_on is None:
+    if config is not None:
+        if start is not None:
+            raise ConfigError("--config goes with neither --continue nor --from")
+        settings = read_config(config, dataset, chosen)
+    elif dataset is None and go_on is None:
         raise ConfigError(
             "name a dataset, e.g. `sqsnn train digits`, or a file, e.g. `sqsnn train my.csv`; "
             "`sqsnn datasets` lists the datasets"
         )
-    if start is None:
+    elif start is None:
         settings = from_flat(str(dataset), chosen)
     else:
         settings = continued(read_model(start).settings, start, dataset, chosen)

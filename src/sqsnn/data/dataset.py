@@ -54,7 +54,6 @@ class Dataset:
         name: Name in the catalog, or the path of an own file.
         preparation: How further samples become inputs, and answers labels.
         channels: Channels of a spike train; 1 for values.
-        image_shape: (rows, columns) of an image; None for other samples.
         steps: Steps of the spike trains or series; None for values.
         report_steps: Number of last steps that are the network's answer; None for all.
         source: The files, or how the samples were generated. A network that was trained on one
@@ -70,7 +69,6 @@ class Dataset:
     name: str
     preparation: Preparation
     channels: int
-    image_shape: tuple[int, int] | None
     steps: int | None
     report_steps: int | None
     source: str
@@ -83,6 +81,11 @@ class Dataset:
     def features(self) -> int:
         """Values per sample, or per step."""
         return self.preparation.features
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a sample, or of a step: (maps, rows, columns) of an image, or (features,)."""
+        return self.preparation.shape
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -290,7 +290,7 @@ class DatasetSpec:
         if drive:
             settings["neurons"] = {"drive": drive}
         if self.task is not None:
-            settings |= {"report_steps": self.report_steps, "data": {"delay": delay}}
+            settings |= {"report_steps": self.report_steps, "data": {"cue_delay": delay}}
         elif self.events is not None:
             data = {"duration": self.events.duration, "pool": self.events.pool}
             settings["data"] = {name: value for name, value in data.items() if value is not None}

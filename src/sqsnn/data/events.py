@@ -1,5 +1,6 @@
 """Events of neuromorphic sensors -> spike trains: what a recording is, and how it is binned."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from jaxtyping import UInt8
 from sqsnn.checks import check_choice, check_positive_int
 from sqsnn.data.dataset_spec import Sensor
 
-Polarity = Literal["channels", "sum"]
+Polarity = Literal["channels", "maps", "sum"]
 
 MICROSECONDS = 1_000_000  # per second
 # Eleven days: longer than any recording, and short enough for exact arithmetic in 64 bits.
@@ -78,8 +79,8 @@ class Binning:
         duration: Seconds that the bins span, from the start of a recording; later events are
             not used.
         pool: Neighbouring rows and columns that become one unit; the last ones may be fewer.
-        polarity: "channels" keeps ON and OFF events apart, as the two channels of a neuron; "sum"
-            merges them.
+        polarity: "channels" keeps ON and OFF events apart, as the two channels of a neuron; "maps"
+            too, as two sets of units; "sum" merges them.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -111,10 +112,15 @@ class Binning:
         """Channels of a spike train."""
         return 2 if self.polarity == "channels" else 1
 
+    def grid(self, sensor: Sensor) -> tuple[int, ...]:
+        """Lay the units out: (maps, rows, columns), or (maps, columns) where they form a line."""
+        rows, columns = sensor.pooled(self.pool)
+        maps = 2 if self.polarity == "maps" else 1
+        return (maps, columns) if sensor.rows == 1 else (maps, rows, columns)
+
     def units(self, sensor: Sensor) -> int:
         """Count the units of a spike train: groups of the sensor's rows and columns."""
-        rows, columns = sensor.pooled(self.pool)
-        return rows * columns
+        return math.prod(self.grid(sensor))
 
     def shape(self, sensor: Sensor) -> tuple[int, ...]:
         """Return the shape of a spike train: (T, units), or (T, units, 2) with polarities."""
@@ -128,16 +134,20 @@ def bin_events(
 
     A unit spikes in a bin if it has at least one event there. Bin t holds the times from t to
     t + 1 times duration / steps, the start included and the end not, in exact whole numbers. Units
-    run row by row; ON is channel 0 and OFF channel 1.
+    run row by row; ON is channel 0, or the first map, and OFF channel 1, or the second.
     """
-    if binning.channels > sensor.polarities:
+    if binning.polarity != "sum" and sensor.polarities == 1:
         raise ValueError(
-            "polarity is 'channels', but the events are neither ON nor OFF; it may be 'sum'"
+            f"polarity is {binning.polarity!r}, but the events are neither ON nor OFF; it may be "
+            "'sum'"
         )
     used = events.times < binning.microseconds
     bins = events.times[used] * binning.steps // binning.microseconds
     rows, columns = events.y[used] // binning.pool, events.x[used] // binning.pool
-    units = rows * sensor.pooled(binning.pool)[1] + columns
+    every_row, every_column = sensor.pooled(binning.pool)
+    units, is_off = rows * every_column + columns, np.where(events.on[used], 0, 1)
+    if binning.polarity == "maps":
+        units = is_off * every_row * every_column + units
     trains = np.zeros((binning.steps, binning.units(sensor), binning.channels), np.uint8)
-    trains[bins, units, np.where(events.on[used], 0, binning.channels - 1)] = 1
+    trains[bins, units, is_off * (binning.channels - 1)] = 1
     return trains.reshape(binning.shape(sensor))

@@ -19,6 +19,7 @@ class OpenDataset(NamedTuple):
     Attributes:
         class_names: One name per class.
         features: Values per sample, or per step of a spike train.
+        grid: How they lie: (maps, rows, columns) or (maps, columns); None where they have no order.
         channels: Channels of a spike train; 1 for values.
         steps: Steps of the spike trains; None for values.
         test_counts: Test samples of each class.
@@ -28,6 +29,7 @@ class OpenDataset(NamedTuple):
 
     class_names: tuple[str, ...]
     features: int
+    grid: tuple[int, ...] | None
     channels: int
     steps: int | None
     test_counts: tuple[int, ...]
@@ -54,6 +56,7 @@ def open_dataset(
     return OpenDataset(
         class_names=spec.class_names,
         features=spec.features or 0,
+        grid=None if spec.image_shape is None else (1, *spec.image_shape),
         channels=1,
         steps=spec.steps(delay) if spec.is_spike_trains else None,
         test_counts=spec.test_counts,
@@ -92,6 +95,7 @@ def _open_events(spec: DatasetSpec, folder: Path, binning: Binning) -> OpenDatas
     return OpenDataset(
         class_names=class_names,
         features=binning.units(train.sensor),
+        grid=binning.grid(train.sensor),
         channels=binning.channels,
         steps=binning.steps,
         test_counts=tuple(np.bincount(stored["test"].targets, minlength=len(class_names)).tolist()),

@@ -117,7 +117,6 @@ def load_own(
         name=path,
         preparation=prepared,
         channels=1,
-        image_shape=None,
         steps=prepared.length,
         report_steps=None,
         source=f"{Path(path).name}, sha256 {_digest(data)}",

@@ -30,6 +30,8 @@ class Preparation:
         length: Steps of the series of the training; None for samples that do not change in time.
         scaling: The range of each feature in the training samples; None for samples that come as
             the network takes them.
+        grid: How the features lie, `(maps, rows, columns)` or `(maps, length)`; None where they
+            have no order.
     """
 
     labels: tuple[Label, ...]
@@ -38,6 +40,12 @@ class Preparation:
     feature_names: tuple[str, ...] = ()
     length: int | None = None
     scaling: Scaling | None = None
+    grid: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a sample, or of a step: the grid, or `(features,)`."""
+        return self.grid or (self.features,)
 
     @property
     def outputs(self) -> int:
@@ -132,6 +140,7 @@ class Preparation:
             "features": self.features,
             "feature_names": list(self.feature_names),
             "length": self.length,
+            "grid": None if self.grid is None else list(self.grid),
             "low": None if scaling is None else scaling.low.tolist(),
             "high": None if scaling is None else scaling.high.tolist(),
         }
@@ -146,5 +155,6 @@ class Preparation:
             features=content["features"],
             feature_names=tuple(content["feature_names"]),
             length=content["length"],
+            grid=None if content["grid"] is None else tuple(content["grid"]),
             scaling=None if low is None else Scaling(np.array(low), np.array(high)),
         )

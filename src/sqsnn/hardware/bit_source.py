@@ -11,8 +11,7 @@ from sqsnn.checks import check_positive_int
 from sqsnn.hardware.circuits import placed_rotations, turned_gates
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.free_run import angles_by_history, plan, with_gates
-from sqsnn.learning.bit_source import require_circuits
-from sqsnn.neurons.drive import Leaky, at_rest, settle
+from sqsnn.learning.bit_source import measured_step, require_circuits
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.shift_rules import Shifts
 
@@ -57,14 +56,10 @@ class DeviceBits:
         self, neurons: SQSNeurons, currents: Float[Tensor, "T B H N"], generator: torch.Generator
     ) -> Bool[Tensor, "T B H N"]:
         """Measure one step after another, the membrane integrated in between."""
-        if not isinstance(neurons.drive, Leaky):
-            raise TypeError(f"drive is {neurons.drive!r}, which has no membrane")
-        membrane, rows = at_rest(neurons.drive, currents[0]), []
+        membrane, rows = neurons.start_of_drive(currents[0], None), []
         for current in currents:
-            potential, membrane = neurons.integrate(current, membrane)
-            spikes = self.sample(neurons, potential[None], [()], 1, generator)[0, 0, 0]
-            membrane = settle(membrane, spikes.to(current.dtype))
-            rows.append(spikes)
+            spikes, membrane = measured_step(neurons, current, membrane, self, generator)
+            rows.append(spikes > 0)
         return torch.stack(rows)
 
     @torch.no_grad()

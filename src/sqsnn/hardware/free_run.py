@@ -5,6 +5,8 @@ no membrane, or leaky with `reset_steps` 0  one static circuit of T steps
 leaky, `reset_steps` 1..3                   one circuit: own spikes choose among 2^K angles
 leaky, longer resets, M = 0                 T jobs of one step, the membrane integrated in between
 leaky, longer resets, M >= 1                refused: the memory cannot wait between two jobs
+any, on a cycle of the network, M = 0       T jobs of one step, the spikes of others in between
+any, on a cycle, M >= 1                     refused for the same reason
 """
 
 from typing import NamedTuple
@@ -19,6 +21,7 @@ from sqsnn.hardware.compile import Compiled
 from sqsnn.hardware.cost import Estimate
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.feedforward import MAX_RESET_STEPS, histories
+from sqsnn.learning.bit_source import refuse_memory_on_cycle
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
@@ -40,12 +43,20 @@ class Plan(NamedTuple):
         return executor.estimate(circuit, self.steps, rows, shots, reset_steps=self.reset_steps)
 
 
-def plan(neurons: SQSNeurons, steps: int) -> Plan:
+def plan(neurons: SQSNeurons, steps: int, *, cycle: str | None = None) -> Plan:
     """Plan the free run of a population over T steps.
+
+    Args:
+        neurons: The population.
+        steps: Steps T.
+        cycle: Its name, if it lies on a cycle of the network and waits for other neurons' spikes.
 
     Raises:
         HardwareError: If a device cannot run it.
     """
+    if cycle is not None:
+        refuse_memory_on_cycle({cycle: neurons})
+        return Plan(1, 0, steps)
     drive = neurons.drive
     length = drive.reset_steps if isinstance(drive, Leaky) else 0
     if length is not None and length <= MAX_RESET_STEPS:
@@ -65,9 +76,8 @@ def plan(neurons: SQSNeurons, steps: int) -> Plan:
     )
 
 
-def estimate(executor: Executor, neurons: SQSNeurons, steps: int, batch: int) -> Estimate:
-    """Estimate a free run of a population over samples, in one shot."""
-    planned = plan(neurons, steps)
+def estimate(executor: Executor, neurons: SQSNeurons, planned: Plan, batch: int) -> Estimate:
+    """Estimate a planned free run of a population over samples, in one shot."""
     one = planned.estimate(executor, neurons.circuit, batch * neurons.size, 1)
     return Estimate.together([one] * planned.rounds)
 

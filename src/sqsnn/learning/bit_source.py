@@ -175,28 +175,37 @@ def measure(
     membranes: dict[str, Membrane | None] = {}
     records: dict[str, list[Record]] = {name: [] for name in circuits}
 
-    def step(name: str, steps: slice, currents: Tensor) -> Tensor:
-        neurons = circuits[name]
-        if not steps.start:
-            membranes[name] = neurons.start_of_drive(currents[0], None)
-        potential, membrane = currents[0], membranes[name]
-        if membrane is not None:
-            potential, membrane = neurons.integrate(potential, membrane)
-        bits = source.sample(neurons, potential[None], [()], 1, generator)[0, 0]
-        spikes = bits.to(currents.dtype)
-        membranes[name] = None if membrane is None else settle(membrane, spikes[0])
-        return spikes
-
     def fire(name: str, steps: slice, currents: Tensor) -> Tensor:
+        neurons = circuits[name]
         if component.is_cyclic:
-            record = _from_bits(step(name, steps, currents))
+            if not steps.start:
+                membranes[name] = neurons.start_of_drive(currents[0], None)
+            spikes, membranes[name] = measured_step(
+                neurons, currents[0], membranes[name], source, generator
+            )
+            record = _from_bits(spikes[None])
         else:
-            record = measured_record(circuits[name], currents, source, generator)
+            record = measured_record(neurons, currents, source, generator)
         records[name].append(corrected(name, record))
         return records[name][-1].probability
 
     running.run(component, fire)
     return {name: joined(pieces) for name, pieces in records.items()}
+
+
+def measured_step(
+    neurons: SQSNeurons,
+    currents: Float[Tensor, "B H N"],
+    membrane: Membrane | None,
+    source: BitSource,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "B H N"], Membrane | None]:
+    """Measure one step from fresh memory, the membrane of a leaky drive integrated before it."""
+    potential = currents
+    if membrane is not None:
+        potential, membrane = neurons.integrate(currents, membrane)
+    spikes = source.sample(neurons, potential[None], [()], 1, generator)[0, 0, 0].to(currents.dtype)
+    return spikes, None if membrane is None else settle(membrane, spikes)
 
 
 def refuse_memory_on_cycle(circuits: Mapping[str, SQSNeurons]) -> None:

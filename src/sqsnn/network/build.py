@@ -3,42 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import nn
 
 from sqsnn.checks import check_positive_int
 from sqsnn.network.connection import INPUT, Connection
 from sqsnn.network.pathway import Pathway
 from sqsnn.neurons.population import Population
-from sqsnn.synapses import Dense, Method, options_of
+from sqsnn.synapses import options_of
 
 Shape = tuple[int, ...]
 PopulationFactory = Callable[..., Population]
 # What stands for a population before it is made: its size, the shape of its grid, or itself.
 Described = int | Sequence[int] | Population
-
-
-def layers(
-    sizes: Sequence[int], method: Method
-) -> tuple[int, dict[str, Described], list[Connection]]:
-    """Describe feed-forward layers: inputs, populations and connections.
-
-    Args:
-        sizes: Inputs, hidden layers and outputs.
-        method: Method of the first synapses; the others are dense, since hidden spikes are not rare
-            and need their gradient.
-    """
-    if len(sizes) < 2:
-        raise ValueError(f"sizes is {list(sizes)}; it needs inputs and at least one layer")
-    for size in sizes:
-        check_positive_int("sizes", size)
-    hidden = len(sizes) - 2
-    names = ["hidden"] if hidden == 1 else [f"hidden_{k}" for k in range(1, hidden + 1)]
-    populations: dict[str, Described] = dict(zip([*names, "output"], sizes[1:], strict=True))
-    sources = [INPUT, *names]
-    connections = [
-        Connection(source, target, Dense() if number else Dense(method=method))
-        for number, (source, target) in enumerate(zip(sources, populations, strict=True))
-    ]
-    return sizes[0], populations, connections
 
 
 def shape_of(name: str, described: Described) -> Shape:
@@ -60,10 +36,10 @@ def check_graph(names: Sequence[str], connections: Sequence[Connection]) -> None
         ValueError: If a population receives nothing, or does not reach the output.
     """
     for name in names:
-        if name == INPUT or not name or "." in name:
+        if name == INPUT or not name or "." in name or hasattr(nn.ModuleDict(), name):
             raise ValueError(
-                f"populations has the name {name!r}; a name must not be empty, {INPUT!r}, or hold "
-                "a dot"
+                f"populations has the name {name!r}; a name must not be empty, {INPUT!r}, or that "
+                "of an attribute of torch.nn.ModuleDict, such as 'keys', and must not hold a dot"
             )
     if not names:
         raise ValueError("populations is empty; the last population is the output")

@@ -20,13 +20,13 @@ from sqsnn.network.build import (
     Shape,
     build,
     check_graph,
-    layers,
     shape_of,
 )
-from sqsnn.network.connection import INPUT, Connection
+from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.network.graph import Edge, components
 from sqsnn.network.passing import NetworkState, Pass
 from sqsnn.network.pathway import Pathway
+from sqsnn.network.wiring import wire_sizes
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.synapses import DENSE, Method
@@ -81,7 +81,11 @@ class SpikingNetwork(nn.Module):
         connections: Without `sizes`: all connections between the input and the populations.
         neurons: Makes populations, called as `neurons(size, generator=, dtype=, device=)`; or one
             such factory per population to be made, in order [default: `SQSNeurons`].
-        synapses: Method of the first layer, see `Dense`; goes with `sizes`.
+        synapses: Method of the synapses from the input, see `Dense`; goes with `sizes`, as do the
+            next three.
+        recurrent: Whether each hidden layer also feeds itself, one step later.
+        skip: Whether the input also feeds the output.
+        delay: Delay of all connections but the recurrent ones, in whole steps, or learned.
         generator: Draws the initial values, population by population.
         dtype: torch.float32 or torch.float64.
         device: Where the parameters lie.
@@ -106,6 +110,9 @@ class SpikingNetwork(nn.Module):
         connections: Sequence[Connection] | None = None,
         neurons: PopulationFactory | Sequence[PopulationFactory] | None = None,
         synapses: Method = DENSE,
+        recurrent: bool = False,
+        skip: bool = False,
+        delay: int | LearnedDelay = 0,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
@@ -118,10 +125,15 @@ class SpikingNetwork(nn.Module):
                 f"{', '.join(options)} goes with the default neurons only, but neurons is given: "
                 "give it to them, e.g. neurons=functools.partial(SQSNeurons, ...)"
             )
+        shorthand: dict[str, Any] = {"recurrent": recurrent, "skip": skip, "delay": delay}
         if sizes is not None:
             if not (inputs is populations is connections is None):
                 raise TypeError("give sizes, or inputs, populations and connections, not both")
-            inputs, populations, connections = layers(sizes, synapses)
+            inputs, populations, connections = wire_sizes(sizes, method=synapses, **shorthand)
+        elif any(shorthand.values()) or synapses != DENSE:
+            raise TypeError(
+                "synapses, recurrent, skip and delay go with sizes; give them to the connections"
+            )
         if inputs is None or populations is None or connections is None:
             raise TypeError("give sizes, or all of inputs, populations and connections")
         check_graph(tuple(populations), connections)

@@ -76,7 +76,8 @@ class Pathway(nn.Module):
         past = self._past(state, spikes[0])
         history = torch.cat([past, spikes])
         arrived, trace = self._traced(self._delayed(history, len(spikes)), state.trace)
-        return arrived, PathwayState(history[len(spikes) :], trace)
+        # A view would keep all steps in memory for as long as the state lives.
+        return arrived, PathwayState(history[len(spikes) :].clone(), trace)
 
     def recall(
         self, state: PathwayState, like: Float[Tensor, "B P C"]

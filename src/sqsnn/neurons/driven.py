@@ -48,11 +48,12 @@ class DrivenPopulation(Population):
     def add_drive(
         self, drive: Drive, dtype: torch.dtype, device: torch.device | str | None
     ) -> None:
-        """Take a drive, and make its parameters, `(H, N)` each, or reset `(H, N, K)`."""
+        """Take a drive, and make its parameters: `(H, N)` each, or reset `(H, N, K)`."""
         self.drive = drive
         if isinstance(drive, Leaky):
-            learned = first_values(drive, self.size, self.channels, dtype, device)
+            learned = first_values(drive, self.groups, self.channels, dtype, device)
             self.beta, self.reset, self.bias = learned
+            self.share_parameters("beta", "reset", "bias")
 
     @property
     def learned_drive(self) -> Learned:

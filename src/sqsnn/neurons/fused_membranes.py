@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from sqsnn.native import library
 from sqsnn.native.library import MembraneStruct
@@ -58,9 +59,10 @@ class Results(NamedTuple):
 def obstacle(neurons: "LeakyPopulation") -> str | None:
     """Say why the kernel cannot run these neurons; None where it can."""
     # Not inherited: a class of one's own may have a law of its own.
-    if not vars(type(neurons)).get("kernel_knows"):
-        return f"the kernel knows LIF and StochasticLIF, but not {type(neurons).__name__}"
-    like = neurons.bias
+    kind = type_before_parametrizations(neurons)
+    if not vars(kind).get("kernel_knows"):
+        return f"the kernel knows LIF and StochasticLIF, but not {kind.__name__}"
+    like = neurons.parameter_like
     if like.device.type != "cpu":
         return f"the parameters are on {like.device}, and the kernel runs on CPUs"
     if like.dtype not in (torch.float32, torch.float64):

@@ -23,13 +23,15 @@ def obstacle(neurons: "SQSNeurons") -> str | None:
     for name in ("surrogate", "encoding_slope"):
         if callable(getattr(neurons, name)):
             return f"{name} is a function, which the kernel cannot call"
+    if neurons.channels > fused.MAX_CHANNELS:
+        return f"channels is {neurons.channels}, and the kernel takes at most {fused.MAX_CHANNELS}"
     if neurons.circuit.qubits > fused.MAX_QUBITS:
         return (
             f"channels + memory_qubits is {neurons.circuit.qubits}, and the kernel takes at most "
             f"{fused.MAX_QUBITS}"
         )
-    if neurons.angles.device.type != "cpu":
-        return f"the parameters are on {neurons.angles.device}, and the kernel runs on CPUs"
+    if neurons.parameter_like.device.type != "cpu":
+        return f"the parameters are on {neurons.parameter_like.device}, and the kernel runs on CPUs"
     return library.obstacle()
 
 

@@ -7,6 +7,7 @@ There is no floor by default; below one, the slope is 0.3 in the backward pass. 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sqsnn.neurons import fused_membranes, surrogates
 from sqsnn.neurons.population import Backend, Record
+from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
@@ -28,34 +30,37 @@ class LeakyState(NamedTuple):
 class LeakyPopulation(SteppedPopulation):
     """H neurons whose membranes leak, integrate and are reset by subtraction.
 
-    beta, threshold and bias are learned, one per neuron and channel; beta acts clamped to [0, 1].
+    beta, threshold and bias are learned, one per channel and neuron, or group that shares them;
+    beta acts clamped to [0, 1].
     The arguments are those of `LIF`.
     """
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         channels: int = 1,
         beta: float = 0.9,
         threshold: float = 1.0,
         floor: float | None = None,
         through_reset: bool = False,
+        share: Share = "none",
         backend: Backend = "auto",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size, channels)
+        super().__init__(size, channels, share)
         if not 0 <= beta <= 1:
             raise ValueError(f"beta is {beta}; it must be in [0, 1]")
         if floor is not None and not -math.inf < floor <= 0:
             raise ValueError(f"floor is {floor}; it must be finite and at most 0, or None")
         self.floor = floor
         self.own_spikes_are_data = not through_reset
-        self.beta = learned(beta, size, channels, dtype, device)
-        self.threshold = learned(threshold, size, channels, dtype, device)
-        self.bias = learned(0.0, size, channels, dtype, device)
+        self.beta = learned(beta, self.groups, channels, dtype, device)
+        self.threshold = learned(threshold, self.groups, channels, dtype, device)
+        self.bias = learned(0.0, self.groups, channels, dtype, device)
+        self.share_parameters("beta", "threshold", "bias")
         self.choose_backend(backend)
 
     def obstacle_to_kernel(self) -> str | None:

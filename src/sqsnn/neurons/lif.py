@@ -22,12 +22,14 @@ class LIF(LeakyPopulation):
     surrogate gradient.
 
     Args:
-        size: Neurons H.
+        size: Neurons H, or the shape of their grid, such as (maps, height, width).
         channels: Channels N, membranes side by side.
         beta: First value of the membrane's decay per step, in [0, 1].
         threshold: First value of the threshold.
         floor: Lowest value of the membrane, at most 0; it is not learned [default: none].
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
+        share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
+            one map of a grid; or "population", all of them.
         backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
             "auto" takes the kernel where it can.
         generator: Unused, since no initial value is random.

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from sqsnn.checks import (
     check_choice,
@@ -22,6 +23,7 @@ from sqsnn.checks import (
     check_shape,
     check_unit_interval,
 )
+from sqsnn.neurons.sharing import Share, count_groups, share_rows, unpickled
 from sqsnn.neurons.surrogates import SpikeSurrogate
 from sqsnn.uniforms import draw_uniforms
 
@@ -49,9 +51,14 @@ class Population(nn.Module, ABC):
 
     A subclass implements `evolve` and `parameter_like`, and `SpikingNetwork` calls it as
     `subclass(size, generator=, dtype=, device=)`; it draws initial values from that generator
-    alone. Neurons whose law is one step at a time are shorter as a `SteppedPopulation`.
+    alone. Neurons whose law is one step at a time are shorter as a `SteppedPopulation`. A subclass
+    that takes `share` makes its parameters with `groups` rows and names them to
+    `share_parameters`.
 
     Attributes:
+        shape: The grid of the neurons, `(maps, height, width)` or `(maps, length)`, or `(H,)`.
+        size: Neurons H, the product of the shape.
+        channels: Channels N.
         surrogate: d(spike)/d(marginal probability) in the backward pass.
         is_stochastic: Whether spikes are drawn; else the firing probability is the spike, and has
             no likelihood from which to learn.
@@ -61,8 +68,11 @@ class Population(nn.Module, ABC):
         backend: What runs the time steps: "fused", the compiled kernel; "torch"; or "auto".
 
     Args:
-        size: Neurons H.
+        size: Neurons H, or the shape of their grid, such as `(maps, height, width)`. Spikes and
+            currents stay flat, row by row of the grid.
         channels: Channels N.
+        share: Which neurons have their learned parameters in common: "none"; "map", those of one
+            map of a grid; or "population", all.
     """
 
     surrogate: SpikeSurrogate = "straight_through"
@@ -93,12 +103,33 @@ class Population(nn.Module, ABC):
         self.backend = backend
         self.runs_fused  # noqa: B018 (refuses a kernel that cannot run)
 
-    def __init__(self, size: int, channels: int = 1) -> None:
+    def __init__(self, size: int | Sequence[int], channels: int = 1, share: Share = "none") -> None:
         super().__init__()
-        check_positive_int("size", size)
+        self.shape = _checked_shape(size)
+        self.size = math.prod(self.shape)
         check_positive_int("channels", channels)
-        self.size, self.shape = size, (size,)
         self.channels = channels
+        self.groups = count_groups(self.shape, share)
+        self.share: Share = share
+
+    def share_parameters(self, *names: str) -> None:
+        """Let parameters, `(groups, ...)`, read as `(H, ...)`, while one row per group is trained.
+
+        Where nothing is shared, every neuron is a group of its own, and nothing changes.
+        """
+        for name in names:
+            share_rows(self, name, self.size // self.groups)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Let a population be pickled whose parameters are shared, or frozen in part."""
+        if not parametrize.is_parametrized(self):
+            return super().__reduce_ex__(protocol)
+        return unpickled, (parametrize.type_before_parametrizations(self), dict(vars(self)))
+
+    def shown_size(self) -> str:
+        """Give the size, or the grid, and what is shared, for `print(network)`."""
+        shown = f"{self.size}" if len(self.shape) == 1 else f"{self.shape}"
+        return shown if self.share == "none" else f"{shown}, share={self.share!r}"
 
     @abstractmethod
     def evolve(
@@ -219,3 +250,18 @@ class Population(nn.Module, ABC):
         check_same_device(**{name: tensor}, parameters=self.parameter_like)
         if tensor.dtype != dtype:
             raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")
+
+
+def _checked_shape(size: int | Sequence[int]) -> tuple[int, ...]:
+    """Give the shape that a size stands for."""
+    if not isinstance(size, Sequence) or isinstance(size, str):
+        check_positive_int("size", size)
+        return (int(size),)
+    if not size:
+        raise ValueError(
+            "size is empty; it may be a number of neurons, or the shape of a grid such as (maps, "
+            "height, width)"
+        )
+    for number, each in enumerate(size):
+        check_positive_int(f"size[{number}]", each)
+    return tuple(map(int, size))

@@ -8,6 +8,7 @@ It has no quantum memory: of its past a neuron knows its last spike alone, one c
 th_in and th_mem are one parameter written twice. The true neuron is `SQSNeurons`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 
@@ -34,27 +36,31 @@ class PublishedSQS(SteppedPopulation):
     Args:
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
+        share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
+            one map of a grid; or "population", all of them.
         generator: Draws the initial values, those of `crx`.
     """
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
+        share: Share = "none",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size)
+        super().__init__(size, share=share)
         check_choice("surrogate", surrogate, SpikeSurrogate)
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
-        self.input_angle = _spread(0.3, size, generator, dtype, device)
-        self.memory_angle = _spread(0.0, size, generator, dtype, device)
-        self.entangling_angle = _spread(0.0, size, generator, dtype, device)
+        self.input_angle = _spread(0.3, self.groups, generator, dtype, device)
+        self.memory_angle = _spread(0.0, self.groups, generator, dtype, device)
+        self.entangling_angle = _spread(0.0, self.groups, generator, dtype, device)
+        self.share_parameters("input_angle", "memory_angle", "entangling_angle")
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
         """Compute phi + th_in + th_mem."""

@@ -11,6 +11,7 @@ its hidden layer no gradient; this is the equation, with a surrogate.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope
 
@@ -45,6 +47,8 @@ class QLIF(SteppedPopulation):
         threshold: First value of the excited population beyond which a neuron fires, in (0, 1).
         learn: Whether decay and threshold are learned, one per neuron and channel, which makes the
             neuron much better than its authors' constants do.
+        share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
+            one map of a grid; or "population", all of them.
         encoding_slope: Slope of the encoding where a current is 0 or below: a name or a function.
     """
 
@@ -54,18 +58,19 @@ class QLIF(SteppedPopulation):
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         channels: int = 1,
         decay: float = 0.1,
         threshold: float = 0.75,
         learn: bool = True,
+        share: Share = "none",
         encoding_slope: EncodingSlope = "exponential",
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size, channels)
+        super().__init__(size, channels, share)
         if not decay > 0:
             raise ValueError(f"decay is {decay}; it must be above 0")
         if not 0 < threshold < 1:
@@ -76,9 +81,10 @@ class QLIF(SteppedPopulation):
         check_choice("encoding_slope", encoding_slope, EncodingSlope)
         self.encoding_slope: EncodingSlope = encoding_slope
         for name, value in {"decay": decay, "threshold": threshold}.items():
-            parameter = learned(value, size, channels, dtype, device)
+            parameter = learned(value, self.groups, channels, dtype, device)
             if learn:
                 self.register_parameter(name, parameter)
+                self.share_parameters(name)
             else:
                 self.register_buffer(name, parameter.detach())
 

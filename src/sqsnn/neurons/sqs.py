@@ -9,7 +9,7 @@
 Source: Chen, Rajendran, Simeone, arXiv:2506.21324; circuits in `quantum/circuits.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -23,11 +23,13 @@ from sqsnn.neurons.drive import Drive, Leaky, check_drive
 from sqsnn.neurons.driven import DrivenPopulation, SQSState
 from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Backend, Record
+from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.quantum.control import Controller, Turns
+from sqsnn.quantum.instrument import Instrument
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.trajectory import Trajectory
 
@@ -49,14 +51,21 @@ class SQSNeurons(DrivenPopulation):
         torch.Size([10, 1, 3, 1])
 
     Args:
-        size: Neurons H.
-        channels: Channels N, in 1..4.
+        size: Neurons H, or the shape of their grid, such as (maps, height, width).
+        channels: Channels N, the spikes per neuron and step; for circuits in 1..8, with N + M up to
+            10. The cost of a step grows as 4**(N + M); the compiled kernel takes N up to 4 and
+            N + M up to 8.
         memory_qubits: Memory qubits M, in 0..6.
         circuit: "crx", "bidirectional", "integrate_and_fire", "hardware_efficient", a name of your
             own, or "module:function"; in Python also the function that makes it, or a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
+        entangled: Let gates couple the channels of a circuit. If not, channel n keeps the gates on
+            itself and on the memory qubits m with m mod N = n: N independent circuits.
+        share: Which neurons learn one set of parameters, the circuit's angles and gains and the
+            drive's: "none", each has its own; "map", those of one map of a grid; or "population",
+            all of them.
         memory_gates: "frozen" excludes from training the angles of gates that act on a memory qubit
             and the gains of currents that turn one.
         surrogate: d(spike)/d(marginal probability) in the backward pass: "straight_through" (1),
@@ -80,13 +89,15 @@ class SQSNeurons(DrivenPopulation):
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         channels: int = 1,
         memory_qubits: int = 1,
         circuit: str | Circuit | CircuitFactory = "bidirectional",
         circuit_options: Mapping[str, object] | None = None,
         drive: Drive = LEAKY,
+        entangled: bool = True,
+        share: Share = "none",
         memory_gates: MemoryGates = "trained",
         surrogate: SpikeSurrogate = "straight_through",
         encoding_slope: EncodingSlope = "exponential",
@@ -98,7 +109,7 @@ class SQSNeurons(DrivenPopulation):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(size, channels)
+        super().__init__(size, channels, share)
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"dtype is {dtype}; it may be torch.float32 or torch.float64")
         check_choice("surrogate", surrogate, SpikeSurrogate)
@@ -111,7 +122,11 @@ class SQSNeurons(DrivenPopulation):
         start = dict(circuit_options or {})
         if isinstance(drive, Leaky) and circuit == "bidirectional":
             start = {"coupling": 0.0, **start}  # the membrane remembers before the memory does
-        self.circuit = circuits.get(circuit, channels, memory_qubits, **start)
+        # A word on the command line is text, and all text is true.
+        if not isinstance(entangled, bool):
+            raise ValueError(f"entangled is {entangled!r}; it may be true or false")
+        whole = circuits.get(circuit, channels, memory_qubits, **start)
+        self.circuit = whole if entangled else whole.cut()
         self.memory_qubits = memory_qubits
         self.surrogate: SpikeSurrogate = surrogate
         self.encoding_slope: EncodingSlope = encoding_slope
@@ -122,15 +137,16 @@ class SQSNeurons(DrivenPopulation):
         self.noise_simulation: NoiseSimulation = noise_simulation
         if noise is not None:
             self._check_noise(noise)
-        angles = self.circuit.initial_parameters(size, generator)
+        angles = self.circuit.initial_parameters(self.groups, generator)
         self.angles = nn.Parameter(angles.to(device=device, dtype=dtype))  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
         self.gains = nn.Parameter(
-            torch.tensor(gains, device=device, dtype=dtype).repeat(size, 1)
+            torch.tensor(gains, device=device, dtype=dtype).repeat(self.groups, 1)
         )  # (H, trainable gains)
         self.add_drive(drive, dtype, device)
         if memory_gates == "frozen":
             self._freeze_memory_gates()
+        self.share_parameters("angles", "gains")
         self.choose_backend(backend)
 
     def obstacle_to_kernel(self) -> str | None:
@@ -140,7 +156,7 @@ class SQSNeurons(DrivenPopulation):
     @property
     def parameter_like(self) -> Tensor:
         """A tensor with the population's device and dtype."""
-        return self.angles
+        return next(self.parameters())
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:
@@ -210,7 +226,7 @@ class SQSNeurons(DrivenPopulation):
         control = self.controller(currents[None], state)
         turns, _ = control.turns(0, control.start)
         angles = torch.stack(list(turns.angles), dim=-1)
-        return quantum.kraus_operators(quantum.prepare(self.circuit, self.angles), angles)
+        return quantum.kraus_operators(self._instrument(), angles)
 
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
@@ -222,15 +238,14 @@ class SQSNeurons(DrivenPopulation):
         self.check_currents(currents, "steps", "batch")
         control, (steps, batch) = self.controller(currents), currents.shape[:2]
         if self.noise is None:
-            instrument = quantum.prepare(self.circuit, self.angles)
-            return quantum.sequence_probabilities(instrument, control, steps, batch)
+            return quantum.sequence_probabilities(self._instrument(), control, steps, batch)
         noisy = density.prepare(self.circuit, self.angles, self.noise)
         return density.sequence_probabilities(noisy, control, steps, batch)
 
     def extra_repr(self) -> str:
         """Give what `print(network)` shows."""
         return (
-            f"{self.size}, channels={self.channels}, memory_qubits={self.memory_qubits}, "
+            f"{self.shown_size()}, channels={self.channels}, memory_qubits={self.memory_qubits}, "
             f"circuit={self.circuit.name!r}"
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
@@ -241,11 +256,16 @@ class SQSNeurons(DrivenPopulation):
         self.check_state_part("memory", state.memory, shape, dtype)
         quantum.check_memory(self.circuit, state.memory)
 
+    def _instrument(self) -> Instrument:
+        """Build V(theta) once per group of neurons that share it."""
+        each = self.size // self.groups
+        return quantum.repeated(quantum.prepare(self.circuit, self.angles[::each]), each)
+
     def _run(
         self, control: Controller, batch: int, state: SQSState | None, **spikes: Any
     ) -> Trajectory:
         """Run T noiseless steps; memory states in the laboratory frame."""
-        instrument = quantum.prepare(self.circuit, self.angles)
+        instrument = self._instrument()
         if state is None:
             memory = quantum.ground_state(instrument, batch)
         else:

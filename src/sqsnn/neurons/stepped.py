@@ -36,7 +36,7 @@ class SteppedPopulation(Population):
         >>> class Refractory(SteppedPopulation):
         ...     def __init__(self, size, *, generator, dtype=torch.float32, device=None):
         ...         super().__init__(size)
-        ...         self.bias = learned(0.0, size, 1, dtype, device)
+        ...         self.bias = learned(0.0, self.size, 1, dtype, device)
         ...     def rest(self, drive):
         ...         return State(torch.zeros_like(drive))
         ...     def drive(self, currents):
@@ -148,7 +148,7 @@ class SteppedPopulation(Population):
 
     def extra_repr(self) -> str:
         """Give what `print(network)` shows."""
-        return f"{self.size}, channels={self.channels}"
+        return f"{self.shown_size()}, channels={self.channels}"
 
 
 def learned(

@@ -8,6 +8,7 @@ rule.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from torch.nn.functional import logsigmoid
 from sqsnn.checks import check_choice
 from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
 from sqsnn.neurons.population import Backend
+from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import SpikeSurrogate
 
 
@@ -31,6 +33,8 @@ class StochasticLIF(LeakyPopulation):
         threshold: First value of the threshold.
         floor: Lowest value of the membrane, at most 0; it is not learned [default: none].
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
+        share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
+            one map of a grid; or "population", all of them.
         tau: Width of the noise, in units of the membrane; above 0.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
@@ -41,13 +45,14 @@ class StochasticLIF(LeakyPopulation):
 
     def __init__(
         self,
-        size: int,
+        size: int | Sequence[int],
         *,
         channels: int = 1,
         beta: float = 0.9,
         threshold: float = 1.0,
         floor: float | None = None,
         through_reset: bool = False,
+        share: Share = "none",
         tau: float = 0.3,
         surrogate: SpikeSurrogate = "straight_through",
         backend: Backend = "auto",
@@ -62,6 +67,7 @@ class StochasticLIF(LeakyPopulation):
             threshold=threshold,
             floor=floor,
             through_reset=through_reset,
+            share=share,
             backend=backend,
             generator=generator,
             dtype=dtype,

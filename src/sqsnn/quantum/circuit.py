@@ -7,7 +7,7 @@ significant. The named circuits stand in `circuits.py`.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from sqsnn.quantum.placements import (
     read_placement,
 )
 
-MAX_CHANNELS, MAX_MEMORY_QUBITS = 4, 6
+MAX_CHANNELS, MAX_MEMORY_QUBITS, MAX_QUBITS = 8, 6, 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Circuit:
         """Build a circuit from a list of gates.
 
         Args:
-            channels: N, 1..4.
+            channels: N, 1..8; N + M may be up to 10.
             memory_qubits: M, 0..6.
             placements: (gate name, qubits, angle) in the order in which the gates act. The angle is
                 a `Normal` for a parameter of its own, which starts there; a float for a fixed angle
@@ -96,7 +96,7 @@ class Circuit:
                 crx, cry, crz, rxx, ryy, rzz, cx, cz, h), without measurement and reset, which the
                 neuron adds. Its parameters become parameters in the order in which the gates use
                 them; a number is a fixed angle. Barriers and the global phase are left out.
-            channels: N, 1..4.
+            channels: N, 1..8; N + M may be up to 10.
             memory_qubits: M, 0..6; by default all other qubits.
             encoding: Which qubits the currents rotate, as in `Circuit.build`.
             initial: Initial values of all parameters, or of some by their Qiskit names.
@@ -178,6 +178,30 @@ class Circuit:
         mean, deviation, random_sign = starts.unbind(1)
         return torch.where(random_sign > 0, signs, 1.0) * mean + deviation * noise
 
+    def cut(self) -> "Circuit":
+        """Leave out the gates that couple channels, as if every channel were a neuron of its own.
+
+        Channel n keeps the gates on itself and on the memory qubits m, counted from 0, with m mod
+        N = n. Parameters of no gate that stays are left out, too. For one channel, nothing changes.
+
+        Example:
+            >>> gates = [("CRX", (0, 2), Normal(1.0)), ("CRX", (1, 2), Normal(1.0))]
+            >>> Circuit.build(2, 1, gates).cut().gate_counts()
+            {'CRX': 1, 'RX': 2}
+        """
+        kept = [gate for gate in self.gates if len(set(map(self._block, gate.qubits))) == 1]
+        used = sorted({gate.parameter for gate in kept if gate.parameter is not None})
+        number = {old: new for new, old in enumerate(used)}
+        renumbered = tuple(
+            gate if gate.parameter is None else gate._replace(parameter=number[gate.parameter])
+            for gate in kept
+        )
+        return replace(self, gates=renumbered, initial=tuple(self.initial[old] for old in used))
+
+    def _block(self, qubit: int) -> int:
+        """Give the channel that a qubit belongs to once the circuit is cut."""
+        return qubit if qubit < self.channels else (qubit - self.channels) % self.channels
+
     def split_memory_tail(self) -> tuple[tuple[Gate, ...], tuple[Gate, ...]]:
         """Split V = (1 (x) W) V' into the gates of V' and those of W.
 
@@ -255,6 +279,11 @@ def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
 
 
 def check_qubits(channels: int, memory_qubits: int) -> None:
-    """Refuse numbers of qubits outside N = 1..4 and M = 0..6."""
+    """Refuse numbers of qubits outside N = 1..8, M = 0..6 and N + M = 1..10."""
     check_positive_int("channels", channels, high=MAX_CHANNELS)
     check_positive_int("memory_qubits", memory_qubits, low=0, high=MAX_MEMORY_QUBITS)
+    if channels + memory_qubits > MAX_QUBITS:
+        raise ValueError(
+            f"channels + memory_qubits is {channels} + {memory_qubits}; together they may be up to "
+            f"{MAX_QUBITS}"
+        )

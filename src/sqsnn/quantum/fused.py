@@ -18,7 +18,7 @@ from sqsnn.native.threads import run_tasks
 from sqsnn.quantum import rotations
 from sqsnn.quantum.circuit import Circuit
 
-MAX_QUBITS = 8  # N + M
+MAX_CHANNELS, MAX_QUBITS = 4, 8  # N, N + M
 _ALONE = 20_000  # neuron-steps below which one thread is faster
 
 RECTIFIED, SATURATING, LEAKY = range(3)

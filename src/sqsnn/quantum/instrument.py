@@ -52,6 +52,17 @@ def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> In
     )
 
 
+def repeated(instrument: Instrument, each: int) -> Instrument:
+    """Let every circuit of an instrument stand for some neurons, which share it."""
+    if each == 1:
+        return instrument
+    matrices = (
+        None if part is None else part[:, None].expand(-1, each, -1, -1).flatten(0, 1)
+        for part in (instrument.body, instrument.tail)
+    )
+    return Instrument(instrument.circuit, *matrices)  # pyright: ignore[reportArgumentType]
+
+
 def ground_state(instrument: Instrument, batch: int) -> Tensor:
     """The memory in |0...0>, `(batch, neurons, 2**M)` in the working frame."""
     neurons = len(instrument.body)

@@ -108,6 +108,12 @@ def _layers(sample: Shown) -> list[np.ndarray]:
     return [_of_sample(layer, sample.place) for layer in spikes]
 
 
+def _title(population: str) -> str:
+    """Name a population: "hidden_2" is "Hidden layer 2", and other names stay as they are."""
+    kind, _, number = population.partition("_")
+    return f"Hidden layer {number}".rstrip() if kind == "hidden" else population
+
+
 def _color(sample: Shown) -> str:
     return BLUE if sample.prediction == sample.label else VERMILION
 
@@ -120,9 +126,7 @@ def _draw_sample(
     grid: np.ndarray, sample: Shown, layers: Sequence[np.ndarray], heights: Sequence[float]
 ) -> None:
     """Draw a sample into two columns of axes, (layers, 2): its spikes, and their totals."""
-    names = ["Input", *(f"Hidden layer {n}" for n in range(1, len(layers) - 1)), "Output"]
-    if len(layers) == 3:
-        names[1] = "Hidden layer"
+    names = ["Input", *map(_title, sample.record.names[:-1]), "Output"]
     for (axes, totals), name, layer, height in zip(grid, names, layers, heights, strict=True):
         _, neurons, channels = layer.shape
         _draw_spikes(

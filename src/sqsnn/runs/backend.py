@@ -124,7 +124,8 @@ class _Blank:
         from sqsnn.hardware import free_run
 
         steps, batch = currents.shape[:2]
-        self.estimates.append(free_run.estimate(self._executor, neurons, steps, batch))
+        planned = free_run.plan(neurons, steps)
+        self.estimates.append(free_run.estimate(self._executor, neurons, planned, batch))
         return torch.zeros_like(currents, dtype=torch.bool)
 
     def sample(

@@ -32,11 +32,11 @@ def model_card(model: Model, file: str) -> str:
     )
     form = "(n, features)" if preparation.length is None else f"(n, {preparation.length}, features)"
     names = f": {', '.join(preparation.feature_names)}" if preparation.feature_names else ""
-    layers = "-".join(map(str, settings.hidden))
+    layers = ", ".join([settings.in_words, *settings.joined_in_words])
     lines = [
         f"# {file}",
         "",
-        f"A spiking network of {settings.neurons.kind} neurons ({layers} hidden), trained on "
+        f"A spiking network of {settings.neurons.kind} neurons ({layers}), trained on "
         f"{settings.data.source or settings.data.dataset} with sqsnn {__version__}.",
         "",
         f"- Input: {form}, {preparation.features} features{names}",

@@ -30,7 +30,7 @@ estimate a population, and how often is not part of the model.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -116,10 +116,16 @@ class CostRow(NamedTuple):
     total: float | None  # the sum over layers; None where it means nothing
 
 
-def layer_names(layers: int, reads_values: bool) -> tuple[str, ...]:
-    """Name the layers of a network: a readout of real values reads the last hidden one."""
-    hidden = tuple(f"hidden layer {number}" for number in range(1, layers + 1))
-    return hidden if reads_values else (*hidden[:-1], "output layer")
+def layer_names(populations: Sequence[str]) -> tuple[str, ...]:
+    """Give populations the names under which tables show them."""
+    return tuple(_layer_name(name) for name in populations)
+
+
+def _layer_name(population: str) -> str:
+    if population == "output":
+        return "output layer"
+    kind, _, number = population.partition("_")
+    return f"hidden layer {number or 1}" if kind == "hidden" else population
 
 
 def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:

@@ -15,7 +15,7 @@ from sqsnn.training.build import require_circuit
 def export_neuron(
     folder: RunFolder, layer: int, neuron: int, steps: int | None, data_dir: Path | None
 ) -> tuple[Path, Path]:
-    """Write a neuron, counted from 0 as its layer is, as a program and as a drawing.
+    """Write a neuron, counted from 0, on a grid row by row, as a program and as a drawing.
 
     The angles are those of training; its encoding angles stay free, `input` variables, which the
     head of the program explains. With a leaky drive and a reset of 1..3 steps there is an angle for

@@ -84,7 +84,7 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
         settled = settled.model_copy(update={"data": data})
     prepared = run.read_preparation() if is_own(settled.data.dataset) else None
     dataset = load_data(settled, prepared)
-    network = build_network(settled, dataset.features, dataset.outputs)
+    network = build_network(settled, dataset.shape, dataset.outputs)
     return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
 
 
@@ -140,7 +140,7 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
         classes=data.classes,
         train_samples=data.train_samples,
         test_samples=data.test_samples,
-        delay=data.delay,
+        delay=data.cue_delay,
         binning=binning,
         columns=table_of(data.model_dump(), settled.readout.kind) if is_own(data.dataset) else None,
         clip=settled.encoding.bounded,
@@ -178,6 +178,7 @@ def answers(network: SpikingNetwork, tested: Tested, class_names: tuple[str, ...
     content: Metrics = {
         "test_samples": len(tested.samples.targets),
         **{f"test_{name}": figure for name, figure in found.items()},
+        "populations": list(network.names),
         "spikes_per_sample": list(tested.spikes),
         "parameters": count_trained(network),
     }

@@ -5,10 +5,10 @@ RUN/hardware/LABEL     result.json, and bits.npz with every spike that was recor
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import Backend, require_circuits, run_network
 from sqsnn.network import NetworkRecord
-from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs import loading
@@ -222,16 +221,20 @@ def run_on_device(
 
 
 def _neurons(loaded: Loaded) -> list[SQSNeurons]:
-    populations = cast(Iterable[Population], loaded.network.populations.values())
-    return [require_circuits(population) for population in populations]
+    network = loaded.network
+    return [require_circuits(network.population(name)) for name in network.names]
 
 
 def _circuits(loaded: Loaded) -> list[tuple[Circuit, "Plan"]]:
-    """Find the circuit of each layer, and how it runs free."""
+    """Find the circuit of each population, and how it runs free."""
     from sqsnn.hardware.free_run import plan
 
-    steps = loaded.settings.encoding.steps
-    return [(neurons.circuit, plan(neurons, steps)) for neurons in _neurons(loaded)]
+    network, steps = loaded.network, loaded.settings.encoding.steps
+    cyclic = {name for part in network.components if part.is_cyclic for name in part.names}
+    return [
+        (neurons.circuit, plan(neurons, steps, cycle=name if name in cyclic else None))
+        for name, neurons in zip(network.names, _neurons(loaded), strict=True)
+    ]
 
 
 def _layers(executor: "Executor", loaded: Loaded) -> list[LayerOnDevice]:
@@ -280,9 +283,9 @@ def _estimate(
     from sqsnn.hardware.cost import Estimate
     from sqsnn.hardware.mitigation import CALIBRATION_SHOTS
 
-    steps = loaded.settings.encoding.steps
     parts = [
-        free_run.estimate(executor, neurons, steps, inferences) for neurons in _neurons(loaded)
+        free_run.estimate(executor, neurons, planned, inferences)
+        for neurons, (_, planned) in zip(_neurons(loaded), _circuits(loaded), strict=True)
     ]
     if options.mitigate_readout:
         # A little too long: the circuit of a calibration has one step.

@@ -155,13 +155,13 @@ def _draw(
 
 def _describe(settings: RunSettings) -> str:
     """Describe the network in a few words."""
-    layers = f"{'-'.join(map(str, settings.hidden)) or 'no'} hidden"
+    layers, joined = settings.in_words, settings.joined_in_words
     neurons: Any = settings.neurons
     if neurons.kind != "sqs":
-        return f"{layers} {_NEURONS[neurons.kind]}"
+        return ", ".join([f"{layers} {_NEURONS[neurons.kind]}", *joined])
     memory = dict.fromkeys(circuit.memory_qubits for circuit in layer_circuits(settings))
     qubits = f"N={neurons.channels}, M={' and '.join(map(str, memory))}"
-    return f"{layers} SQS neurons, {neurons.circuit}, {qubits}"
+    return ", ".join([f"{layers} SQS neurons", str(neurons.circuit), qubits, *joined])
 
 
 def _repeat(settings: RunSettings, timing: Mapping[str, Any]) -> str:
@@ -211,7 +211,7 @@ def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
         text += f" Leaky membranes multiply and add {count(total['membrane_operations'])} numbers."
     if settings.reads_values:
         text += " The linear readout of the last layer is not counted."
-    names = layer_names(len(layers), settings.reads_values)
+    names = layer_names([layer["population"] for layer in layers])
     rows = [
         (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))
         for row in cost_rows(costs)
@@ -247,7 +247,7 @@ def _sections(texts: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ""):
         return MISSING
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))

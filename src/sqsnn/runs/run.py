@@ -169,7 +169,7 @@ def _test(run: RunFolder, loaded: Loaded) -> Tested:
 def _start(settled: RunSettings, dataset: Dataset) -> Progress:
     progress = trainer.start(
         settled,
-        dataset.features,
+        dataset.shape,
         dataset.outputs,
         len(dataset.train.targets),
         backend.build_source(settled),

@@ -74,7 +74,7 @@ class Run:
             training = validated(TrainingSettings, {**dict(settings.training), "device": device})
             settings = settings.model_copy(update={"training": training})
         preparation = model.preparation
-        network = build_network(settings, preparation.features, preparation.outputs)
+        network = build_network(settings, preparation.shape, preparation.outputs)
         checkpoint.load_weights(network, model.weights, path)
         folder = RunFolder(path) if path.is_dir() else None
         return cls(network.eval(), settings, preparation, model.metrics, model.epoch, folder)

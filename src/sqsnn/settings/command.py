@@ -60,8 +60,11 @@ def train_command(settings: RunSettings) -> str:
     """Write the command that trains a run again.
 
     A training that began with a network names it, and says all that may be set beside it: what is
-    left out is then as in the training of that network, and no default.
+    left out is then as in the training of that network, and no default. A graph has no flags: the
+    command reads the file of the run.
     """
+    if settings.graph is not None and settings.begins_with is None:
+        return "sqsnn train --config config.toml"
     words = ["sqsnn", "train", settings.data.dataset]
     begins_with = settings.begins_with
     if begins_with is not None:
@@ -85,9 +88,9 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     Each is the default of the kinds that are chosen.
     """
     spec, data = _spec(settings), settings.data
-    # The preset's steps follow from the delay, the polarity from the channels, and some datasets
-    # have no default duration.
-    given: dict[str, Any] = {} if spec.delay is None else {"delay": data.delay}
+    # The preset's steps follow from the blank ones, the polarity from the channels, and some
+    # datasets have no default duration.
+    given: dict[str, Any] = {} if spec.delay is None else {"cue_delay": data.cue_delay}
     duration = None if spec.events is None else spec.events.duration
     if spec.events is not None and duration is None:
         given["duration"] = data.duration
@@ -104,7 +107,7 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
     same_kinds = preset(given | kinds)
     defaults = {name: value for name, value in same_kinds.items() if name not in choices}
     defaults |= {choice: unchosen[choice] for choice in choices & unchosen.keys()}
-    return {**defaults, "delay": spec.delay, "duration": duration, "channels": 1}
+    return {**defaults, "cue_delay": spec.delay, "duration": duration, "channels": 1}
 
 
 def _spec(settings: RunSettings) -> DatasetSpec:

@@ -33,13 +33,13 @@ class DataSettings(Section):
     """Number of samples for training and validation [default: all]."""
     test_samples: PositiveInt | None = None
     """Number of samples for the test [default: all]."""
-    delay: PositiveInt | None = None
-    """Blank steps between cue and report, in tasks that have a delay [default: the preset's]."""
+    cue_delay: PositiveInt | None = None
+    """Blank steps between cue and report, in tasks that have them [default: the preset's]."""
     pool: PositiveInt | None = None
     """Rows and columns of an event sensor that become one input [default: the preset's]."""
-    polarity: Literal["channels", "sum"] | None = None
-    """ON and OFF events: the two channels of the neurons, or both in one [default: channels where
-    there are two]."""
+    polarity: Literal["channels", "maps", "sum"] | None = None
+    """ON and OFF events: the two channels of the neurons, two maps of inputs, or both in one
+    [default: channels where there are two]."""
     duration: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None
     """Seconds of an event recording that the steps span [default: the preset's]."""
     label: str | None = None
@@ -122,7 +122,7 @@ def _split(columns: Any) -> Any:
 
 
 def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str, Any]:
-    """Fill in what is left open about the data: the delay, and how events are binned."""
+    """Fill in what is left open about the data: blank steps, and how events are binned."""
     filled = dict(given)
     if is_own(spec.name):
         filled["length"] = spec.length
@@ -132,12 +132,12 @@ def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str
                 raise ConfigError(
                     f"{name} is {given[name]!r}, but {spec.name} is no table of your own"
                 )
-    if spec.delay is not None and filled.get("delay") is None:
-        filled["delay"] = spec.delay
-    elif spec.delay is None and given.get("delay") is not None:
+    if spec.delay is not None and filled.get("cue_delay") is None:
+        filled["cue_delay"] = spec.delay
+    elif spec.delay is None and given.get("cue_delay") is not None:
         delayed = ", ".join(name for name in names() if require_spec(name).delay is not None)
         raise ConfigError(
-            f"delay is {given['delay']}, but {spec.name} has none; it goes with {delayed}"
+            f"cue_delay is {given['cue_delay']}, but {spec.name} has none; it goes with {delayed}"
         )
     return filled | _binning(spec, given, channels)
 
@@ -165,14 +165,14 @@ def _binning(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict
             f"duration must be given for {spec.name}, because the length of its recordings is not "
             "known: --duration SECONDS"
         )
-    if filled["polarity"] == "channels" and one_polarity:
+    if filled["polarity"] != "sum" and one_polarity:
         raise ConfigError(
             f"polarity must be 'sum', because the events of {spec.name} are neither ON nor OFF, "
-            "but is 'channels'"
+            f"but is {filled['polarity']!r}"
         )
     if filled["polarity"] == "channels" and channels != 2:
         raise ConfigError(
             f"polarity is 'channels', which needs neurons of 2 channels, but channels is "
-            f"{channels}: add --channels 2, or let polarity be 'sum'"
+            f"{channels}: add --channels 2, or let polarity be 'maps' or 'sum'"
         )
     return filled

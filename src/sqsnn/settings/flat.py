@@ -140,7 +140,7 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
         if name == "kind" or field.exclude:
             continue
         found = members(field.annotation)
-        value, below = given.get(name), base.get(name) or {}
+        value, below = given.get(name), _table(base.get(name))
         is_object = not isinstance(value, str) and not _is_section(found)
         if name in given and (not found or is_object):
             used.add(name)
@@ -168,6 +168,11 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
     return table
 
 
+def _table(value: Any) -> Mapping[str, Any]:
+    """The settings in what may be a table; a mistaken value is refused once all is joined."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _is_section(found: Sequence[type]) -> bool:
     """Whether members are a group of settings, which no object stands for."""
     return len(found) == 1 and issubclass(found[0], Section)
@@ -193,7 +198,7 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
         if field is None or not isinstance(value, Mapping):
             continue
         found = members(field.annotation)
-        below = base.get(name) or {}
+        below = _table(base.get(name))
         if len(found) > 1:
             kind = value.get("kind", below.get("kind", _default(field).kind))
             found = tuple(member for member in found if kind_of(member) == kind)

@@ -38,7 +38,7 @@ _NO_ARGUMENTS = {"kind", "output_memory_qubits"}
 _RENAMED = {"backend": "neurons_backend"}
 _ARGUMENTS = {setting: argument for argument, setting in _RENAMED.items()}
 # What the network decides, or what no training can use.
-_DECIDED = {"self", "size", "generator", "dtype", "device", "noise_simulation"}
+_DECIDED = {"self", "size", "share", "generator", "dtype", "device", "noise_simulation"}
 
 
 class NeuronSettings(Section):

@@ -16,9 +16,10 @@ from sqsnn.options import explain
 from sqsnn.readout import Classes, Traces
 from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, spec_for
+from sqsnn.settings.layers import Layers
 from sqsnn.settings.neurons import CircuitSettings, Neurons, SQSNeuronsSettings
-from sqsnn.settings.section import Section, Sizes
-from sqsnn.synapses import DENSE, Method, check_method
+from sqsnn.settings.section import Section
+from sqsnn.synapses import check_method
 
 S = TypeVar("S", bound=Section)
 
@@ -79,14 +80,9 @@ class DeviceNoise(Section):
         return self
 
 
-class Recipe(Section):
+class Recipe(Layers):
     """How to build a network and to train it, whatever the data."""
 
-    hidden: Sizes = (64,)
-    """Neurons of each hidden layer, e.g. 64 or 64,64."""
-    synapses: Method = DENSE
-    """How the first layer sums its inputs: dense, or over those that fire alone, which is faster
-    where few do (CPU only)."""
     neurons: Neurons = SQSNeuronsSettings()  # pyright: ignore[reportCallIssue]
     """Stochastic quantum spiking neurons, or the neurons that they are compared with."""
     device_noise: DeviceNoise = DeviceNoise()
@@ -107,6 +103,11 @@ class Recipe(Section):
         return isinstance(self.readout, Traces)
 
     @property
+    def population_names(self) -> list[str]:
+        """Names of the populations, the output last, or else the one that a readout reads."""
+        return self.names(has_output=not self.reads_values)
+
+    @property
     def needs_rates(self) -> bool:
         """Whether the noise has yet to be read from its device."""
         is_open = getattr(self.neurons, "noise", None) is None
@@ -119,9 +120,15 @@ class Recipe(Section):
             raise ValueError(
                 f"noise_from goes with neurons 'sqs', but neurons is {self.neurons.kind!r}"
             )
-        if self.reads_values and not self.hidden:
+        if self.reads_values and not self.population_names:
             raise ValueError("hidden is empty, but readout 'traces' reads the last hidden layer")
         steps = self.encoding.steps
+        first = self.delay * (1 if self.skip else len(self.population_names))
+        if first >= steps:
+            raise ValueError(
+                f"delay is {self.delay}, with which the first spike reaches the last layer after "
+                f"{first} steps, but steps is {steps}"
+            )
         if self.report_steps is not None and self.report_steps > steps:
             raise ValueError(
                 f"report_steps must be at most steps, {steps}, but is {self.report_steps}"
@@ -178,6 +185,23 @@ def from_flat(
     return for_dataset(dataset, flat.nest(RunSettings, given, spec.preset), spec)
 
 
+def joined(dataset: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> RunSettings:
+    """Make the settings of a run from a file and from flat settings, which count more.
+
+    Args:
+        dataset: Name of the dataset, or path of a user's own file.
+        table: Settings in nested tables, as in config.toml.
+        given: Settings by their flat names.
+
+    Raises:
+        ConfigError: If there is no such dataset or setting, or settings do not fit each other.
+    """
+    data = {**table.get("data", {}), **given}
+    spec = spec_for(dataset, data, _kind(given.get("readout", _chosen(table, "readout", "kind"))))
+    nested = flat.nest(RunSettings, given, flat.merge(RunSettings, spec.preset, table))
+    return for_dataset(dataset, flat.merge(RunSettings, table, nested), spec)
+
+
 def for_dataset(
     dataset: str, given: Mapping[str, Any], spec: DatasetSpec | None = None
 ) -> RunSettings:
@@ -198,8 +222,10 @@ def for_dataset(
         raise ConfigError("noise_from gives all rates of the noise, but rates were given too")
     data = fill(spec, given.get("data", {}), _chosen(given, "neurons", "channels") or 1)
     data["dataset"] = dataset
-    delay = None if spec.delay is None else validated(DataSettings, data).delay
+    delay = None if spec.delay is None else validated(DataSettings, data).cue_delay
     preset = spec.preset_for(delay, _chosen(given, "neurons", "kind") or "sqs")
+    if given.get("graph") is not None:
+        del preset["hidden"]  # a graph has no layers
     table = flat.merge(RunSettings, preset, {**given, "data": data})
     settings = validated(RunSettings, table)
     _refuse_other_samples(settings, spec)
@@ -308,8 +334,9 @@ def _refuse_other_samples(settings: RunSettings, spec: DatasetSpec) -> None:
             encoding.steps_per_value(spec.length)
         except ValueError as error:
             raise ConfigError(f"{dataset}: {error}") from None
-    if settings.data.delay is not None and encoding.steps != spec.steps(settings.data.delay):
+    delay = settings.data.cue_delay
+    if delay is not None and encoding.steps != spec.steps(delay):
         raise ConfigError(
-            f"steps must be the {spec.steps(settings.data.delay)} of the samples of {dataset}, but "
-            f"is {encoding.steps}: leave it out, and choose the delay instead"
+            f"steps must be the {spec.steps(delay)} of the samples of {dataset}, but is "
+            f"{encoding.steps}: leave it out, and choose cue_delay instead"
         )

@@ -1,6 +1,9 @@
 from .base import Shape as Shape
 from .base import Synapses as Synapses
 from .chain import ChainSynapses as ChainSynapses
+from .composed import Chain as Chain
+from .composed import Module as Module
+from .composed import options_of as options_of
 from .convolution import ConvolutionSynapses as ConvolutionSynapses
 from .dense import DENSE as DENSE
 from .dense import DenseSynapses as DenseSynapses
@@ -10,11 +13,8 @@ from .dense import check_method as check_method
 from .fixed import IdentitySynapses as IdentitySynapses
 from .fixed import PoolSynapses as PoolSynapses
 from .module import ModuleSynapses as ModuleSynapses
-from .objects import Chain as Chain
 from .objects import Convolution as Convolution
 from .objects import Dense as Dense
 from .objects import Identity as Identity
-from .objects import Module as Module
 from .objects import Options as Options
 from .objects import Pool as Pool
-from .objects import options_of as options_of

@@ -26,6 +26,8 @@ class Synapses(nn.Module, ABC):
         channels: Channels N of the target.
 
     Attributes:
+        presynaptic: Presynaptic neurons P.
+        neurons: Postsynaptic neurons H.
         keeps_channels: Whether spikes of one channel give currents of one, which feeds all N.
     """
 
@@ -38,6 +40,7 @@ class Synapses(nn.Module, ABC):
                 check_positive_int(argument, size)
         check_positive_int("channels", channels)
         self.source, self.target, self.channels = source, target, channels
+        self.presynaptic, self.neurons = math.prod(source), math.prod(target)
 
     def forward(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
         """Compute the currents of T steps; a sequence in two halves gives the same bits.
@@ -46,14 +49,19 @@ class Synapses(nn.Module, ABC):
             spikes: Presynaptic spikes, `(T, B, P, N)` or `(T, B, P, 1)`, which feeds all channels;
                 with the wiring "all" `(T, B, P, C)` of all presynaptic channels.
         """
-        given = spikes.shape[-1] if spikes.dim() == 4 else 1
-        expected = given if given in self.accepted_channels else self.accepted_channels[-1]
-        check_shape("spikes", spikes, ("steps", "batch", math.prod(self.source), expected))
+        given, accepted = spikes.shape[-1] if spikes.dim() == 4 else 1, self.accepted_channels
+        channels = given if given in accepted else accepted[-1]
+        check_shape("spikes", spikes, ("steps", "batch", self.presynaptic, channels))
         self._check_like(spikes)
         currents = self.carry(spikes)
         if currents.shape[-1] == self.channels:
             return currents
         return currents.expand(*currents.shape[:-1], self.channels)
+
+    @property
+    def parameter_like(self) -> Tensor | None:
+        """A parameter, of the device and dtype of all; None where there is none."""
+        return next(self.parameters(), None)
 
     @property
     def accepted_channels(self) -> tuple[int, ...]:
@@ -92,7 +100,7 @@ class Synapses(nn.Module, ABC):
             weights: Parameters to use in place of the map's own, by their names.
         """
         steps, batch = gradient.shape[:2]
-        shape = (steps, batch, math.prod(self.source), channels)
+        shape = (steps, batch, self.presynaptic, channels)
         with torch.enable_grad():
             # A linear map has the same transpose everywhere, also at 0.
             spikes = gradient.new_zeros(shape, requires_grad=True)
@@ -107,22 +115,22 @@ class Synapses(nn.Module, ABC):
         A chain counts the weights on all ways: its parts act as one map, so that means over windows
         leave as many as the window has in the part that follows.
         """
-        like = next(self.parameters(), torch.empty(0))
-        ones = torch.ones(math.prod(self.target), dtype=torch.float64, device=like.device)
+        like = self.parameter_like
+        device = None if like is None else like.device
+        ones = torch.ones(self.neurons, dtype=torch.float64, device=device)
         return self.gather(ones).round().long()
 
     def parameter_count(self) -> int:
         """Count the parameters that act: those that a mask sets to 0 do not."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    @property
-    def _parameter_like(self) -> Tensor | None:
-        """A parameter with the device and dtype of all; None if there is none."""
-        return next(self.parameters(), None)
+    def extra_repr(self) -> str:
+        """Say from which shape to which the map leads."""
+        return f"{self.source} -> {self.target}, channels={self.channels}"
 
     def _check_like(self, spikes: Tensor) -> None:
         """Refuse spikes of another device or precision than the weights."""
-        weight = self._parameter_like
+        weight = self.parameter_like
         if weight is None:
             if not spikes.is_floating_point():
                 raise ValueError(f"spikes has dtype {spikes.dtype}; it must be a floating one")

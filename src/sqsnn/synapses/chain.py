@@ -37,6 +37,11 @@ class ChainSynapses(Synapses):
         return next(deciding, super().accepted_channels)
 
     @property
+    def joins_all_channels(self) -> bool:
+        """Whether every presynaptic channel feeds every channel: in one part, at least."""
+        return any(part.joins_all_channels for part in self._parts)
+
+    @property
     def fan_in(self) -> int:
         """The ways that lead to a neuron through all parts, at most."""
         return prod(part.fan_in for part in self._parts)

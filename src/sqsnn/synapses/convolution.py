@@ -74,6 +74,11 @@ class ConvolutionSynapses(Synapses):
             self.bias = nn.Parameter(torch.zeros(channels, maps, dtype=dtype, device=device))
 
     @property
+    def parameter_like(self) -> Tensor:
+        """The weights."""
+        return self.weight
+
+    @property
     def dimensions(self) -> int:
         """The dimensions of the grid, 1 or 2."""
         return len(self.source) - 1

@@ -6,7 +6,6 @@ Channel n of every presynaptic neuron feeds channel n; presynaptic spikes of one
 With the wiring "all", every presynaptic channel feeds every channel.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -89,7 +88,7 @@ class DenseSynapses(Synapses):
         super().__init__(source, target, channels)
         check_choice("wiring", wiring, Wiring)
         self.all_channels = source_channels if wiring == "all" else None
-        pairs = math.prod(target), math.prod(source)
+        pairs = self.neurons, self.presynaptic
         columns = pairs[1] * (self.all_channels or 1)
         uniform = draw_uniform((channels, pairs[0], columns), generator)
         if mask is None and sparsity:
@@ -109,9 +108,14 @@ class DenseSynapses(Synapses):
         self._check_method()
 
     @property
+    def parameter_like(self) -> Tensor:
+        """The weights."""
+        return self.weight
+
+    @property
     def accepted_channels(self) -> tuple[int, ...]:
         """The channels that spikes may have: with the wiring "all", those of the source."""
-        return super().accepted_channels if self.all_channels is None else (self.all_channels,)
+        return (1, self.channels) if self.all_channels is None else (self.all_channels,)
 
     @property
     def joins_all_channels(self) -> bool:
@@ -119,18 +123,21 @@ class DenseSynapses(Synapses):
         return self.all_channels is not None
 
     @property
+    def spread_mask(self) -> Tensor | float:
+        """The mask as a factor of the weights, `(H, P)` or `(H, P * C)`; 1 without a mask."""
+        if self.mask is None:
+            return 1.0
+        return self.mask.repeat_interleave(self.all_channels or 1, dim=1)
+
+    @property
     def acting(self) -> Tensor:
         """The weights as they act: those that a mask cuts are 0."""
         return self.weight if self.mask is None else self.weight * self.spread_mask
 
     @property
-    def _parameter_like(self) -> Tensor:
-        return self.weight
-
-    @property
     def fan_in(self) -> int:
         """The weights that a neuron adds, at most; 1 if a mask leaves none."""
-        heard = math.prod(self.source) if self.mask is None else int(self.mask.sum(1).max())
+        heard = self.presynaptic if self.mask is None else int(self.mask.sum(1).max())
         return max(heard, 1) * (self.all_channels or 1)
 
     def carry(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
@@ -160,7 +167,7 @@ class DenseSynapses(Synapses):
     def gather(self, values: Float[Tensor, " H"]) -> Float[Tensor, " P"]:
         """Sum values of neurons over those that each presynaptic neuron feeds, in float64."""
         if self.mask is None:
-            return values.sum().expand(math.prod(self.source))
+            return values.sum().expand(self.presynaptic)
         return values @ self.mask.to(values)
 
     def parameter_count(self) -> int:
@@ -170,13 +177,6 @@ class DenseSynapses(Synapses):
             pairs = int(self.mask.sum()) * (self.all_channels or 1)
         biases = 0 if self.bias is None else self.bias.numel()
         return self.channels * pairs + biases
-
-    @property
-    def spread_mask(self) -> Tensor | float:
-        """The mask as a factor of the weights, `(H, P)` or `(H, P * C)`; 1 without a mask."""
-        if self.mask is None:
-            return 1.0
-        return self.mask.repeat_interleave(self.all_channels or 1, dim=1)
 
     def _check_method(self) -> None:
         """Refuse a method that cannot run on the weights, which may have moved."""

@@ -30,6 +30,11 @@ def check_linear(module: nn.Module, source: Shape) -> None:
             _check(probe.train(training), x, y, "training" if training else "evaluating")
 
 
+def in_line(module: nn.Module) -> str:
+    """Describe a module on one line."""
+    return " ".join(str(module).split())
+
+
 def _check(module: nn.Module, x: Tensor, y: Tensor, mode: str) -> None:
     bias, of_x, of_y, of_both = (module(each) for each in (torch.zeros_like(x), x, y, x - 2 * y))
     _refuse(module, of_both, of_x - 2 * of_y + 2 * bias, mode, "f(x - 2 y) is not f(x) - 2 f(y)")
@@ -40,6 +45,6 @@ def _refuse(module: nn.Module, found: Tensor, expected: Tensor, mode: str, fault
     gap, largest = (float(values.abs().max()) for values in (found - expected, expected))
     if not gap <= _ROUNDING * max(largest, 1.0):
         raise ValueError(
-            f"synapses must be linear up to a bias, but {module} is not: while {mode}, {fault} "
-            f"(they differ by {gap:.2g})"
+            f"synapses must be linear up to a bias, but {in_line(module)} is not: while {mode}, "
+            f"{fault} (they differ by {gap:.2g})"
         )

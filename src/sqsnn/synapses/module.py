@@ -1,7 +1,6 @@
 """Any linear module of torch as synapses."""
 
 import copy
-import math
 from collections.abc import Iterator
 
 import torch
@@ -9,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sqsnn.synapses.base import Shape, Synapses, aligned
-from sqsnn.synapses.linearity import check_linear
+from sqsnn.synapses.linearity import check_linear, in_line
 
 _BLOCK = 256  # unit vectors that are tried at once
 _ROUNDING = 1e-12  # of the largest effect, in float64
@@ -22,11 +21,12 @@ def shape_after(module: nn.Module, source: Shape) -> Shape:
         ValueError: If the module refuses such a sample.
     """
     like = next(module.parameters(), torch.empty(0))
+    probe = copy.deepcopy(module).eval()  # which draws no numbers and updates no averages
     try:
         with torch.no_grad():
-            return tuple(module(torch.zeros(2, *source).to(like)).shape[1:])
+            return tuple(probe(torch.zeros(2, *source).to(like)).shape[1:])
     except RuntimeError as error:
-        raise ValueError(f"{module} takes no source of shape {source}: {error}") from error
+        raise ValueError(f"{in_line(module)} takes no source of shape {source}: {error}") from error
 
 
 class ModuleSynapses(Synapses):
@@ -50,7 +50,9 @@ class ModuleSynapses(Synapses):
         super().__init__(source, target, channels)
         made = shape_after(module, source)
         if made != target:
-            raise ValueError(f"{module} turns {source} into {made}, but the target is {target}")
+            raise ValueError(
+                f"{in_line(module)} turns {source} into {made}, but the target is {target}"
+            )
         check_linear(module, source)
         self.module = module
 
@@ -75,7 +77,7 @@ class ModuleSynapses(Synapses):
     def _reached(self) -> Iterator[Tensor]:
         """Yield which neurons a spike of each presynaptic neuron changes, `(P, H)` in blocks."""
         probe = copy.deepcopy(self.module).double()
-        size = math.prod(self.source)
+        size = self.presynaptic
         device = next((p.device for p in probe.parameters()), None)
         for first in range(0, size, _BLOCK):
             units = torch.zeros(min(_BLOCK, size - first), size, dtype=torch.float64, device=device)

@@ -4,17 +4,21 @@ The trainer, the evaluation and the scikit-learn classifier all build here, so t
 settings mean the same network everywhere.
 """
 
+import math
+from collections.abc import Mapping
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 import torch
 
 from sqsnn.errors import ConfigError
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import PopulationFactory, SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
+from sqsnn.synapses import Shape
 
 # Density matrices grow as 4**qubits; beyond this a training would take days.
 MAX_TRAINED_QUBITS = 3
@@ -47,16 +51,17 @@ def seeded(
     return torch.Generator(device).manual_seed(state)
 
 
-def build_network(recipe: Recipe, features: int, outputs: int) -> SpikingNetwork:
+def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> SpikingNetwork:
     """Build the network that settings describe, with its first weights.
 
     The weights are drawn on the CPU and then moved, so that a seed means the same on every device.
 
     Args:
         recipe: The settings.
-        features: Values per sample, or per step of a series.
+        features: Values per sample, or per step of a series; or the shape of their grid,
+            `(maps, rows, columns)` or `(maps, length)`.
         outputs: Classes, which have an output neuron each; or real values, which a readout reads
-            from the last hidden layer.
+            from the last hidden population.
     """
     _check_machine(recipe)
     if recipe.needs_rates:
@@ -66,19 +71,19 @@ def build_network(recipe: Recipe, features: int, outputs: int) -> SpikingNetwork
         )
     training = recipe.training
     generator, dtype = seeded(training.seed, Purpose.WEIGHTS), getattr(torch, training.dtype)
-    factories = recipe.neurons.factories(len(recipe.hidden) + 1)
-    sizes = [recipe.encoding.features(features), *recipe.hidden]
-    if isinstance(recipe.readout, Traces):
-        factories = factories[:-1]
-    else:
-        sizes.append(outputs)
-    network = SpikingNetwork(
-        sizes,
-        neurons=factories,
-        synapses=recipe.synapses,
-        generator=generator,
-        dtype=dtype,
-    )
+    inputs = _input_shape(recipe, (features,) if isinstance(features, int) else features)
+    try:
+        shapes, connections = recipe.wire(inputs, None if recipe.reads_values else outputs)
+        network = SpikingNetwork(
+            inputs=inputs,
+            populations=shapes,
+            connections=connections,
+            neurons=_factories(recipe, shapes),
+            generator=generator,
+            dtype=dtype,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if isinstance(recipe.readout, Traces):
         last = network.population(network.names[-1])
         network.readout = TraceReadout(
@@ -105,8 +110,7 @@ def count_trained(network: SpikingNetwork) -> int:
 def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:
     """Build the circuit of the neurons of each layer, the output last."""
     found = []
-    layers = len(recipe.hidden) + 1
-    for factory in recipe.neurons.factories(layers)[: -1 if recipe.reads_values else None]:
+    for factory in _per_population(recipe):
         population = factory(1, generator=torch.Generator().manual_seed(0))
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
@@ -128,6 +132,43 @@ def require_classes(recipe: Recipe, what: str) -> None:
 def require_circuit(recipe: Recipe) -> Circuit:
     """Build the largest circuit of the layers, which has the gates of all others."""
     return max(layer_circuits(recipe), key=lambda circuit: circuit.qubits)
+
+
+def _per_population(recipe: Recipe) -> list[PopulationFactory]:
+    """What makes each population; without output neurons all of them are hidden."""
+    names = recipe.population_names
+    return recipe.neurons.factories(len(names) + recipe.reads_values)[: len(names)]
+
+
+def _factories(recipe: Recipe, shapes: Mapping[str, Shape]) -> list[PopulationFactory]:
+    """What makes each population, with what its neurons share; output neurons share nothing."""
+    made = _per_population(recipe)
+    hidden = len(made) if recipe.reads_values else len(made) - 1
+    shares = [recipe.share_of(shape) for shape in shapes.values()][:hidden]
+    shared = [partial(factory, share=it) for factory, it in zip(made, shares, strict=False)]
+    return shared + made[hidden:]
+
+
+def _input_shape(recipe: Recipe, samples: Shape) -> Shape:
+    """The shape of the inputs: that of a sample, unless the encoding gives several per value."""
+    shape = recipe.grid or samples
+    features = math.prod(samples)
+    if math.prod(shape) != features:
+        raise ConfigError(
+            f"grid is {shape}, which are {math.prod(shape)} values, but a sample has {features}"
+        )
+    inputs = recipe.encoding.features(features)
+    if inputs == features and len(shape) > 1:
+        return shape
+    if recipe.conv:
+        why = (
+            f"how the {features} values of a sample lie is not known: say it by grid, e.g. "
+            "--grid 1,8,8 for images of 8 x 8"
+        )
+        if inputs != features:
+            why = f"encoding {recipe.encoding.kind!r} gives several inputs per value"
+        raise ConfigError(f"conv is {recipe.conv!r}, which needs inputs on a grid, but {why}")
+    return (inputs,)
 
 
 def _check_machine(recipe: Recipe) -> None:

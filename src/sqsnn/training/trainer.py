@@ -25,6 +25,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.readout import Targets, Traces
 from sqsnn.readout.traces import readout_of
 from sqsnn.settings.run import Recipe, TrainingSettings
+from sqsnn.synapses import Shape
 from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
 from sqsnn.training.callback import Callback, check_callbacks
@@ -47,13 +48,17 @@ def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def start(
-    recipe: Recipe, features: int, outputs: int, samples: int, source: BitSource | None = None
+    recipe: Recipe,
+    features: int | Shape,
+    outputs: int,
+    samples: int,
+    source: BitSource | None = None,
 ) -> Progress:
     """Make a fresh network with the optimiser and the schedule of a whole training.
 
     Args:
         recipe: The settings.
-        features: Values per sample, or per step of a series.
+        features: Values per sample, or per step of a series; or the shape of their grid.
         outputs: Classes, or real values to predict.
         samples: Training samples.
         source: Measures the spikes; None to simulate them.
