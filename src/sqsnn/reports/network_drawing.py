@@ -14,6 +14,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from sqsnn.network import INPUT, Pathway, SpikingNetwork
 from sqsnn.network.description import shown_shape, shown_synapses, shown_transport
 from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, styled
+from sqsnn.training.build import count_trained
 
 _WIDTH, _HEIGHT = 1.9, 0.72  # of a box, in inches, as all below
 _COLUMN, _ROW = 3.6, 1.5  # from box to box
@@ -47,8 +48,8 @@ def draw_network(network: SpikingNetwork) -> Figure:
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    axes.text(_MARGIN, 0.28, f"{trained:,} parameters", fontsize=9, color=MUTED, va="center")
+    counted = f"{count_trained(network):,} parameters"
+    axes.text(_MARGIN, 0.28, counted, fontsize=9, color=MUTED, va="center")
     for name, place in places.items():
         _draw_box(axes, network, name, place)
     for number, pathway in enumerate(network.pathways):
