@@ -43,10 +43,8 @@ LOOP = Case(
 
 def forced(histories: list[dict[str, np.ndarray]]) -> list[Tensor]:
     """Uniform numbers that draw given spikes of one channel, `(T, histories, H)` per population."""
-    return [
-        torch.as_tensor(np.stack([np.where(h[name][..., 0] > 0, 0.0, ABOVE_ALL) for h in histories], 1))
-        for name in histories[0]
-    ]  # fmt: skip
+    spikes = {name: np.stack([h[name][..., 0] for h in histories], 1) for name in histories[0]}
+    return [torch.as_tensor(np.where(fired > 0, 0.0, ABOVE_ALL)) for fired in spikes.values()]
 
 
 # The law of a loop

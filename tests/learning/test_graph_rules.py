@@ -70,7 +70,8 @@ def assert_differences(
 ) -> None:
     """Compare with differences of a value, each part moved along a random direction.
 
-    Parts are populations and connections. The differences are right to about 5e-10 (rounding and third order).
+    Parts are populations and connections. The differences are right to about 5e-10 (rounding and
+    third order).
     """
     generator, step = seeded(11), 4e-6
     parts: dict[str, list[str]] = {}

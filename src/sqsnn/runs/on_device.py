@@ -221,8 +221,7 @@ def run_on_device(
 
 
 def _neurons(loaded: Loaded) -> list[SQSNeurons]:
-    network = loaded.network
-    return [require_circuits(network.population(name)) for name in network.names]
+    return [require_circuits(loaded.network.population(name)) for name in loaded.network.names]
 
 
 def _circuits(loaded: Loaded) -> list[tuple[Circuit, "Plan"]]:
@@ -307,10 +306,8 @@ def _simulated(
     with torch.no_grad():
         simulated = loaded.network(spikes, generator=generator)
     # As of a device: spikes are all that counts.
-    output = simulated.layers[-1]
-    seen = simulated._replace(
-        layers=(*simulated.layers[:-1], output._replace(probability=output.spikes))
-    )
+    *hidden, output = simulated.layers
+    seen = simulated._replace(layers=(*hidden, output._replace(probability=output.spikes)))
     right = _rightly_named(seen, mask, labels, shots, generator)
     return right, _spikes_per_sample(simulated)
 
