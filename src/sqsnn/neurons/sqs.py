@@ -156,7 +156,8 @@ class SQSNeurons(DrivenPopulation):
     @property
     def parameter_like(self) -> Tensor:
         """A tensor with the population's device and dtype."""
-        return next(self.parameters())
+        angles = self._parameters.get("angles")  # None where they are made of other parameters
+        return next(self.parameters()) if angles is None else angles
 
     @property
     def uniforms_shape(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ significant. The named circuits stand in `circuits.py`.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ class Circuit:
         """The number of trainable encoding gains."""
         return sum(rotation.trainable for rotation in self.encoding)
 
-    @property
+    @cached_property
     def is_real(self) -> bool:
         """Whether V(theta) is real in the real frame, which makes simulation 2-4 times cheaper."""
         return all(gates.GATES[gate.name].is_real for gate in self.gates)
