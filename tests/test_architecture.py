@@ -44,6 +44,7 @@ ROOMS = (
     "training",
     "reports",
     "runs",
+    "interop",
     "cli",
     "__main__",
 )
@@ -211,6 +212,9 @@ OPTIONAL = (
     "optuna",
     "pandas",
     "pyarrow",
+    "nir",
+    "neurobench",
+    "snntorch",
 )
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import sqsnn
 from sqsnn.cli.main import main
@@ -86,3 +87,13 @@ def test_the_page_on_networks_runs_from_its_first_line_to_its_last(tmp_path, mon
 def config_of(run: str) -> str:
     """The settings that a run saved."""
     return (Path("runs") / run / "config.toml").read_text("utf-8")
+
+
+def test_the_page_on_exchange_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    for extra in ("nir", "neurobench"):
+        pytest.importorskip(extra, reason=f"the extra {extra} is not installed")
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng():  # the loader draws globally
+        type_page("exchange.md")
+    assert "'Effective_ACs'" in capsys.readouterr().out
+    assert (tmp_path / "digits.nir").is_file()

@@ -2,6 +2,7 @@ from . import data as data
 from . import encoding as encoding
 from . import errors as errors
 from . import hardware as hardware
+from . import interop as interop
 from . import learning as learning
 from . import nn as nn
 from . import readout as readout
