@@ -57,12 +57,17 @@ def surroundings(checkout: Path) -> dict[str, str]:
 
 
 class Worker:
-    """A process of one version that times populations when asked."""
+    """A process of one version that runs a program: it times what it is asked to.
 
-    def __init__(self, checkout: Path) -> None:
+    Args:
+        checkout: The version.
+        program: Reads requests as lines of JSON, and prints one line for each.
+    """
+
+    def __init__(self, checkout: Path, program: str = _WORKER) -> None:
         """Start it."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER],
+            [sys.executable, "-c", program],
             env=surroundings(checkout),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -82,6 +87,12 @@ class Worker:
         if not answer:
             raise RuntimeError(f"a worker ended at {request}; what it said stands above")
         return answer
+
+    def end(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def populations(old: Path, new: Path, repeats: int) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.learning.bit_source import BitSource, measure
-from sqsnn.learning.rule import add_gradient
+from sqsnn.learning.rule import add_gradients
 from sqsnn.network import Pass, Pathway, SpikingNetwork
 from sqsnn.neurons.population import Population, Record
 
@@ -49,11 +49,8 @@ class Layer(NamedTuple):
         """Add gradients of the population's parameters, and of the pathways' by the currents."""
         feeding = [p for pathway in self.pathways for p in pathway.parameters() if p.requires_grad]
         if feeding:
-            found = torch.autograd.grad(self.currents, feeding, currents)
-            for parameter, gradient in zip(feeding, found, strict=True):
-                add_gradient(parameter, gradient)
-        for parameter, gradient in zip(self.population.parameters(), parameters, strict=True):
-            add_gradient(parameter, gradient)
+            add_gradients(feeding, torch.autograd.grad(self.currents, feeding, currents))
+        add_gradients(self.population.parameters(), parameters)
 
 
 def run_layers(

@@ -1,6 +1,6 @@
 """The contract of every learning rule: one step fills `.grad` and returns figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -62,6 +62,15 @@ class Rule(Protocol):
     def fresh(self) -> "Rule":
         """Return a rule with the same options that remembers nothing."""
         ...
+
+
+def add_gradients(parameters: Iterable[Tensor], gradients: Iterable[Tensor]) -> None:
+    """Add gradients to `.grad` of parameters in one go; see `add_gradient`."""
+    pairs = zip(parameters, gradients, strict=True)
+    trained = [(parameter, gradient) for parameter, gradient in pairs if parameter.requires_grad]
+    if trained:
+        outputs, weights = zip(*trained, strict=True)
+        torch.autograd.backward(outputs, weights)
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:

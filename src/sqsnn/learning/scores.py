@@ -13,7 +13,7 @@ of a leaky drive, or through the collapse).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from functools import partial
+from functools import partial, reduce
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
@@ -65,14 +65,13 @@ class Exact:
         wanted = [layer.driven, *_trained(layer.population)]
         # The graph is kept for the second part, and freed with the record.
         pull = partial(torch.autograd.grad, retain_graph=True, materialize_grads=True)
-        parts = [
-            list(map(torch.zeros_like, wanted)) if signal is None else pull(output, wanted, signal)
-            for output, signal in pairs
-        ]
-        currents, *gradients = (a + b for a, b in zip(*parts, strict=True))
+        parts = [pull(output, wanted, signal) for output, signal in pairs if signal is not None]
+        currents, *gradients = (reduce(torch.add, of_one) for of_one in zip(*parts, strict=True))
+        no_probability = signals.on_probability is None
+        delta = torch.zeros_like(layer.driven) if no_probability else parts[0][0]
         likelihood = record.log_likelihood.detach().mean().item()
         parameters = _of_all(layer.population, gradients)
-        return Pulled(parameters, currents, parts[0][0], likelihood, Cost())
+        return Pulled(parameters, currents, delta, likelihood, Cost())
 
 
 @options

@@ -23,6 +23,7 @@ from sqsnn.network.build import (
     shape_of,
 )
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
+from sqsnn.network.description import describe
 from sqsnn.network.graph import Edge, components
 from sqsnn.network.passing import NetworkState, Pass
 from sqsnn.network.pathway import Pathway
@@ -95,7 +96,8 @@ class SpikingNetwork(nn.Module):
             they go with no `neurons`, which would carry its own.
 
     Attributes:
-        populations: The populations by name, in order.
+        names: The names of the populations, in order, the output last.
+        populations: The populations by name, in that order.
         pathways: The connections, built.
         components: Which populations run together, in the order of evaluation.
     """
@@ -149,14 +151,14 @@ class SpikingNetwork(nn.Module):
             dtype=dtype,
             device=device,
         )
+        self.names = tuple(built)
         self.pathways = nn.ModuleList(pathways)
         self.populations = nn.ModuleDict(built)
         self.readout = readout
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the populations, in order, the output last."""
-        return tuple(self.populations)
+        # Sorted once: a pass over small layers would feel it.
+        self._incoming: dict[str, dict[int, Pathway]] = {name: {} for name in self.names}
+        for number, pathway in enumerate(pathways):
+            self._incoming[pathway.target][number] = pathway
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -174,8 +176,7 @@ class SpikingNetwork(nn.Module):
 
     def incoming(self, name: str) -> dict[int, Pathway]:
         """Give what feeds a population: pathways by their number, in the order of connections."""
-        pathways = enumerate(cast("list[Pathway]", self.pathways))
-        return {number: pathway for number, pathway in pathways if pathway.target == name}
+        return self._incoming[name]
 
     def outgoing(self, name: str) -> dict[int, Pathway]:
         """Give what a population feeds: pathways by their number, in the order of connections."""
@@ -246,6 +247,10 @@ class SpikingNetwork(nn.Module):
             else population.draw_uniforms(steps, batch, generator)
             for population in populations
         )
+
+    def __repr__(self) -> str:
+        """Show populations and connections."""
+        return describe(self)
 
     def _states(self, state: NetworkState | None) -> dict[str, Any]:
         """Take the populations' states out of a network's, and refuse one of another network."""

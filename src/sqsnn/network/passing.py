@@ -54,8 +54,10 @@ class Pass:
         self.network = network
         self.emitted: dict[str, Tensor] = {INPUT: spikes}
         self.arrived: dict[int, Tensor] = {}
-        fresh = [PathwayState()] * len(network.pathways)
-        self.pathways = fresh if pathways is None else list(pathways)
+        if pathways is None:
+            self.pathways = [PathwayState()] * len(network.pathways)
+            return
+        self.pathways = list(pathways)
         for pathway, state in zip(network.pathways, self.pathways, strict=True):
             pathway = cast(Pathway, pathway)
             step = spikes[0] if pathway.source == INPUT else self._silence(pathway)

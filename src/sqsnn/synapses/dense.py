@@ -144,9 +144,11 @@ class DenseSynapses(Synapses):
         """Compute the currents of T steps, one product per step and channel."""
         if self.all_channels is not None:
             spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
-        self._check_method()
-        product = dense_product if self.method == DENSE else event_product
-        currents = product(spikes, self.acting)
+        if self.method == DENSE:
+            currents = dense_product(spikes, self.acting)
+        else:
+            self._check_method()
+            currents = event_product(spikes, self.acting)
         return currents if self.bias is None else currents + self.bias.T
 
     def pull_back(

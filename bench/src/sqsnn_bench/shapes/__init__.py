@@ -1,0 +1,1 @@
+"""Networks of any shape: what cycles, convolutions and memory cost, and what they give."""
