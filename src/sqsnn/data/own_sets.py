@@ -32,7 +32,7 @@ class Columns:
         groups: Column whose equal entries mark samples that stay together in a split.
         test_share: Share of the samples for the test, where the file holds no test part.
         values: Whether labels that are whole numbers are real values to predict, not classes.
-        on_grid: Whether the features lie on a grid, as pixels do; those at its edge may be constant.
+        on_grid: Whether the features lie on a grid, as pixels do, some of which never change.
     """
 
     label: str | None = None
