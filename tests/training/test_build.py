@@ -347,9 +347,9 @@ def test_weights_that_a_mask_cuts_do_not_count_as_parameters():
     def network(**options) -> SpikingNetwork:
         return SpikingNetwork(
             inputs=10,
-            populations={"output": LIF(4, generator=seeded(0))},
+            populations={"output": LIF(4, generator=torch.Generator().manual_seed(0))},
             connections=[Connection("input", "output", Dense(**options))],
-            generator=seeded(0),
+            generator=torch.Generator().manual_seed(0),
         )
 
     membranes = 3 * 4  # beta, threshold and bias
