@@ -195,12 +195,16 @@ def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
     dense, every_step = total["dense_operations"], total["dense_operations_every_step"]
     text = (
         f"Means over {count(costs['samples'])} test samples. The spikes of an inference add "
-        f"{count(total['synaptic_operations'])} weights to currents; a dense network of the same "
-        f"sizes multiplies and adds {count(dense)} in one pass, and {count(every_step)} if it runs "
-        f"at every step, of which this is {percent(total['synaptic_operations'] / every_step, 1)}."
+        f"{count(total['synaptic_operations'])} weights to currents; a network of the same "
+        f"connections without spikes multiplies and adds {count(dense)} in one pass, and "
+        f"{count(every_step)} if it runs at every step, of which this is "
+        f"{percent(total['synaptic_operations'] / every_step, 1)}."
     )
     if total["multiply_accumulates"]:
-        text += " The input is values, not spikes: its weights are multiplied, too."
+        text += (
+            f" {count(total['multiply_accumulates'])} of the weights added are multiplied first: "
+            "values arrive there, of the input, of traces, or of delays between two steps."
+        )
     if total["measurements"]:
         placed, skipped = total["encoding_rotations"], total["skipped_rotations"]
         text += (
