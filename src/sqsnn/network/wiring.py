@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqsnn.checks import check_positive_int
+from sqsnn.checks import Shape, check_positive_int
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
-from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool, Shape
+from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool
 
 _CONVOLUTION = re.compile(r"(\d+)c(\d+)(?:s(\d+))?(?:p(\d+))?")
 _PLAIN = Dense()

@@ -22,6 +22,7 @@ from sqsnn.checks import (
     check_same_device,
     check_shape,
     check_unit_interval,
+    checked_shape,
 )
 from sqsnn.neurons.sharing import Share, count_groups, share_rows, unpickled
 from sqsnn.neurons.surrogates import SpikeSurrogate
@@ -105,7 +106,7 @@ class Population(nn.Module, ABC):
 
     def __init__(self, size: int | Sequence[int], channels: int = 1, share: Share = "none") -> None:
         super().__init__()
-        self.shape = _checked_shape(size)
+        self.shape = checked_shape("size", size)
         self.size = math.prod(self.shape)
         check_positive_int("channels", channels)
         self.channels = channels
@@ -250,18 +251,3 @@ class Population(nn.Module, ABC):
         check_same_device(**{name: tensor}, parameters=self.parameter_like)
         if tensor.dtype != dtype:
             raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")
-
-
-def _checked_shape(size: int | Sequence[int]) -> tuple[int, ...]:
-    """Give the shape that a size stands for."""
-    if not isinstance(size, Sequence) or isinstance(size, str):
-        check_positive_int("size", size)
-        return (int(size),)
-    if not size:
-        raise ValueError(
-            "size is empty; it may be a number of neurons, or the shape of a grid such as (maps, "
-            "height, width)"
-        )
-    for number, each in enumerate(size):
-        check_positive_int(f"size[{number}]", each)
-    return tuple(map(int, size))

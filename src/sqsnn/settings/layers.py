@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
+from sqsnn.checks import Shape
 from sqsnn.network.connection import Connection, LearnedDelay
 from sqsnn.network.wiring import layers, name_layers, parse_conv
 from sqsnn.neurons.sharing import Share
 from sqsnn.settings.section import Section, Sizes
-from sqsnn.synapses import DENSE, Dense, Method, Shape, Wiring
+from sqsnn.synapses import DENSE, Dense, Method, Wiring
 
 Graphed = tuple[dict[str, Shape], list[Connection]]
 CLASSES = "classes"
