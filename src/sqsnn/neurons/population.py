@@ -96,7 +96,7 @@ class Population(nn.Module, ABC):
 
     def obstacle_to_kernel(self) -> str | None:
         """Say why the compiled kernel cannot run these neurons; None where it can."""
-        return f"the kernel has no {type(self).__name__}"
+        return f"the kernel has no {self.class_name}"
 
     def choose_backend(self, backend: Backend) -> None:
         """Take a backend, once all that decides whether the kernel can run is in place."""
@@ -126,6 +126,17 @@ class Population(nn.Module, ABC):
         if not parametrize.is_parametrized(self):
             return super().__reduce_ex__(protocol)
         return unpickled, (parametrize.type_before_parametrizations(self), dict(vars(self)))
+
+    def __repr__(self) -> str:
+        """Show neurons whose parameters are shared, or frozen in part, as all others."""
+        if parametrize.is_parametrized(self):
+            return f"{self.class_name}({self.extra_repr()})"
+        return super().__repr__()
+
+    @property
+    def class_name(self) -> str:
+        """The name of the class, without what torch adds where parameters are shared or frozen."""
+        return parametrize.type_before_parametrizations(self).__name__
 
     def shown_size(self) -> str:
         """Give the size, or the grid, and what is shared, for `print(network)`."""
