@@ -33,7 +33,7 @@ counted.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -117,18 +117,6 @@ class CostRow(NamedTuple):
     label: str  # what is counted
     layers: tuple[float, ...]  # the count of each layer
     total: float | None  # the sum over layers; None where it means nothing
-
-
-def layer_names(populations: Sequence[str]) -> tuple[str, ...]:
-    """Give populations the names under which tables show them."""
-    return tuple(_layer_name(name) for name in populations)
-
-
-def _layer_name(population: str) -> str:
-    if population == "output":
-        return "output layer"
-    kind, _, number = population.partition("_")
-    return f"hidden layer {number or 1}" if kind == "hidden" else population
 
 
 def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
