@@ -16,6 +16,7 @@ from network_reference import Matrix
 from tools import seeded, twin
 from torch import Tensor, nn
 
+from sqsnn.checks import Shape
 from sqsnn.network import Connection, LearnedDelay, SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.sqs import SQSNeurons
@@ -32,8 +33,6 @@ from sqsnn.synapses import (
     PoolSynapses,
     Synapses,
 )
-
-Shape = tuple[int, ...]
 
 
 class Case(NamedTuple):

@@ -13,6 +13,7 @@ from sqsnn.checks import (
     check_positive_int,
     check_same_device,
     check_shape,
+    checked_shape,
 )
 
 
@@ -117,6 +118,28 @@ def test_an_integer_below_the_lower_end_is_refused():
 def test_what_is_no_integer_is_refused(value):
     with pytest.raises(TypeError, match="channels must be an integer of at least 1, but is"):
         check_positive_int("channels", value)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [(3, (3,)), (np.int64(3), (3,)), ([2, 5], (2, 5)), (torch.Size([4]), (4,))]
+)
+def test_a_size_stands_for_a_shape(size, shape):
+    assert checked_shape("size", size) == shape
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "message"),
+    [
+        (0, ValueError, "size must be an integer of at least 1, but is 0"),
+        ("12", TypeError, "size must be an integer of at least 1, but is '12'"),
+        ((), ValueError, "size is empty; it may be a number of neurons, or the shape of a grid"),
+        ((2, 0), ValueError, r"size\[1\] must be an integer of at least 1, but is 0"),
+        ((2.0, 3), TypeError, r"size\[0\] must be an integer of at least 1, but is 2\.0"),
+    ],
+)
+def test_what_is_no_size_is_refused(size, error, message):
+    with pytest.raises(error, match=message):
+        checked_shape("size", size)
 
 
 @pytest.mark.parametrize("value", [[0.0], np.zeros(1), 0.0])

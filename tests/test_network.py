@@ -22,7 +22,8 @@ from tools import (
 from torch import Tensor
 from torch.testing import assert_close
 
-from sqsnn.network import NetworkRecord, NetworkState, SpikingNetwork
+from sqsnn.network import Connection, NetworkRecord, NetworkState, SpikingNetwork
+from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.sqs import LEAKY, SQSNeurons
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
@@ -225,14 +226,14 @@ def test_uniforms_and_states_that_do_not_fit_the_layers_are_refused():
     state = network(SPIKES, uniforms=uniforms).state
     with pytest.raises(ValueError, match="uniforms has 1 entries; the network has 2 populations"):
         network(SPIKES, uniforms=uniforms[:1])
-    with pytest.raises(ValueError, match="uniforms must have shape"):
+    with pytest.raises(ValueError, match="population 'hidden': uniforms must have shape"):
         network(SPIKES, uniforms=uniforms[::-1])
     fewer = state._replace(populations=state.populations[:1])
     with pytest.raises(
         ValueError, match=r"state\.populations has 1 entries; the network has 2 populations"
     ):
         network(SPIKES, fewer, uniforms=uniforms)
-    with pytest.raises(ValueError, match=r"state\.membrane must have shape"):
+    with pytest.raises(ValueError, match=r"population 'hidden': state\.membrane must"):
         network(SPIKES, state._replace(populations=state.populations[::-1]), uniforms=uniforms)
     with pytest.raises(
         ValueError, match=r"state\.pathways has 1 entries; the network has 2 connections"
@@ -263,6 +264,45 @@ def test_a_layer_of_several_channels_cannot_feed_one_of_fewer():
 def test_a_network_without_layers_or_neurons_is_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
         network_of(sizes)
+
+
+@pytest.mark.usefixtures("own_checks")
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"inputs": 3.5}, TypeError, "inputs must be an integer of at least 1, but is 3.5"),
+        ({"inputs": (2, 0)}, ValueError, r"inputs\[1\] must be an integer"),
+        ({"populations": {"output": ()}}, ValueError, r"populations\['output'\] is empty"),
+        ({"populations": {"output": None}}, TypeError, r"populations\['output'\] must be"),
+        ({"connections": [("input", "output")]}, TypeError, r"connections\[0\] is \('input'"),
+    ],
+)
+def test_a_part_of_a_graph_that_is_none_is_refused_by_its_place(changed, error, message):
+    parts = {
+        "inputs": 2,
+        "populations": {"output": 3},
+        "connections": [Connection("input", "output")],
+    }
+    with pytest.raises(error, match=message):
+        SpikingNetwork(**(parts | changed), generator=seeded())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        SQSNeurons(3, generator=seeded(), dtype=torch.float64),
+        LIF(3, generator=seeded(), device="meta"),
+    ],
+    ids=str,
+)
+def test_a_population_of_other_numbers_than_the_network_is_refused_by_name(made):
+    with pytest.raises(ValueError, match=r"population 'hidden' is .*, but the network"):
+        SpikingNetwork(
+            inputs=2,
+            populations={"hidden": made, "output": 3},
+            connections=[Connection("input", "hidden"), Connection("hidden", "output")],
+            generator=seeded(),
+        )
 
 
 def test_the_number_of_factories_is_the_number_of_layers():

@@ -7,10 +7,12 @@ and at most one sum, so that they can guard code that runs at every time step.
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Literal, get_args, get_origin
+from typing import Literal, cast, get_args, get_origin
 
 import torch
 from torch import Tensor
+
+Shape = tuple[int, ...]  # of a population: (H,), (maps, length) or (maps, height, width)
 
 
 def check_shape(argument: str, tensor: object, expected: Sequence[str | int]) -> None:
@@ -94,6 +96,21 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
         raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
     if not low <= int(value) <= (int(value) if high is None else high):
         raise ValueError(f"{argument} must be {wanted}, but is {value}")
+
+
+def checked_shape(argument: str, size: object) -> Shape:
+    """Give the shape that a size stands for: a number of neurons, or the sides of their grid."""
+    if not isinstance(size, Sequence) or isinstance(size, str):
+        check_positive_int(argument, size)
+        return (int(cast("int", size)),)
+    if not size:
+        raise ValueError(
+            f"{argument} is empty; it may be a number of neurons, or the shape of a grid such as "
+            "(maps, height, width)"
+        )
+    for number, side in enumerate(size):
+        check_positive_int(f"{argument}[{number}]", side)
+    return tuple(map(int, size))
 
 
 def check_choice(argument: str, value: object, choices: object) -> None:

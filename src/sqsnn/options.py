@@ -13,7 +13,9 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 _T = TypeVar("_T")
+_Place = Sequence[int | str]  # of a fault: sections, fields, kinds, types and numbers of entries
 _TYPES = {"int", "float", "str", "bool", "none", "list", "tuple", "dict"}
+_MISMATCHES = ("is_instance_of", "literal_error")
 _CONFIG = ConfigDict(
     extra="forbid",
     use_attribute_docstrings=True,
@@ -53,28 +55,24 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         names: The names of positional arguments.
     """
     reasons: dict[tuple[str, str], list[str]] = {}
-    for fault in error.errors(include_url=False):
-        place = [
-            names[part] if number == 0 and isinstance(part, int) and part < len(names) else part
-            for number, part in enumerate(fault["loc"])
-        ]
+    faults = [
+        (_shown_place(fault["loc"], names), fault) for fault in error.errors(include_url=False)
+    ]
+    for place, fault in faults:
+        if _is_beside_the_point(place, fault, faults):
+            continue
         reason = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "union_tag_not_found":
             reason = "kind is missing"
         elif fault["type"] == "union_tag_invalid":
             reason = f"kind may be one of {fault.get('ctx', {})['expected_tags']}"
-        fields = [number for number, part in enumerate(place) if _is_field(part)]
-        # A check of several fields names them itself; above a field stand its section and kinds.
-        name = ""
-        if fields and fault["type"] != "value_error":
-            # A flag takes all its values at once; elsewhere the number of the wrong one helps.
-            kept = [
-                part
-                for part in place[fields[-1] :]
-                if _is_field(part) or (isinstance(part, int) and not flags)
-            ]
-            name = ".".join(map(str, kept))
-        shown = f", but is {fault['input']!r}" if name and fault["type"] != "missing" else ""
+        name = _name_entry(place)
+        # A check of several fields names them itself.
+        if not name and fault["type"] != "value_error":
+            name = _name_field(place, flags=flags)
+        shown = ""
+        if name and fault["type"] not in ("missing", "value_error"):
+            shown = f", but is {fault['input']!r}"
         reasons.setdefault((name, shown), []).append(reason)
     return "; ".join(
         (f"{'--' + name.replace('_', '-') if flags else name}: " if name else "")
@@ -82,6 +80,61 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         + shown
         for (name, shown), found in reasons.items()
     )
+
+
+def _shown_place(place: _Place, names: Sequence[str]) -> _Place:
+    """Give a place with the names of positional arguments."""
+    first = place[0] if place else ""
+    if isinstance(first, int) and first < len(names):
+        return (names[first], *place[1:])
+    return place
+
+
+def _name_field(place: _Place, *, flags: bool) -> str:
+    """Name the last field of a place: above it stand its section and kinds."""
+    fields = [number for number, part in enumerate(place) if _is_field(part)]
+    if not fields:
+        return ""
+    # A flag takes all its values at once; elsewhere the number of the wrong one helps.
+    kept = [
+        part
+        for part in place[fields[-1] :]
+        if _is_field(part) or (isinstance(part, int) and not flags)
+    ]
+    return ".".join(map(str, kept))
+
+
+def _name_entry(place: _Place) -> str:
+    """Name a field of an entry of a list, such as connections[2].delay; empty without a list."""
+    fields = [number for number, part in enumerate(place) if _is_field(part)]
+    entries = [number for number, part in enumerate(place) if isinstance(part, int)]
+    if not fields or not entries or entries[0] > fields[-1]:
+        return ""
+    owner = max(number for number in fields if number < entries[0])
+    name = ""
+    for number in range(owner, len(place)):
+        part = place[number]
+        is_kind = str(place[number - 1]).startswith("tagged-union")
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif _is_field(part) and not is_kind:
+            name += f".{part}" if name else part
+    return name
+
+
+def _is_beside_the_point(place: _Place, fault: Any, faults: Sequence[tuple[_Place, Any]]) -> bool:
+    """Whether a table or list was meant for another type of a union, which says what is wrong."""
+    union = place[:-1]
+    return _is_of_no_type(fault) and any(
+        other[: len(union)] == union and (len(other) > len(place) or not _is_of_no_type(it))
+        for other, it in faults
+    )
+
+
+def _is_of_no_type(fault: Any) -> bool:
+    """Whether a table or list was tried for a type that it cannot be."""
+    is_mismatch = fault["type"].endswith("_type") or fault["type"] in _MISMATCHES
+    return is_mismatch and isinstance(fault["input"], dict | list)
 
 
 def _is_field(part: object) -> bool:

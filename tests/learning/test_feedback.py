@@ -8,12 +8,12 @@ from tools import seeded, synapses_of
 from torch import Tensor
 
 from sqsnn.learning import memory
-from sqsnn.learning.feedback import fed_back, paths
+from sqsnn.learning.feedback import check_paths, fed_back, paths
 from sqsnn.learning.memory import Memory
 from sqsnn.learning.signals import Feedback
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import Connection, SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.synapses import DenseSynapses
+from sqsnn.synapses import Convolution, Dense, DenseSynapses
 
 CLASSES = 3
 
@@ -109,6 +109,41 @@ def test_mirrored_weights_are_estimated_anew_and_not_remembered():
     (after,) = weights_of(memory, network, Feedback("mirrored"), seeded(1))
     torch.testing.assert_close(after, -before, rtol=0, atol=1e-12)
     assert not memory.tensors
+
+
+def graph_of(forward: Dense | Convolution, back: Dense | Convolution) -> SpikingNetwork:
+    """A population on a grid that feeds itself."""
+    return SpikingNetwork(
+        inputs=3,
+        populations={"hidden": (2, 4), "output": (1, 4)},
+        connections=[
+            Connection("input", "hidden"),
+            Connection("hidden", "hidden", back, delay=1),
+            Connection("hidden", "output", forward),
+        ],
+        generator=seeded(0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("forward", "named"),
+    [
+        (Convolution(1, 3, padding=1), "ConvolutionSynapses"),
+        (Dense(wiring="all"), "DenseSynapses, wired 'all'"),
+    ],
+    ids=str,
+)
+def test_weights_that_no_mirror_learns_are_refused_by_name(forward, named):
+    network = graph_of(forward, Dense())
+    with pytest.raises(ValueError, match=f"hidden -> output has {named}; use 'random'"):
+        check_paths(network, Feedback("mirrored"))
+    check_paths(network, Feedback("random"))
+
+
+def test_what_leads_back_needs_no_mirror():
+    network = graph_of(Dense(), Convolution(2, 3, padding=1))
+    check_paths(network, Feedback("mirrored"))
+    assert len(weights_of(Memory(), network, Feedback("mirrored"), seeded(0))) == 1
 
 
 def test_direct_weights_lead_from_the_outputs_to_every_hidden_layer():

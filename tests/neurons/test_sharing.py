@@ -188,3 +188,18 @@ def test_shares_and_shapes_that_do_not_fit_are_refused():
         LIF((2, 0), generator=seeded())
     with pytest.raises(ValueError, match="size is empty"):
         LIF((), generator=seeded())
+
+
+@pytest.mark.parametrize("kind", [SQSNeurons, *OTHERS])
+def test_neurons_that_share_are_shown_under_their_own_name_in_one_line(kind):
+    shown = repr(made(kind=kind))
+    assert shown.startswith(f"{kind.__name__}({GRID}, share='map'")
+    assert "\n" not in shown
+    alone = repr(kind(SIZE, generator=seeded(), dtype=torch.float64))
+    assert shown == alone.replace(f"({SIZE}", f"({GRID}, share='map'")
+
+
+def test_errors_name_neurons_that_share_by_their_own_class():
+    currents = torch.zeros(1, 1, SIZE, 1, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"^keep_memory is True, but QLIF has no memory qubits"):
+        made(kind=QLIF)(currents, generator=seeded(), keep_memory=True)

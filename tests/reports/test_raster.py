@@ -73,6 +73,7 @@ def test_populations_are_drawn_under_their_names(make_run):
     for names, shown in (
         (("hidden_1", "hidden_2", "output"), ("Hidden layer 1", "Hidden layer 2", "Output")),
         (("conv", "hidden", "output"), ("conv", "Hidden layer", "Output")),
+        (("hidden_state", "Output", "class"), ("hidden_state", "Output", "Output")),
     ):
         found = [title.partition(":")[0] for title in titles(*names)]
         assert found == ["Input", *shown]

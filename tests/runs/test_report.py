@@ -150,7 +150,7 @@ def test_costs_stand_beside_the_dense_network(folder):
     assert "Of 640 rotations of the encoding 340 are placed" in text
     assert "multiplied" not in text
     change_costs(folder, multiply_accumulates=12000.0)
-    assert "weights are multiplied" in page_of(folder).text
+    assert "12,000 of the weights added are multiplied first" in page_of(folder).text
     change_costs(folder, measurements=0)
     assert "The neurons take" not in page_of(folder).text
 

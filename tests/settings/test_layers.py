@@ -143,18 +143,46 @@ def test_a_skip_shortens_the_way_to_the_output():
 @pytest.mark.parametrize(
     ("connection", "message"),
     [
-        ({"source": "input", "target": "a", "delay": -1}, "^delay: .*dictionary .*, but is -1"),
-        ({"source": "input", "target": "a", "trace": 1.5}, "^trace: .*less than 1, but is 1.5"),
+        (
+            {"source": "input", "target": "a", "delay": -1},
+            r"^connections\[0\]\.delay: .*dictionary .*, but is -1",
+        ),
+        (
+            {"source": "input", "target": "a", "trace": 1.5},
+            r"^connections\[0\]\.trace: .*less than 1, but is 1.5",
+        ),
         (
             {"source": "input", "target": "a", "synapses": {"kind": "x"}},
-            "kind may be one of 'dense",
+            r"^connections\[0\]\.synapses: kind may be one of 'dense.*, but is {'kind': 'x'}$",
         ),
-        ({"source": "input", "goal": "a"}, "^target: .*required; goal: "),
+        (
+            {"source": "input", "target": "a", "synapses": {"kind": "dense", "sparsity": 2}},
+            r"^connections\[0\]\.synapses\.sparsity: .*less than 1, but is 2$",
+        ),
+        (
+            {"source": "input", "target": "a", "synapses": [{"kind": "pool"}, {"kind": "dense"}]},
+            r"^connections\[0\]\.synapses\[0\]\.window: Field required$",
+        ),
+        (
+            {"source": "input", "target": "a", "delay": {"kind": "learned", "start": 9.0}},
+            r"^connections\[0\]\.delay: start is 9.0; it must lie between .*, 8$",
+        ),
+        (
+            {"source": "input", "goal": "a"},
+            r"^connections\[0\]\.target: .*required; connections\[0\]\.goal: ",
+        ),
+        ({"source": "b", "target": "a"}, r"^connections\[0\]\.source is 'b'; it may be 'input' or"),
     ],
 )
 def test_a_wrong_connection_is_named(connection, message):
     with pytest.raises(ConfigError, match=message):
         from_flat("digits", {"populations": {"a": 3}, "connections": [connection]})
+
+
+def test_a_population_that_leads_nowhere_is_refused_before_data_are_read():
+    joined = [{"source": "input", "target": name} for name in ("a", "output")]
+    with pytest.raises(ConfigError, match="population 'a' does not reach the output, 'output'"):
+        from_flat("digits", {"populations": {"a": 3, "output": "classes"}, "connections": joined})
 
 
 @pytest.mark.parametrize(

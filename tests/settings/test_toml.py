@@ -93,6 +93,7 @@ CONNECTIONS = st.builds(
 )
 def test_a_graph_comes_back_byte_for_byte(size, connections):
     populations = {"a": size, "output": "classes"}
+    connections = (Connection("input", "a"), Connection("a", "output"), *connections)
     settings = from_flat("digits", {"populations": populations, "connections": connections})
     text = to_toml(settings)
     read = from_toml(text, "here")

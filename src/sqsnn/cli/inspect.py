@@ -132,9 +132,9 @@ def _watched() -> "tuple[Console, Watch]":
 
 
 def _strengths(points: "tuple[NoisePoint, ...]", populations: Sequence[str]) -> Table:
-    from sqsnn.runs.costs import layer_names
+    from sqsnn.network.wiring import say_layer
 
-    layers = [name.replace(" ", "\n", 1) for name in layer_names(populations)]
+    layers = [say_layer(name).replace(" ", "\n", 1) for name in populations]
     table = _table(
         f"Validation accuracy over {len(points[0].accuracies)} runs; spikes per sample",
         *("strength", "mean", "devi-\nation", *layers),
@@ -161,9 +161,10 @@ def _capacities(found: "tuple[Capacity, ...]") -> Table:
 
 
 def _costs(found: dict[str, Any]) -> Table:
-    from sqsnn.runs.costs import cost_rows, layer_names
+    from sqsnn.network.wiring import say_layer
+    from sqsnn.runs.costs import cost_rows
 
-    names = layer_names([layer["population"] for layer in found["layers"]])
+    names = [say_layer(layer["population"]) for layer in found["layers"]]
     headings = ("", *(name.replace(" ", "\n", 1) for name in names), "all")
     table = _table(f"Costs of an inference, mean over {found['samples']} test samples", *headings)
     table.columns[0].justify = "left"

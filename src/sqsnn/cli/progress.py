@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sqsnn.cli.spending import asking
 from sqsnn.data.dataset import Dataset
-from sqsnn.runs.costs import layer_names
+from sqsnn.network.wiring import say_layer
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings.run import RunSettings
@@ -205,9 +205,8 @@ def _figures(figures: dict[str, Any], title: str) -> Table:
     table.add_row("test samples", str(figures["test_samples"]))
     table.add_row("parameters", str(figures["parameters"]))
     spikes_of = figures["spikes_per_sample"]
-    names = layer_names(figures["populations"])
-    for name, spikes in zip(names, spikes_of, strict=True):
-        table.add_row(f"spikes per sample, {name}", f"{spikes:.1f}")
+    for name, spikes in zip(figures["populations"], spikes_of, strict=True):
+        table.add_row(f"spikes per sample, {say_layer(name)}", f"{spikes:.1f}")
     return table
 
 

@@ -289,6 +289,6 @@ def require_circuits(population: Population, who: str = "this") -> SQSNeurons:
     if not isinstance(population, SQSNeurons):
         raise TypeError(
             f"{who} needs neurons that are circuits (SQSNeurons), but the population is a "
-            f"{type(population).__name__}; score 'exact' works for every population"
+            f"{population.class_name}; score 'exact' works for every population"
         )
     return population

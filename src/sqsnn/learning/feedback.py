@@ -77,13 +77,16 @@ def check_paths(network: SpikingNetwork, feedback: Feedback) -> None:
     if feedback.feedback != "mirrored":
         return
     for pathway in network.pathways:
-        if isinstance(pathway, Pathway) and pathway.source != INPUT:
-            synapses = pathway.synapses
-            if not isinstance(synapses, DenseSynapses) or synapses.joins_all_channels:
-                raise ValueError(
-                    "feedback 'mirrored' learns the weights of dense synapses that match channels, "
-                    f"but {pathway} has {type(synapses).__name__}; use 'random' or 'symmetric'"
-                )
+        assert isinstance(pathway, Pathway)
+        if pathway.source == INPUT or network.leads_back(pathway):
+            continue
+        synapses = pathway.synapses
+        if not isinstance(synapses, DenseSynapses) or synapses.joins_all_channels:
+            wired = ", wired 'all'" if synapses.joins_all_channels else ""
+            raise ValueError(
+                "feedback 'mirrored' learns the weights of dense synapses that match channels, but "
+                f"{pathway} has {type(synapses).__name__}{wired}; use 'random' or 'symmetric'"
+            )
 
 
 def fed_back(

@@ -115,7 +115,7 @@ class Local(_Remembering):
             if self.signal.by_score and not population.is_stochastic:
                 raise ValueError(
                     f"signal {self.signal.kind!r} learns from the likelihood of spikes, but "
-                    f"{type(population).__name__} draws none; use signal 'feedback'"
+                    f"{population.class_name} draws none; use signal 'feedback'"
                 )
             if not self.signal.by_feedback and population.surrogate != "straight_through":
                 raise ValueError(

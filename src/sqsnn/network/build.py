@@ -3,30 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sqsnn.checks import check_positive_int
+from sqsnn.checks import Shape, checked_shape
 from sqsnn.network.connection import INPUT, Connection
 from sqsnn.network.pathway import Pathway
 from sqsnn.neurons.population import Population
 from sqsnn.synapses import options_of
 
-Shape = tuple[int, ...]
 PopulationFactory = Callable[..., Population]
 # What stands for a population before it is made: its size, the shape of its grid, or itself.
 Described = int | Sequence[int] | Population
-
-
-def shape_of(name: str, described: Described) -> Shape:
-    """Give the shape of a population, or of the input, as a tuple."""
-    if isinstance(described, Population):
-        return described.shape
-    shape = (described,) if isinstance(described, int) else tuple(described)
-    if not shape:
-        raise ValueError(f"the shape of {name!r} is empty; it needs at least one dimension")
-    for size in shape:
-        check_positive_int(f"the shape of {name!r}", size)
-    return shape
 
 
 def check_graph(names: Sequence[str], connections: Sequence[Connection]) -> None:
@@ -44,6 +31,8 @@ def check_graph(names: Sequence[str], connections: Sequence[Connection]) -> None
     if not names:
         raise ValueError("populations is empty; the last population is the output")
     for number, connection in enumerate(connections):
+        if not isinstance(connection, Connection):
+            raise TypeError(f"connections[{number}] is {connection!r}; it must be a Connection")
         ends = {"source": [INPUT, *names], "target": list(names)}
         for end, allowed in ends.items():
             if getattr(connection, end) not in allowed:
@@ -79,7 +68,10 @@ def build(
     The initial values are drawn in that order, so that layers draw what they always drew.
     """
     options = {"generator": generator, "dtype": dtype, "device": device}
-    shapes = {INPUT: inputs} | {name: shape_of(name, value) for name, value in described.items()}
+    shapes = {INPUT: inputs}
+    for name, value in described.items():
+        made = isinstance(value, Population)
+        shapes[name] = value.shape if made else checked_shape(f"populations[{name!r}]", value)
     populations: dict[str, Population] = {}
     pathways: dict[int, Pathway] = {}
     for name, value in described.items():
@@ -89,6 +81,7 @@ def build(
             shape = shapes[name]
             size = shape[0] if len(shape) == 1 else shape
             populations[name] = factories[name](size, **options)
+        _check_like(name, populations[name], torch.empty(0, dtype=dtype, device=device))
         for number, connection in enumerate(connections):
             source, target = connection.source, connection.target
             if number in pathways or not {source, target} <= {INPUT, *populations}:
@@ -105,3 +98,13 @@ def build(
                 raise ValueError(f"connection {source!r} -> {target!r}: {error}") from None
             pathways[number] = Pathway(connection, synapses, dtype, device)
     return populations, [pathways[number] for number in range(len(connections))]
+
+
+def _check_like(name: str, population: Population, like: Tensor) -> None:
+    """Refuse a population of another precision, or on another device, than the network."""
+    own = population.parameter_like
+    if own.dtype != like.dtype or own.device != like.device:
+        raise ValueError(
+            f"population {name!r} is {own.dtype} on {own.device}, but the network {like.dtype} on "
+            f"{like.device}; make both alike by dtype and device"
+        )

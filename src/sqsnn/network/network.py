@@ -13,14 +13,12 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from sqsnn.checks import check_shape
+from sqsnn.checks import Shape, check_shape, checked_shape
 from sqsnn.network.build import (
     Described,
     PopulationFactory,
-    Shape,
     build,
     check_graph,
-    shape_of,
 )
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.network.description import describe
@@ -138,7 +136,7 @@ class SpikingNetwork(nn.Module):
         if inputs is None or populations is None or connections is None:
             raise TypeError("give sizes, or all of inputs, populations and connections")
         check_graph(tuple(populations), connections)
-        self.inputs: Shape = shape_of(INPUT, inputs)
+        self.inputs: Shape = checked_shape("inputs", inputs)
         edges = [Edge(c.source, c.target, c.shortest == 0) for c in connections]
         within = [edge for edge in edges if edge.source != INPUT]
         self.components = components(tuple(populations), within)

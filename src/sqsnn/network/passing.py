@@ -111,9 +111,13 @@ class Pass:
         pieces: dict[str, list[Record]] = {name: [] for name in component.names}
 
         def fire(name: str, steps: slice, currents: Tensor) -> Tensor:
-            record, states[name] = self.network.population(name)(
-                currents, states[name], uniforms=uniforms[name][steps], keep_memory=keep_memory
-            )
+            population, numbers = self.network.population(name), uniforms[name][steps]
+            try:
+                record, states[name] = population(
+                    currents, states[name], uniforms=numbers, keep_memory=keep_memory
+                )
+            except ValueError as error:
+                raise ValueError(f"population {name!r}: {error}") from error
             pieces[name].append(record)
             return record.spikes
 

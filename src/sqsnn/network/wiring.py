@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqsnn.checks import check_positive_int
+from sqsnn.checks import Shape, check_positive_int
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
-from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool, Shape
+from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool
 
 _CONVOLUTION = re.compile(r"(\d+)c(\d+)(?:s(\d+))?(?:p(\d+))?")
 _PLAIN = Dense()
+_HIDDEN = re.compile(r"hidden(?:_(\d+))?")
 _POOL = re.compile(r"p(\d+)")
 _GRAMMAR = (
     "it has convolutions such as 12c5 (12 maps, kernel 5; 12c5s2p1 has stride 2 and padding 1) and "
@@ -147,6 +148,19 @@ def name_layers(hidden: int, conv: str = "", *, has_output: bool = True) -> list
     convolutions = sum(isinstance(part, Convolution) for part in parse_conv(conv))
     named = [*_numbered("conv", convolutions), *_numbered("hidden", hidden)]
     return [*named, "output"] if has_output else named
+
+
+def say_layer(population: str) -> str:
+    """Say the name of a population in words: "hidden_2" is "hidden layer 2"; others stay.
+
+    Example:
+        >>> [say_layer(name) for name in ("hidden", "hidden_2", "output", "hidden_state")]
+        ['hidden layer', 'hidden layer 2', 'output layer', 'hidden_state']
+    """
+    if population == "output":
+        return "output layer"
+    found = _HIDDEN.fullmatch(population)
+    return population if found is None else f"hidden layer {found[1] or ''}".rstrip()
 
 
 def parse_conv(text: str) -> list[Convolution | Pool]:

@@ -22,6 +22,7 @@ from sqsnn.checks import (
     check_same_device,
     check_shape,
     check_unit_interval,
+    checked_shape,
 )
 from sqsnn.neurons.sharing import Share, count_groups, share_rows, unpickled
 from sqsnn.neurons.surrogates import SpikeSurrogate
@@ -95,7 +96,7 @@ class Population(nn.Module, ABC):
 
     def obstacle_to_kernel(self) -> str | None:
         """Say why the compiled kernel cannot run these neurons; None where it can."""
-        return f"the kernel has no {type(self).__name__}"
+        return f"the kernel has no {self.class_name}"
 
     def choose_backend(self, backend: Backend) -> None:
         """Take a backend, once all that decides whether the kernel can run is in place."""
@@ -105,7 +106,7 @@ class Population(nn.Module, ABC):
 
     def __init__(self, size: int | Sequence[int], channels: int = 1, share: Share = "none") -> None:
         super().__init__()
-        self.shape = _checked_shape(size)
+        self.shape = checked_shape("size", size)
         self.size = math.prod(self.shape)
         check_positive_int("channels", channels)
         self.channels = channels
@@ -125,6 +126,17 @@ class Population(nn.Module, ABC):
         if not parametrize.is_parametrized(self):
             return super().__reduce_ex__(protocol)
         return unpickled, (parametrize.type_before_parametrizations(self), dict(vars(self)))
+
+    def __repr__(self) -> str:
+        """Show neurons whose parameters are shared, or frozen in part, as all others."""
+        if parametrize.is_parametrized(self):
+            return f"{self.class_name}({self.extra_repr()})"
+        return super().__repr__()
+
+    @property
+    def class_name(self) -> str:
+        """The name of the class, without what torch adds where parameters are shared or frozen."""
+        return parametrize.type_before_parametrizations(self).__name__
 
     def shown_size(self) -> str:
         """Give the size, or the grid, and what is shared, for `print(network)`."""
@@ -250,18 +262,3 @@ class Population(nn.Module, ABC):
         check_same_device(**{name: tensor}, parameters=self.parameter_like)
         if tensor.dtype != dtype:
             raise ValueError(f"{name} has dtype {tensor.dtype}; these currents need {dtype}")
-
-
-def _checked_shape(size: int | Sequence[int]) -> tuple[int, ...]:
-    """Give the shape that a size stands for."""
-    if not isinstance(size, Sequence) or isinstance(size, str):
-        check_positive_int("size", size)
-        return (int(size),)
-    if not size:
-        raise ValueError(
-            "size is empty; it may be a number of neurons, or the shape of a grid such as (maps, "
-            "height, width)"
-        )
-    for number, each in enumerate(size):
-        check_positive_int(f"size[{number}]", each)
-    return tuple(map(int, size))

@@ -99,7 +99,7 @@ class SteppedPopulation(Population):
     ) -> tuple[Record, Any]:
         """Run T steps; see `Population.evolve`."""
         if keep_memory:
-            raise ValueError(f"keep_memory is True, but {type(self).__name__} has no memory qubits")
+            raise ValueError(f"keep_memory is True, but {self.class_name} has no memory qubits")
         drives = self.drive(currents)
         rest = self.rest(drives[0])
         if state is None:

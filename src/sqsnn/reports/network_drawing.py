@@ -88,7 +88,7 @@ def _draw_box(axes: Axes, network: SpikingNetwork, name: str, place: _Place) -> 
     kind = "spikes or values"
     if name != INPUT:
         population = network.population(name)
-        size, kind = population.shape, type(population).__name__
+        size, kind = population.shape, population.class_name
     middle = {"ha": "center", "va": "center", "zorder": _LABELS}
     axes.text(place.x, place.y - 0.13, name, fontsize=10, color=INK, **middle)
     below = f"{shown_shape(size)}, {kind}"

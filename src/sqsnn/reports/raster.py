@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sqsnn.checks import check_shape
 from sqsnn.network import NetworkRecord
+from sqsnn.network.wiring import say_layer
 from sqsnn.reports.plots import check_names
 from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, styled
 
@@ -109,9 +110,9 @@ def _layers(sample: Shown) -> list[np.ndarray]:
 
 
 def _title(population: str) -> str:
-    """Name a population: "hidden_2" is "Hidden layer 2", and other names stay as they are."""
-    kind, _, number = population.partition("_")
-    return f"Hidden layer {number}".rstrip() if kind == "hidden" else population
+    """Name a population: "hidden_2" is "Hidden layer 2", and names of no layer stay."""
+    words = say_layer(population)
+    return population if words == population else words.capitalize()
 
 
 def _color(sample: Shown) -> str:
@@ -127,15 +128,15 @@ def _draw_sample(
 ) -> None:
     """Draw a sample into two columns of axes, (layers, 2): its spikes, and their totals."""
     names = ["Input", *map(_title, sample.record.names[:-1]), "Output"]
-    for (axes, totals), name, layer, height in zip(grid, names, layers, heights, strict=True):
+    last = len(layers) - 1
+    rows = zip(grid, names, layers, heights, strict=True)
+    for number, ((axes, totals), name, layer, height) in enumerate(rows):
         _, neurons, channels = layer.shape
-        _draw_spikes(
-            axes, layer, INK if name == "Input" else BLUE, 72 * height / neurons / channels
-        )
+        _draw_spikes(axes, layer, BLUE if number else INK, 72 * height / neurons / channels)
         axes.set_title(_describe(name, layer))
         axes.set_ylim(neurons - 0.5, -0.5)
         colors = [FAINT] * neurons
-        if name == "Output":
+        if number == last:
             colors[sample.prediction] = _color(sample)
         _draw_totals(totals, layer, colors)
     for (axes, _), record in zip(grid[1:], sample.record.layers, strict=True):

@@ -6,16 +6,18 @@ these numbers are counted from what really happened, as means over samples. The 
 measurements and resets happen at every step of every neuron whatever the input, and so does the
 arithmetic of a leaky membrane.
 
-Beside them stand the multiply-accumulates of a dense network of the same sizes: one per weight, in
-one pass or in one pass per step. The figures of a layer:
+Beside them stand the multiply-accumulates of a network that multiplies with every weight of the
+same connections, in one pass or in one pass per step. The figures of a layer:
 
-presynaptic, neurons, channels, steps  P, H, N, T
-analogue_input        whether the input were values other than 0 and 1, as with encoding current
-spikes_received       presynaptic spikes; of analogue input, values other than 0
+presynaptic, neurons, channels, steps  P of all connections, H, N, T
+analogue_input        whether values other than 0 and 1 arrived: of the encoding current, of traces,
+                      or of delays between two steps
+spikes_received       spikes as they arrived, delayed; of values, those other than 0
 spikes_emitted        spikes of all channels
-synaptic_operations   weights added to a current: H per spike and channel that it feeds
+synaptic_operations   weights added to a current, with dense synapses H per spike and channel that
+                      it feeds; synapses in a chain count as one map
 multiply_accumulates  the synaptic operations that multiply: those of analogue input
-dense_operations, dense_operations_every_step  P H N and T P H N
+dense_operations, dense_operations_every_step  with dense synapses P H N, and T P H N
 neuron_updates        steps of neurons, T H
 membrane_operations   multiply-accumulates of leaky membranes, of a drive or of LIF: per channel and
                       step 1 for the decay and 1 for each spike that resets it
@@ -25,12 +27,13 @@ measurements, resets  channels that are measured, and reset each time
 
 Only circuits have gates, measurements and resets: of all other neurons they are 0. That holds for
 `QLIF` too, which is simulated as an equation; on hardware it would have to repeat its circuit to
-estimate a population, and how often is not part of the model.
+estimate a population, and how often is not part of the model. What keeps delays and traces is not
+counted.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -38,7 +41,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.data.dataset import Samples
-from sqsnn.network import NetworkRecord, Pass, SpikingNetwork
+from sqsnn.network import INPUT, NetworkRecord, Pass, Pathway, SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.leaky import LeakyPopulation
 from sqsnn.neurons.population import Population
@@ -116,18 +119,6 @@ class CostRow(NamedTuple):
     total: float | None  # the sum over layers; None where it means nothing
 
 
-def layer_names(populations: Sequence[str]) -> tuple[str, ...]:
-    """Give populations the names under which tables show them."""
-    return tuple(_layer_name(name) for name in populations)
-
-
-def _layer_name(population: str) -> str:
-    if population == "output":
-        return "output layer"
-    kind, _, number = population.partition("_")
-    return f"hidden layer {number or 1}" if kind == "hidden" else population
-
-
 def cost_rows(costs: Mapping[str, Any]) -> list[CostRow]:
     """Lay out the result of `count_costs` as a table, one row per figure."""
     layers, total = costs["layers"], costs["total"]
@@ -198,6 +189,14 @@ def _fed_channels(synapses: Synapses, channels: int) -> int:
     return synapses.channels if feeds_all else 1
 
 
+def _count_weights(network: SpikingNetwork, pathway: Pathway) -> int:
+    """Count what a step adds in which every channel of the source fires."""
+    source, synapses = pathway.source, pathway.synapses
+    # The wiring "all" takes one channel from the input.
+    channels = 1 if source == INPUT else network.population(source).channels
+    return int(synapses.fan_out_counts().sum()) * channels * _fed_channels(synapses, channels)
+
+
 def _count_population(
     population: Population,
     currents: Float[Tensor, "T B H N"],
@@ -222,10 +221,7 @@ def _figures(
     updates = steps * population.size
     gates = Counter(gate.name for gate in population.circuit.gates) if is_circuit else Counter()
     circuit_gates = Counter({name: updates * number for name, number in gates.items()})
-    dense = sum(
-        int(pathway.synapses.fan_out_counts().sum()) * _fed_channels(pathway.synapses, 1)
-        for pathway in pathways
-    )
+    dense = sum(_count_weights(network, pathway) for pathway in pathways)
     placed = tally["placed"] / samples
     measurements = updates * population.channels if is_circuit else 0
     return {

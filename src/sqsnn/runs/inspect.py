@@ -145,7 +145,7 @@ def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
                 f"the noise of gates needs neurons that are circuits (SQSNeurons), but layer "
-                f"{layer} of this run has {type(population).__name__}"
+                f"{layer} of this run has {population.class_name}"
             )
         if population.circuit.qubits > MAX_DENSITY_QUBITS:
             raise ConfigError(

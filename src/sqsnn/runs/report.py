@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from sqsnn.data.specs import is_own
 from sqsnn.errors import SqsnnError
+from sqsnn.network.wiring import say_layer
 from sqsnn.reports import page, style
 from sqsnn.reports.page import MISSING, code, count, escape, percent, table
 from sqsnn.runs import folder as folders
 from sqsnn.runs import loading, pictures, report_figures
 from sqsnn.runs.backend import backend_of
-from sqsnn.runs.costs import cost_rows, layer_names
+from sqsnn.runs.costs import cost_rows
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
@@ -195,12 +196,16 @@ def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
     dense, every_step = total["dense_operations"], total["dense_operations_every_step"]
     text = (
         f"Means over {count(costs['samples'])} test samples. The spikes of an inference add "
-        f"{count(total['synaptic_operations'])} weights to currents; a dense network of the same "
-        f"sizes multiplies and adds {count(dense)} in one pass, and {count(every_step)} if it runs "
-        f"at every step, of which this is {percent(total['synaptic_operations'] / every_step, 1)}."
+        f"{count(total['synaptic_operations'])} weights to currents; a network of the same "
+        f"connections without spikes multiplies and adds {count(dense)} in one pass, and "
+        f"{count(every_step)} if it runs at every step, of which this is "
+        f"{percent(total['synaptic_operations'] / every_step, 1)}."
     )
     if total["multiply_accumulates"]:
-        text += " The input is values, not spikes: its weights are multiplied, too."
+        text += (
+            f" {count(total['multiply_accumulates'])} of the weights added are multiplied first: "
+            "values arrive there, of the input, of traces, or of delays between two steps."
+        )
     if total["measurements"]:
         placed, skipped = total["encoding_rotations"], total["skipped_rotations"]
         text += (
@@ -212,7 +217,7 @@ def _costs(settings: RunSettings, costs: Mapping[str, Any] | None) -> str:
         text += f" Leaky membranes multiply and add {count(total['membrane_operations'])} numbers."
     if settings.reads_values:
         text += " The linear readout of the last layer is not counted."
-    names = layer_names([layer["population"] for layer in layers])
+    names = [say_layer(layer["population"]) for layer in layers]
     rows = [
         (row.label, *map(count, row.layers), "" if row.total is None else count(row.total))
         for row in cost_rows(costs)

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
+from sqsnn.checks import Shape
+from sqsnn.network.build import check_graph
 from sqsnn.network.connection import Connection, LearnedDelay
 from sqsnn.network.wiring import layers, name_layers, parse_conv
 from sqsnn.neurons.sharing import Share
 from sqsnn.settings.section import Section, Sizes
-from sqsnn.synapses import DENSE, Dense, Method, Shape, Wiring
+from sqsnn.synapses import DENSE, Dense, Method, Wiring
 
 Graphed = tuple[dict[str, Shape], list[Connection]]
 CLASSES = "classes"
@@ -26,8 +28,7 @@ class Graph(Section):
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "Graph":
-        if not self.populations:
-            raise ValueError("populations is empty; the last population is the output")
+        check_graph(tuple(self.populations), self.connections)
         for it in self.connections:
             parts = it.synapses if isinstance(it.synapses, tuple) else (it.synapses,)
             for part in parts:

@@ -1,4 +1,3 @@
-from .base import Shape as Shape
 from .base import Synapses as Synapses
 from .chain import ChainSynapses as ChainSynapses
 from .composed import Chain as Chain

@@ -10,9 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sqsnn.checks import check_positive_int, check_same_device, check_shape
-
-Shape = tuple[int, ...]  # of a population: (H,), (maps, length) or (maps, height, width)
+from sqsnn.checks import Shape, check_positive_int, check_same_device, check_shape
 
 
 class Synapses(nn.Module, ABC):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from torch import nn
 
+from sqsnn.checks import Shape
 from sqsnn.options import options
-from sqsnn.synapses.base import Shape, Synapses
+from sqsnn.synapses.base import Synapses
 from sqsnn.synapses.chain import ChainSynapses
 from sqsnn.synapses.linearity import in_line
 from sqsnn.synapses.module import ModuleSynapses, shape_after

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sqsnn.checks import check_positive_int
-from sqsnn.synapses.base import Shape, Synapses, aligned, draw_weight
+from sqsnn.checks import Shape, check_positive_int
+from sqsnn.synapses.base import Synapses, aligned, draw_weight
 
 
 def convolved_shape(

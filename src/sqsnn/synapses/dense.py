@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_choice, check_positive_int, check_shape
+from sqsnn.checks import Shape, check_choice, check_shape, checked_shape
 from sqsnn.native import library
-from sqsnn.synapses.base import Shape, Synapses, draw_uniform, scale_weight
+from sqsnn.synapses.base import Synapses, draw_uniform, scale_weight
 from sqsnn.synapses.products import dense_product, event_product
 
 Method = Literal["dense", "events"]
@@ -83,8 +83,8 @@ class DenseSynapses(Synapses):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ) -> None:
-        source = _shape_of("presynaptic", presynaptic)
-        target = _shape_of("neurons", neurons)
+        source = checked_shape("presynaptic", presynaptic)
+        target = checked_shape("neurons", neurons)
         super().__init__(source, target, channels)
         check_choice("wiring", wiring, Wiring)
         self.all_channels = source_channels if wiring == "all" else None
@@ -181,13 +181,6 @@ class DenseSynapses(Synapses):
     def _check_method(self) -> None:
         """Refuse a method that cannot run on the weights, which may have moved."""
         check_method(self.method, self.weight.device, self.weight.dtype)
-
-
-def _shape_of(argument: str, given: int | Shape) -> Shape:
-    shape = given if isinstance(given, tuple) else (given,)
-    for size in shape:
-        check_positive_int(argument, size)
-    return shape
 
 
 def _draw_mask(

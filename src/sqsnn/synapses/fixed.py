@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.checks import check_positive_int
-from sqsnn.synapses.base import Shape, Synapses
+from sqsnn.checks import Shape, check_positive_int
+from sqsnn.synapses.base import Synapses
 
 
 def pooled_shape(source: Shape, window: int) -> Shape | None:

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from sqsnn.synapses.base import Shape
+from sqsnn.checks import Shape
 
 _ROUNDING = 1e-9  # of the largest value, in float64
 

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sqsnn.synapses.base import Shape, Synapses, aligned
+from sqsnn.checks import Shape
+from sqsnn.synapses.base import Synapses, aligned
 from sqsnn.synapses.linearity import check_linear, in_line
 
 _BLOCK = 256  # unit vectors that are tried at once

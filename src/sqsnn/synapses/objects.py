@@ -8,8 +8,9 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from sqsnn.checks import Shape
 from sqsnn.options import options
-from sqsnn.synapses.base import Shape, Synapses
+from sqsnn.synapses.base import Synapses
 from sqsnn.synapses.convolution import ConvolutionSynapses, convolved_shape
 from sqsnn.synapses.dense import DENSE, DenseSynapses, Method, Wiring
 from sqsnn.synapses.fixed import IdentitySynapses, PoolSynapses, pooled_shape

@@ -12,13 +12,14 @@ from functools import partial
 import numpy as np
 import torch
 
+from sqsnn.checks import Shape
 from sqsnn.errors import ConfigError
 from sqsnn.network import PopulationFactory, SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
-from sqsnn.synapses import DenseSynapses, Shape
+from sqsnn.synapses import DenseSynapses
 
 # Density matrices grow as 4**qubits; beyond this a training would take days.
 MAX_TRAINED_QUBITS = 3

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
+from sqsnn.checks import Shape
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import TrainingError
 from sqsnn.learning.bit_source import BitSource
@@ -25,7 +26,6 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.readout import Targets, Traces
 from sqsnn.readout.traces import readout_of
 from sqsnn.settings.run import Recipe, TrainingSettings
-from sqsnn.synapses import Shape
 from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
 from sqsnn.training.callback import Callback, check_callbacks

@@ -71,7 +71,7 @@ def _require_circuits(network: SpikingNetwork) -> None:
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
                 "gradients from measured bits need neurons that are circuits (SQSNeurons), but "
-                f"layer {layer} of this run has {type(population).__name__}"
+                f"layer {layer} of this run has {population.class_name}"
             )
         # Frozen gates have a gradient too, and it is measured like any other.
         for name in ("angles", "gains"):

@@ -22,11 +22,10 @@ import nir
 import numpy as np
 import torch
 
+from sqsnn.checks import Shape
 from sqsnn.interop.nir.nodes import assign
 from sqsnn.interop.nir.paths import Edges, Nodes
 from sqsnn.neurons.lif import LIF
-
-Shape = tuple[int, ...]
 
 # A decay of 1 needs a time constant without end; at this leak, float64 cannot tell 1 - leak from 1.
 _LEAST_LEAK = 2.0**-60

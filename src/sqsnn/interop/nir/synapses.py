@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sqsnn.checks import Shape
 from sqsnn.interop.nir.nodes import assign
 from sqsnn.interop.nir.paths import Named
 from sqsnn.synapses import (
@@ -23,8 +24,6 @@ from sqsnn.synapses import (
     PoolSynapses,
     Synapses,
 )
-
-Shape = tuple[int, ...]
 
 SUPPORTED = "Delay and LI, and then Linear, Affine, Conv1d, Conv2d, AvgPool2d and Flatten"
 

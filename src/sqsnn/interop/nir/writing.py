@@ -91,7 +91,7 @@ def _write_population(name: str, population: Population, dt: float) -> tuple[Nod
     if isinstance(population, SQSNeurons):
         return {name: write_sqs(population)}, []
     raise TypeError(
-        f"population {name!r} consists of {type(population).__name__}, for which NIR has no "
+        f"population {name!r} consists of {population.class_name}, for which NIR has no "
         "neuron; LIF and SQSNeurons can be written"
     )
 
