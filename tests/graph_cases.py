@@ -37,12 +37,13 @@ Shape = tuple[int, ...]
 
 
 class Case(NamedTuple):
-    """A graph whose output is the last population; `back` are the connections that lead back."""
+    """A graph whose output is the last population."""
 
     inputs: Shape
     populations: Mapping[str, int | Shape]
     connections: Sequence[Connection]
-    back: frozenset[tuple[str, str]] = frozenset()
+    back: frozenset[tuple[str, str]] = frozenset()  # the connections that lead back
+    channels: Mapping[str, int] = {}  # where a population has other channels than the rest
 
 
 _DELAY = LearnedDelay(start=1.5, longest=3)
@@ -187,6 +188,21 @@ CYCLIC: dict[str, Case] = {
     ),
 }
 
+# Two channels feed one, and one feeds two.
+MIXED = Case(
+    (3,),
+    {"two": 2, "one": 2, "output": 2},
+    [
+        Connection("input", "two"),
+        Connection("two", "one", Dense(wiring="all", bias=True)),
+        Connection("one", "output", delay=1),
+        Connection("two", "output", Dense(wiring="all"), trace=0.5),
+        Connection("one", "two", delay=1),
+    ],
+    frozenset({("one", "two")}),
+    {"two": 2, "output": 2},
+)
+
 CASES = ACYCLIC | CYCLIC
 
 
@@ -205,14 +221,18 @@ def network_of(
     """
     drive = Leaky(through_reset=False) if drive is None else drive
     chosen = {"memory_qubits": 1, "encoding_slope": "exact", **options}
-    neurons = partial(SQSNeurons, channels=channels, drive=drive, **chosen)
+    neurons = partial(SQSNeurons, drive=drive, **chosen)
     network = SpikingNetwork(
         inputs=case.inputs,
         populations=case.populations,
         connections=copy.deepcopy(case.connections),  # a module of torch is no description
         neurons=[
-            neurons if isinstance(shape, int) else partial(neurons, share=share)
-            for shape in case.populations.values()
+            partial(
+                neurons,
+                channels=case.channels.get(name, channels),
+                **({} if isinstance(shape, int) else {"share": share}),
+            )
+            for name, shape in case.populations.items()
         ],
         generator=seeded(seed),
         dtype=torch.float64,

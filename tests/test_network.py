@@ -22,7 +22,7 @@ from tools import (
 from torch import Tensor
 from torch.testing import assert_close
 
-from sqsnn.network import NetworkRecord, SpikingNetwork
+from sqsnn.network import NetworkRecord, NetworkState, SpikingNetwork
 from sqsnn.neurons.sqs import LEAKY, SQSNeurons
 
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
@@ -43,8 +43,13 @@ def assert_equal_records(one: NetworkRecord, other: NetworkRecord) -> None:
     for layer, expected in zip(one.layers, other.layers, strict=True):
         for field in ("spikes", "probability", "log_likelihood"):
             assert torch.equal(getattr(layer, field), getattr(expected, field)), field
-    for state, expected in zip(one.state, other.state, strict=True):
+    assert_equal_network_states(one.state, other.state)
+
+
+def assert_equal_network_states(one: NetworkState, other: NetworkState) -> None:
+    for state, expected in zip(one.populations, other.populations, strict=True):
         assert_equal_states(state, expected)
+    assert one.pathways == other.pathways  # without delays and traces they keep nothing
 
 
 @for_drives("rectified", "leaky", "leaky, K = 2")
@@ -109,8 +114,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(circuit, channels,
         for field in ("spikes", "probability", "log_likelihood"):
             joined = torch.cat([getattr(start, field), getattr(end, field)])
             assert torch.equal(getattr(layer, field), joined), field
-    for state, expected in zip(second.state, whole.state, strict=True):
-        assert_equal_states(state, expected)
+    assert_equal_network_states(second.state, whole.state)
 
 
 @pytest.mark.parametrize("circuit", NAMED)
@@ -164,15 +168,15 @@ def test_initial_values_are_the_generators_whatever_the_precision():
         assert other.dtype == torch.float64
         assert torch.equal(one, other.float())
     different = network_of([4, 3, 2], seed=1)
-    assert not torch.equal(different.synapses[0].weight, single.synapses[0].weight)
-    angles = [population.angles for population in network_of([4, 3, 3]).populations]
+    assert not torch.equal(synapses_of(different)[0].weight, synapses_of(single)[0].weight)
+    angles = [population.angles for population in populations_of(network_of([4, 3, 3]))]
     assert not torch.equal(*angles)  # the layers do not start alike
 
 
 def test_a_network_has_parameters_and_no_state():
     network = network_of([4, 3])
     names = set(network.state_dict())
-    own = {f"populations.hidden.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
+    own = {f"populations.output.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
     assert names == {"pathways.0.synapses.weight"} | own
     network(random_spikes(3, 2, 4, 1), generator=seeded())
     assert set(network.state_dict()) == names
@@ -219,20 +223,38 @@ def test_uniforms_and_states_that_do_not_fit_the_layers_are_refused():
     network = network_of([4, 3, 2])
     uniforms = network.draw_uniforms(3, 2, seeded())
     state = network(SPIKES, uniforms=uniforms).state
-    with pytest.raises(ValueError, match="uniforms has 1 entries; the network has 2 layers"):
+    with pytest.raises(ValueError, match="uniforms has 1 entries; the network has 2 populations"):
         network(SPIKES, uniforms=uniforms[:1])
     with pytest.raises(ValueError, match="uniforms must have shape"):
         network(SPIKES, uniforms=uniforms[::-1])
-    with pytest.raises(ValueError, match="state has 1 entries; the network has 2 layers"):
-        network(SPIKES, state[:1], uniforms=uniforms)
+    fewer = state._replace(populations=state.populations[:1])
+    with pytest.raises(
+        ValueError, match=r"state\.populations has 1 entries; the network has 2 populations"
+    ):
+        network(SPIKES, fewer, uniforms=uniforms)
     with pytest.raises(ValueError, match=r"state\.membrane must have shape"):
-        network(SPIKES, state[::-1], uniforms=uniforms)
+        network(SPIKES, state._replace(populations=state.populations[::-1]), uniforms=uniforms)
+    with pytest.raises(
+        ValueError, match=r"state\.pathways has 1 entries; the network has 2 connections"
+    ):
+        network(SPIKES, state._replace(pathways=state.pathways[:1]), uniforms=uniforms)
+
+
+@pytest.mark.usefixtures("own_checks")
+def test_the_state_of_a_population_is_no_state_of_a_network():
+    network = network_of([4, 3, 2])
+    state = network(SPIKES, generator=seeded()).state
+    for other in (state.populations, state.populations[0]):
+        with pytest.raises(TypeError, match=r"state must be a NetworkState.*but is a"):
+            network(SPIKES, other, generator=seeded())
 
 
 def test_a_layer_of_several_channels_cannot_feed_one_of_fewer():
     factories = [partial(SQSNeurons, channels=2), SQSNeurons]
-    with pytest.raises(ValueError, match=r"spikes must have shape \(steps, batch, 3, 1\)"):
-        SpikingNetwork([4, 3, 2], neurons=factories, generator=seeded())(SPIKES, generator=seeded())
+    with pytest.raises(
+        ValueError, match=r"'hidden' -> 'output': the source has 2 channels.*target 1"
+    ):
+        SpikingNetwork([4, 3, 2], neurons=factories, generator=seeded())
 
 
 @pytest.mark.parametrize(
@@ -244,7 +266,9 @@ def test_a_network_without_layers_or_neurons_is_refused(sizes, message):
 
 
 def test_the_number_of_factories_is_the_number_of_layers():
-    with pytest.raises(ValueError, match="neurons has 1 factories; sizes has 2 layers"):
+    with pytest.raises(
+        ValueError, match="neurons has 1 factories; there are 2 populations to make"
+    ):
         SpikingNetwork([4, 3, 2], neurons=[SQSNeurons], generator=seeded())
 
 
@@ -265,7 +289,7 @@ def test_arguments_beside_neurons_of_ones_own_are_refused():
 @needs_kernel
 def test_events_are_summed_in_the_first_layer_alone_from_the_same_weights():
     dense, sparse = (network_of([9, 8, 7, 2], synapses=name) for name in ("dense", "events"))
-    assert [synapses.method for synapses in sparse.synapses] == ["events", "dense", "dense"]
+    assert [synapses.method for synapses in synapses_of(sparse)] == ["events", "dense", "dense"]
     for one, other in zip(dense.parameters(), sparse.parameters(), strict=True):
         assert torch.equal(one, other)
     sparse.load_state_dict(dense.state_dict())

@@ -10,6 +10,7 @@ from graph_cases import (
     ACYCLIC,
     CASES,
     CYCLIC,
+    MIXED,
     Case,
     by_name,
     inputs_of,
@@ -21,6 +22,9 @@ from tools import p_value, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
+from sqsnn.errors import HardwareError
+from sqsnn.learning import bit_source
+from sqsnn.learning.bit_source import SimulatedBits
 from sqsnn.network import Connection, LearnedDelay, NetworkRecord, SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.lif import LIF
@@ -43,10 +47,8 @@ LOOP = Case(
 
 def forced(histories: list[dict[str, np.ndarray]]) -> list[Tensor]:
     """Uniform numbers that draw given spikes of one channel, `(T, histories, H)` per population."""
-    return [
-        torch.as_tensor(np.stack([np.where(h[name][..., 0] > 0, 0.0, ABOVE_ALL) for h in histories], 1))
-        for name in histories[0]
-    ]  # fmt: skip
+    spikes = {name: np.stack([h[name][..., 0] for h in histories], 1) for name in histories[0]}
+    return [torch.as_tensor(np.where(bits > 0, 0.0, ABOVE_ALL)) for bits in spikes.values()]
 
 
 # The law of a loop
@@ -74,6 +76,14 @@ def test_two_neurons_in_a_loop_have_the_law_of_density_matrices(memory_qubits, s
     assert_close(likelihood.exp(), found, rtol=0, atol=1e-12)
 
 
+def p_value_of(record: NetworkRecord, law: np.ndarray) -> float:
+    """Of the spikes of a loop, against the probabilities of its histories."""
+    # In the order of the histories: a at every step, then b at every step.
+    bits = torch.cat([record[name].spikes[..., 0, 0] for name in ("a", "b")])  # (2 T, runs)
+    index = (bits.long() * 2 ** torch.arange(len(bits) - 1, -1, -1)[:, None]).sum(0)
+    return p_value(np.bincount(index, minlength=len(law)), law)
+
+
 @pytest.mark.parametrize("memory_qubits", [0, 1])
 def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
     # A right sampler fails at one seed in 1000; the seed is fixed.
@@ -82,10 +92,24 @@ def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
     law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
     with torch.no_grad():
         record = network(inputs.expand(-1, runs, -1, -1), generator=seeded(3))
-    # In the order of the histories: a at every step, then b at every step.
-    bits = torch.cat([record[name].spikes[..., 0, 0] for name in ("a", "b")])  # (2 T, runs)
-    index = (bits.long() * 2 ** torch.arange(2 * steps - 1, -1, -1)[:, None]).sum(0)
-    assert p_value(np.bincount(index, minlength=len(law)), law) > 1e-3
+    assert p_value_of(record, law) > 1e-3
+
+
+@pytest.mark.parametrize("drive", [Rectified(), Leaky(), Leaky(reset_steps=2)], ids=str)
+def test_bits_measured_in_a_loop_step_by_step_have_its_law(drive):
+    # A right device fails at one seed in 1000; the seed is fixed.
+    network, steps, runs = network_of(LOOP, memory_qubits=0, drive=drive), 3, 20_000
+    inputs = inputs_of(network, steps, 1)
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    spikes = inputs.expand(-1, runs, -1, -1)
+    record = bit_source.run_network(network, spikes, SimulatedBits(), seeded(3))
+    assert p_value_of(record, law) > 1e-3
+
+
+def test_quantum_memory_in_a_loop_cannot_wait_on_a_device():
+    network = network_of(LOOP, memory_qubits=1)
+    with pytest.raises(HardwareError, match="'a' lies on a cycle and has memory_qubits 1"):
+        bit_source.run_network(network, inputs_of(network, 3, 1), SimulatedBits(), seeded())
 
 
 # Spikes, probabilities and likelihoods of every shape
@@ -94,13 +118,14 @@ def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
 @pytest.mark.parametrize(
     ("channels", "drive"), [(1, Leaky()), (2, Rectified())], ids=["leaky", "two channels"]
 )
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, "mixed channels"])
 def test_a_network_does_what_loops_over_its_neurons_do(name, channels, drive):
-    network = network_of(CASES[name], channels=channels, drive=drive, memory_qubits=1)
+    case = (CASES | {"mixed channels": MIXED._replace(channels={"two": 2, "one": 1})})[name]
+    network = network_of(case, channels=channels, drive=drive)
     inputs = inputs_of(network, 5, 2, channels)
     uniforms = network.draw_uniforms(5, 2, seeded(4))
     record = network(inputs, uniforms=uniforms)
-    assert record.names == tuple(CASES[name].populations)
+    assert record.names == tuple(case.populations)
     graph = reference_graph(network, channels)
     for sample in range(2):
         numbers = samples(by_name(network, uniforms), sample)
@@ -145,6 +170,9 @@ def test_a_network_of_layers_is_the_graph_that_it_is_short_for():
 
 # State
 
+# What keeps something in its connections.
+LATE = [*CYCLIC, "two delays between the same ends", "learned delays", "traces"]
+
 
 def assert_same(one, other) -> None:
     """Compare nested tuples of tensors bit for bit."""
@@ -176,7 +204,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(name):
         assert_same(second.state, whole.state)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", LATE)
 def test_one_step_at_a_time_is_the_sequence_bit_for_bit(name):
     network = network_of(CASES[name])
     inputs, generator, state = inputs_of(network, 4, 2), seeded(2), None
@@ -212,7 +240,7 @@ def test_a_loop_of_other_neurons_goes_on_from_its_state_bit_for_bit(neurons):
     assert_same(state, whole.state)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", LATE)
 def test_gradients_pass_from_step_to_step_through_the_state(name):
     network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
     inputs, generator = inputs_of(network, 4, 2), seeded(2)

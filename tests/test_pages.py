@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import sqsnn
 from sqsnn.cli.main import main
 from sqsnn.quantum import circuits
+from sqsnn.runs import run
 from sqsnn.settings.toml import from_toml
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -72,6 +74,7 @@ def test_the_page_on_own_data_runs_from_its_first_line_to_its_last(tmp_path, mon
 
 def test_the_page_on_networks_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "draw_run", lambda *args: None)  # which would take most of the time
     names = type_page("networks.md")
     assert capsys.readouterr().err == ""
     assert names["record"]["edges"].spikes.shape == (10, 32, 144, 1)
@@ -84,3 +87,13 @@ def test_the_page_on_networks_runs_from_its_first_line_to_its_last(tmp_path, mon
 def config_of(run: str) -> str:
     """The settings that a run saved."""
     return (Path("runs") / run / "config.toml").read_text("utf-8")
+
+
+def test_the_page_on_exchange_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch, capsys):
+    for extra in ("nir", "neurobench"):
+        pytest.importorskip(extra, reason=f"the extra {extra} is not installed")
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng():  # the loader draws globally
+        type_page("exchange.md")
+    assert "'Effective_ACs'" in capsys.readouterr().out
+    assert (tmp_path / "digits.nir").is_file()

@@ -44,6 +44,12 @@ def synapses_of(network: SpikingNetwork) -> list[Synapses]:
     return [pathway.synapses for pathway in network.pathways]
 
 
+def layer_of(network: SpikingNetwork, parameter: str) -> int:
+    """The number of the layer, from 0, that a parameter of a network of layers belongs to."""
+    part, place, _ = parameter.split(".", 2)
+    return int(place) if part == "pathways" else network.names.index(place)
+
+
 def sizes_of(network: SpikingNetwork) -> tuple[int, ...]:
     """The inputs of a network and the sizes of its populations."""
     return (math.prod(network.inputs), *(population.size for population in populations_of(network)))

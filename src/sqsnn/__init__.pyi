@@ -2,6 +2,7 @@ from . import data as data
 from . import encoding as encoding
 from . import errors as errors
 from . import hardware as hardware
+from . import interop as interop
 from . import learning as learning
 from . import nn as nn
 from . import readout as readout
@@ -50,7 +51,7 @@ from .neurons.stepped import SteppedPopulation as SteppedPopulation
 from .neurons.stochastic_lif import StochasticLIF as StochasticLIF
 from .quantum import circuits as circuits
 from .quantum.noise import Noise as Noise
-from .reports.circuit_drawing import draw as draw
+from .reports.drawing import draw as draw
 from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train

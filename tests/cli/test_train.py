@@ -107,19 +107,19 @@ def test_the_flags_of_a_leaky_drive_reach_the_settings(sqsnn, here):
 
 
 def test_a_network_of_any_layers_is_trained_resumed_and_loaded(sqsnn, here):
-    flags = "--hidden 4 --conv 2c3-p2 --recurrent --skip --delay 1 --steps 5 --out a"
+    flags = "--conv 2c3-p2 --recurrent --skip --delay 1 --out a"
     done = sqsnn("train", "digits", *TWO, *flags.split())
     assert (done.code, done.err) == (0, "")
     assert "spikes per sample, conv " in done.out
     folder = RunFolder(here / "a")
     settings, weights = folder.read_settings(), folder.best.read_bytes()
-    assert (settings.conv, settings.hidden) == ("2c3-p2", (4,))
+    assert (settings.conv, settings.hidden) == ("2c3-p2", (8,))
     folder.result.unlink()
     folder.best.unlink()
     assert sqsnn("train", "--resume", "a").code == 0
     assert folder.best.read_bytes() == weights
     network = sqsnn_package.load("a").network
-    assert [it.shape for it in network.populations.values()] == [(2, 6, 6), (4,), (2,)]
+    assert [it.shape for it in network.populations.values()] == [(2, 6, 6), (8,), (2,)]
 
 
 GRAPH = """

@@ -61,6 +61,18 @@ def test_values_beyond_the_training_range_are_cut_off_only_where_an_encoding_nee
     assert whole.amax() > 1.9
 
 
+def test_pixels_at_the_edge_may_be_constant(tmp_path):
+    X = np.random.default_rng(0).random((40, 4))
+    X[:, 3] = 7.0
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(40) % 2)
+    path = str(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=r"found x3 \(always 7\)"):
+        load(path)
+    values = load(path, columns=Columns(on_grid=True)).train.values
+    assert values.shape[1] == 4
+    assert (values[:, 3] == 0).all()
+
+
 def test_every_class_of_a_small_file_is_validated(tmp_path):
     """An archive has five training samples of each of ten classes: a tenth would be five."""
     X, y = np.random.default_rng(0).random((50, 4)), np.arange(50) % 10

@@ -42,7 +42,7 @@ def test_presets_are_those_of_the_specification():
         "encoding": {"kind": "spikes", "steps": 7},
         "report_steps": 1,
         "training": {"epochs": 30, "batch_size": 64, "learning_rate": 0.01},
-        "data": {"delay": 5},
+        "data": {"cue_delay": 5},
     }
     assert find_spec("nmnist").preset["data"] == {"duration": 0.31, "pool": 2}
     assert find_spec("tonic:DVSGesture").preset["data"] == {"pool": 2}

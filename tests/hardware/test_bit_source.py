@@ -32,7 +32,6 @@ from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.shift_rules import Shift, Shifts
-from sqsnn.synapses import DenseSynapses
 
 SIZE, BATCH = 2, 2
 HALF_TURN = np.pi
@@ -223,9 +222,8 @@ def copies(source: BitSource, window: int, count: int = 16) -> tuple[list[Tensor
     )
     driven, spikes = (v.expand(-1, 1, count, -1).contiguous() for v in (currents, spikes))
     driven.requires_grad_()
-    synapses = DenseSynapses(1, count, generator=seeded(0), dtype=torch.float64)
     record = Record(spikes, torch.zeros_like(spikes), torch.zeros_like(spikes[..., 0]))
-    layer = Layer(synapses, neurons, driven, driven, record)
+    layer = Layer("output", (), neurons, driven, driven, record)
     signals = Signals(
         told[0].expand(-1, 1, count, -1).contiguous(), told[1].expand(-1, 1, count).contiguous()
     )

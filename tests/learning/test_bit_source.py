@@ -153,7 +153,7 @@ def test_a_network_runs_layer_by_layer_on_a_source():
     network = network_of(4, 6, 3)
     inputs = (torch.rand((3, 7, 4, 1), generator=seeded(1)) < 0.5).double()
     measured = run_network(network, inputs, SimulatedBits(), seeded(2))
-    assert measured.state == ()
+    assert measured.state is None
     spikes, generator = inputs, seeded(2)
     for layer, synapses, neurons in zip(
         measured.layers, synapses_of(network), populations_of(network), strict=True

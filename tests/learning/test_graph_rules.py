@@ -12,6 +12,7 @@ from graph_cases import (
     ACYCLIC,
     CASES,
     CYCLIC,
+    MIXED,
     Case,
     by_name,
     inputs_of,
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from sqsnn.learning import (
     Backprop,
+    Both,
     Feedback,
     Local,
     Online,
@@ -34,13 +36,14 @@ from sqsnn.learning import (
 from sqsnn.network import Connection, LearnedDelay, Pathway, SpikingNetwork
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.population import Record
-from sqsnn.readout import Targets
+from sqsnn.readout import Targets, TraceReadout
 from sqsnn.synapses import Dense
 
 STEPS, BATCH, CLASSES = 4, 2, 2
 LABELS = torch.arange(BATCH) % CLASSES
 AS_DATA = Leaky(through_reset=False)
 SYMMETRIC = Feedback("symmetric")
+ALL = CASES | {"mixed channels": MIXED}
 
 Gradients = dict[str, Tensor]
 
@@ -70,7 +73,7 @@ def assert_differences(
 ) -> None:
     """Compare with differences of a value, each part moved along a random direction.
 
-    Parts are populations and connections. The differences are right to about 5e-10 (rounding and third order).
+    Parts are populations and connections. The differences are right to about 5e-10.
     """
     generator, step = seeded(11), 4e-6
     parts: dict[str, list[str]] = {}
@@ -126,6 +129,13 @@ def output_of(network: SpikingNetwork) -> str:
     return list(network.populations)[-1]
 
 
+def of_outputs(network: SpikingNetwork) -> tuple[str, ...]:
+    """How the names of the outputs' parameters begin, and of those that feed them."""
+    output = output_of(network)
+    feeding = (n for n, pathway in enumerate(network.pathways) if pathway.target == output)
+    return (f"populations.{output}.", *(f"pathways.{n}." for n in feeding))
+
+
 # Backpropagation
 
 
@@ -140,13 +150,14 @@ def output_of(network: SpikingNetwork) -> str:
         ("skip", {"channels": 2}),
         ("deep", {"loss_on": "count"}),
         ("a population after the outputs", {"loss_on": "count", "drive": Leaky()}),
+        ("mixed channels", {"drive": Leaky()}),
     ],
     ids=str,
 )
 def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options):
     loss_on = options.get("loss_on", "probability")
     options = {key: value for key, value in options.items() if key != "loss_on"}
-    network, inputs = smooth_network_of(CASES[name], **options)
+    network, inputs = smooth_network_of(ALL[name], **options)
     found = gradients(Backprop(loss_on=loss_on), network, inputs)
     done = ran(network, inputs)
     through_reset = options.get("drive", AS_DATA) not in (AS_DATA, Rectified())
@@ -184,9 +195,9 @@ def test_the_networks_above_lie_on_both_sides_of_clip_and_floor():
 # The score
 
 
-@pytest.mark.parametrize(("name", "channels"), [*((name, 1) for name in CASES), ("all at once", 2)])
+@pytest.mark.parametrize(("name", "channels"), [*((name, 1) for name in ALL), ("all at once", 2)])
 def test_the_score_is_the_derivative_of_the_likelihood_of_all_spikes(name, channels):
-    network, inputs = smooth_network_of(CASES[name], channels=channels)
+    network, inputs = smooth_network_of(ALL[name], channels=channels)
     rule = Local(Reinforce(samples=1, baseline="none", horizon="episodic"))
     found = gradients(rule, network, inputs)
     done = ran(network, inputs)
@@ -361,7 +372,7 @@ def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *((name, {}) for name in CASES),
+        *((name, {}) for name in ALL),
         *((name, {"channels": 2, "drive": Leaky()}) for name in ("skip", "deep", "all at once")),
         *((name, {"surrogate": "sigmoid", "encoding_slope": "exact"}) for name in
           ("convolution in one dimension", "learned delays", "outputs that feed back")),
@@ -370,7 +381,7 @@ def carried(pathway: Pathway, spikes: Tensor) -> Tensor:
 )  # fmt: skip
 def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, options):
     network = network_of(
-        CASES[name], **{"drive": Leaky(), "encoding_slope": "exponential", **options}
+        ALL[name], **{"drive": Leaky(), "encoding_slope": "exponential", **options}
     )
     inputs = inputs_of(network, STEPS, BATCH)
     found = gradients(Local(SYMMETRIC), network, inputs)
@@ -382,7 +393,20 @@ def test_symmetric_feedback_is_backpropagation_along_what_leads_forward(name, op
         assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in whole.items())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["skip", "deep", "learned delays"])
+def test_symmetric_feedback_is_backpropagation_of_the_loss_on_values(name):
+    network = network_of(CASES[name], channels=2, encoding_slope="exponential")
+    network.readout = TraceReadout(2, 3, channels=2, generator=seeded(3), dtype=torch.float64)
+    inputs = inputs_of(network, STEPS, BATCH)
+    values = torch.randn(STEPS, BATCH, 3, generator=seeded(4), dtype=torch.float64)
+    found, expected = (gradients(rule, network, inputs, Targets(values))
+                       for rule in (Local(SYMMETRIC), Backprop()))  # fmt: skip
+    assert_equal(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["skip", "deep", "convolution", "convolution in one dimension", "all at once"]
+)
 def test_random_feedback_by_the_weights_of_the_synapses_is_symmetric(name):
     network = network_of(CASES[name], channels=2, encoding_slope="exponential")
     inputs = inputs_of(network, STEPS, BATCH)
@@ -399,6 +423,23 @@ def test_random_feedback_by_the_weights_of_the_synapses_is_symmetric(name):
     assert any((found[key] - gradient).abs().max() > 1e-6 for key, gradient in expected.items())
 
 
+@pytest.mark.parametrize("name", ["deep", "outputs that feed back"])
+def test_both_is_the_sum_of_feedback_and_rewards_on_the_same_draws(name):
+    network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
+    inputs, reward = inputs_of(network, STEPS, BATCH), Reinforce(samples=2)
+    repeated = inputs.repeat(1, 2, 1, 1), LABELS.repeat(2)
+    by_feedback = gradients(Local(SYMMETRIC), network, *repeated)
+    by_reward = gradients(Local(reward), network, inputs)
+    found = gradients(Local(Both(SYMMETRIC, reward)), network, inputs)
+    outputs = of_outputs(network)
+    expected = {
+        # Outputs lower the loss through their own probabilities, by either signal.
+        key: gradient if key.startswith(outputs) else gradient + by_feedback[key]
+        for key, gradient in by_reward.items()
+    }
+    assert_equal(found, expected, 1e-12)
+
+
 # Online
 
 
@@ -413,10 +454,7 @@ def test_rewards_reach_all_but_outputs_online_as_if_time_could_run_back(name, ho
     signal = Reinforce(samples=3, horizon=horizon)
     found = gradients(Local(signal, score=Online()), network, inputs)
     expected = gradients(Local(signal), network, inputs)
-    output = output_of(network)
-    of_output = [f"populations.{output}."]
-    of_output += [f"pathways.{n}." for n, p in enumerate(network.pathways) if p.target == output]
-    others = [key for key in expected if not key.startswith(tuple(of_output))]
+    others = [key for key in expected if not key.startswith(of_outputs(network))]
     assert others
     for key in others:
         torch.testing.assert_close(found[key], expected[key], rtol=1e-9, atol=1e-12, msg=key)

@@ -12,7 +12,7 @@ import pytest
 import reference
 import torch
 from pydantic import TypeAdapter
-from tools import needs_kernel, populations_of, seeded, synapses_of
+from tools import layer_of, needs_kernel, populations_of, seeded, synapses_of
 from torch import Tensor, nn
 
 from sqsnn.learning.backprop import Backprop
@@ -80,13 +80,11 @@ def assert_equal(found: Gradients, expected: Gradients, atol: float = 1e-12) -> 
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=atol, msg=name)
 
 
-def differ(one: Gradients, other: Gradients, layer: int) -> bool:
+def differ(network: SpikingNetwork, one: Gradients, other: Gradients, layer: int) -> bool:
     """Whether any gradient of a layer differs by more than rounding."""
-    return any(
-        not torch.allclose(gradient, other[name])
-        for name, gradient in one.items()
-        if f".{layer}." in name
-    )
+    names = [name for name in one if layer_of(network, name) == layer]
+    assert len(names) > 1  # of its synapses and of its neurons
+    return any(not torch.allclose(one[name], other[name]) for name in names)
 
 
 @pytest.fixture
@@ -202,19 +200,19 @@ def test_random_and_direct_feedback_differ_in_the_hidden_layers_alone():
         rule = Local(signal)
         # The same weights to the last hidden layer, to which the two paths are one.
         weights = torch.randn((1, CLASSES, 5), generator=seeded(4), dtype=torch.float64)
-        rule.load_state_dict({"feedback/1": weights})
+        rule.load_state_dict({"feedback/2/weight": weights, "feedback/hidden_2": weights})
         found.append(gradients(rule, network, spikes))
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert differ(found[one], found[other], 0)
-        assert differ(found[one], found[other], 1) == (one == 0)
-        assert not differ(found[one], found[other], 2)
+        assert differ(network, found[one], found[other], 0)
+        assert differ(network, found[one], found[other], 1) == (one == 0)
+        assert not differ(network, found[one], found[other], 2)
 
 
 def test_random_weights_that_are_the_synapses_own_are_symmetric_ones():
     network, spikes = network_of(2, 4, 5, CLASSES, channels=2), inputs_of(2, 2)
     rule = Local(Feedback("random"))
     own = [synapses.weight.detach() for synapses in synapses_of(network)[1:]]
-    rule.load_state_dict({f"feedback/{layer}": weight for layer, weight in enumerate(own)})
+    rule.load_state_dict({f"feedback/{k}/weight": weight for k, weight in enumerate(own, start=1)})
     expected = gradients(Local(SYMMETRIC), network, spikes)
     assert_equal(gradients(rule, network, spikes), expected)
 
@@ -225,27 +223,27 @@ def test_directly_broadcast_errors_are_the_outputs_own():
     deep = network_of(2, 4, 5, CLASSES, encoding_slope=slope)
     flat = network_of(2, 4, CLASSES, encoding_slope=slope)
     with torch.no_grad():
-        deep.synapses[2].weight.zero_()  # outputs that hear nothing: the same delta in both
-        flat.synapses[1].weight.zero_()
-        for kind in ("synapses", "populations"):
-            for there, here in ((0, 0), (2, 1)):
-                if (kind, there) != ("synapses", 2):
-                    getattr(flat, kind)[here].load_state_dict(
-                        getattr(deep, kind)[there].state_dict()
-                    )
+        synapses_of(deep)[2].weight.zero_()  # outputs that hear nothing: the same delta in both
+        synapses_of(flat)[1].weight.zero_()
+        flat.pathways[0].load_state_dict(deep.pathways[0].state_dict())
+        for there, here in (("hidden_1", "hidden"), ("output", "output")):
+            flat.population(here).load_state_dict(deep.population(there).state_dict())
     weights = torch.randn((1, CLASSES, 4), generator=seeded(3), dtype=torch.float64)
+    above = torch.randn((1, CLASSES, 5), generator=seeded(4), dtype=torch.float64)
     rules = Local(Feedback(feedback_path="direct")), Local(Feedback())
-    for rule in rules:
-        above = torch.randn((1, CLASSES, 5), generator=seeded(4), dtype=torch.float64)
-        rule.load_state_dict({"feedback/0": weights, "feedback/1": above})
+    rules[0].load_state_dict({"feedback/hidden_1": weights, "feedback/hidden_2": above})
+    rules[1].load_state_dict({"feedback/1/weight": weights})
     uniforms = deep.draw_uniforms(STEPS, BATCH, seeded(5))
     spikes = inputs_of(2)
     deep.draw_uniforms = lambda *_: uniforms
     flat.draw_uniforms = lambda *_: (uniforms[0], uniforms[2])
     one, other = gradients(rules[0], deep, spikes), gradients(rules[1], flat, spikes)
-    for parameter in ("pathways.0.synapses.weight", "populations.hidden.angles"):
-        torch.testing.assert_close(one[parameter], other[parameter], rtol=0, atol=1e-14)
-        assert one[parameter].abs().max() > 1e-6
+    for there, here in (
+        ("pathways.0.synapses.weight", "pathways.0.synapses.weight"),
+        ("populations.hidden_1.angles", "populations.hidden.angles"),
+    ):
+        torch.testing.assert_close(one[there], other[here], rtol=0, atol=1e-14)
+        assert one[there].abs().max() > 1e-6
 
 
 # Unbiased: the mean over draws is the gradient of the expected loss
@@ -292,11 +290,9 @@ def truth() -> Tensor:
             for name, part, value in zip(names, parts, values, strict=True)
         }
         weights, neurons = [], []
-        for layer, population in enumerate(populations_of(network)):
+        for layer, (name, population) in enumerate(network.populations.items()):
             weights.append(shaped[f"pathways.{layer}.synapses.weight"])
-            angles, gains = (
-                shaped[f"populations.{network.names[layer]}.{key}"] for key in ("angles", "gains")
-            )
+            angles, gains = (shaped[f"populations.{name}.{key}"] for key in ("angles", "gains"))
             what = (population.circuit.name, population.channels, population.memory_qubits)
             neurons.append(
                 [reference.named(*what, *each) for each in zip(angles, gains, strict=True)]
@@ -433,10 +429,12 @@ def test_both_is_the_sum_of_feedback_and_reinforce_on_the_same_draws(feedback):
     )
     for name, found in by_both.items():
         expected = by_reinforce[name]
-        if ".2." not in name:  # outputs always minimise the loss through their own probabilities
+        # Outputs always minimise the loss through their own probabilities.
+        if layer_of(network, name) < 2:
             expected = expected + by_feedback[name]
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, msg=name)
-    assert differ(by_both, by_reinforce, 0) and differ(by_both, by_feedback, 0)
+    for other in (by_reinforce, by_feedback):
+        assert differ(network, by_both, other, 0)
 
 
 def test_rewards_beside_feedback_have_a_weight():
@@ -476,7 +474,7 @@ def test_the_loss_of_counts_reaches_the_outputs_once(signal):
         )
     )
     for parameter, gradient in with_reward.items():
-        if ".1." in parameter:
+        if layer_of(network, parameter) == 1:
             torch.testing.assert_close(gradient, alone[parameter], rtol=0, atol=1e-12)
 
 
@@ -506,27 +504,22 @@ def test_frozen_memory_gates_change_no_other_gradient(rule):
         generator=seeded(0),
         dtype=torch.float64,
     )
-    for mine, its in zip(frozen.populations, whole.populations, strict=True):
+    for mine, its in zip(populations_of(frozen), populations_of(whole), strict=True):
         mine.angles, mine.gains = its.angles.detach(), its.gains.detach()
         assert torch.equal(mine.angles, its.angles) and torch.equal(mine.gains, its.gains)
     expected, found = (
         gradients(rule.fresh(), network, inputs_of(2)) for network in (whole, frozen)
     )
-    for layer, population in enumerate(frozen.populations):
-        name = f"pathways.{layer}.synapses.weight"
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-14)
+    for layer, name in enumerate(frozen.names):
+        weight = f"pathways.{layer}.synapses.weight"
+        torch.testing.assert_close(found[weight], expected[weight], rtol=0, atol=1e-14)
         for kind in ("angles", "gains"):
-            parts = population.parametrizations[kind]
-            by_whole = expected[f"populations.{network.names[layer]}.{kind}"][:, parts[0].trained]
-            by_part = found.get(
-                f"populations.{network.names[layer]}.parametrizations.{kind}.original0"
-            )
+            parts = frozen.population(name).parametrizations[kind]
+            by_whole = expected[f"populations.{name}.{kind}"][:, parts[0].trained]
+            by_part = found.get(f"populations.{name}.parametrizations.{kind}.original0")
             if by_whole.numel():
                 torch.testing.assert_close(by_part, by_whole, rtol=0, atol=1e-14)
-            assert (
-                found[f"populations.{network.names[layer]}.parametrizations.{kind}.original1"]
-                is None
-            )
+            assert found[f"populations.{name}.parametrizations.{kind}.original1"] is None
     assert any(p.requires_grad for p in frozen.populations.parameters())
 
 
@@ -549,7 +542,7 @@ def test_frozen_hidden_layers_get_no_gradient():
     found = gradients(Local(NoSignal()), network, spikes)
     expected = gradients(Local(SYMMETRIC), network, spikes)
     for name, gradient in found.items():
-        if ".2." in name:
+        if layer_of(network, name) == 2:
             torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-14)
         else:
             assert gradient is None or not gradient.any(), name
@@ -573,7 +566,7 @@ def test_a_rule_goes_on_from_its_state(signal):
         gradients(each, network, spikes, seed=6) for each in (rule, loaded, fresh)
     )
     assert_equal(found, expected, atol=0)
-    assert differ(other, expected, 0)
+    assert differ(network, other, expected, 0)
     assert rule.state_dict().keys() == loaded.state_dict().keys()
     for key, value in rule.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[key])

@@ -16,7 +16,7 @@ from sqsnn.learning.bit_source import Backend
 from sqsnn.learning.estimators import Cost, Geometric
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.scores import Exact, Measured, Pulled, Signals
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import Connection, Pathway, SpikingNetwork
 from sqsnn.neurons.drive import Drive, Leaky, Rectified
 from sqsnn.neurons.population import Record
 from sqsnn.neurons.sqs import SQSNeurons
@@ -141,7 +141,7 @@ def test_the_weights_gradient_is_that_of_the_currents_times_presynaptic_spikes(c
     pulled = Exact().pull(layer, signals_for(layer), seeded(0))
     layer.add_gradients(pulled.parameters, pulled.currents)
     expected = torch.einsum("tbhn,tbpn->nhp", pulled.currents, spikes)
-    torch.testing.assert_close(layer.synapses.weight.grad, expected, rtol=0, atol=1e-13)
+    torch.testing.assert_close(layer.pathways[0].synapses.weight.grad, expected, rtol=0, atol=1e-13)
     assert torch.equal(layer.population.angles.grad, pulled.parameters[0])
     assert torch.equal(layer.population.gains.grad, pulled.parameters[1])
 
@@ -154,7 +154,8 @@ def made(neurons: SQSNeurons, synapses: Synapses, presynaptic: Tensor, spikes: T
     currents = synapses(presynaptic)
     driven = currents.detach().requires_grad_()
     record, _ = neurons(driven, observed=spikes)
-    return Layer("", (synapses,), neurons, currents, driven, record)
+    pathway = Pathway(Connection("input", "output"), synapses, currents.dtype)
+    return Layer("output", (pathway,), neurons, currents, driven, record)
 
 
 MEASURED = Measured(window=2, estimator=Geometric(repeats=2))
@@ -260,10 +261,9 @@ def copies(
     bits = [index >> place & 1 for place in reversed(range(STEPS * channels))]
     spikes = torch.tensor(bits, dtype=torch.float64).reshape(STEPS, 1, 1, channels)
     spikes = spikes.expand(-1, 1, size, -1).contiguous()
-    synapses = DenseSynapses(1, size, channels=channels, generator=seeded(0), dtype=torch.float64)
     driven = currents.expand(-1, 1, size, -1).contiguous().requires_grad_()
     unknown = torch.zeros_like(spikes)
-    return Layer("", (synapses,), neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
+    return Layer("output", (), neurons, driven, driven, Record(spikes, unknown, unknown[..., 0]))
 
 
 def signals_for_copies(layer: Layer) -> Signals:
@@ -290,7 +290,7 @@ def first_copy(layer: Layer, signals: Signals) -> tuple[Layer, Signals]:
     driven = layer.driven.detach()[:, :, :1].requires_grad_()
     spikes = layer.record.spikes[:, :, :1]
     record, _ = one(driven, observed=spikes)
-    return Layer("", layer.pathways, one, driven, driven, record), Signals(
+    return Layer("output", layer.pathways, one, driven, driven, record), Signals(
         *(signal[:, :, :1] for signal in signals)
     )
 

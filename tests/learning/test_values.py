@@ -79,7 +79,7 @@ def test_random_feedback_is_fixed_and_not_the_readouts_weight():
     spikes, targets = batch()
     gradients(rule, network, spikes, targets)
     drawn = {name: tensor.clone() for name, tensor in rule.state_dict().items()}
-    assert {"feedback/0", "feedback/readout"} == set(drawn)
+    assert {"feedback/1/weight", "feedback/readout"} == set(drawn)
     assert not torch.equal(drawn["feedback/readout"], network.readout.weight)
     gradients(rule, network, spikes, targets, seed=6)
     assert all(torch.equal(rule.state_dict()[name], tensor) for name, tensor in drawn.items())

@@ -452,7 +452,7 @@ def test_layers_of_any_kind_make_a_network(factories):
     second = network(INPUTS[3:], first.state, uniforms=[numbers[3:] for numbers in uniforms])
     for one, other, record in zip(first.layers, second.layers, whole.layers, strict=True):
         assert torch.equal(torch.cat([one.spikes, other.spikes]), record.spikes)
-    assert all(map(same, second.state, whole.state))
+    assert all(map(same, second.state.populations, whole.state.populations))
     whole.layers[-1].spikes.sum().backward()
     for synapses in synapses_of(network):
         assert synapses.weight.grad.isfinite().all() and synapses.weight.grad.any()

@@ -72,3 +72,25 @@ def test_the_gate_list_tells_circuits_apart_to_the_last_digit():
     assert listed(0.1) == "RX(phi_0) 0; RX(0.1) 0; CZ 1 0"
     assert listed(0.1 + 2e-17) == "RX(phi_0) 0; RX(0.10000000000000002) 0; CZ 1 0"
     assert listed(Normal(0.1)) == listed(Normal(0.2)) == "RX(phi_0) 0; RX(theta_0) 0; CZ 1 0"
+
+
+@pytest.mark.parametrize("circuit", [*CASES, EVERY_GATE])
+def test_a_circuit_comes_back_from_its_gate_list_but_for_first_values(circuit):
+    text = circuit_text.gate_list(circuit)
+    again = circuit_text.read_gate_list(text, circuit.channels, circuit.memory_qubits, circuit.name)
+    assert (again.gates, again.name) == (circuit.gates, circuit.name)
+    learned = [turn._replace(gain=1.0) if turn.trainable else turn for turn in circuit.encoding]
+    assert list(again.encoding) == learned
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("RX(theta_0) 0; measure", "holds 'measure', which is no gate"),
+        ("RX(theta_1) 0", r"the angles theta_\[1\]; none may be left out"),
+        ("RX(theta_0) 2", r"on qubits \(2,\); it needs 1 different ones of 0..1"),
+    ],
+)
+def test_text_that_is_no_gate_list_is_refused(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        circuit_text.read_gate_list(text, 1, 1)

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tools import TINY, make_old, populations_of, sizes_of, small_run, stopped
@@ -42,6 +43,17 @@ def test_loading_needs_no_dataset(trained, monkeypatch, kind):
     assert (loaded.settings, loaded.metrics) == (trained.settings, trained.metrics)
     for one, other in zip(loaded.network.parameters(), trained.network.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_own_images_are_convolved_on_the_grid_that_is_named(tmp_path):
+    X = np.random.default_rng(0).random((60, 12))
+    X[:, ::4] = 0.0
+    words = {"conv": "2c2", "grid": (1, 3, 4), "hidden": (3,), "epochs": 1, "steps": 2}
+    made = sqsnn.train(X, np.arange(60) % 2, out=tmp_path / "a", **words)
+    made.save(tmp_path / "a.sqsnn")
+    again = sqsnn.load(tmp_path / "a.sqsnn")
+    assert again.network.population("conv").shape == (2, 2, 3)
+    np.testing.assert_array_equal(again.predict(X), made.predict(X))
 
 
 @pytest.mark.parametrize("neurons", ["lif", "qlif", "published_sqs", "sqs"])

@@ -126,7 +126,7 @@ def test_every_epoch_and_setting_is_on_the_page(folder):
     assert page.tags.count("details") == 3
     command = "sqsnn train digits --hidden 12 --steps 4 --epochs 2 --batch-size 40 --classes 0,1,2"
     assert f"{command} --train-samples 80 --test-samples 40" in page.text
-    assert "hidden 12 64 Neurons of each hidden layer" in page.text
+    assert "hidden 12 64 Hidden neurons" in page.text
     assert "seed 0 Seed of all that is random" in page.text
     assert "epochs = 2" in page.text
     assert "This trains it again with sqsnn 0.1.0" in page.text

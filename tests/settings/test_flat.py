@@ -76,8 +76,8 @@ def test_a_setting_of_a_kind_that_is_not_chosen_is_refused_with_that_kind(name):
             assert all(place.goes_with in message for place in places)
             assert "\n" not in message
             refusals += 1
-    # Every encoding has steps, every rule a loss, and all neurons can share.
-    assert refusals or name in ("steps", "loss_on", "share")
+    # Every encoding has steps, and every rule a loss.
+    assert refusals or name in ("steps", "loss_on")
 
 
 @pytest.mark.parametrize(

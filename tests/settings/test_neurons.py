@@ -28,7 +28,7 @@ from sqsnn.settings.toml import from_toml, to_toml
 
 SETTINGS = {flat.kind_of(cls): cls for cls in flat.members(Neurons)}
 # What the network decides, or what no training can use.
-DECIDED = {"size", "generator", "dtype", "device", "noise_simulation"}
+DECIDED = {"size", "share", "generator", "dtype", "device", "noise_simulation"}
 KINDS = list(POPULATIONS)
 
 

@@ -10,6 +10,7 @@ from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
 from sqsnn.network.connection import Connection, LearnedDelay
+from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
@@ -340,3 +341,17 @@ def test_real_values_are_read_from_the_last_hidden_population(chosen):
 def test_networks_that_do_not_fit_are_refused(chosen, shape, message):
     with pytest.raises(ConfigError, match=message):
         build_network(small_run(**chosen), shape, 2)
+
+
+def test_weights_that_a_mask_cuts_do_not_count_as_parameters():
+    def network(**options) -> SpikingNetwork:
+        return SpikingNetwork(
+            inputs=10,
+            populations={"output": LIF(4, generator=torch.Generator().manual_seed(0))},
+            connections=[Connection("input", "output", Dense(**options))],
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    membranes = 3 * 4  # beta, threshold and bias
+    assert count_trained(network()) == 40 + membranes
+    assert count_trained(network(sparsity=0.3, bias=True)) == 28 + 4 + membranes

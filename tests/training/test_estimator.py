@@ -63,7 +63,7 @@ def test_a_warm_start_keeps_the_scaling_and_takes_new_parameters(make, data):
 
 def test_a_warm_start_of_another_network_is_refused(make, data):
     estimator = make(warm_start=True, epochs=1).fit(*data)
-    said = r"go on with the network that there is, whose synapses\.0\.weight has \(1, 16, 4\)"
+    said = r"go on with the network .* whose pathways\.0\.synapses\.weight has \(1, 16, 4\)"
     with pytest.raises(ValueError, match=said):
         estimator.set_params(hidden=(8,)).fit(*data)
 

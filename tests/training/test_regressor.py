@@ -76,7 +76,7 @@ def test_every_setting_is_a_parameter_but_those_with_no_use():
     own = {"random_state", "warm_start", "early_stopping", "validation_fraction", "callbacks"}
     assert names - settings == own | {"verbose"}
     missing = {"seed", "final_learning_rate", "noise_from", "noise_strength", "score", "readout"}
-    missing |= {"loss_on", "output_memory_qubits"}
+    missing |= {"loss_on", "output_memory_qubits", "skip"}
     of_scores = {leaf.name for leaf in flat.leaves(Recipe) if "score" in leaf.kinds}
     assert settings - names == missing | of_scores - {"shots", "window"}
     assert SQSNNRegressor().horizon is None  # how far to forecast, and no option of a rule

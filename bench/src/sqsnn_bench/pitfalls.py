@@ -14,6 +14,7 @@ import statistics
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def variance(signal: Reinforce, draws: int) -> float:
     rule = Local(signal=signal)
     spikes = encoding.rate(digits.train.values[:BATCH], STEPS, generator=generator)
     hidden = [
-        network.pathways[0].synapses.weight,
+        *network.incoming(network.names[0])[0].synapses.parameters(),
         *network.population(network.names[0]).parameters(),
     ]
     gradients = []
@@ -41,7 +42,8 @@ def variance(signal: Reinforce, draws: int) -> float:
         network.zero_grad()
         rule.step(network, spikes, digits.train.targets[:BATCH], generator)
         if draw >= WARM_UP:
-            gradients.append(torch.cat([parameter.grad.flatten() for parameter in hidden]))
+            parts = [cast(Tensor, parameter.grad).flatten() for parameter in hidden]
+            gradients.append(torch.cat(parts))
     found = torch.stack(gradients).double()
     spread = float(found.var(0).sum())
     # |mean|^2 of so many draws contains the share spread / draws of noise.
@@ -84,7 +86,7 @@ def _share(right: Tensor) -> float:
 
 def target_likelihood(network: SpikingNetwork, spikes: Tensor, labels: Tensor) -> Tensor:
     """Of the spikes that are wanted: the class's neuron at every step, the others never."""
-    currents = network.pathways[0].synapses(spikes)
+    currents = network.incoming(network.names[0])[0].synapses(spikes)
     wanted = torch.nn.functional.one_hot(labels, 10).to(currents)
     observed = wanted[None, :, :, None].expand_as(currents).contiguous()
     record, _ = network.population(network.names[0])(currents, observed=observed)

@@ -65,11 +65,22 @@ _OLD_SCORES = """
 from sqsnn.training import run, run_folder
 loaded = run.load(run_folder.find(Path(out)))
 scores, _ = run.score_test(loaded)
+populations = loaded.network.populations
+def old_name(name):
+    return name
 """
 _NEW_SCORES = """
 from sqsnn.runs import folder, loading
 loaded = loading.load(folder.find(Path(out)))
 scores = loading.test(loaded).answers
+populations = loaded.network.populations.values()
+places = {f"pathways.{k}.synapses.": f"synapses.{k}." for k in range(len(populations))}
+for number, name in enumerate(loaded.network.populations):
+    places[f"populations.{name}."] = f"populations.{number}."
+def old_name(name):
+    for place, old in places.items():
+        name = name.replace(place, old)
+    return name
 """
 _TRAIN = """
 import hashlib, json, sys
@@ -78,10 +89,10 @@ from sqsnn.cli.main import main
 flags, out = sys.argv[1].split(), sys.argv[2]
 main(["train", *flags, "--out", out])
 {scores}
-network = loaded.network
-found = {{n: p for n, p in network.state_dict().items() if "parametrizations" not in n}}
+state = loaded.network.state_dict()
+found = {{old_name(n): p for n, p in state.items() if "parametrizations" not in n}}
 # Frozen angles have parts of their own.
-for number, population in enumerate(network.populations.values()):
+for number, population in enumerate(populations):
     for name in ("angles", "gains"):
         if hasattr(population, name):
             found[f"populations.{{number}}.{{name}}"] = getattr(population, name).detach()

@@ -41,8 +41,8 @@ def driven(sizes: tuple[int, ...] = (INPUTS, 3, 2), **options: Any) -> SpikingNe
     """A network in which spikes excite, and no current flows where there are none."""
     network = made(sizes, **options)
     with torch.no_grad():
-        for synapses in network.synapses:
-            synapses.weight.abs_().mul_(2)
+        for pathway in network.pathways:
+            pathway.synapses.weight.abs_().mul_(2)
     return network
 
 
@@ -52,7 +52,8 @@ def inputs(steps: int = STEPS, batch: int = BATCH, rate: float = 0.5) -> Tensor:
 
 def ran(network: SpikingNetwork, spikes: Tensor) -> tuple[list[Layer], Tensor]:
     layers = run_layers(network, spikes, seeded(2), differentiable=False)
-    return layers, torch.randn(spikes.shape[:2], generator=seeded(3), dtype=torch.float64)
+    weights = torch.randn(spikes.shape[:2], generator=seeded(3), dtype=torch.float64)
+    return list(layers.values()), weights
 
 
 def diagnosed(network: SpikingNetwork, spikes: Tensor, **options: Any) -> Diagnosis:

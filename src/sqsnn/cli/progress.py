@@ -228,6 +228,7 @@ _CONTENTS = {
     "raster.png": "spikes of a right and a wrong test sample",
     "confusion-matrix.png": "which class was taken for which",
     "predictions.png": "predictions beside the truth",
+    "network.png": "populations and connections",
     "circuit.png": "the circuit of a neuron",
     "circuit-output.png": "the circuit of an output neuron",
     "evaluation.json": "the test repeated, with one shot",

@@ -32,6 +32,7 @@ class Columns:
         groups: Column whose equal entries mark samples that stay together in a split.
         test_share: Share of the samples for the test, where the file holds no test part.
         values: Whether labels that are whole numbers are real values to predict, not classes.
+        on_grid: Whether the features lie on a grid, as pixels do, some of which never change.
     """
 
     label: str | None = None
@@ -39,6 +40,7 @@ class Columns:
     groups: str | None = None
     test_share: float = 0.2
     values: bool = False
+    on_grid: bool = False
 
 
 class OwnKind(NamedTuple):
@@ -87,7 +89,8 @@ def load_own(
     """
     data = _read(path, columns)
     predicts_values = _predicts_values(_labels(data), columns)
-    check_columns(data)
+    if not columns.on_grid:
+        check_columns(data)
     if predicts_values:
         labels: tuple[str | int | float | bool, ...] = ()
         names = _target_names(data)

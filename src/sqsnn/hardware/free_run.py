@@ -21,7 +21,8 @@ from sqsnn.hardware.compile import Compiled
 from sqsnn.hardware.cost import Estimate
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.feedforward import MAX_RESET_STEPS, histories
-from sqsnn.learning.bit_source import refuse_memory_on_cycle
+from sqsnn.learning.bit_source import refuse_memory_on_cycle, require_circuits
+from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
@@ -74,6 +75,21 @@ def plan(neurons: SQSNeurons, steps: int, *, cycle: str | None = None) -> Plan:
         f"train with reset_steps 0..{MAX_RESET_STEPS}, or with memory_qubits 0, which runs step "
         "by step"
     )
+
+
+def plan_network(network: SpikingNetwork, steps: int) -> list[tuple[SQSNeurons, Plan]]:
+    """Plan the free run of each population of a network, in order.
+
+    Raises:
+        HardwareError: If a device cannot run one of them.
+        TypeError: If neurons are no circuits.
+    """
+    cyclic = {name for part in network.components if part.is_cyclic for name in part.names}
+    circuits = {name: require_circuits(network.population(name)) for name in network.names}
+    return [
+        (neurons, plan(neurons, steps, cycle=name if name in cyclic else None))
+        for name, neurons in circuits.items()
+    ]
 
 
 def estimate(executor: Executor, neurons: SQSNeurons, planned: Plan, batch: int) -> Estimate:

@@ -211,7 +211,7 @@ class Local(_Remembering):
         self,
         score: Exact | Measured,
         network: SpikingNetwork,
-        layers: Mapping[str, Layer],
+        layers: dict[str, Layer],
         loss: Loss,
         targets: Targets,
         generator: torch.Generator,

@@ -163,7 +163,7 @@ def _learn(
     network: SpikingNetwork,
     reward: Reinforce | None,
     inputs: Mapping[str, Inputs],
-    layers: Mapping[str, Traced],
+    layers: dict[str, Traced],
     seen: Mapping[str, Observed],
     error: Float[Tensor, "B classes N"],
     ways: Paths | None,

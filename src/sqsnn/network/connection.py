@@ -54,8 +54,9 @@ class Connection:
     """What carries the spikes of one population, or of the input, to another.
 
     Example:
-        >>> Connection("hidden", "hidden", Dense(bias=True), delay=1)
-        Connection(source='hidden', target='hidden', synapses=Dense(bias=True), delay=1)
+        >>> recurrent = Connection("hidden", "hidden", Dense(bias=True), delay=1)
+        >>> recurrent.shortest, recurrent.trace
+        (1, None)
     """
 
     source: str

@@ -23,6 +23,7 @@ from sqsnn.network.build import (
     shape_of,
 )
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
+from sqsnn.network.description import describe
 from sqsnn.network.graph import Edge, components
 from sqsnn.network.passing import NetworkState, Pass
 from sqsnn.network.pathway import Pathway
@@ -246,6 +247,10 @@ class SpikingNetwork(nn.Module):
             else population.draw_uniforms(steps, batch, generator)
             for population in populations
         )
+
+    def __repr__(self) -> str:
+        """Show populations and connections."""
+        return describe(self)
 
     def _states(self, state: NetworkState | None) -> dict[str, Any]:
         """Take the populations' states out of a network's, and refuse one of another network."""

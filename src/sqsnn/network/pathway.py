@@ -42,6 +42,7 @@ class Pathway(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        self.connection = connection
         self.source, self.target = connection.source, connection.target
         self.delay, self.trace = connection.delay, connection.trace
         self.synapses = synapses
@@ -140,15 +141,6 @@ class Pathway(nn.Module):
     def __str__(self) -> str:
         """Name the two ends."""
         return f"{self.source} -> {self.target}"
-
-    def extra_repr(self) -> str:
-        """Give what `print(network)` shows."""
-        parts = [str(self)]
-        if isinstance(self.delay, LearnedDelay):
-            parts.append(f"delay learned up to {self.longest}")
-        elif self.delay:
-            parts.append(f"delay={self.delay}")
-        return ", ".join([*parts, *([] if self.trace is None else [f"trace={self.trace}"])])
 
     def _past(self, state: PathwayState, like: Tensor) -> Tensor:
         return like.new_zeros(self.longest, *like.shape) if state.past is None else state.past

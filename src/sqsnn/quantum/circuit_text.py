@@ -1,10 +1,14 @@
 """Circuits as text: all gates in one line, one gate per line, and a picture of the wires."""
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
+from sqsnn.quantum.placements import START, complete_encoding
 
+_PLACED = re.compile(r"(?P<name>\w+)(?:\((?P<angle>[^()]+)\))? (?P<qubits>\d+(?: \d+)*)")
+_TURNED = re.compile(r"(?:(?P<gain>\S+) )?phi_(?P<channel>\d+)")
 _WIDTH = 96  # of a picture, in characters
 _CONTROL, _TARGET, _LINK, _CROSSED, _WIRE = "●⊕│┼─"
 
@@ -23,6 +27,47 @@ def gate_list(circuit: Circuit) -> str:
     placed = [(f"RX({_turn(each)})", (each.qubit,)) for each in circuit.encoding if each.is_gate]
     placed += [(f"{gate.name}{_bracketed(_angle(gate))}", gate.qubits) for gate in circuit.gates]
     return "; ".join(f"{label} {' '.join(map(str, qubits))}" for label, qubits in placed)
+
+
+def read_gate_list(text: str, channels: int, memory_qubits: int, name: str = "custom") -> Circuit:
+    """Read a circuit from what `gate_list` wrote; where its angles start is not in the text.
+
+    Raises:
+        ValueError: If the text is no list of gates, or a gate does not fit the qubits.
+
+    Example:
+        >>> read_gate_list("RX(phi_0) 0; CRX(theta_0) 1 0; H 1", 1, 1).gate_counts()
+        {'CRX': 1, 'H': 1, 'RX': 1}
+    """
+    encoding: list[Encoded] = []
+    placed: list[Gate] = []
+    for part in text.split("; "):
+        found = _PLACED.fullmatch(part)
+        if found is None:
+            raise ValueError(
+                f"circuit text holds {part!r}, which is no gate such as 'RX(theta_0) 1'"
+            )
+        qubits = tuple(map(int, found["qubits"].split()))
+        angle = found["angle"]
+        turned = _TURNED.fullmatch(angle or "")
+        if turned is not None:
+            is_trained = turned["gain"] == "gain"
+            gain = 1.0 if is_trained else float(turned["gain"] or 1)
+            encoding.append(Encoded(qubits[0], int(turned["channel"]), gain, is_trained))
+        elif angle is None:
+            placed.append(Gate(found["name"], qubits))
+        elif angle.startswith("theta_"):
+            placed.append(Gate(found["name"], qubits, int(angle.removeprefix("theta_"))))
+        else:
+            placed.append(Gate(found["name"], qubits, None, float(angle)))
+    parameters = {gate.parameter for gate in placed if gate.parameter is not None}
+    if parameters != set(range(len(parameters))):
+        raise ValueError(
+            f"circuit text has the angles theta_{sorted(parameters)}; none may be left out"
+        )
+    rotated = complete_encoding(encoding, channels, memory_qubits)
+    initial = (START,) * len(parameters)
+    return Circuit(channels, memory_qubits, rotated, tuple(placed), initial, name)
 
 
 def table(circuit: Circuit) -> str:

@@ -140,11 +140,25 @@ def derivative(
 
 def apply(gate: Tensor, qubits: tuple[int, ...], register: Tensor, count: int) -> Tensor:
     """Apply a gate `(*batch, d, d)` to some qubits of `(*batch, 2**count, columns)`."""
+    return from_front(gate @ to_front(register, qubits, count), qubits, count)
+
+
+def to_front(register: Tensor, qubits: tuple[int, ...], count: int) -> Tensor:
+    """Bring some qubits to the front: `(*batch, 2**count, columns)` -> `(*batch, d, rest)`."""
     batch, columns = register.shape[:-2], register.shape[-1]
     split = register.reshape(*batch, *(2,) * count, columns)
-    places = [len(batch) + qubit for qubit in qubits]
-    front = list(range(len(batch), len(batch) + len(qubits)))
-    moved = split.movedim(places, front)
-    result = gate @ moved.reshape(*batch, 2 ** len(qubits), -1)
-    back = result.reshape(*result.shape[:-2], *moved.shape[len(batch) :]).movedim(front, places)
-    return back.reshape(*result.shape[:-2], 2**count, columns)
+    places, front = _places(len(batch), qubits)
+    return split.movedim(places, front).reshape(*batch, 2 ** len(qubits), -1)
+
+
+def from_front(values: Tensor, qubits: tuple[int, ...], count: int) -> Tensor:
+    """Bring them back: `(*batch, d, rest)` -> `(*batch, 2**count, columns)`."""
+    batch = values.shape[:-2]
+    places, front = _places(len(batch), qubits)
+    split = values.reshape(*batch, *(2,) * count, -1).movedim(front, places)
+    return split.reshape(*batch, 2**count, -1)
+
+
+def _places(first: int, qubits: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Give the dimensions of qubits, and those in front, after `first` others."""
+    return [first + qubit for qubit in qubits], list(range(first, first + len(qubits)))

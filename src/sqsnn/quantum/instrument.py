@@ -23,8 +23,11 @@ from torch import Tensor
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.control import Controller, Turns
+from sqsnn.quantum.reversible import reversible_unitary
 
 MAX_SEQUENCE_BITS = 20
+# Qubits from which the products after all gates, kept by autograd, would take 40 MB per neuron.
+LARGE_REGISTER = 9
 _NORM_TOLERANCE = 1e-4
 
 
@@ -45,9 +48,10 @@ def prepare(circuit: Circuit, angles: Float[Tensor, "neurons parameters"]) -> In
     """Build V(theta) once for a whole pass; differentiable in the angles."""
     body, tail = circuit.split_memory_tail()
     real = circuit.is_real
+    make = reversible_unitary if circuit.qubits >= LARGE_REGISTER else unitary
     return Instrument(
         circuit,
-        unitary(body, angles, circuit.qubits, real_frame=real),
+        make(body, angles, circuit.qubits, real_frame=real),
         unitary(tail, angles, circuit.memory_qubits, real_frame=real) if tail else None,
     )
 

@@ -1,5 +1,6 @@
 """A trained network and its data, loaded from the folder of a run and tested."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from sqsnn.checks import check_positive_int
 from sqsnn.data import catalog
 from sqsnn.data.dataset import Dataset, Samples
 from sqsnn.data.events import Binning
+from sqsnn.data.own_sets import Columns
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
@@ -142,7 +144,7 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
         test_samples=data.test_samples,
         delay=data.cue_delay,
         binning=binning,
-        columns=table_of(data.model_dump(), settled.readout.kind) if is_own(data.dataset) else None,
+        columns=_columns(settled) if is_own(data.dataset) else None,
         clip=settled.encoding.bounded,
         preparation=preparation,
     )
@@ -157,6 +159,12 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
             f"{dataset.source}, which has other values: point --data-dir to the former"
         )
     return dataset
+
+
+def _columns(settled: RunSettings) -> Columns:
+    """What the columns of a user's own file mean."""
+    columns = table_of(settled.data.model_dump(), settled.readout.kind)
+    return replace(columns, on_grid=settled.grid is not None)
 
 
 def figures(loaded: Loaded, tested: Tested) -> Metrics:

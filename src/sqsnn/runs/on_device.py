@@ -18,7 +18,7 @@ from torch import Tensor
 from sqsnn import readout
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
-from sqsnn.learning.bit_source import Backend, require_circuits, run_network
+from sqsnn.learning.bit_source import Backend, run_network
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
@@ -139,7 +139,7 @@ def run_on_device(
     require_circuit(loaded.settings)
     loaded.network.eval()
     # A run that was trained with noise is compared with a perfect device, too.
-    for neurons in _neurons(loaded):
+    for neurons, _ in _planned(loaded):
         neurons.noise = None
     device = hardware.find(options.device.backend)
     generator = seeded(options.seed, Purpose.DEVICE, device=loaded.settings.training.device)
@@ -220,21 +220,15 @@ def run_on_device(
     return outcome, place
 
 
-def _neurons(loaded: Loaded) -> list[SQSNeurons]:
-    network = loaded.network
-    return [require_circuits(network.population(name)) for name in network.names]
+def _planned(loaded: Loaded) -> list[tuple[SQSNeurons, "Plan"]]:
+    """Find the neurons of each population, and how they run free."""
+    from sqsnn.hardware.free_run import plan_network
+
+    return plan_network(loaded.network, loaded.settings.encoding.steps)
 
 
 def _circuits(loaded: Loaded) -> list[tuple[Circuit, "Plan"]]:
-    """Find the circuit of each population, and how it runs free."""
-    from sqsnn.hardware.free_run import plan
-
-    network, steps = loaded.network, loaded.settings.encoding.steps
-    cyclic = {name for part in network.components if part.is_cyclic for name in part.names}
-    return [
-        (neurons.circuit, plan(neurons, steps, cycle=name if name in cyclic else None))
-        for name, neurons in zip(network.names, _neurons(loaded), strict=True)
-    ]
+    return [(neurons.circuit, planned) for neurons, planned in _planned(loaded)]
 
 
 def _layers(executor: "Executor", loaded: Loaded) -> list[LayerOnDevice]:
@@ -285,7 +279,7 @@ def _estimate(
 
     parts = [
         free_run.estimate(executor, neurons, planned, inferences)
-        for neurons, (_, planned) in zip(_neurons(loaded), _circuits(loaded), strict=True)
+        for neurons, planned in _planned(loaded)
     ]
     if options.mitigate_readout:
         # A little too long: the circuit of a calibration has one step.

@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curve, spike raster, confusion matrix and circuit.
+"""The pictures of a run: learning curve, raster, confusion matrix, circuit, and its network.
 
 The plots are imported where they are drawn: matplotlib loads slowly, and a run without pictures
 goes without.
@@ -28,6 +28,7 @@ CURVE = "learning-curve.png"
 RASTER = "raster.png"
 CONFUSION = "confusion-matrix.png"
 PREDICTIONS = "predictions.png"
+NETWORK = "network.png"
 CIRCUIT = "circuit.png"
 OUTPUT_CIRCUIT = "circuit-output.png"
 
@@ -64,24 +65,27 @@ def circuits(settings: RunSettings) -> dict[str, Circuit]:
 
 
 def of_test(settings: RunSettings) -> tuple[str, ...]:
-    """Name the pictures of the test."""
-    return (PREDICTIONS,) if settings.reads_values else (RASTER, CONFUSION)
+    """Name the pictures of the test, and that of a network that is no plain row of layers."""
+    shown = (PREDICTIONS,) if settings.reads_values else (RASTER, CONFUSION)
+    return shown if settings.is_plain else (*shown, NETWORK)
 
 
 def draw_test(loaded: Loaded, tested: Tested) -> "dict[str, Figure]":
     """Draw what the test shows, by file name: predictions; or a right and a wrong sample."""
-    from sqsnn.reports import plots, raster, values_plot
+    from sqsnn.reports import network_drawing, plots, raster, values_plot
 
     scores, samples = tested.answers, tested.samples
+    is_plain = loaded.settings.is_plain
+    figures = {} if is_plain else {NETWORK: network_drawing.draw_network(loaded.network)}
     if not isinstance(scores, Scores):
         found, truth = scores.values.cpu().numpy(), samples.targets.cpu().numpy()
         if scores.counts is not None:
             found = np.where(scores.counts.cpu().numpy()[..., None], found, np.nan)
         names = loaded.dataset.preparation.target_names
-        return {PREDICTIONS: values_plot.predictions(found, truth, names)}
+        return figures | {PREDICTIONS: values_plot.predictions(found, truth, names)}
     class_names = loaded.dataset.class_names
     confusion = evaluate.confusion(scores, samples.targets)
-    return {
+    return figures | {
         RASTER: raster.raster(_right_and_wrong(loaded, scores, samples), class_names),
         CONFUSION: plots.confusion_matrix(confusion, class_names),
     }

@@ -42,6 +42,7 @@ _PICTURES = (
         "Predictions beside the truth: of the first test series, or of each test sample",
     ),
     ("Confusion matrix", pictures.CONFUSION, "How often each true class was read as each class"),
+    ("The network", pictures.NETWORK, "Populations as boxes, connections as arrows"),
     ("The neuron", pictures.CIRCUIT, "The circuit of a neuron, one time step"),
     (
         "The neuron of the output layer",

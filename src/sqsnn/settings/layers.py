@@ -163,6 +163,11 @@ class Layers(Section):
         return "none" if self.share == "map" and len(shape) == 1 else self.share
 
     @property
+    def is_plain(self) -> bool:
+        """Whether each layer feeds the next at once through dense synapses, and nothing else."""
+        return not (self.conv or self.graph or self.joined_in_words)
+
+    @property
     def in_words(self) -> str:
         """The hidden populations in a few words, e.g. "12c5-p2-64 hidden"."""
         if self.graph is not None:

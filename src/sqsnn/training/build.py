@@ -18,7 +18,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
-from sqsnn.synapses import Shape
+from sqsnn.synapses import DenseSynapses, Shape
 
 # Density matrices grow as 4**qubits; beyond this a training would take days.
 MAX_TRAINED_QUBITS = 3
@@ -103,8 +103,14 @@ def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> Spikin
 
 
 def count_trained(network: SpikingNetwork) -> int:
-    """Count the parameters that training changes."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    """Count the parameters that training changes; weights that a mask cuts do not count."""
+    dense = [part for part in network.modules() if isinstance(part, DenseSynapses)]
+    masked = sum(
+        sum(p.numel() for p in part.parameters()) - part.parameter_count()
+        for part in dense
+        if part.weight.requires_grad
+    )
+    return sum(p.numel() for p in network.parameters() if p.requires_grad) - masked
 
 
 def layer_circuits(recipe: Recipe) -> tuple[Circuit, ...]:

@@ -29,7 +29,7 @@ from sqsnn.training.parameters import OWN, keep, parameters, signature
 
 # There is no output layer. `horizon` is here how far to forecast; as an option of the rule it can
 # be set in the object.
-_LEFT_OUT = {"loss_on", "output_memory_qubits", "horizon"}
+_LEFT_OUT = {"loss_on", "output_memory_qubits", "horizon", "skip"}
 _OWN = OWN | {"horizon": None, "window": None}
 
 DEFAULTS = parameters(_OWN, _LEFT_OUT)

@@ -199,7 +199,7 @@ def diagnose(
     compared = estimators(windows, repeats, shots, max_trials)
     for population in map(network.population, network.names):
         require_circuits(population)
-    layers = run_layers(network, spikes, generator, differentiable=False)
+    layers = list(run_layers(network, spikes, generator, differentiable=False).values())
     weights = _signal(signal, layers, generator)
     exact = gradient(layers, weights, Exact(), generator).parts
     limits = [

@@ -40,7 +40,7 @@ def gradient(
     """Compute the score gradient of all layers' parameters, a mean over the batch.
 
     Args:
-        layers: What `run_layers` returned, of quantum circuits.
+        layers: Those of `run_layers`, of quantum circuits.
         weights: The signal A, for all neurons the same.
         score: How the gradient is made.
         generator: Draws what has to be drawn.
@@ -153,9 +153,9 @@ def _by_kind(layer: Layer, pulled: Pulled) -> dict[str, Tensor]:
     ]
     by_drive = torch.cat(of_the_drive or [by_angle.new_zeros(0)])
     # The graph is kept for the next draw.
-    (by_weight,) = torch.autograd.grad(
-        layer.currents, [layer.synapses.weight], pulled.currents, retain_graph=True
-    )
+    weights = [weight for pathway in layer.pathways for weight in pathway.parameters()]
+    by_weights = torch.autograd.grad(layer.currents, weights, pulled.currents, retain_graph=True)
+    by_weight = torch.cat([part.flatten() for part in by_weights])
     touching = {
         gate.parameter
         for gate in neurons.circuit.gates
