@@ -233,7 +233,7 @@ def test_uniforms_and_states_that_do_not_fit_the_layers_are_refused():
         ValueError, match=r"state\.populations has 1 entries; the network has 2 populations"
     ):
         network(SPIKES, fewer, uniforms=uniforms)
-    with pytest.raises(ValueError, match=r"population 'hidden': state\.membrane must"):
+    with pytest.raises(ValueError, match=r"population 'hidden': state\.memory must have shape"):
         network(SPIKES, state._replace(populations=state.populations[::-1]), uniforms=uniforms)
     with pytest.raises(
         ValueError, match=r"state\.pathways has 1 entries; the network has 2 connections"

@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, their tables and pages, gradients, reservoirs, series."""
+"""The command `sqsnn-bench`: studies and their pages, gradients, reservoirs, series, shapes."""
 
 import shlex
 import signal
@@ -19,6 +19,7 @@ from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
 from sqsnn_bench.reservoir.options import ReservoirOptions
 from sqsnn_bench.series.options import SeriesOptions
+from sqsnn_bench.shapes.commands import shapes
 
 if TYPE_CHECKING:
     from sqsnn_bench.study.run import Progress
@@ -35,6 +36,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+app.command(shapes)
 
 
 @app.command

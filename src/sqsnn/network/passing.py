@@ -4,7 +4,8 @@ Rules of learning and devices run the populations in their own ways; the order, 
 state of the connections are the same for all, and live here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -108,21 +109,34 @@ class Pass:
             states: The state of each population; None where it starts afresh.
             keep_memory: Also record the memory states.
         """
-        pieces: dict[str, list[Record]] = {name: [] for name in component.names}
+        records: dict[str, list[Record]] = {name: [] for name in component.names}
+        received: dict[str, list[Tensor]] = {name: [] for name in component.names}
+        steps, batch = self.emitted[INPUT].shape[:2]
 
-        def fire(name: str, steps: slice, currents: Tensor) -> Tensor:
-            population, numbers = self.network.population(name), uniforms[name][steps]
-            try:
-                record, states[name] = population(
-                    currents, states[name], uniforms=numbers, keep_memory=keep_memory
-                )
-            except ValueError as error:
-                raise ValueError(f"population {name!r}: {error}") from error
-            pieces[name].append(record)
+        def fire(name: str, here: slice, currents: Tensor) -> Tensor:
+            population, numbers = self.network.population(name), uniforms[name][here]
+            with _naming(name):
+                if not records[name]:
+                    population.check_uniforms(uniforms[name], steps, batch)
+                    record, states[name] = population(
+                        currents, states[name], uniforms=numbers, keep_memory=keep_memory
+                    )
+                else:  # the state is its own, and the rest is checked once: a third of the time
+                    record, states[name] = population.evolve(
+                        currents, states[name], numbers, None, keep_memory
+                    )
+            records[name].append(record)
+            if component.is_cyclic:
+                received[name].append(currents)
             return record.spikes
 
         self.run(component, fire)
-        return {name: joined(records) for name, records in pieces.items()}
+        for name, currents in received.items():
+            if currents:
+                with _naming(name):
+                    whole = torch.cat(currents)
+                    self.network.population(name).check_currents(whole, "steps", "batch")
+        return {name: joined(pieces) for name, pieces in records.items()}
 
     def currents(self, name: str) -> Float[Tensor, "T B H N"]:
         """Compute the currents of a population over all steps, once its sources have fired."""
@@ -149,6 +163,15 @@ class Pass:
         source, batch = self.network.population(pathway.source), self.emitted[INPUT].shape[1]
         zero = source.parameter_like.new_zeros(())
         return zero.expand(batch, source.size, source.channels)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Let what is wrong of a population name it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"population {name!r}: {error}") from error
 
 
 def joined(records: Sequence[Record]) -> Record:

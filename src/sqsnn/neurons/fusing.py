@@ -57,7 +57,6 @@ def evolve(
     inputs = Inputs(_planes(currents), neurons.angles.T, neurons.gains.T)
     start = None if state is None else neurons.start_of_drive(currents[0], state)
     if state is not None:
-        neurons.check_memory(state, currents.shape[1])
         inputs = inputs._replace(memory=state.memory)
     if isinstance(drive, Leaky):
         learned, whole = neurons.learned_drive, drive.reset_steps is None

@@ -216,13 +216,14 @@ class Population(nn.Module, ABC):
             if values is not None and values.dtype != currents.dtype:
                 raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
         if uniforms is not None:
-            check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
-            check_unit_interval("uniforms", uniforms, below_one=True)
+            self.check_uniforms(uniforms, steps, batch)
         if observed is not None:
             check_shape("observed", observed, (steps, batch, self.size, self.channels))
             wrong = observed[(observed != 0) & (observed != 1)]
             if len(wrong):
                 raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
+        if state is not None:
+            self.check_given(state, batch)
         if generator is not None:
             uniforms = self.draw_uniforms(steps, batch, generator)
         return self.evolve(currents, state, uniforms, observed, keep_memory)
@@ -247,6 +248,18 @@ class Population(nn.Module, ABC):
                 f"{self.parameter_like.dtype}"
             )
         check_magnitude(name, currents, LARGEST_CURRENT)
+
+    def check_uniforms(self, uniforms: Tensor, steps: int, batch: int) -> None:
+        """Refuse random numbers of another shape, or outside [0, 1)."""
+        check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
+        check_unit_interval("uniforms", uniforms, below_one=True)
+
+    def check_given(self, state: Any, batch: int) -> None:
+        """Refuse a state that these neurons cannot have reached.
+
+        Called for states that come from outside, and not between the steps of a cycle: a subclass
+        does here what takes time, and in `evolve` what is fast.
+        """
 
     def check_state(self, state: Any, batch: int, shape: Sequence[int], dtype: torch.dtype) -> None:
         """Refuse a state of tensors other than `(B, H, *shape)` of a dtype."""

@@ -251,8 +251,10 @@ class SQSNeurons(DrivenPopulation):
             + ("" if self.noise is None else f", noise_simulation={self.noise_simulation!r}")
         )
 
-    def check_memory(self, state: SQSState, batch: int) -> None:
-        """Refuse a state whose memory is not that of these neurons without noise."""
+    def check_given(self, state: SQSState, batch: int) -> None:
+        """Refuse a state whose memory these neurons cannot have reached; see `Population`."""
+        if self.noise is not None:
+            return
         shape, dtype = (batch, self.size, 2**self.memory_qubits), self.angles.dtype.to_complex()
         self.check_state_part("memory", state.memory, shape, dtype)
         quantum.check_memory(self.circuit, state.memory)
@@ -270,7 +272,6 @@ class SQSNeurons(DrivenPopulation):
         if state is None:
             memory = quantum.ground_state(instrument, batch)
         else:
-            self.check_memory(state, batch)
             memory = quantum.from_laboratory(instrument, state.memory)
         surrogate = partial(surrogates.spike, surrogate=self.surrogate)
         result = trajectory.run(

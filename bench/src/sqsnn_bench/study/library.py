@@ -110,7 +110,7 @@ def validate(settings: Settings) -> dict[str, Any]:
     with threads(settings.training.threads):
         settled, dataset = run.prepare(settings)
         progress = trainer.start(
-            settled, dataset.features, len(dataset.class_names), len(dataset.train.targets)
+            settled, dataset.shape, len(dataset.class_names), len(dataset.train.targets)
         )
         epochs = list(trainer.epochs(progress, settled, dataset.train, dataset.validation))
     best = progress.best

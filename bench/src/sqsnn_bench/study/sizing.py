@@ -20,16 +20,22 @@ class Size(NamedTuple):
     parameters: int
 
 
-def fit(count: Callable[[tuple[int, ...]], int], parameters: int, layers: int = 1) -> Size:
+def fit(
+    count: Callable[[tuple[int, ...]], int],
+    parameters: int,
+    layers: int = 1,
+    tolerance: float = TOLERANCE,
+) -> Size:
     """Choose the width of the hidden layers that comes nearest to a number of parameters.
 
     Args:
         count: Counts the parameters of a network with these hidden layers.
         parameters: Trainable parameters wanted.
         layers: Hidden layers, all of one width.
+        tolerance: How far from it the network may be, as a share of it.
 
     Raises:
-        ConfigError: If no width comes within 1 %, or the network cannot be built.
+        ConfigError: If no width comes as near, or the network cannot be built.
     """
 
     def size(width: int) -> Size:
@@ -43,10 +49,10 @@ def fit(count: Callable[[tuple[int, ...]], int], parameters: int, layers: int = 
         middle = size((below.hidden[0] + above.hidden[0]) // 2)
         below, above = (middle, above) if middle.parameters < parameters else (below, middle)
     nearest = min(below, above, key=lambda one: abs(one.parameters - parameters))
-    if abs(nearest.parameters - parameters) > TOLERANCE * parameters:
+    if abs(nearest.parameters - parameters) > tolerance * parameters:
         raise ConfigError(
             f"parameters is {parameters}, but the nearest networks have {below.parameters} "
             f"(hidden {below.hidden[0]}) and {above.parameters} (hidden {above.hidden[0]}): "
-            f"choose a number within {TOLERANCE:.0%} of one of them"
+            f"choose a number within {tolerance:.0%} of one of them"
         )
     return nearest
