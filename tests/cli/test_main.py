@@ -48,7 +48,7 @@ WRONG = {
     "train digits --learning-rate 0": "--learning-rate: .*greater than 0, but is '0'",
     "train digits --final-learning-rate 1": "final_learning_rate must be at most learning_rate",
     "train digits --report-steps 20": "report_steps must be at most steps, 10, but is 20",
-    "train digits --conv 12x5": "conv is '12x5', of which '12x5' is neither",
+    "train digits --conv 12x5": "conv is '12x5': '12x5' is neither",
     "train digits --conv 2c9": "conv is '2c9': .* no place for its window",
     "train recall --conv 2c3": "conv is '2c3', which needs inputs on a grid, but how the 3 values",
     "train digits --hidden= --recurrent": "recurrent needs a dense hidden layer",

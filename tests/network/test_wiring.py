@@ -87,9 +87,18 @@ def test_text_is_read_part_by_part():
     assert parse_conv("12c5s2p1-p3") == [Convolution(12, 5, 2, 1), Pool(3)]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("2c3-0c3", "conv is '2c3-0c3': Convolution: maps: "), ("p0", "conv is 'p0': Pool: window: ")],
+)
+def test_numbers_that_make_no_convolution_or_pool_are_refused_by_name(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_conv(text)
+
+
 @pytest.mark.parametrize("text", ["12", "c5", "12c", "12c5-", "12c5p2s1", "p", "12C5", "12c5 -p2"])
 def test_text_that_is_neither_convolution_nor_pool_is_refused(text):
-    with pytest.raises(ValueError, match=r"conv is '.*', of which '.*' is neither; .* such as"):
+    with pytest.raises(ValueError, match=r"conv is '.*': '.*' is neither .*; .* such as"):
         parse_conv(text)
 
 

@@ -119,5 +119,7 @@ def test_neurons_that_are_no_circuits_are_refused(folder, monkeypatch):
     loaded = loading.load(folder)
     populations_of(loaded.network)[1].__class__ = Other
     monkeypatch.setattr(loading, "load", lambda folder, data_dir: loaded)
-    with pytest.raises(ConfigError, match=r"gates needs .* layer 2 of this run has Other"):
+    with pytest.raises(
+        ConfigError, match=r"gates needs .* population 'output' of this run has Other"
+    ):
         inspect.noise(folder, SMALL)

@@ -119,7 +119,7 @@ def test_a_graph_is_said_in_full(changed, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"conv": "12x5"}, "conv is '12x5', of which '12x5' is neither; it has convolutions such"),
+        ({"conv": "12x5"}, "conv is '12x5': '12x5' is neither .*; it has convolutions such"),
         ({"delay": -1}, "^delay: .*greater than or equal to 0, but is -1"),
         ({"delay": 5}, "delay is 5, .* reaches the last layer after 10 steps, but steps is 10"),
         ({"longest_delay": 2, "delay": 3}, "longest_delay is 2, but delays start at delay, 3"),
@@ -177,6 +177,25 @@ def test_a_skip_shortens_the_way_to_the_output():
 def test_a_wrong_connection_is_named(connection, message):
     with pytest.raises(ConfigError, match=message):
         from_flat("digits", {"populations": {"a": 3}, "connections": [connection]})
+
+
+@pytest.mark.parametrize(
+    ("connections", "message"),
+    [
+        ([("input", "a", 2), ("a", "output", 8)], "'output' after 10 steps, but steps is 10"),
+        ([("input", "a", 2), ("a", "a", 1), ("a", "output", 7), ("a", "output", 8)], None),
+        ([("input", "a", 9), ("a", "output", 9), ("input", "output", 9)], None),
+        ([("a", "a", 1), ("a", "output", 0)], "'output' never"),
+    ],
+)
+def test_an_output_that_no_spike_reaches_in_time_is_refused(connections, message):
+    joined = [Connection(source, target, delay=delay) for source, target, delay in connections]
+    given = {"populations": {"a": 3, "output": "classes"}, "connections": joined}
+    if message is None:
+        assert len(from_flat("digits", given).graph.connections) == len(connections)
+        return
+    with pytest.raises(ConfigError, match=f"the first spike of the input reaches {message}"):
+        from_flat("digits", given)
 
 
 def test_a_population_that_leads_nowhere_is_refused_before_data_are_read():

@@ -171,16 +171,19 @@ def parse_conv(text: str) -> list[Convolution | Pool]:
     Raises:
         ValueError: If a part is neither a convolution nor a pool.
     """
-    parts: list[Convolution | Pool] = []
-    for part in text.split("-") if text else []:
-        if found := _CONVOLUTION.fullmatch(part):
-            maps, kernel, stride, padding = found.groups()
-            parts.append(Convolution(int(maps), int(kernel), int(stride or 1), int(padding or 0)))
-        elif found := _POOL.fullmatch(part):
-            parts.append(Pool(int(found[1])))
-        else:
-            raise ValueError(f"conv is {text!r}, of which {part!r} is neither; {_GRAMMAR}")
-    return parts
+    try:
+        return [_read_part(part) for part in text.split("-")] if text else []
+    except ValueError as error:
+        raise ValueError(f"conv is {text!r}: {error}") from None
+
+
+def _read_part(part: str) -> Convolution | Pool:
+    if found := _CONVOLUTION.fullmatch(part):
+        maps, kernel, stride, padding = found.groups()
+        return Convolution(int(maps), int(kernel), int(stride or 1), int(padding or 0))
+    if found := _POOL.fullmatch(part):
+        return Pool(int(found[1]))
+    raise ValueError(f"{part!r} is neither a convolution nor a pool; {_GRAMMAR}")
 
 
 def _numbered(name: str, count: int) -> list[str]:

@@ -141,11 +141,12 @@ def _point(
 def _small_circuits(loaded: Loaded) -> list[SQSNeurons]:
     """List the populations, if their neurons are small enough for density matrices."""
     populations = []
-    for layer, population in enumerate(loaded.network.populations.values(), start=1):
+    for name in loaded.network.names:
+        population = loaded.network.population(name)
         if not isinstance(population, SQSNeurons):
             raise ConfigError(
-                f"the noise of gates needs neurons that are circuits (SQSNeurons), but layer "
-                f"{layer} of this run has {population.class_name}"
+                "the noise of gates needs neurons that are circuits (SQSNeurons), but population "
+                f"{name!r} of this run has {population.class_name}"
             )
         if population.circuit.qubits > MAX_DENSITY_QUBITS:
             raise ConfigError(

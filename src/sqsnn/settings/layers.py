@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from sqsnn.checks import Shape
 from sqsnn.network.build import check_graph
-from sqsnn.network.connection import Connection, LearnedDelay
+from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.network.wiring import layers, name_layers, parse_conv
 from sqsnn.neurons.sharing import Share
 from sqsnn.settings.section import Section, Sizes
@@ -38,6 +38,17 @@ class Graph(Section):
                         "settings cannot: build such a network by SpikingNetwork"
                     )
         return self
+
+    @property
+    def first_step(self) -> int | None:
+        """Steps that the first spike takes to the last population; None if none reaches it."""
+        found = {INPUT: 0}
+        for _ in self.populations:
+            for it in self.connections:
+                if it.source in found:
+                    after = found[it.source] + it.shortest
+                    found[it.target] = min(after, found.get(it.target, after))
+        return found.get(list(self.populations)[-1])
 
     def wire(self, outputs: int | None) -> Graphed:
         """Fill in the number of output neurons.

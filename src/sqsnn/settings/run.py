@@ -129,6 +129,11 @@ class Recipe(Layers):
                 f"delay is {self.delay}, with which the first spike reaches the last layer after "
                 f"{first} steps, but steps is {steps}"
             )
+        if self.graph is not None:
+            after, last = self.graph.first_step, self.population_names[-1]
+            if after is None or after >= steps:
+                when = "never" if after is None else f"after {after} steps, but steps is {steps}"
+                raise ValueError(f"graph: the first spike of the input reaches {last!r} {when}")
         if self.report_steps is not None and self.report_steps > steps:
             raise ValueError(
                 f"report_steps must be at most steps, {steps}, but is {self.report_steps}"
