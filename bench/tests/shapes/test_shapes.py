@@ -8,11 +8,12 @@ import torch
 
 from sqsnn.errors import TrainingError
 from sqsnn.training.build import build_network, count_trained
-from sqsnn_bench.shapes import cycles, memory, nmnist, parity, speed, trials
+from sqsnn_bench.shapes import cycles, memory, nmnist, parity, speed, text, trials
 from sqsnn_bench.shapes.kept import Kept
 from sqsnn_bench.versions import Worker
 
 ROOT = Path(__file__).parents[3]
+STORED = ROOT / "bench" / "results" / "shapes.json"
 
 
 def quiet(line):
@@ -57,6 +58,17 @@ def test_pairs_are_compared_seed_by_seed():
     gain = trials.paired([0.9, 0.8, 0.7], [0.5, 0.6, 0.7])
     assert gain["seeds"] == pytest.approx([0.4, 0.2, 0.0])
     assert (gain["mean"], gain["deviation"]) == pytest.approx((0.2, 0.2))
+
+
+def test_the_tables_of_the_docs_are_those_of_the_stored_figures():
+    pages = ((ROOT / "docs" / page).read_text("utf-8") for page in ("results.md", "performance.md"))
+    written = "\n".join(pages)
+    for block in text.tables(STORED).split("\n\n"):
+        assert block.strip() in written
+    content = json.loads(STORED.read_text("utf-8"))
+    assert content.keys() == {"parity", "nmnist", "memory", "speed"}
+    for section in content.values():
+        assert section["command"].split(" ../")[0] in written
 
 
 # Parity

@@ -1,7 +1,6 @@
 """The commands `sqsnn-bench shapes ...`: what networks of any shape give and cost."""
 
 import shlex
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +82,7 @@ def speed(
         kept.write({"versions": task.versions(old, new, rounds, repeats, _say)})
         cycles.measure_all(kept, repeats, _say)
 
-    _run("speed", out, {"rounds": rounds, "repeats": repeats}, measure, [str(old)])
+    _run("speed", out, {"rounds": rounds, "repeats": repeats}, measure, [f"../{old.name}"])
 
 
 @shapes.command
@@ -110,14 +109,12 @@ def _run(
     from sqsnn_bench.shapes.kept import Kept
     from sqsnn_bench.timing import machine
 
-    kept, began = Kept(out, section), time.process_time()
+    kept = Kept(out, section)
     with threads(1):
         work(kept)
     said = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     command = shlex.join(["sqsnn-bench", "shapes", section, *(words or []), *said])
-    before = kept.read().get("cpu_seconds", 0)
     kept.write({"command": command, **machine()})
-    kept.write({"cpu_seconds": round(before + time.process_time() - began)})
     _say(str(out))
 
 

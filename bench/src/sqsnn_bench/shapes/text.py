@@ -10,13 +10,8 @@ from sqsnn_bench.shapes.trials import paired, spread, tested
 
 
 def tables(path: Path) -> str:
-    """Write a table for each section of a file of figures."""
-    written = {
-        "parity": _parity,
-        "nmnist": _nmnist,
-        "memory": _memory,
-        "speed": _speed,
-    }
+    """Write the tables of each section that a file of figures has, one after the other."""
+    written = {"parity": _parity, "nmnist": _nmnist, "memory": _memory, "speed": _speed}
     content = json.loads(path.read_text("utf-8"))
     return "\n".join(written[name](content[name]) for name in written if name in content)
 
