@@ -269,6 +269,29 @@ def test_a_state_holds_the_steps_that_delays_need_and_no_more():
 # Order and cycles
 
 
+@pytest.mark.parametrize("neurons", [SQSNeurons, LIF])
+def test_a_fault_at_a_later_step_of_a_cycle_is_refused(neurons):
+    connections = [Connection("input", "output"), Connection("output", "output", delay=1)]
+    network = SpikingNetwork(
+        inputs=2,
+        populations={"output": 3},
+        connections=connections,
+        neurons=neurons,
+        generator=seeded(0),
+    )
+    spikes, drawn = torch.ones(4, 2, 2, 1), torch.full((4, 2, 3), 0.5)
+    one, nan = drawn.clone(), spikes.clone()
+    one[3, 0, 0] = 1.0
+    nan[3, 0, 0] = torch.nan
+    for given, uniforms, said in (
+        (spikes, one, r"uniforms must lie in \[0, 1\)"),
+        (spikes, drawn[:3], "uniforms must have shape"),
+        (nan, drawn, "currents must be finite"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            network(given, uniforms=[uniforms])
+
+
 def test_what_lies_on_a_cycle_runs_step_by_step_and_nothing_else():
     for name, case in CASES.items():
         cyclic = {c.names for c in network_of(case).components if c.is_cyclic}

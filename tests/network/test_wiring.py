@@ -111,6 +111,7 @@ def test_text_that_is_neither_convolution_nor_pool_is_refused(text):
         ((1, 4, 4), {"conv": "p5"}, "conv is 'p5': .*5"),
         ((5,), {"hidden": [], "recurrent": True}, "recurrent needs a dense hidden layer"),
         ((5,), {"outputs": None, "skip": True}, "skip joins the input to output neurons"),
+        ((5,), {"hidden": [], "skip": True}, "skip needs a hidden layer"),
         ((1, 4, 4), {"conv": "2c2", "synapses": EVENTS}, "'events', but conv is '2c2': .* dense"),
         ((1, 4, 4), {"conv": "2c2-p2", "hidden": [], "outputs": None}, "no layer follows its last"),
     ],

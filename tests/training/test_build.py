@@ -325,7 +325,7 @@ def test_real_values_are_read_from_the_last_hidden_population(chosen):
         (
             {"hidden": (), "populations": {"a": 5}, "connections": [Connection("input", "a")]},
             GRID,
-            "'a', the last population, has 5 neurons, but there are 2 classes",
+            "'a', the last population and so the output, has 5 neurons, but there are 2 classes",
         ),
         (
             {

@@ -30,7 +30,9 @@ def describe(network: "SpikingNetwork") -> str:
     """
     lines = [f"{INPUT}: {shown_shape(network.inputs)}"]
     for name in network.names:
-        lines.append(f"{name}: {network.population(name)!r}")
+        population = network.population(name)
+        # A population that shares parameters holds modules of torch's, which say nothing here.
+        lines.append(f"{name}: {population.class_name}({population.extra_repr()})")
         for pathway in network.incoming(name).values():
             words = [shown_synapses(pathway.connection), *shown_transport(pathway.connection)]
             lines.append(f"  from {pathway.source}: {', '.join(words)}")

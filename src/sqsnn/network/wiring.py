@@ -61,6 +61,8 @@ def layers(
         )
     if recurrent and not hidden:
         raise ValueError("recurrent needs a dense hidden layer, but hidden is empty")
+    if skip and not (hidden or parts):
+        raise ValueError("skip needs a hidden layer, but the input alone feeds the output")
     if skip and outputs is None:
         raise ValueError("skip joins the input to output neurons, but there are none")
     if synapses.method != DENSE and parts and not skip:

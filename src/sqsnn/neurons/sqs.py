@@ -62,7 +62,8 @@ class SQSNeurons(DrivenPopulation):
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
         entangled: Let gates couple the channels of a circuit. If not, channel n keeps the gates on
-            itself and on the memory qubits m with m mod N = n: N independent circuits.
+            itself and on memory qubits n, n + N and so on: N independent circuits, of which those
+            beyond the memory qubits have no memory.
         share: Which neurons learn one set of parameters, the circuit's angles and gains and the
             drive's: "none", each has its own; "map", those of one map of a grid; or "population",
             all of them.

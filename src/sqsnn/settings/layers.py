@@ -68,8 +68,9 @@ class Graph(Section):
         last, shape = list(shapes.items())[-1]
         if outputs is not None and math.prod(shape) != outputs:
             raise ValueError(
-                f"{last!r}, the last population, has {math.prod(shape)} neurons, but there are "
-                f"{outputs} classes; write {last} = {CLASSES!r}"
+                f"{last!r}, the last population and so the output, has {math.prod(shape)} neurons, "
+                f"but there are {outputs} classes; write {last} = {CLASSES!r}, or list the output "
+                "last"
             )
         return shapes, list(self.connections)
 

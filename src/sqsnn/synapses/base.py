@@ -131,11 +131,14 @@ class Synapses(nn.Module, ABC):
         weight = self.parameter_like
         if weight is None:
             if not spikes.is_floating_point():
-                raise ValueError(f"spikes has dtype {spikes.dtype}; it must be a floating one")
+                raise ValueError(f"spikes has dtype {spikes.dtype}; write spikes.float()")
             return
         check_same_device(spikes=spikes, weight=weight)
         if spikes.dtype != weight.dtype:
-            raise ValueError(f"spikes has dtype {spikes.dtype}; the weights {weight.dtype}")
+            raise ValueError(
+                f"spikes has dtype {spikes.dtype}; the weights {weight.dtype}: write "
+                f"spikes.to({weight.dtype})"
+            )
 
 
 def draw_weight(
