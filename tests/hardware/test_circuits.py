@@ -386,7 +386,13 @@ def test_no_steps_are_refused(steps):
 
 @pytest.mark.parametrize(
     ("channels", "memory_qubits", "named"),
-    [(0, 1, "channels"), (5, 1, "channels"), (1, 7, "memory_qubits"), (1, -1, "memory_qubits")],
+    [
+        (0, 1, "channels"),
+        (9, 1, "channels"),
+        (8, 3, "channels"),
+        (1, 7, "memory_qubits"),
+        (1, -1, "memory_qubits"),
+    ],
 )
 def test_impossible_registers_are_refused(channels, memory_qubits, named):
     with pytest.raises(ValueError, match=named):

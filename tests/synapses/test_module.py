@@ -15,6 +15,13 @@ class Centred(nn.Module):
         return x - x.mean(0)
 
 
+class Pair(nn.Module):
+    """Gives two tensors, as recurrent layers of torch do."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
 class Square(nn.Module):
     """Linear in training alone."""
 
@@ -46,8 +53,13 @@ def test_modules_that_are_not_linear_are_refused(module, said):
         (nn.utils.skip_init(nn.Linear, 5, 3), r"takes no source of shape \(4,\): "),
         (
             nn.utils.skip_init(nn.Linear, 4, 3).double(),
-            r"weight of Linear.* is torch\.float64, but the network .*32",
+            r"weight of Linear.* is torch\.float64 on cpu, but the network .*32",
         ),
+        (
+            nn.utils.skip_init(nn.Linear, 4, 3, device="meta"),
+            r"weight of Linear.* is .* on meta, but the network .* on cpu",
+        ),
+        (Pair(), r"Pair\(\) gives a tuple; synapses give a tensor"),
     ],
 )
 def test_modules_that_do_not_fit_are_refused(module, said):

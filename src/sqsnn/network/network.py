@@ -14,12 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sqsnn.checks import Shape, check_shape, checked_shape
-from sqsnn.network.build import (
-    Described,
-    PopulationFactory,
-    build,
-    check_graph,
-)
+from sqsnn.network.build import Described, PopulationFactory, build, check_graph
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.network.description import describe
 from sqsnn.network.graph import Edge, components
@@ -153,10 +148,11 @@ class SpikingNetwork(nn.Module):
         self.pathways = nn.ModuleList(pathways)
         self.populations = nn.ModuleDict(built)
         self.readout = readout
-        # Sorted once: a pass over small layers would feel it.
-        self._incoming: dict[str, dict[int, Pathway]] = {name: {} for name in self.names}
-        for number, pathway in enumerate(pathways):
-            self._incoming[pathway.target][number] = pathway
+        # Sorted once, as small layers would feel it; by number, as a module may be replaced.
+        self._incoming = {
+            name: [number for number, pathway in enumerate(pathways) if pathway.target == name]
+            for name in self.names
+        }
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -174,7 +170,7 @@ class SpikingNetwork(nn.Module):
 
     def incoming(self, name: str) -> dict[int, Pathway]:
         """Give what feeds a population: pathways by their number, in the order of connections."""
-        return self._incoming[name]
+        return {number: cast(Pathway, self.pathways[number]) for number in self._incoming[name]}
 
     def outgoing(self, name: str) -> dict[int, Pathway]:
         """Give what a population feeds: pathways by their number, in the order of connections."""

@@ -117,7 +117,8 @@ class Pass:
             population, numbers = self.network.population(name), uniforms[name][here]
             with _naming(name):
                 if not records[name]:
-                    population.check_uniforms(uniforms[name], steps, batch)
+                    if component.is_cyclic:  # else the population itself sees all of them
+                        population.check_uniforms(uniforms[name], steps, batch)
                     record, states[name] = population(
                         currents, states[name], uniforms=numbers, keep_memory=keep_memory
                     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BeforeValidator, Field
 from torch import nn
 
@@ -38,11 +39,13 @@ class Module(Options):
     def _build(
         self, source: Shape, target: Shape, source_channels: int, channels: int, **start: Any
     ) -> Synapses:
+        like = torch.empty(0, dtype=start["dtype"], device=start["device"])
         for name, parameter in self.module.named_parameters():
-            if parameter.dtype != start["dtype"]:
+            if parameter.dtype != like.dtype or parameter.device != like.device:
                 raise ValueError(
-                    f"{name} of {in_line(self.module)} is {parameter.dtype}, but the network "
-                    f"{start['dtype']}; turn one of them into the other"
+                    f"{name} of {in_line(self.module)} is {parameter.dtype} on {parameter.device}, "
+                    f"but the network {like.dtype} on {like.device}; turn one of them into the "
+                    "other"
                 )
         return ModuleSynapses(self.module, source, target, channels=channels)
 

@@ -25,9 +25,14 @@ def shape_after(module: nn.Module, source: Shape) -> Shape:
     probe = copy.deepcopy(module).eval()  # which draws no numbers and updates no averages
     try:
         with torch.no_grad():
-            return tuple(probe(torch.zeros(2, *source).to(like)).shape[1:])
+            made = probe(torch.zeros(2, *source).to(like))
     except RuntimeError as error:
         raise ValueError(f"{in_line(module)} takes no source of shape {source}: {error}") from error
+    if not isinstance(made, Tensor):
+        raise ValueError(
+            f"{in_line(module)} gives a {type(made).__name__}; synapses give a tensor of currents"
+        )
+    return tuple(made.shape[1:])
 
 
 class ModuleSynapses(Synapses):
