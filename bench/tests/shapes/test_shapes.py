@@ -63,8 +63,9 @@ def test_pairs_are_compared_seed_by_seed():
 def test_the_tables_of_the_docs_are_those_of_the_stored_figures():
     pages = ((ROOT / "docs" / page).read_text("utf-8") for page in ("results.md", "performance.md"))
     written = "\n".join(pages)
-    for block in text.tables(STORED).split("\n\n"):
-        assert block.strip() in written
+    blocks = text.tables(STORED).split("\n\n")
+    for table in (block.strip() for block in blocks if block.startswith("|")):
+        assert table in written
     content = json.loads(STORED.read_text("utf-8"))
     assert content.keys() == {"parity", "nmnist", "memory", "speed"}
     for section in content.values():

@@ -42,12 +42,11 @@ def _nmnist(found: dict[str, Any]) -> str:
     for model in nmnist.MODELS:
         runs = tested(found[model.name])
         spikes = sum(sum(run["spikes_per_sample"]) for run in runs) / len(runs)
-        cpu, wall = (max(_all(runs, f"{clock}_seconds")) for clock in ("cpu", "wall"))
+        cpu = max(_all(runs, "cpu_seconds"))
         figures = [spread(_all(runs, name)) for name in ("accuracy", "accuracy_by_probability")]
-        times = [f"{spikes:.0f}", f"{cpu:.0f}", f"{wall:.0f}"]
-        rows.append([model.name, runs[0]["parameters"], *figures, *times])
+        rows.append([model.name, runs[0]["parameters"], *figures, f"{spikes:.0f}", f"{cpu:.0f}"])
     titles = ("model", "parameters", "spikes alone, %", "by probability, %")
-    return _table((*titles, "spikes per sample", "CPU s, at most", "wall s, at most"), rows)
+    return _table((*titles, "spikes per sample", "CPU s, at most"), rows)
 
 
 def _memory(found: dict[str, Any]) -> str:
