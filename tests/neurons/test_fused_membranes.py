@@ -242,14 +242,25 @@ def test_what_the_kernel_cannot_run_is_refused_or_runs_through_torch():
         LIF(3, backend="quick", generator=seeded())
 
 
-def test_a_parameter_that_is_computed_runs_through_torch():
+def test_a_parameter_that_is_computed_runs_as_its_value_and_gets_its_gradient():
     class Half(torch.nn.Module):
         def forward(self, value: Tensor) -> Tensor:
             return value / 2
 
-    neurons = LIF(3, generator=seeded())
-    parametrize.register_parametrization(neurons, "bias", Half())
-    assert not neurons.runs_fused
+    computed, plain = (LIF(3, generator=seeded()) for _ in range(2))
+    with torch.no_grad():
+        plain.bias.fill_(0.25)
+        computed.bias.fill_(0.5)
+    parametrize.register_parametrization(computed, "bias", Half())
+    assert computed.runs_fused
+    currents, uniforms = inputs(plain)
+    found, expected = (it(currents, uniforms=uniforms)[0].spikes for it in (computed, plain))
+    assert torch.equal(found, expected)
+    for spikes in (found, expected):
+        spikes.sum().backward()
+    original = computed.get_parameter("parametrizations.bias.original")
+    assert plain.bias.grad.abs().max() > 0
+    assert torch.equal(original.grad, plain.bias.grad / 2)
 
 
 def test_a_function_as_surrogate_needs_torch_only_where_spikes_pass_a_gradient_on():
