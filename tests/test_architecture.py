@@ -26,6 +26,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = (
     "errors",
     "options",
+    "readback",
+    "placing",
     "checks",
     "storage",
     "native",
@@ -49,7 +51,7 @@ ROOMS = (
     "__main__",
 )
 # What the physics may know of the rest of the package.
-BELOW_PHYSICS = {"checks", "errors", "native", "options", "quantum"}
+BELOW_PHYSICS = {"checks", "errors", "native", "options", "placing", "quantum"}
 MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 31_000
 
 

@@ -1,16 +1,18 @@
 """Checks at the door: refuse a wrong argument with an error that names it.
 
-Every message names the argument, what it must be and what it is. The checks read shapes, devices
-and at most one sum, so that they can guard code that runs at every time step.
+Every message names the argument, what it must be and what it is. Checks of values take one pass and
+one or two figures, which are judged with all others of a call (`readback.py`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Literal, cast, get_args, get_origin
 
 import torch
 from torch import Tensor
+
+from sqsnn.readback import ask
 
 Shape = tuple[int, ...]  # of a population: (H,), (maps, length) or (maps, height, width)
 
@@ -38,46 +40,61 @@ def check_finite(argument: str, tensor: object) -> None:
         return
     # A finite sum proves all values finite and needs no mask of the tensor's size; a sum that is
     # not finite may be an overflow of finite values, so only then every value is tested.
-    if values.sum().isfinite():
-        return
-    wrong = ~values.isfinite()
-    count = int(wrong.sum())
-    if count:
-        first = tuple(wrong.nonzero()[0].tolist())
-        raise ValueError(
-            f"{argument} must be finite, but {count} of {values.numel()} values are NaN or "
-            f"infinite, the first ({values[first].item()}) at index {first}"
-        )
+    total = values.sum().resolve_conj()
+    ask(
+        torch.view_as_real(total) if total.is_complex() else total,
+        lambda sums: None if all(map(math.isfinite, sums)) else _refuse_infinite(argument, values),
+    )
 
 
 def check_magnitude(argument: str, tensor: Tensor, largest: float) -> None:
     """Refuse a tensor that holds NaN, an infinity or a number beyond +-`largest`."""
     if tensor.numel() == 0:
         return
-    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
-    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
-    if -largest <= low and high <= largest:
-        return
-    check_finite(argument, tensor)
-    found = high if high > largest else low
-    raise ValueError(
-        f"{argument} holds {found:g}; its values must be between -{largest:g} and {largest:g}"
-    )
+    values = tensor.detach()
+
+    def judge(bounds: Sequence[float]) -> None:
+        low, high = bounds
+        # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all faults.
+        if -largest <= low and high <= largest:
+            return
+        _refuse_infinite(argument, values)
+        found = high if high > largest else low
+        raise ValueError(
+            f"{argument} holds {found:g}; its values must be between -{largest:g} and {largest:g}"
+        )
+
+    ask(torch.stack(torch.aminmax(values)), judge)
 
 
 def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
     """Refuse a tensor with values outside [0, 1], or [0, 1)."""
     if tensor.numel() == 0:
         return
-    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
-    # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all three faults.
-    if low >= 0 and (high < 1 if below_one else high <= 1):
-        return
-    if math.isnan(low):
-        found = f"{int(tensor.isnan().sum())} of {tensor.numel()} are NaN"
-    else:
-        found = f"they run from {low:g} to {high:g}"
-    raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
+    values = tensor.detach()
+
+    def judge(bounds: Sequence[float]) -> None:
+        low, high = bounds
+        # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all faults.
+        if low >= 0 and (high < 1 if below_one else high <= 1):
+            return
+        if math.isnan(low):
+            found = f"{int(values.isnan().sum())} of {values.numel()} are NaN"
+        else:
+            found = f"they run from {low:g} to {high:g}"
+        raise ValueError(f"{argument} must lie in [0, 1{')' if below_one else ']'}, but {found}")
+
+    ask(torch.stack(torch.aminmax(values)), judge)
+
+
+def check_none(wrong: Tensor, refusal: Callable[[], str]) -> None:
+    """Refuse, with a message that is made only then, if any element of a mask is true."""
+
+    def judge(counts: Sequence[float]) -> None:
+        if counts[0]:
+            raise ValueError(refusal())
+
+    ask(wrong.sum(), judge)
 
 
 def check_same_device(**tensors: object) -> None:
@@ -121,6 +138,17 @@ def check_choice(argument: str, value: object, choices: object) -> None:
         return
     listed = ", ".join(allowed) + (" or a function" if others else "")
     raise ValueError(f"{argument} is {value!r}; it may be one of {listed}")
+
+
+def _refuse_infinite(argument: str, values: Tensor) -> None:
+    wrong = ~values.isfinite()
+    count = int(wrong.sum())
+    if count:
+        first = tuple(wrong.nonzero()[0].tolist())
+        raise ValueError(
+            f"{argument} must be finite, but {count} of {values.numel()} values are NaN or "
+            f"infinite, the first ({values[first].item()}) at index {first}"
+        )
 
 
 def _require_tensor(argument: str, value: object) -> Tensor:

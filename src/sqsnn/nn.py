@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.neurons.driven import SQSState
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.placing import place
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.uniforms import draw_uniforms
 
@@ -52,7 +53,7 @@ class SQS(nn.Module):
         super().__init__()
         if not isinstance(generator, torch.Generator):
             check_positive_int("generator, unless a torch.Generator,", generator, low=0)
-            generator = torch.Generator(options.get("device") or "cpu").manual_seed(int(generator))
+            generator = torch.Generator(place(options.get("device"))).manual_seed(int(generator))
         self.generator = generator
         self.stateful = stateful
         self.state: SQSState | None = None

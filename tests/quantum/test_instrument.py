@@ -283,10 +283,11 @@ def test_to_the_laboratory_and_back_gives_the_same_bits(memory_qubits, dtype):
 
 
 def test_a_state_that_a_real_circuit_cannot_reach_is_refused():
-    instrument = quantum.prepare(circuits.get("crx", 1, 1), torch.zeros(1, 3))
+    circuit = circuits.get("crx", 1, 1)
     plus = torch.full((1, 1, 2), 0.5**0.5, dtype=torch.complex64)  # |0> + |1>: not in the frame
     with pytest.raises(ValueError, match=r"state\.memory is not real .* 'crx'"):
-        quantum.from_laboratory(instrument, plus)
+        quantum.check_memory(circuit, plus)
     complex_circuit = circuits.get("hardware_efficient", 1, 1)
+    quantum.check_memory(complex_circuit, plus)
     instrument = quantum.prepare(complex_circuit, torch.zeros(1, complex_circuit.parameters))
     assert torch.equal(quantum.from_laboratory(instrument, plus), plus)

@@ -14,10 +14,12 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sqsnn.learning.rule import Figures
+from sqsnn.learning.rule import Figures, check_autocast
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
+from sqsnn.placing import full_precision
+from sqsnn.readback import read, together
 from sqsnn.readout import ClassLoss, Targets, loss_of
 
 
@@ -54,20 +56,32 @@ class Backprop:
 
         The rate penalty counts all steps, also those that a mask leaves out.
         """
+        with together():
+            return self._step(network, spikes, Targets.of(targets), generator)
+
+    def _step(
+        self,
+        network: SpikingNetwork,
+        spikes: Float[Tensor, "T B P N"],
+        targets: Targets,
+        generator: torch.Generator,
+    ) -> Figures:
         network.check_spikes(spikes)
-        targets, law = Targets.of(targets), loss_of(network, self.loss_on)
-        law.check(targets, network.outputs, spikes)
+        check_autocast(spikes)
+        law = loss_of(network, self.loss_on)
+        targets = law.check(targets, network.outputs, spikes)
         record = network(spikes, generator=generator)
         loss = law.total(record.layers[-1], targets)
         total = loss
         hidden = record.layers[: -1 if isinstance(law, ClassLoss) else None]
         if self.rate_penalty > 0 and hidden:
             total = loss + self.rate_penalty * rate_excess(hidden, *self.rate_bounds)
-        total.backward()
-        figures = {"loss": loss.item()}
+        with full_precision(loss):
+            total.backward()
+        figures = {"loss": loss}
         if isinstance(law, ClassLoss):
             figures["correct"] = law.correct(record.layers[-1], targets)
-        return figures
+        return dict(zip(figures, read(*figures.values()), strict=True))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Give nothing: no step depends on an earlier one."""

@@ -34,13 +34,15 @@ from sqsnn.learning.inputs import check_inputs
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.memory import Memory
 from sqsnn.learning.online import Online, learn_online, output_answers
-from sqsnn.learning.rule import Figures
+from sqsnn.learning.rule import Figures, check_autocast
 from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
+from sqsnn.placing import full_precision
+from sqsnn.readback import read, together
 from sqsnn.readout import ClassLoss, Targets, ValueLoss, loss_of
 from sqsnn.readout.losses import Loss
 
@@ -150,10 +152,22 @@ class Local(_Remembering):
         With `Online(update_every_step=True)`, `update` is called after every time step that counts,
         when `.grad` holds the gradient of that step, to change the weights and to empty `.grad`.
         """
+        with together():
+            return self._step(network, spikes, Targets.of(targets), generator, update)
+
+    def _step(
+        self,
+        network: SpikingNetwork,
+        spikes: Float[Tensor, "T B P N"],
+        targets: Targets,
+        generator: torch.Generator,
+        update: Callable[[], None] | None,
+    ) -> Figures:
         network.check_spikes(spikes)
+        check_autocast(spikes)
         self.check(network)
-        targets, loss = Targets.of(targets), loss_of(network, self._loss_on)
-        loss.check(targets, network.outputs, spikes)
+        loss = loss_of(network, self._loss_on)
+        targets = loss.check(targets, network.outputs, spikes)
         if (update is not None) != self.updates_every_step:
             raise ValueError(
                 "update goes with score Online(update_every_step=True) and with no other, but "
@@ -184,16 +198,18 @@ class Local(_Remembering):
             differentiable=not score.measured,
             source=self.source,
         )
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(spikes):
             output = layers[network.names[-1]].record
-            figures = {"loss": loss.total(output, targets).item()}
+            figures = {"loss": loss.total(output, targets)}
             cost, likelihoods = self._learn(score, network, layers, loss, targets, generator)
-        if isinstance(loss, ClassLoss):
-            ties = None if self.source is None else generator
-            figures["correct"] = loss.correct(output, targets, ties) / copies
+            if isinstance(loss, ClassLoss):
+                ties = None if self.source is None else generator
+                figures["correct"] = loss.correct(output, targets, ties) / copies
+        known = read(*figures.values(), *likelihoods)
+        found = dict(zip(figures, known, strict=False))
         if likelihoods:
-            figures["log_likelihood"] = sum(likelihoods) / len(likelihoods)
-        return figures | (cost._asdict() if score.measured else {})
+            found["log_likelihood"] = sum(known[len(figures) :]) / len(likelihoods)
+        return found | (cost._asdict() if score.measured else {})
 
     def state_dict(self) -> dict[str, Tensor]:
         """Give the random feedback weights and the running baselines."""
@@ -215,7 +231,7 @@ class Local(_Remembering):
         loss: Loss,
         targets: Targets,
         generator: torch.Generator,
-    ) -> tuple[Cost, list[float]]:
+    ) -> tuple[Cost, list[Tensor]]:
         """Compute signal and gradient of each population, and delta for those that feed it."""
         feedback, last = self.signal.by_feedback, network.names[-1]
         ways = None

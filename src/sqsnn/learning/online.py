@@ -32,6 +32,8 @@ from sqsnn.network import Pass, SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
+from sqsnn.placing import in_full_precision
+from sqsnn.readback import read
 from sqsnn.readout import Targets
 
 
@@ -123,10 +125,9 @@ def learn_online(
                 layer.parameters_changed()
     possible = steps * layers[last].neurons.channels
     predicted = readout.break_ties(counts, scores, possible).argmax(-1)
-    return {
-        "loss": targets.averaged(signals.losses(scores, labels)).item(),
-        "correct": float((predicted == labels).sum()) / copies,
-    }
+    loss = targets.averaged(signals.losses(scores, labels))
+    known = read(loss, (predicted == labels).sum() / copies)
+    return dict(zip(("loss", "correct"), known, strict=True))
 
 
 def output_answers(network: SpikingNetwork) -> bool:
@@ -159,6 +160,7 @@ def _observe(
     return seen
 
 
+@in_full_precision
 def _learn(
     network: SpikingNetwork,
     reward: Reinforce | None,

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.network import SpikingNetwork
+from sqsnn.placing import lowered_dtype
 from sqsnn.readout import Targets
 
 Figures = dict[str, float]
@@ -62,6 +63,20 @@ class Rule(Protocol):
     def fresh(self) -> "Rule":
         """Return a rule with the same options that remembers nothing."""
         ...
+
+
+def check_autocast(like: Tensor) -> None:
+    """Refuse autocast to float16, whose gradients need a scale that no rule has.
+
+    Raises:
+        ValueError: If it is on.
+    """
+    if lowered_dtype(like) == torch.float16:
+        raise ValueError(
+            "autocast is on with torch.float16, in which small gradients vanish unless a "
+            "GradScaler scales the loss, which a learning rule cannot pass on: use "
+            "torch.bfloat16, or a loop of your own with a GradScaler"
+        )
 
 
 def add_gradients(parameters: Iterable[Tensor], gradients: Iterable[Tensor]) -> None:

@@ -42,7 +42,9 @@ class Pulled(NamedTuple):
     parameters: tuple[Tensor, ...]  # one for each of `population.parameters()`
     currents: Tensor  # (T, B, H, N)
     delta: Tensor  # the part of `currents` that comes from L; feedback carries it downward
-    log_likelihood: float | None  # of own spikes per step and neuron, in nats; None if unknown
+    log_likelihood: (
+        Tensor | None
+    )  # 0-dim, of own spikes per step and neuron, in nats; None if unknown
     cost: Cost  # what ran on a source of bits
 
 
@@ -69,7 +71,7 @@ class Exact:
         currents, *gradients = (reduce(torch.add, of_one) for of_one in zip(*parts, strict=True))
         no_probability = signals.on_probability is None
         delta = torch.zeros_like(layer.driven) if no_probability else parts[0][0]
-        likelihood = record.log_likelihood.detach().mean().item()
+        likelihood = record.log_likelihood.detach().mean()
         parameters = _of_all(layer.population, gradients)
         return Pulled(parameters, currents, delta, likelihood, Cost())
 
@@ -129,7 +131,7 @@ class Measured:
         shape = (2, steps, batch, neurons.size, len(neurons.circuit.encoding))
         by_rotation = encoded.new_zeros(shape)  # of L, and of A
         by_angle = torch.zeros_like(neurons.angles)
-        cost, likelihood = Cost(), 0.0
+        cost, likelihood = Cost(), encoded.new_zeros((), dtype=torch.float64)
         for length, first in _windows(steps, min(self.window, steps)):
             last = slice(first.start + length - 1, first.stop + length - 1)
             here = Signals(*(None if s is None else s[last].flatten(0, 1) for s in signals))
@@ -146,7 +148,7 @@ class Measured:
             )
             cost = cost.plus(measured.cost)
             if measured.log_likelihood is not None:
-                likelihood += measured.log_likelihood.sum().item()
+                likelihood += measured.log_likelihood.sum()
             measured_parts = zip((measured.probability, measured.score), here, strict=True)
             for part, (derivative, signal) in enumerate(measured_parts):
                 if derivative is None or signal is None:

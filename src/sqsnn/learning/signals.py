@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Int64
 from pydantic import Field, PositiveInt
 from torch import Tensor
-from torch.nn import functional
 
 from sqsnn.learning.memory import Memory
 from sqsnn.options import options
+from sqsnn.placing import indicator
 from sqsnn.readout import Targets, ValueLoss
 
 
@@ -150,7 +150,7 @@ def error(
 ) -> Float[Tensor, "*steps B classes"]:
     """Differentiate the batch's mean loss by an output's probability at any step that counts."""
     classes = scores.shape[-1]
-    target = functional.one_hot(targets.values, classes).to(scores)
+    target = indicator(targets.values, classes, scores)
     difference = (scores.softmax(-1) - target) / len(targets.values)
     return difference if targets.weights is None else difference * targets.weights[:, None]
 

@@ -23,6 +23,7 @@ from sqsnn.learning.rule import add_gradient
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.drive import Leaky, at_rest, settle
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.placing import columns, in_full_precision
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import tangents
 from sqsnn.quantum.tangents import Slope, Step
@@ -55,7 +56,7 @@ class Traces:
     ) -> None:
         self.neurons = neurons
         rotations = neurons.circuit.encoding
-        self.trained = [e for e, rotation in enumerate(rotations) if rotation.trainable]
+        self.trained = tuple(e for e, rotation in enumerate(rotations) if rotation.trainable)
         batch, drive = len(memory), neurons.drive
         self.eligibility = (
             Eligibility(neurons, drive, presynaptic, batch, through_reset)
@@ -114,11 +115,11 @@ class Traces:
         # (dK_s) m as columns, (H, B, dim, ...)
         by_angle = (chosen * step.by_angle).sum(-2).permute(1, 0, 3, 2)
         by_rotation = (chosen * step.by_rotation).sum(-2).permute(1, 0, 3, 2)
-        gains = (by_rotation * encoded.by_gain.transpose(0, 1)[:, :, None])[..., self.trained]
-        columns = [by_angle, gains]
+        by_gain = by_rotation * encoded.by_gain.transpose(0, 1)[:, :, None]
+        parts = [by_angle, columns(by_gain, self.trained)]
         if self.eligibility is not None:
-            columns.append(by_angle.new_zeros(*by_angle.shape[:-1], sum(self.eligibility.columns)))
-        self.own = matrix @ self.own + still @ torch.cat(columns, dim=-1)
+            parts.append(by_angle.new_zeros(*by_angle.shape[:-1], sum(self.eligibility.columns)))
+        self.own = matrix @ self.own + still @ torch.cat(parts, dim=-1)
         of_rotation = still @ (by_rotation * encoded.by_potential.transpose(0, 1)[:, :, None])
         self.synaptic = matrix @ self.synaptic
         if self.eligibility is None:
@@ -147,11 +148,11 @@ class Traces:
 
     def _own(self, seen: Observed, slope: Slope) -> Float[Tensor, "B H own"]:
         """Give the direct part of a slope by angles and gains; drive's come by the eligibility."""
-        gains = (slope.by_rotation * seen.encoded.by_gain)[..., self.trained]
-        columns = [slope.by_angle, gains]
+        gains = columns(slope.by_rotation * seen.encoded.by_gain, self.trained)
+        parts = [slope.by_angle, gains]
         if self.eligibility is not None:
-            columns.append(gains.new_zeros(*gains.shape[:-1], sum(self.eligibility.columns)))
-        return torch.cat(columns, dim=-1)
+            parts.append(gains.new_zeros(*gains.shape[:-1], sum(self.eligibility.columns)))
+        return torch.cat(parts, dim=-1)
 
 
 class Traced:
@@ -180,6 +181,12 @@ class Traced:
             self.of_score = Traces(neurons, presynaptic, self.memory, through_reset=False)
             self._all.append(self.of_score)
 
+    @property
+    def parameter_like(self) -> Tensor:
+        """A tensor with the population's device and dtype."""
+        return self.neurons.parameter_like
+
+    @in_full_precision
     def observe(
         self,
         sources: Float[Tensor, "B P N"],
@@ -206,6 +213,7 @@ class Traced:
         direct, integrated = by_potential(self.neurons, seen, slope), seen.encoded.integrated
         return direct if integrated is None else direct * integrated.slope
 
+    @in_full_precision
     def carry(self, seen: Observed) -> None:
         """Carry memory, drive and traces to the next step."""
         matrix, still = (part.transpose(0, 1) for part in tangents.transport(seen.step))
@@ -230,6 +238,7 @@ class Traced:
         """Give a gradient's part by the weights of the synapses."""
         return gradient.synaptic.unflatten(-1, (self.neurons.channels, -1)).movedim(1, 0)
 
+    @in_full_precision
     def parameters_changed(self) -> None:
         """Take over new angles; the traces stay, as in real-time recurrent learning."""
         self.tangent = tangents.prepare(self.neurons.circuit, self.neurons.angles)
@@ -250,7 +259,7 @@ class Traced:
             leaf = potential.requires_grad_()
             phi = neurons.encoding_angle(leaf)
             (slope,) = torch.autograd.grad(phi.sum(), leaf)
-        channel = [rotation.channel for rotation in neurons.circuit.encoding]
+        channel = tuple(rotation.channel for rotation in neurons.circuit.encoding)
         trained = self.traces.trained
         gains = [
             neurons.gains.detach()[:, trained.index(e)]
@@ -259,8 +268,8 @@ class Traced:
             for e, rotation in enumerate(neurons.circuit.encoding)
         ]
         gain = torch.stack(gains, dim=-1)  # (H, E)
-        phi = phi.detach()[..., channel]
-        return Encoded(sources, gain * phi, phi, gain * slope[..., channel], integrated)
+        phi, slope = columns(phi.detach(), channel), columns(slope, channel)
+        return Encoded(sources, gain * phi, phi, gain * slope, integrated)
 
 
 def slope_of_probability(

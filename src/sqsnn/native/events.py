@@ -24,7 +24,7 @@ def find(x: Float[Tensor, "rows columns"]) -> Events:
     """List the events of a matrix; NaN is one."""
     x, (rows, columns) = _plain(x), x.shape
     call, is_double = library.load().sqsnn_find_events, x.dtype == torch.float64
-    starts = torch.empty(rows + 1, dtype=torch.int64)
+    starts = torch.empty(rows + 1, dtype=torch.int64, device="cpu")
     call(x.data_ptr(), rows, columns, starts.data_ptr(), None, None, is_double)
     found = Events(starts, *_room(x, int(starts[-1])))
     call(x.data_ptr(), rows, columns, *_addresses(found), is_double)
@@ -34,7 +34,7 @@ def find(x: Float[Tensor, "rows columns"]) -> Events:
 def by_column(events: Events, columns: int) -> Events:
     """List the events column by column, and in a column from the first row to the last."""
     rows, is_double = len(events.starts) - 1, events.values.dtype == torch.float64
-    starts = torch.empty(columns + 1, dtype=torch.int64)
+    starts = torch.empty(columns + 1, dtype=torch.int64, device="cpu")
     turned = Events(starts, *_room(events.values, len(events.index)))
     _check(
         library.load().sqsnn_turn_events(
@@ -92,7 +92,9 @@ def _plain(x: Tensor) -> Tensor:
 
 
 def _room(like: Tensor, events: int) -> tuple[Tensor, Tensor]:
-    return torch.empty(events, dtype=torch.int32), torch.empty(events, dtype=like.dtype)
+    dtypes = torch.int32, like.dtype
+    columns, values = (torch.empty(events, dtype=dtype, device="cpu") for dtype in dtypes)
+    return columns, values
 
 
 def _addresses(events: Events) -> list[int]:

@@ -8,12 +8,14 @@ import hashlib
 import platform
 import sys
 import warnings
+from collections.abc import Mapping
 from ctypes import POINTER, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+from torch import Tensor
 
 INTERFACE = 2  # as in kernel.h; changes with the structures and what they mean
 CHUNK = 64  # samples of a task, as in kernel.cpp
@@ -104,6 +106,33 @@ class Library(NamedTuple):
 def obstacle() -> str | None:
     """Say why no kernel can be loaded on this machine; None where one is."""
     return current().obstacle
+
+
+def obstacle_of(like: Tensor) -> str | None:
+    """Say why the kernel cannot run neurons with such parameters; None where it can."""
+    if like.device.type != "cpu":
+        return f"the parameters are on {like.device}, and the kernel runs on CPUs"
+    if like.dtype not in (torch.float32, torch.float64):
+        return f"the parameters are {like.dtype}, and the kernel takes float32 and float64"
+    return obstacle()
+
+
+def addresses(tensors: Mapping[str, Tensor | None], dtype: torch.dtype) -> dict[str, int]:
+    """Give the addresses of tensors, all of one real precision.
+
+    Raises:
+        ValueError: If the kernel would read one for what it is not.
+    """
+    found: dict[str, int] = {}
+    for name, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if tensor.dtype != dtype and not (tensor.is_complex() and tensor.dtype.to_real() == dtype):
+            raise ValueError(f"{name} has dtype {tensor.dtype}, but the currents {dtype}")
+        if not tensor.is_cpu:
+            raise ValueError(f"{name} is on {tensor.device}, but the kernel runs on CPUs")
+        found[name] = tensor.data_ptr()
+    return found
 
 
 def load() -> Any:

@@ -23,6 +23,7 @@ from sqsnn.network.pathway import Pathway
 from sqsnn.network.wiring import wire_sizes
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.readback import together
 from sqsnn.synapses import DENSE, Method
 from sqsnn.uniforms import draw_layers
 
@@ -160,6 +161,11 @@ class SpikingNetwork(nn.Module):
         return tuple(name for component in self.components for name in component.names)
 
     @property
+    def parameter_like(self) -> Tensor:
+        """A tensor with the network's device and dtype."""
+        return self.population(self.names[0]).parameter_like
+
+    @property
     def outputs(self) -> int:
         """The size of the last population."""
         return self.population(self.names[-1]).size
@@ -201,6 +207,18 @@ class SpikingNetwork(nn.Module):
                 spikes.
             keep_memory: Also record the memory states.
         """
+        with together():
+            return self._run(spikes, state, generator, uniforms, keep_memory)
+
+    def _run(
+        self,
+        spikes: Tensor,
+        state: NetworkState | None,
+        generator: torch.Generator | None,
+        uniforms: Sequence[Tensor] | None,
+        keep_memory: bool,
+    ) -> NetworkRecord:
+        """Check and run; what populations ask of values is judged once, by the caller."""
         self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]
         if generator is not None and uniforms is None:
@@ -232,7 +250,7 @@ class SpikingNetwork(nn.Module):
         """Draw the random numbers of T steps, `(T, B, *uniforms_shape)` per population."""
         populations = [self.population(name) for name in self.names]
         sizes = [math.prod(p.uniforms_shape) for p in populations if p.is_stochastic]
-        like = populations[0].parameter_like
+        like = self.parameter_like
         # In each step one population after the other, so that a sequence in pieces draws the same.
         drawn = iter(draw_layers(steps, batch, sizes, generator, like.dtype, like.device))
         return tuple(

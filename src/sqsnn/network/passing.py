@@ -4,8 +4,7 @@ Rules of learning and devices run the populations in their own ways; the order, 
 state of the connections are the same for all, and live here.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -17,6 +16,7 @@ from sqsnn.network.connection import INPUT
 from sqsnn.network.graph import Component
 from sqsnn.network.pathway import Pathway, PathwayState
 from sqsnn.neurons.population import Record
+from sqsnn.readback import naming
 
 if TYPE_CHECKING:
     from sqsnn.network.network import SpikingNetwork
@@ -115,7 +115,7 @@ class Pass:
 
         def fire(name: str, here: slice, currents: Tensor) -> Tensor:
             population, numbers = self.network.population(name), uniforms[name][here]
-            with _naming(name):
+            with naming(f"population {name!r}"):
                 if not records[name]:
                     if component.is_cyclic:  # else the population itself sees all of them
                         population.check_uniforms(uniforms[name], steps, batch)
@@ -123,7 +123,7 @@ class Pass:
                         currents, states[name], uniforms=numbers, keep_memory=keep_memory
                     )
                 else:  # the state is its own, and the rest is checked once: a third of the time
-                    record, states[name] = population.evolve(
+                    record, states[name] = population.run(
                         currents, states[name], numbers, None, keep_memory
                     )
             records[name].append(record)
@@ -134,7 +134,7 @@ class Pass:
         self.run(component, fire)
         for name, currents in received.items():
             if currents:
-                with _naming(name):
+                with naming(f"population {name!r}"):
                     whole = torch.cat(currents)
                     self.network.population(name).check_currents(whole, "steps", "batch")
         return {name: joined(pieces) for name, pieces in records.items()}
@@ -164,15 +164,6 @@ class Pass:
         source, batch = self.network.population(pathway.source), self.emitted[INPUT].shape[1]
         zero = source.parameter_like.new_zeros(())
         return zero.expand(batch, source.size, source.channels)
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Let what is wrong of a population name it."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"population {name!r}: {error}") from error
 
 
 def joined(records: Sequence[Record]) -> Record:

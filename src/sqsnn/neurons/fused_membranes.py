@@ -62,14 +62,9 @@ def obstacle(neurons: "LeakyPopulation") -> str | None:
     kind = type_before_parametrizations(neurons)
     if not vars(kind).get("kernel_knows"):
         return f"the kernel knows LIF and StochasticLIF, but not {kind.__name__}"
-    like = neurons.parameter_like
-    if like.device.type != "cpu":
-        return f"the parameters are on {like.device}, and the kernel runs on CPUs"
-    if like.dtype not in (torch.float32, torch.float64):
-        return f"the parameters are {like.dtype}, and the kernel takes float32 and float64"
     if callable(neurons.surrogate) and not neurons.own_spikes_are_data:
         return "surrogate is a function, which the kernel cannot call where spikes reset"
-    return library.obstacle()
+    return library.obstacle_of(neurons.parameter_like)
 
 
 def evolve(
@@ -177,7 +172,7 @@ def _call(
     steps, batch, membranes = inputs.currents.shape
     everything = inputs._asdict() | tensors
     by_probability = tensors.get("g_probability")
-    addresses = {name: x.data_ptr() for name, x in everything.items() if x is not None}
+    addresses = library.addresses(everything, inputs.currents.dtype)
     call = MembraneStruct(
         steps=steps,
         batch=batch,

@@ -30,9 +30,7 @@ def obstacle(neurons: "SQSNeurons") -> str | None:
             f"channels + memory_qubits is {neurons.circuit.qubits}, and the kernel takes at most "
             f"{fused.MAX_QUBITS}"
         )
-    if neurons.parameter_like.device.type != "cpu":
-        return f"the parameters are on {neurons.parameter_like.device}, and the kernel runs on CPUs"
-    return library.obstacle()
+    return library.obstacle_of(neurons.parameter_like)
 
 
 def evolve(

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from sqsnn.checks import (
     check_choice,
     check_magnitude,
+    check_none,
     check_positive_int,
     check_same_device,
     check_shape,
@@ -26,6 +27,8 @@ from sqsnn.checks import (
 )
 from sqsnn.neurons.sharing import Share, count_groups, share_rows, unpickled
 from sqsnn.neurons.surrogates import SpikeSurrogate
+from sqsnn.placing import in_full_precision, lowered_dtype
+from sqsnn.readback import together
 from sqsnn.uniforms import draw_uniforms
 
 Backend = Literal["auto", "fused", "torch"]
@@ -200,10 +203,6 @@ class Population(nn.Module, ABC):
         Returns:
             The record, and the state from which a later call can go on.
         """
-        self.check_currents(currents, "steps", "batch")
-        steps, batch = currents.shape[:2]
-        if steps < 1:
-            raise ValueError("currents has 0 steps; it needs at least 1")
         given = {"generator": generator, "uniforms": uniforms, "observed": observed}
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
@@ -211,21 +210,23 @@ class Population(nn.Module, ABC):
                 "give exactly one of generator, uniforms and observed; given were "
                 f"{' and '.join(named) or 'none'}"
             )
-        check_same_device(currents=currents, uniforms=uniforms, observed=observed)
-        for name, values in (("uniforms", uniforms), ("observed", observed)):
-            if values is not None and values.dtype != currents.dtype:
-                raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
-        if uniforms is not None:
-            self.check_uniforms(uniforms, steps, batch)
-        if observed is not None:
-            check_shape("observed", observed, (steps, batch, self.size, self.channels))
-            wrong = observed[(observed != 0) & (observed != 1)]
-            if len(wrong):
-                raise ValueError(f"observed holds {wrong[0].item()}; every spike must be 0 or 1")
-        if state is not None:
-            self.check_given(state, batch)
+        currents = self._raised(currents)
+        with together():
+            self._check(currents, state, uniforms, observed)
         if generator is not None:
-            uniforms = self.draw_uniforms(steps, batch, generator)
+            uniforms = self.draw_uniforms(*currents.shape[:2], generator)
+        return self.run(currents, state, uniforms, observed, keep_memory)
+
+    @in_full_precision
+    def run(
+        self,
+        currents: Float[Tensor, "T B H N"],
+        state: Any,
+        uniforms: Float[Tensor, "T B H *numbers"] | None,
+        observed: Float[Tensor, "T B H N"] | None,
+        keep_memory: bool,
+    ) -> tuple[Record, Any]:
+        """Run T steps without checks, and in full precision, whatever autocast is on."""
         return self.evolve(currents, state, uniforms, observed, keep_memory)
 
     def step(
@@ -253,6 +254,37 @@ class Population(nn.Module, ABC):
         """Refuse random numbers of another shape, or outside [0, 1)."""
         check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
         check_unit_interval("uniforms", uniforms, below_one=True)
+
+    def _check(
+        self, currents: Tensor, state: Any, uniforms: Tensor | None, observed: Tensor | None
+    ) -> None:
+        """Refuse arguments of `forward` that do not fit."""
+        self.check_currents(currents, "steps", "batch")
+        steps, batch = currents.shape[:2]
+        if steps < 1:
+            raise ValueError("currents has 0 steps; it needs at least 1")
+        check_same_device(currents=currents, uniforms=uniforms, observed=observed)
+        for name, values in (("uniforms", uniforms), ("observed", observed)):
+            if values is not None and values.dtype != currents.dtype:
+                raise ValueError(f"{name} has dtype {values.dtype}; currents {currents.dtype}")
+        if uniforms is not None:
+            self.check_uniforms(uniforms, steps, batch)
+        if observed is not None:
+            check_shape("observed", observed, (steps, batch, self.size, self.channels))
+            wrong = (observed != 0) & (observed != 1)
+            check_none(
+                wrong,
+                lambda: f"observed holds {observed[wrong][0].item()}; every spike must be 0 or 1",
+            )
+        if state is not None:
+            self.check_given(state, batch)
+
+    def _raised(self, currents: Tensor) -> Tensor:
+        """Give currents that autocast has lowered, e.g. a Linear's, the parameters' precision."""
+        like = self.parameter_like
+        if currents.dtype == like.dtype or lowered_dtype(like) != currents.dtype:
+            return currents
+        return currents.to(like.dtype)
 
     def check_given(self, state: Any, batch: int) -> None:
         """Refuse a state that these neurons cannot have reached.

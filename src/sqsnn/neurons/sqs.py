@@ -25,6 +25,7 @@ from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
+from sqsnn.placing import columns, in_full_precision, place
 from sqsnn.quantum import circuits, density, sampled_noise, trajectory
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
@@ -139,7 +140,7 @@ class SQSNeurons(DrivenPopulation):
         if noise is not None:
             self._check_noise(noise)
         angles = self.circuit.initial_parameters(self.groups, generator)
-        self.angles = nn.Parameter(angles.to(device=device, dtype=dtype))  # (H, parameters)
+        self.angles = nn.Parameter(angles.to(device=place(device), dtype=dtype))  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
         self.gains = nn.Parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(self.groups, 1)
@@ -205,13 +206,14 @@ class SQSNeurons(DrivenPopulation):
 
     def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
         """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""
-        return potential[..., [rotation.channel for rotation in self.circuit.encoding]] > 0
+        return columns(potential, tuple(r.channel for r in self.circuit.encoding)) > 0
 
     def turns(self, potential: Tensor) -> Turns:
         """Give the encoding of a step; only noise asks where there is a gate."""
         driven = None if self.noise is None else self.driven(potential)
         return Turns(self.encoding_angles(potential), driven)
 
+    @in_full_precision
     def kraus_operators(
         self, currents: Float[Tensor, "B H N"], state: SQSState | None = None
     ) -> Complex[Tensor, "B H outcomes dim dim"]:
@@ -230,6 +232,7 @@ class SQSNeurons(DrivenPopulation):
         angles = torch.stack(list(turns.angles), dim=-1)
         return quantum.kraus_operators(self._instrument(), angles)
 
+    @in_full_precision
     def sequence_probabilities(
         self, currents: Float[Tensor, "T B H N"]
     ) -> Float[Tensor, "B H sequences"]:

@@ -228,7 +228,7 @@ def placed_matrix(
     """The matrix of a placed gate per neuron, `(neurons, d, d)`; `(d, d)` where it is fixed."""
     angle = None if gate.parameter is None else angles[:, gate.parameter]
     if gate.angle is not None:
-        angle = angles.new_tensor(gate.angle)
+        angle = angles.new_full((), gate.angle)
     return gates.matrix(gate.name, angle, real_frame=real_frame, like=angles)
 
 
@@ -272,9 +272,9 @@ def unitary_derivatives(
 
 def pattern(placed: Sequence[Gate], qubits: int) -> np.ndarray:
     """Which elements of the product of placed gates can differ from zero, `(2**n, 2**n)`."""
-    product = torch.eye(2**qubits, dtype=torch.float64)
+    product = torch.eye(2**qubits, dtype=torch.float64, device="cpu")
     for gate in placed:
-        small = torch.as_tensor(gates.GATES[gate.name].pattern, dtype=torch.float64)
+        small = torch.as_tensor(gates.GATES[gate.name].pattern, dtype=torch.float64, device="cpu")
         product = (gates.apply(small, gate.qubits, product, qubits) > 0).double()
     return product.numpy() > 0
 

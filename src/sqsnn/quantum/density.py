@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from sqsnn.placing import constant
 from sqsnn.quantum import gates
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, placed_matrix
@@ -40,20 +41,19 @@ def prepare(
 ) -> DensityInstrument:
     """Build the noisy circuit once for a whole pass; differentiable in the angles."""
     check_density_qubits(circuit)
-    after = {k: _transfer(noise.after_gate(tuple(range(k))), k) for k in (1, 2)}
+    tables = [
+        constant(_table, name, circuit, noise, like=angles, dtype=angles.dtype)
+        for name in ("measured", "one", "two", "pauli", "density")
+    ]
+    last, *after = tables[:3]
     # From the measurement back to the first gate: 2**N times fewer columns than the way forward.
-    last = _measurement(circuit, noise).T
-    register = _constant(last, angles).expand(len(angles), *last.shape)
+    register = last.expand(len(angles), *last.shape)
     for gate in reversed(circuit.gates):
         small = placed_matrix(gate, angles, real_frame=False)
-        step = _constant(after[len(gate.qubits)], angles) @ transfer_matrix(small.unsqueeze(-3))
+        step = after[len(gate.qubits) - 1] @ transfer_matrix(small.unsqueeze(-3))
         register = gates.apply(step.mT, _digits(gate.qubits), register, 2 * circuit.qubits)
-    products = pauli_products(circuit.memory_qubits)  # (P, i, j)
-    # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
-    parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
-    fixed = after[1], parts.T, parts / 2**circuit.memory_qubits
-    constants = (_constant(values, angles) for values in fixed)
-    return DensityInstrument(circuit, register.mT.contiguous(), *constants)
+    evolution = register.mT.contiguous()
+    return DensityInstrument(circuit, evolution, after[0], *tables[3:])
 
 
 def check_density_qubits(circuit: Circuit) -> None:
@@ -138,7 +138,7 @@ def transfer_matrix(
 ) -> Float[Tensor, "*batch products products"]:
     """The channel with these Kraus operators on Pauli vectors: R_PQ = tr(P E(Q)) / d."""
     dim = kraus.shape[-1]
-    products = torch.as_tensor(pauli_products(dim.bit_length() - 1)).to(kraus)
+    products = constant(pauli_products, dim.bit_length() - 1, like=kraus, dtype=kraus.dtype)
     images = torch.einsum("...kab,qbc,...kdc->...qad", kraus, products, kraus.conj())
     return torch.einsum("pda,...qad->...pq", products, images).real / dim
 
@@ -152,7 +152,8 @@ def _branches(
     for position, rotation in reversed(list(enumerate(circuit.encoding))):
         is_channel = rotation.qubit < circuit.channels
         if is_channel:
-            ground = memory.new_tensor([1.0, 0.0, 0.0, 1.0])  # |0><0| = (1 + Z) / 2
+            # |0><0| = (1 + Z) / 2
+            ground = constant(np.array, (1.0, 0.0, 0.0, 1.0), like=memory, dtype=memory.dtype)
             blocks = ground.expand(*memory.shape[:-1], 4)[..., None, :, None]
         else:
             blocks = register.unflatten(-1, (-1, 4, 4 ** (circuit.qubits - 1 - rotation.qubit)))
@@ -189,11 +190,24 @@ def _physical(pauli: Tensor) -> Tensor:
     return torch.cat([pauli[..., :1], pauli[..., 1:] * factor], dim=-1)
 
 
+def _table(name: str, circuit: Circuit, noise: Noise) -> np.ndarray:
+    """The matrices of a noisy circuit that depend on no angle."""
+    if name in ("one", "two"):
+        qubits = 1 if name == "one" else 2
+        return _transfer(noise.after_gate(tuple(range(qubits))), qubits)
+    if name == "measured":
+        return _measurement(circuit, noise).T
+    products = pauli_products(circuit.memory_qubits)  # (P, i, j)
+    # tr(P rho) = Re sum P*_ij rho_ij for Hermitian P and rho; rho = sum_P r_P P / d.
+    parts = np.stack([np.real(products), np.imag(products)], axis=-1).reshape(len(products), -1)
+    return parts.T if name == "pauli" else parts / 2**circuit.memory_qubits
+
+
 def _transfer(sites: tuple[Site, ...], qubits: int) -> np.ndarray:
     """The product of channels on qubits 0.. as one matrix on Pauli vectors, `(4**n, 4**n)`."""
-    product = torch.eye(4**qubits, dtype=torch.float64)
+    product = torch.eye(4**qubits, dtype=torch.float64, device="cpu")
     for site in sites:
-        small = transfer_matrix(torch.as_tensor(site.kraus))
+        small = transfer_matrix(torch.as_tensor(site.kraus, device="cpu"))
         product = gates.apply(small, _digits(site.qubits), product, 2 * qubits)
     return product.numpy()
 
@@ -209,7 +223,3 @@ def _measurement(circuit: Circuit, noise: Noise) -> np.ndarray:
 def _digits(qubits: tuple[int, ...]) -> tuple[int, ...]:
     """A Pauli vector has the address of a register with two bits per qubit."""
     return tuple(bit for qubit in qubits for bit in (2 * qubit, 2 * qubit + 1))
-
-
-def _constant(values: np.ndarray, like: Tensor) -> Tensor:
-    return torch.as_tensor(values.copy()).to(like)

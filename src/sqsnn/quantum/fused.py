@@ -161,7 +161,7 @@ def _call(
     """Fill the structures of the kernel and run its tasks, in threads where that pays."""
     _, steps, batch, neurons = inputs.currents.shape
     everything = {k: x for k, x in inputs._asdict().items() if k != "angles"} | tensors
-    addresses = {name: x.data_ptr() for name, x in everything.items() if x is not None}
+    addresses = library.addresses(everything, inputs.currents.dtype)
     call = PassStruct(
         steps=steps,
         batch=batch,

@@ -19,9 +19,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+
+from sqsnn.placing import constant
 
 _IDENTITY = np.eye(2)
 _X = np.array([[0, 1], [1, 0]], dtype=complex)
@@ -113,29 +114,30 @@ def matrix(
     """The matrix of a gate, complex or D^+ G D as a real tensor; `like` gives its precision."""
     if real_frame and not GATES[name].is_real:
         raise ValueError(f"gate {name} is not real in the real frame; use the laboratory frame")
-    form = GATES[name].in_real_frame() if real_frame else GATES[name]
     dtype = like.dtype if real_frame else like.dtype.to_complex()
-
-    def constant(part: np.ndarray) -> Tensor:
-        values = torch.as_tensor(np.real(part) if real_frame else part)
-        return values.to(device=like.device, dtype=dtype)
-
-    if not form.parametrised:
-        return constant(form.fixed)
+    fixed, even, odd = (
+        constant(_part, name, part, real_frame, like=like, dtype=dtype) for part in range(3)
+    )
+    if not GATES[name].parametrised:
+        return fixed
     if angle is None:
         raise ValueError(f"gate {name} needs an angle, but angle is None")
     half = angle[..., None, None] / 2
-    return constant(form.fixed) + half.cos() * constant(form.even) + half.sin() * constant(form.odd)
+    return fixed + half.cos() * even + half.sin() * odd
 
 
 def derivative(
     name: str, angle: Float[Tensor, "*batch"], *, real_frame: bool, like: Tensor
 ) -> Float[Tensor, "*batch dim dim"] | Complex[Tensor, "*batch dim dim"]:
     """dG/da = [G(a + pi) - fixed] / 2 of a gate with an angle; the arguments are `matrix`'s."""
-    form = GATES[name].in_real_frame() if real_frame else GATES[name]
     turned = matrix(name, angle + math.pi, real_frame=real_frame, like=like)
-    fixed = torch.as_tensor(np.real(form.fixed) if real_frame else form.fixed).to(turned)
-    return (turned - fixed) / 2
+    return (turned - constant(_part, name, 0, real_frame, like=turned, dtype=turned.dtype)) / 2
+
+
+def _part(name: str, part: int, real_frame: bool) -> np.ndarray:
+    """One of a gate's three constant matrices."""
+    form = GATES[name].in_real_frame() if real_frame else GATES[name]
+    return np.real(form[part]) if real_frame else form[part]
 
 
 def apply(gate: Tensor, qubits: tuple[int, ...], register: Tensor, count: int) -> Tensor:

@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from sqsnn.checks import check_none
+from sqsnn.placing import constant
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.control import Controller, Turns
@@ -261,32 +263,31 @@ def to_laboratory(instrument: Instrument, memory: Tensor) -> Complex[Tensor, "*s
 
 
 def from_laboratory(instrument: Instrument, memory: Complex[Tensor, "*shape"]) -> Tensor:
-    """Bring memory states of the laboratory frame to the working frame, which may be real."""
+    """Bring memory states that `check_memory` takes to the working frame, which may be real."""
     if not instrument.real:
         return memory
-    _check_frame(instrument.circuit, memory)
     return (memory * _phases(instrument.circuit.memory_qubits, memory).conj()).real
 
 
 def check_memory(circuit: Circuit, memory: Complex[Tensor, "*shape"]) -> None:
     """Refuse memory states of the laboratory frame that a circuit cannot have reached."""
     norms = squared_norm(memory.detach())
-    wrong = norms[((norms - 1).abs() > _NORM_TOLERANCE) & (norms != 0)]  # 0 after the impossible
-    if len(wrong):
-        raise ValueError(
-            f"state.memory has a state of squared norm {wrong[0].item():g}; it must be 1, or 0 "
-            "after spikes of probability 0"
-        )
+    wrong = ((norms - 1).abs() > _NORM_TOLERANCE) & (norms != 0)  # 0 after the impossible
+    check_none(
+        wrong,
+        lambda: (
+            f"state.memory has a state of squared norm {norms[wrong][0].item():g}; it must be 1, "
+            "or 0 after spikes of probability 0"
+        ),
+    )
     if circuit.is_real:
-        _check_frame(circuit, memory)
-
-
-def _check_frame(circuit: Circuit, memory: Tensor) -> None:
-    turned = memory.detach() * _phases(circuit.memory_qubits, memory).conj()
-    if bool((turned.imag != 0).any()):
-        raise ValueError(
-            f"state.memory is not real in the real frame of circuit {circuit.name!r}; "
-            "use a state that this circuit has reached, or a complex circuit"
+        turned = memory.detach() * _phases(circuit.memory_qubits, memory).conj()
+        check_none(
+            turned.imag != 0,
+            lambda: (
+                f"state.memory is not real in the real frame of circuit {circuit.name!r}; "
+                "use a state that this circuit has reached, or a complex circuit"
+            ),
         )
 
 
@@ -316,5 +317,5 @@ def _place(index: int) -> tuple[int, int]:
 
 
 def _phases(qubits: int, like: Tensor) -> Tensor:
-    phases = torch.as_tensor(gates.frame_phases(qubits), device=like.device)
-    return phases.to(like.dtype if like.is_complex() else like.dtype.to_complex())
+    dtype = like.dtype if like.is_complex() else like.dtype.to_complex()
+    return constant(gates.frame_phases, qubits, like=like, dtype=dtype)

@@ -81,7 +81,8 @@ def _parts(gate: Gate, circuit: Circuit) -> list[Op]:
 
 def _on_amplitudes(part: np.ndarray, gate: Gate, circuit: Circuit) -> np.ndarray:
     """A matrix of a gate on all real amplitudes of the register."""
-    register = torch.eye(2**circuit.qubits, dtype=torch.complex128)
-    whole = gates.apply(torch.as_tensor(part), gate.qubits, register, circuit.qubits).numpy()
+    register = torch.eye(2**circuit.qubits, dtype=torch.complex128, device="cpu")
+    matrix = torch.as_tensor(part, device="cpu")
+    whole = gates.apply(matrix, gate.qubits, register, circuit.qubits).numpy()
     real, imaginary = np.real(whole), np.imag(whole)
     return real if circuit.is_real else np.block([[real, -imaginary], [imaginary, real]])

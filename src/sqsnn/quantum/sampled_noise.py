@@ -6,7 +6,8 @@ spike given one sample of the noise is not that given the past spikes, and a dra
 has no derivative; `density.py` has both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,18 +47,32 @@ def prepare(
     circuit: Circuit, parameters: Float[Tensor, "neurons parameters"], noise: Noise
 ) -> SampledInstrument:
     """Build gates and noise once for a whole pass."""
+    rotated, after_gates, idle = _channels(circuit, noise, parameters.device, parameters.dtype)
+    placed = [
+        (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after)
+        for gate, after in zip(circuit.gates, after_gates, strict=True)
+    ]
+    return SampledInstrument(circuit, noise, parameters, rotated, placed, idle)
+
+
+@lru_cache(maxsize=64)
+def _channels(
+    circuit: Circuit, noise: Noise, device: torch.device, dtype: torch.dtype
+) -> tuple[list[list[_Channel]], list[list[_Channel]], list[_Channel]]:
+    """The noise after each rotation of the encoding, after each gate, and on the idle memory."""
+
+    def spread(sites: Iterable[Site], qubits: int) -> list[_Channel]:
+        return [_channel(site, qubits, device, dtype) for site in sites]
 
     def after(qubits: tuple[int, ...]) -> list[_Channel]:
-        return [_channel(site, circuit.qubits, parameters) for site in noise.after_gate(qubits)]
+        return spread(noise.after_gate(qubits), circuit.qubits)
 
-    rotated = [after((rotation.qubit,)) for rotation in circuit.encoding]
-    placed = [
-        (gate.qubits, placed_matrix(gate, parameters, real_frame=False), after(gate.qubits))
-        for gate in circuit.gates
-    ]
-    memory_qubits = circuit.memory_qubits
-    idle = [_channel(site, memory_qubits, parameters) for site in noise.while_idle(memory_qubits)]
-    return SampledInstrument(circuit, noise, parameters, rotated, placed, idle)
+    with torch.inference_mode(False):  # the tables serve later passes, too
+        return (
+            [after((rotation.qubit,)) for rotation in circuit.encoding],
+            [after(gate.qubits) for gate in circuit.gates],
+            spread(noise.while_idle(circuit.memory_qubits), circuit.memory_qubits),
+        )
 
 
 def uniforms_per_step(circuit: Circuit, noise: Noise) -> int:
@@ -130,7 +145,7 @@ def _recorded(noise: Noise, spiking: Tensor) -> Tensor:
     return noise.false_spike * (1 - spiking) + (1 - noise.missed_spike) * spiking
 
 
-def _channel(site: Site, count: int, like: Tensor) -> _Channel:
+def _channel(site: Site, count: int, device: torch.device, dtype: torch.dtype) -> _Channel:
     """Spread a site's Kraus operators over a register of `count` qubits."""
     index = np.arange(2**count)
     # The site's first qubit is its most significant.
@@ -147,13 +162,13 @@ def _channel(site: Site, count: int, like: Tensor) -> _Channel:
         factor = factor / np.sqrt(np.where(probabilities > 0, probabilities, 1.0))
 
     def tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(values)).to(like.device, dtype)
+        return torch.as_tensor(np.ascontiguousarray(values), device="cpu").to(device, dtype)
 
     return _Channel(
         tensor(source, torch.int64),
-        tensor(factor, like.dtype.to_complex()),
-        tensor(rising / rising[-1], like.dtype) if unitary else None,
-        tensor(effects.T, like.dtype),
+        tensor(factor, dtype.to_complex()),
+        tensor(rising / rising[-1], dtype) if unitary else None,
+        tensor(effects.T, dtype),
     )
 
 
@@ -165,7 +180,8 @@ def _sample(sites: list[_Channel], states: Tensor, numbers: Iterator[Tensor]) ->
             populations = states.real.square() + states.imag.square()
             drawn = quantum.choose(populations @ effects, number)
         else:
-            drawn = len(edges) - 1 - torch.searchsorted(edges, number, right=True)
+            # Numbers outside [0, 1) are refused at the end of the call, and must do no harm here.
+            drawn = (len(edges) - 1 - torch.searchsorted(edges, number, right=True)).clamp_min(0)
         states = states.gather(-1, _rows(source, drawn)) * _rows(factor, drawn)
         if edges is None:
             states = _unit(states)

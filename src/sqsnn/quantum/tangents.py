@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
-from torch.nn import functional
 
+from sqsnn.placing import indicator
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, unitary, unitary_derivatives
 from sqsnn.quantum.instrument import Instrument
@@ -82,7 +82,7 @@ def step(
     psi = (kraus @ memory[..., None, :, None]).squeeze(-1)
     weights = quantum.squared_norm(psi)
     outcomes = 2**circuit.channels
-    chosen = functional.one_hot(quantum.choose(weights, uniforms), outcomes).to(weights)
+    chosen = indicator(quantum.choose(weights, uniforms), outcomes, weights)
     register = quantum.encode(instrument, memory, angles)
     by_angle = torch.einsum("khij,bhj->bhki", tangent.by_angle, register)
     by_angle = by_angle.unflatten(-1, (outcomes, -1))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sqsnn.checks import check_finite, check_same_device, check_shape
+from sqsnn.checks import check_finite, check_none, check_same_device, check_shape
 from sqsnn.neurons.population import Record
 from sqsnn.readout import scores
 from sqsnn.readout.traces import TraceReadout, readout_of
@@ -58,14 +58,15 @@ class Targets(NamedTuple):
         if self.mask is not None:
             check_shape("mask", self.mask, (steps, batch))
             check_same_device(mask=self.mask, spikes=like)
-            if not bool(self.mask.any(dim=0).all()):
-                raise ValueError("mask leaves out every step of a sample; one must count")
+            check_none(
+                ~self.mask.any(dim=0),
+                lambda: "mask leaves out every step of a sample; one must count",
+            )
         if self.weights is not None:
             check_shape("weights", self.weights, (batch,))
             check_same_device(weights=self.weights, spikes=like)
             check_finite("weights", self.weights)
-            if bool((self.weights < 0).any()):
-                raise ValueError("weights must not be negative")
+            check_none(self.weights < 0, lambda: "weights must not be negative")
 
     def averaged(self, losses: Float[Tensor, "B"]) -> Float[Tensor, ""]:
         """Average the losses of samples, each with its weight."""
@@ -87,10 +88,16 @@ class ClassLoss:
         """Whether the loss is a function of the outputs' spikes."""
         return self.loss_on == "count"
 
-    def check(self, targets: Targets, outputs: int, spikes: Float[Tensor, "T B P N"]) -> None:
-        """Refuse targets that name no class for each sample of a batch of input spikes."""
+    def check(self, targets: Targets, outputs: int, spikes: Float[Tensor, "T B P N"]) -> Targets:
+        """Refuse targets that name no class for each sample of a batch of input spikes.
+
+        Returns:
+            The targets. Until a wrong class is refused, at the end of the call, it stands for the
+            nearest class, as it would else stop a GPU for good.
+        """
         scores.check_labels(targets.values, spikes.shape[1], outputs, spikes)
         targets.check(spikes)
+        return targets._replace(values=targets.values.clamp(0, outputs - 1))
 
     def total(self, record: Record, targets: Targets) -> Float[Tensor, ""]:
         """Compute the mean loss of the batch, in nats."""
@@ -102,10 +109,10 @@ class ClassLoss:
 
     def correct(
         self, record: Record, targets: Targets, generator: torch.Generator | None = None
-    ) -> float:
+    ) -> Float[Tensor, ""]:
         """Count the samples that the spike counts name rightly."""
         named = scores.predict(scores.masked(record, targets.mask), generator=generator)
-        return float((named == targets.values).sum())
+        return (named == targets.values).sum(dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class ValueLoss:
 
     on_spikes = True
 
-    def check(self, targets: Targets, outputs: int, spikes: Float[Tensor, "T B P N"]) -> None:
+    def check(self, targets: Targets, outputs: int, spikes: Float[Tensor, "T B P N"]) -> Targets:
         """Refuse targets that are not real values of each sample of a batch of input spikes."""
         values, (steps, batch) = targets.values, spikes.shape[:2]
         every_step = (steps,) if isinstance(values, Tensor) and values.ndim == 3 else ()
@@ -133,6 +140,7 @@ class ValueLoss:
             raise TypeError(f"targets must be real values, but have dtype {values.dtype}")
         check_finite("targets", values)
         targets.check(spikes)
+        return targets
 
     def total(self, record: Record, targets: Targets) -> Float[Tensor, ""]:
         """Compute the mean loss of the batch."""

@@ -4,7 +4,7 @@ One output neuron stands for one class; a neuron with several channels votes wit
 counts of a few steps are often equal: `predict` then lets the firing probabilities decide.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sqsnn.checks import check_positive_int, check_same_device, check_shape
 from sqsnn.neurons.population import Record
+from sqsnn.readback import ask
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -158,9 +159,13 @@ def check_labels(labels: object, samples: int, classes: int, like: Tensor) -> No
         raise TypeError(f"labels must have dtype torch.int64, but have {labels.dtype}")
     if not samples:
         raise ValueError("labels must hold at least one label, but are empty")
-    low, high = torch.stack(torch.aminmax(labels)).tolist()
-    if low < 0 or high >= classes:
-        raise ValueError(
-            f"labels must lie in 0..{classes - 1}, one output neuron per class, "
-            f"but run from {low} to {high}"
-        )
+
+    def judge(bounds: Sequence[float]) -> None:
+        low, high = map(int, bounds)
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"labels must lie in 0..{classes - 1}, one output neuron per class, "
+                f"but run from {low} to {high}"
+            )
+
+    ask(torch.stack(torch.aminmax(labels)).double(), judge)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_positive_int, check_shape
 from sqsnn.options import options
+from sqsnn.placing import full_precision, place
 
 # The smallest variance that the Gaussian readout gives, in units of `scale` squared.
 SMALLEST_VARIANCE = 1e-4
@@ -85,8 +86,9 @@ class TraceReadout(nn.Module):
         self.outputs = outputs
         rows = 2 * outputs if self.is_gaussian else outputs
         width = (neurons * channels) ** -0.5
-        drawn = torch.rand((rows, neurons, channels), generator=generator, dtype=dtype)
-        self.weight = nn.Parameter(((2 * drawn - 1) * width).to(device))
+        shape = rows, neurons, channels
+        drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=dtype)
+        self.weight = nn.Parameter(((2 * drawn - 1) * width).to(place(device)))
         self.bias = nn.Parameter(torch.zeros(rows, dtype=dtype, device=device))
         self.register_buffer("target_mean", torch.zeros(outputs, dtype=dtype, device=device))
         self.register_buffer("target_scale", torch.ones(outputs, dtype=dtype, device=device))
@@ -126,7 +128,9 @@ class TraceReadout(nn.Module):
         """Compute W r_t + b: the readout in units of the targets' scale, and the filter's state."""
         check_shape("spikes", spikes, ("T", "B", *self.weight.shape[1:]))
         # The filter is linear, so it may follow W, whose rows are few.
-        driven = (1 - self.options.trace_decay) * torch.einsum("tbhn,khn->tbk", spikes, self.weight)
+        with full_precision(self.weight):  # a trace is a membrane
+            read = torch.einsum("tbhn,khn->tbk", spikes, self.weight)
+        driven = (1 - self.options.trace_decay) * read
         trace = driven.new_zeros(driven.shape[1:]) if state is None else state
         found: list[Tensor] = []
         for step in driven:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sqsnn.checks import Shape, check_positive_int, check_same_device, check_shape
+from sqsnn.placing import lowered_dtype, place
 
 
 class Synapses(nn.Module, ABC):
@@ -50,8 +51,11 @@ class Synapses(nn.Module, ABC):
         given, accepted = spikes.shape[-1] if spikes.dim() == 4 else 1, self.accepted_channels
         channels = given if given in accepted else accepted[-1]
         check_shape("spikes", spikes, ("steps", "batch", self.presynaptic, channels))
+        like = spikes if self.parameter_like is None else self.parameter_like
+        if lowered_dtype(like) == spikes.dtype:  # what autocast has lowered, a part of a chain
+            spikes = spikes.to(like.dtype)
         self._check_like(spikes)
-        currents = self.carry(spikes)
+        currents = self.carry(spikes).to(like.dtype)  # sums and membranes keep their precision
         if currents.shape[-1] == self.channels:
             return currents
         return currents.expand(*currents.shape[:-1], self.channels)
@@ -162,7 +166,13 @@ def scale_weight(
 ) -> nn.Parameter:
     """Turn U(0, 1) into weights of U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
     start = (2 * uniform - 1) / math.sqrt(fan_in)
-    return nn.Parameter(start.to(device=device, dtype=dtype))
+    return nn.Parameter(start.to(device=place(device), dtype=dtype))
+
+
+def lowered(*factors: Tensor) -> tuple[Tensor, ...]:
+    """Give the factors of a product in the precision of autocast, where it is on."""
+    dtype = lowered_dtype(factors[0])
+    return factors if dtype is None else tuple(factor.to(dtype) for factor in factors)
 
 
 def aligned(values: Tensor) -> Tensor:

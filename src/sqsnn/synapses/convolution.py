@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sqsnn.checks import Shape, check_positive_int
-from sqsnn.synapses.base import Synapses, aligned, draw_weight
+from sqsnn.synapses.base import Synapses, aligned, draw_weight, lowered
 
 
 def convolved_shape(
@@ -90,10 +90,8 @@ class ConvolutionSynapses(Synapses):
 
     def carry(self, spikes: Tensor) -> Float[Tensor, "T B H N"]:
         """Compute the currents of T steps, one convolution per step and channel."""
-        grid = spikes.unflatten(2, self.source)
-        currents = _StepwiseConvolution.apply(
-            grid, self.weight, self.target, self.stride, self.padding
-        )
+        grid, weight = lowered(spikes.unflatten(2, self.source), self.weight)
+        currents = _StepwiseConvolution.apply(grid, weight, self.target, self.stride, self.padding)
         if self.bias is None:
             return currents
         each = self.bias.repeat_interleave(math.prod(self.target[1:]), dim=1)  # (N, H)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sqsnn.checks import Shape, check_choice, check_shape, checked_shape
 from sqsnn.native import library
-from sqsnn.synapses.base import Synapses, draw_uniform, scale_weight
+from sqsnn.placing import place
+from sqsnn.synapses.base import Synapses, draw_uniform, lowered, scale_weight
 from sqsnn.synapses.products import dense_product, event_product
 
 Method = Literal["dense", "events"]
@@ -96,7 +97,7 @@ class DenseSynapses(Synapses):
         elif mask is not None:
             _check_mask(mask, pairs, sparsity)
             mask = mask.clone()
-        self.register_buffer("mask", None if mask is None else mask.to(device=device))
+        self.register_buffer("mask", None if mask is None else mask.to(device=place(device)))
         self.weight = scale_weight(uniform, self.fan_in, dtype, device)
         with torch.no_grad():
             self.weight.mul_(self.spread_mask)
@@ -145,10 +146,10 @@ class DenseSynapses(Synapses):
         if self.all_channels is not None:
             spikes = spikes.flatten(2).unsqueeze(-1)  # (T, B, P * C, 1)
         if self.method == DENSE:
-            currents = dense_product(spikes, self.acting)
+            currents = dense_product(*lowered(spikes, self.acting))
         else:
             self._check_method()
-            currents = event_product(spikes, self.acting)
+            currents = event_product(spikes.to(self.weight), self.acting)
         return currents if self.bias is None else currents + self.bias.T
 
     def pull_back(

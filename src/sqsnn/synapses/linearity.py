@@ -22,7 +22,8 @@ def check_linear(module: nn.Module, source: Shape) -> None:
     probe = copy.deepcopy(module).double()
     device = next((p.device for p in probe.parameters()), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
-    x, y = torch.randn(2, 3, *source, generator=generator, dtype=torch.float64).to(device)
+    drawn = torch.randn(2, 3, *source, generator=generator, dtype=torch.float64, device="cpu")
+    x, y = drawn.to(device)
     # A dropout draws from the generator of torch, which is to stay as it is.
     devices = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
