@@ -88,15 +88,17 @@ class Counts(TorchDispatchMode):
         if there:
             self._check(name, given, there, args)
         if name == "_to_copy" and onto is not None:
-            self.reads[name] += bool(there) and onto == CPU
-            self.uploads[name] += not there and onto == THERE
+            self._count(bool(there) and onto == CPU, not there and onto == THERE, name)
         if name == "copy_":
-            self.reads[name] += bool(there) and there[0] is not args[0]
-            self.uploads[name] += len(there) == 1 and there[0] is args[0]
+            into = isinstance(args[0], There)
+            self._count(
+                bool(there) and not into, into and len(there) == 1 and args[1].dim() > 0, name
+            )
         if onto is not None:
             kwargs["device"] = CPU
         plain_args, plain = tree_map_only(There, lambda x: x.inner, (args, kwargs))
-        made = func(*plain_args, **plain)
+        # Below torch's dispatch a conjugate in name alone would be taken for what it is not.
+        made = (torch.conj_physical if name == "_conj" else func)(*plain_args, **plain)
         stays = there and onto is None and (name != "copy_" or isinstance(args[0], There))
         if onto != THERE and not stays:
             return made
@@ -107,12 +109,15 @@ class Counts(TorchDispatchMode):
         strangers = [x for x in given if not isinstance(x, There) and x.dim()]
         indexing = name in ("index", "index_put", "index_put_", "_index_put_impl_")
         if indexing:
-            self.uploads[name] += len(strangers)
             masks = [x for x in args[1] if x is not None and x.dtype == torch.bool]
-            self.reads[name] += bool(masks)
+            self._count(bool(masks), bool(strangers), name)
         elif strangers and name not in ("copy_", "_to_copy"):
             raise RuntimeError(f"{name}: tensors of two devices meet, {[x.shape for x in given]}")
-        self.reads[name] += name in READING
+        self._count(name in READING, False, name)
+
+    def _count(self, read: bool, upload: bool, name: str) -> None:
+        self.reads.update([name] * read)
+        self.uploads.update([name] * upload)
 
 
 class _Makers(TorchFunctionMode):

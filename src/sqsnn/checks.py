@@ -94,7 +94,7 @@ def check_none(wrong: Tensor, refusal: Callable[[], str]) -> None:
         if counts[0]:
             raise ValueError(refusal())
 
-    ask(wrong.sum(), judge)
+    ask(wrong.sum(dtype=torch.float64), judge)
 
 
 def check_same_device(**tensors: object) -> None:

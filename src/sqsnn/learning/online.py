@@ -126,7 +126,7 @@ def learn_online(
     possible = steps * layers[last].neurons.channels
     predicted = readout.break_ties(counts, scores, possible).argmax(-1)
     loss = targets.averaged(signals.losses(scores, labels))
-    known = read(loss, (predicted == labels).sum() / copies)
+    known = read(loss, (predicted == labels).sum(dtype=torch.float64) / copies)
     return dict(zip(("loss", "correct"), known, strict=True))
 
 

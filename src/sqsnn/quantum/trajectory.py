@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sqsnn.placing import full_precision
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
 from sqsnn.quantum.control import Controller, Fixed, Turns, at
@@ -214,7 +215,8 @@ def _in_planes(turning: list[Tensor], planes: Sequence[tuple[int, int]], matrix:
         summed = gradient.sum(0) / 2
         antisymmetric[:, i, j] = summed
         antisymmetric[:, j, i] = -summed
-    return antisymmetric @ matrix
+    with full_precision(matrix):  # backward may run under autocast
+        return antisymmetric @ matrix
 
 
 def dense_step(
