@@ -98,7 +98,8 @@ class Counts(TorchDispatchMode):
             kwargs["device"] = CPU
         plain_args, plain = tree_map_only(There, lambda x: x.inner, (args, kwargs))
         # Below torch's dispatch a conjugate in name alone would be taken for what it is not.
-        made = (torch.conj_physical if name == "_conj" else func)(*plain_args, **plain)
+        physical = name == "_conj" and there
+        made = (torch.conj_physical if physical else func)(*plain_args, **plain)
         stays = there and onto is None and (name != "copy_" or isinstance(args[0], There))
         if onto != THERE and not stays:
             return made
