@@ -22,10 +22,10 @@ from sqsnn.settings.run import from_flat
 from sqsnn.training import trainer
 
 STEPS, BATCH, SAMPLES, FEATURES, CLASSES = 4, 7, 22, 6, 3
-EPOCHS = 5  # of four batches: 20 steps
+EPOCHS = 2  # of four batches
 
 CASES: dict[str, dict[str, Any]] = {
-    "backprop": {},
+    "backprop": {"epochs": 5},  # 20 steps
     "rate penalty": {"rule": Backprop(rate_penalty=3.0, rate_bounds=(0.45, 0.5))},
     "two layers, recurrent": {"hidden": (5, 4), "recurrent": True, "memory_qubits": 2},
     "stochastic lif": {"neurons": "stochastic_lif"},
