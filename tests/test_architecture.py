@@ -44,6 +44,7 @@ ROOMS = (
     "training",
     "reports",
     "runs",
+    "trackers",
     "interop",
     "cli",
     "__main__",
@@ -164,6 +165,7 @@ LAZY = [
     "sqsnn.learning",
     "sqsnn.neurons",
     "sqsnn.synapses",
+    "sqsnn.trackers",
 ]
 
 
@@ -215,6 +217,9 @@ OPTIONAL = (
     "nir",
     "neurobench",
     "snntorch",
+    "tensorboard",
+    "wandb",
+    "mlflow",
 )
 
 
