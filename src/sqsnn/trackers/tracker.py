@@ -147,7 +147,7 @@ def extra() -> Iterator[None]:
 def _numbers(figures: Mapping[str, Any]) -> Figures:
     """The figures that are finite numbers."""
     return {
-        name: figure
+        name: float(figure)
         for name, figure in figures.items()
         if isinstance(figure, int | float) and math.isfinite(figure)
     }

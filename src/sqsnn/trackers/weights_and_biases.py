@@ -5,17 +5,22 @@ from typing import Any
 
 from sqsnn.trackers.tracker import Figures, Params, Tracker, extra
 
-_OFF: dict[str, Any] = {"console": "off", "save_code": False, "x_save_requirements": False}
-_OFF |= dict.fromkeys(("disable_code", "disable_git"), True)
-_OFF |= dict.fromkeys(("x_disable_meta", "x_disable_machine_info", "x_disable_stats"), True)
+# What wandb sends by default beside figures.
+_OFF = (
+    "disable_code",
+    "disable_git",
+    "x_disable_meta",
+    "x_disable_machine_info",
+    "x_disable_stats",
+)
 
 
 class WeightsAndBiases(Tracker):
     """Sends figures to Weights & Biases, as its environment and `wandb login` say.
 
-    It gets settings and figures, the name of the run's folder, and the versions of Python and
-    wandb; not the code, git's state, the command, the console, the machine, or files. Its own
-    working files lie in ./wandb or WANDB_DIR.
+    It gets settings, figures, the name of the run's folder, and what wandb says of itself: its
+    version, Python's, the platform, packages in use. It gets no code, git state, command, console,
+    name of the machine, or file. Working files lie in ./wandb or WANDB_DIR.
 
     Args:
         project: The project; None for WANDB_PROJECT, else sqsnn.
@@ -34,6 +39,7 @@ class WeightsAndBiases(Tracker):
     def _connect(self, params: Params) -> int:
         import wandb
 
+        unsaid: dict[str, Any] = dict.fromkeys(_OFF, True)
         self._run = wandb.init(
             project=self.project or os.environ.get("WANDB_PROJECT", "sqsnn"),
             name=self._title,
@@ -41,7 +47,9 @@ class WeightsAndBiases(Tracker):
             resume="allow",
             reinit="create_new",  # beside a run of the user's own
             config=params,
-            settings=wandb.Settings(**_OFF),
+            settings=wandb.Settings(
+                host="", console="off", save_code=False, x_save_requirements=False, **unsaid
+            ),
         )
         self._id = self._run.id
         # The step after the last of a run that it goes on with; offline it knows of none.
