@@ -66,9 +66,21 @@ class Tracker(Watcher):
         """Note the folder of the run."""
         self._folder = folder
 
-    def begin(self, progress: Progress, recipe: Recipe) -> None:
+    def begin(self, progress: Progress | None, recipe: Recipe) -> None:
         """Connect, and send the epochs that the tracker lacks."""
-        self._open(recipe)
+        folder, self._populations = self._folder, recipe.population_names
+        path = None if folder is None else folder.path / "trackers.json"
+        ids = {} if path is None or not path.is_file() else json.loads(path.read_text("utf-8"))
+        self._id = ids.get(self.word, "")
+        with self._reporting():
+            last = self._connect(_params(recipe))
+            self._is_connected = True
+            if path is not None and self._id:
+                write_json(path, {**ids, self.word: self._id})
+            if folder is not None:
+                kept = zip(folder.read_metrics(), folder.read_timing(), strict=False)
+                for metrics, seconds in list(kept)[last:]:
+                    self._send(metrics, seconds)
 
     def epoch(self, epoch: Epoch, progress: Progress) -> None:
         """Send the figures of an epoch."""
@@ -93,23 +105,8 @@ class Tracker(Watcher):
         """Send a finished run, as far as the tracker lacks it."""
         with following([self]):
             self._folder = folder
-            self._open(folder.read_settings())
+            self.begin(None, folder.read_settings())
             self.result(folder)
-
-    def _open(self, recipe: Recipe) -> None:
-        folder, self._populations = self._folder, recipe.population_names
-        path = None if folder is None else folder.path / "trackers.json"
-        ids = {} if path is None or not path.is_file() else json.loads(path.read_text("utf-8"))
-        self._id = ids.get(self.word, "")
-        with self._reporting():
-            last = self._connect(_params(recipe))
-            self._is_connected = True
-            if path is not None and self._id:
-                write_json(path, {**ids, self.word: self._id})
-            if folder is not None:
-                kept = zip(folder.read_metrics(), folder.read_timing(), strict=False)
-                for metrics, seconds in list(kept)[last:]:
-                    self._send(metrics, seconds)
 
     def _send(self, metrics: Mapping[str, Any], seconds: float) -> None:
         figures = {**metrics, "seconds": seconds}

@@ -6,13 +6,9 @@ from typing import Any
 from sqsnn.trackers.tracker import Figures, Params, Tracker, extra
 
 # What wandb sends by default beside figures.
-_OFF = (
-    "disable_code",
-    "disable_git",
-    "x_disable_meta",
-    "x_disable_machine_info",
-    "x_disable_stats",
-)
+_OFF: dict[str, Any] = dict.fromkeys(("disable_code", "disable_git"), True)
+_OFF |= dict.fromkeys(("x_disable_meta", "x_disable_machine_info", "x_disable_stats"), True)
+_OFF |= {"host": "", "console": "off", "save_code": False, "x_save_requirements": False}
 
 
 class WeightsAndBiases(Tracker):
@@ -39,7 +35,6 @@ class WeightsAndBiases(Tracker):
     def _connect(self, params: Params) -> int:
         import wandb
 
-        unsaid: dict[str, Any] = dict.fromkeys(_OFF, True)
         self._run = wandb.init(
             project=self.project or os.environ.get("WANDB_PROJECT", "sqsnn"),
             name=self._title,
@@ -47,9 +42,7 @@ class WeightsAndBiases(Tracker):
             resume="allow",
             reinit="create_new",  # beside a run of the user's own
             config=params,
-            settings=wandb.Settings(
-                host="", console="off", save_code=False, x_save_requirements=False, **unsaid
-            ),
+            settings=wandb.Settings(**_OFF),
         )
         self._id = self._run.id
         # The step after the last of a run that it goes on with; offline it knows of none.
