@@ -28,8 +28,10 @@ ROOMS = (
     "options",
     "checks",
     "storage",
+    "launch",
     "native",
     "quantum",
+    "processes",
     "uniforms",
     "neurons",
     "synapses",
@@ -51,7 +53,7 @@ ROOMS = (
 )
 # What the physics may know of the rest of the package.
 BELOW_PHYSICS = {"checks", "errors", "native", "options", "quantum"}
-MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 31_000
+MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 31_800
 
 
 def module_name(path: Path) -> str:

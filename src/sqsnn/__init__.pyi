@@ -21,6 +21,7 @@ from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import HardwareError as HardwareError
+from .errors import ProcessError as ProcessError
 from .errors import SqsnnError as SqsnnError
 from .errors import TrackerError as TrackerError
 from .errors import TrainingError as TrainingError

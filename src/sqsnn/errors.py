@@ -31,3 +31,7 @@ class TrackerError(SqsnnError, RuntimeError):
 
 class HardwareError(SqsnnError, RuntimeError):
     """A quantum backend is unknown, cannot run the circuits, or gave no whole result."""
+
+
+class ProcessError(SqsnnError, RuntimeError):
+    """Another process that shares the work has ended, or cannot be reached."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sqsnn import trackers
+from sqsnn import launch, trackers
 from sqsnn.cli.flags import flags_of, given
 from sqsnn.cli.help import detailed
 from sqsnn.cli.progress import watching
@@ -129,7 +129,7 @@ def _resume(path: Path, tracked: list[Tracker], yes: bool) -> None:
         if found.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
             screen.show_result(found)
-            for tracker in tracked:
+            for tracker in tracked if launch.rank() == 0 else ():
                 tracker.send(found)
         else:
             run.resume(found, screen, callbacks=tracked)
