@@ -46,6 +46,7 @@ ROOMS = (
     "training",
     "reports",
     "runs",
+    "trackers",
     "interop",
     "cli",
     "__main__",
@@ -166,6 +167,7 @@ LAZY = [
     "sqsnn.learning",
     "sqsnn.neurons",
     "sqsnn.synapses",
+    "sqsnn.trackers",
 ]
 
 
@@ -217,6 +219,9 @@ OPTIONAL = (
     "nir",
     "neurobench",
     "snntorch",
+    "tensorboard",
+    "wandb",
+    "mlflow",
 )
 
 

@@ -25,6 +25,10 @@ class TrainingError(SqsnnError, RuntimeError):
     """Training cannot go on: a loss or a gradient is not finite."""
 
 
+class TrackerError(SqsnnError, RuntimeError):
+    """A tracker is not installed, cannot be reached, or refuses the figures of a training."""
+
+
 class HardwareError(SqsnnError, RuntimeError):
     """A quantum backend is unknown, cannot run the circuits, or gave no whole result."""
 

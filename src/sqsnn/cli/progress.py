@@ -130,7 +130,7 @@ class Screen(Watcher):
             return
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.iterdir()):
-            files.add_row(path.name, _CONTENTS.get(path.name, ""))
+            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(path.stem, ""))
         self._console.print(files)
 
     def show_evaluation(self, path: Path, figures: dict[str, Any]) -> None:
@@ -233,6 +233,8 @@ _CONTENTS = {
     "data.npz": "the samples",
     "metrics.jsonl": "figures of each epoch",
     "metrics.json": "the result",
+    "trackers.json": "ids under which trackers know the run",
+    "events.out.tfevents": "curves for TensorBoard",
     "timing.json": "seconds, and the machine",
     "checkpoint.safetensors": "where training stands after the last epoch",
     "best.safetensors": "the weights that did best on validation",

@@ -20,7 +20,7 @@ from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
-from sqsnn.training.callback import Callback
+from sqsnn.training.callback import Callback, following
 from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.progress import Progress
 
@@ -62,7 +62,7 @@ def begin(
         settings: The settings; with `begins_with`, the weights of that network are the first ones.
         out: The folder, or None for the first free runs/<dataset>-<n>.
         watcher: Follows the run.
-        callbacks: Follow the training.
+        callbacks: Follow the training; watchers among them the whole run.
         pictures: Whether to draw the pictures at the end.
 
     Raises:
@@ -90,7 +90,13 @@ def begin(
     return made
 
 
-def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) -> None:
+def resume(
+    run: RunFolder,
+    watcher: Watcher = SILENT,
+    *,
+    callbacks: Sequence[Callback] = (),
+    pictures: bool = True,
+) -> None:
     """Go on with a run as if it had never stopped, also with another number of processes."""
     settled = run.read_settings()
     with threads(settled.training.threads), joined() as processes:
@@ -102,7 +108,7 @@ def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) 
         _ask(settled, dataset, progress, watcher)
         if processes.is_first:
             run.truncate_metrics(progress.epoch)
-        _run(run, settled, dataset, progress, watcher, (), pictures)
+        _run(run, settled, dataset, progress, watcher, callbacks, pictures)
 
 
 def prepare(settings: RunSettings, processes: Processes = ALONE) -> tuple[RunSettings, Dataset]:
@@ -139,17 +145,23 @@ def _run(
         return _share(settled, dataset, progress)
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
-    watcher.opened(run, settled, dataset, progress.epoch)
-    # The best weights are in the checkpoint too: their file may be missing after a crash.
-    if progress.best is not None:
-        checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
+    callbacks = [watcher, *callbacks]
+    watchers = [one for one in callbacks if isinstance(one, Watcher)]
     with backend.measuring(progress.source, settled, run):
-        _train(run, settled, dataset, progress, [watcher, *callbacks])
-        best = checkpoint.load_best(run.best, progress.network)
-        watcher.testing(best)
-        loaded = Loaded(settled, dataset, progress.network, best, progress.source)
-        tested = _test(run, loaded, progress.processes)
-        watcher.result(run)
+        with following(callbacks):
+            for one in watchers:
+                one.opened(run, settled, dataset, progress.epoch)
+            # The best weights are in the checkpoint too: their file may be missing after a crash.
+            if progress.best is not None:
+                checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
+            _train(run, settled, dataset, progress, callbacks)
+            best = checkpoint.load_best(run.best, progress.network)
+            for one in watchers:
+                one.testing(best)
+            loaded = Loaded(settled, dataset, progress.network, best, progress.source)
+            tested = _test(run, loaded, progress.processes)
+            for one in watchers:
+                one.result(run)
         # Last of all: whatever stops the drawing, the run is finished.
         if pictures:
             draw_run(run, loaded, tested)
