@@ -32,9 +32,7 @@ STEPS = 10
 
 KINDS: dict[str, Callable[..., Population]] = {
     "sqs": partial(sqsnn.SQSNeurons, backend="torch"),
-    "sqs, M = 2, N = 2": partial(
-        sqsnn.SQSNeurons, memory_qubits=2, channels=2, backend="torch"
-    ),
+    "sqs, M = 2, N = 2": partial(sqsnn.SQSNeurons, memory_qubits=2, channels=2, backend="torch"),
     "sqs, complex": partial(sqsnn.SQSNeurons, circuit="hardware_efficient", backend="torch"),
     "sqs, density matrices": partial(sqsnn.SQSNeurons, noise=Noise(depolarising_1q=0.01)),
     "lif": partial(sqsnn.LIF, backend="torch"),
@@ -42,6 +40,7 @@ KINDS: dict[str, Callable[..., Population]] = {
     "qlif": sqsnn.QLIF,
     "published sqs": sqsnn.PublishedSQS,
 }
+DTYPES = torch.float64, torch.float32
 # Largest difference of a probability, given the same spikes.
 TOLERANCES = {"float64": 1e-12, "float32": 1e-4}
 # What the host calls to wait for the device, or to copy from or to it.
@@ -80,9 +79,7 @@ def measure(device: torch.device, *, quick: bool) -> dict[str, Any]:
         "torch": torch.__version__,
         "sqsnn": sqsnn.__version__,
         "platform": platform.platform(),
-        "parity": [
-            parity(kind, dtype, device) for kind in KINDS for dtype in (torch.float64, torch.float32)
-        ],
+        "parity": [parity(kind, dtype, device) for kind in KINDS for dtype in DTYPES],
         "neurons": [neuron_steps(kind, device, sizes[1], batches[-1], quick) for kind in KINDS],
         "training": [training_step(device, sizes, batch, quick) for batch in batches],
         "profile": profiled(device, sizes, batches[0]),

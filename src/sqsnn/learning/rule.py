@@ -11,7 +11,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.placing import lowered_dtype
 from sqsnn.readout import Targets
 
-Figures = dict[str, float]
+Figures = dict[str, float | int]
 
 # Figures that an epoch sums over its batches; all others are averages over its samples.
 COUNTS = ("circuits", "shots", "events", "truncations")
