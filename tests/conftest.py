@@ -30,6 +30,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes a `device` on each; where there is no GPU, once is skipped."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    own = any("device" in str(mark.args[0]) for mark in marks)  # which may be quantum processors
+    if "device" in metafunc.fixturenames and not own:
+        metafunc.parametrize(
+            "device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)], indirect=True
+        )
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """The device of a test, on which everything is made that names none.
+
+    A module whose tests all run on each device says
+    `pytestmark = pytest.mark.usefixtures("device")`.
+    """
+    where = torch.device(request.param)
+    if where.type == "cpu":  # the default already; saying so would slow each call down
+        yield where
+        return
+    with where:
+        yield where
+
+
 @pytest.fixture(autouse=True)
 def global_state_untouched() -> Iterator[None]:
     """Fail the test that leaves torch's global state other than it found it."""

@@ -91,9 +91,8 @@ class Counts(TorchDispatchMode):
             self._count(bool(there) and onto == CPU, not there and onto == THERE, name)
         if name == "copy_":
             into = isinstance(args[0], There)
-            self._count(
-                bool(there) and not into, into and len(there) == 1 and args[1].dim() > 0, name
-            )
+            upload = into and len(there) == 1 and args[1].dim() > 0
+            self._count(bool(there) and not into, upload, name)
         if onto is not None:
             kwargs["device"] = CPU
         plain_args, plain = tree_map_only(There, lambda x: x.inner, (args, kwargs))

@@ -71,11 +71,11 @@ def test_figures_come_with_the_verdict(transfers):
 
 
 def test_a_name_is_kept_until_the_verdict():
-    with pytest.raises(ValueError, match="^layer 'a': z must be finite"), readback.together():
+    with pytest.raises(ValueError, match=r"^layer 'a': z must be finite"), readback.together():
         with readback.naming("layer 'a'"):
             check_finite("z", BAD)
         check_finite("w", BAD)
-    with pytest.raises(ValueError, match="^layer 'a': at once"), readback.naming("layer 'a'"):
+    with pytest.raises(ValueError, match=r"^layer 'a': at once"), readback.naming("layer 'a'"):
         raise ValueError("at once")
 
 
@@ -93,5 +93,5 @@ def test_a_network_names_the_population_whose_currents_are_wrong(transfers):
     assert len(transfers) == 1
     with torch.no_grad():
         network.pathways[1].synapses.weight.fill_(torch.inf)
-    with pytest.raises(ValueError, match="^population 'output': currents must be finite"):
+    with pytest.raises(ValueError, match=r"^population 'output': currents must be finite"):
         network(torch.ones(5, 2, 4, 1), generator=generator)

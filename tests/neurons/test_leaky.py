@@ -13,6 +13,8 @@ from torch.testing import assert_close
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZE = 8, 3, 2
 FLOOR, TAU = -0.4, 0.3
 KINDS = [(LIF, {}), (StochasticLIF, {}), (StochasticLIF, {"surrogate": "sigmoid"})]

@@ -9,6 +9,8 @@ from torch.testing import assert_close
 
 from sqsnn.neurons.lif import LIF
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZE = 12, 5, 4
 
 

@@ -9,6 +9,8 @@ from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.reversible import reversible_unitary
 
+pytestmark = pytest.mark.usefixtures("device")
+
 SHARED = Circuit.build(
     2, 1, [("RX", (0,), circuits.Normal()), ("H", (1,)), ("RYY", (0, 2), 0), ("RZ", (1,), 0.3)]
 )

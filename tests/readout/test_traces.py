@@ -6,6 +6,8 @@ from tools import seeded
 
 from sqsnn.readout import TraceReadout, Traces
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, NEURONS, CHANNELS, VALUES = 7, 3, 5, 2, 2
 
 

@@ -49,7 +49,7 @@ WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and write a page and its figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measure a GPU.")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu to try the script")
     parser.add_argument("--out", type=Path, help="folder of the page [default: bench/results]")
     parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")

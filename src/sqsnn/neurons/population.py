@@ -214,7 +214,8 @@ class Population(nn.Module, ABC):
         with together():
             self._check(currents, state, uniforms, observed)
         if generator is not None:
-            uniforms = self.draw_uniforms(*currents.shape[:2], generator)
+            steps, batch = currents.shape[:2]
+            uniforms = self.draw_uniforms(steps, batch, generator)
         return self.run(currents, state, uniforms, observed, keep_memory)
 
     @in_full_precision
