@@ -8,8 +8,7 @@ import pytest
 from filelock import FileLock
 
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn_bench.study import library, records, trials
-from sqsnn_bench.study import sharing
+from sqsnn_bench.study import library, records, sharing, trials
 from sqsnn_bench.study.run import compare
 from sqsnn_bench.study.watching import Watcher
 

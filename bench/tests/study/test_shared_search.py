@@ -211,7 +211,7 @@ def test_other_ranges_are_refused_by_name(join, plan, tmp_path, url):
     out = tmp_path / "wider"
     out.mkdir()
     other = SharedSearch(read_url(url), replace(plan(wider), out=out))
-    with pytest.raises(ConfigError, match="crx in the storage .* was begun with other ranges"):
+    with pytest.raises(ConfigError, match=r"crx in the storage .* was begun with other ranges"):
         other.claim(made)
     other.close()
 

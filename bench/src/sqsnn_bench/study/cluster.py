@@ -48,7 +48,8 @@ class Cluster:
             ConfigError: If none answers there.
         """
         # What goes wrong is said once, by this class.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in [name for name in logging.root.manager.loggerDict if _is_of_dask(name)]:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
         said = ""
         try:
@@ -103,6 +104,10 @@ class Cluster:
         return VanishedError(
             f"the scheduler at {self._address} has vanished, or dropped this study"
         )
+
+
+def _is_of_dask(logger: str) -> bool:
+    return logger.partition(".")[0] == "distributed"
 
 
 def _order(name: str, job: Job) -> Order:

@@ -100,7 +100,7 @@ def rank(record: Record) -> tuple[float, float]:
 def _propose(space: Space, seed: int, before: Sequence[Record]) -> Found:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     # A seed of its own for each trial: with one seed all random proposals would be the same.
     sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)

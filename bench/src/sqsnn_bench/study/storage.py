@@ -13,7 +13,13 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateF
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 
 from sqsnn.errors import ConfigError
 from sqsnn_bench.study.storage_url import StorageUrl
@@ -21,6 +27,7 @@ from sqsnn_bench.study.storage_url import StorageUrl
 PATIENCE = 30.0  # seconds for which a database may be away, as while it is started again
 _PAUSE = 1.0
 _FOREIGN = (SQLAlchemyError, StorageInternalError, KeyError)
+_PASSING = (OperationalError, InterfaceError, PendingRollbackError)
 _CONNECT = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, and milliseconds
 
 T = TypeVar("T")
@@ -41,7 +48,7 @@ class Storage:
             ConfigError: If optuna cannot open it.
         """
         self._url, self._patience = url, PATIENCE
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # warnings quote whole statements
         warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats
         arguments = _CONNECT if url.full.startswith("postgresql+psycopg:") else {}
 
@@ -159,7 +166,7 @@ class Storage:
                 return function(*arguments, **named)
             except _FOREIGN as error:
                 said = self._said(error)
-                passing = isinstance(_cause(error), (OperationalError, InterfaceError))
+                passing = isinstance(_cause(error), _PASSING)
             if not passing or time.monotonic() > end:
                 # Whoever calls once more, to give trials back, shall not wait again.
                 self.hurry()
