@@ -1,4 +1,4 @@
-"""`sqsnn-bench` whose workers never end a second trial, so that a test can kill it in the middle."""
+"""`sqsnn-bench` whose workers never end a second trial: a test kills it in the middle."""
 
 import sys
 import time
