@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "extending.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
-NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback"]
+NAMES = ["notebook", "estimator", "module", "qiskit", "neuron", "callback", "tracker"]
 
 
 def blocks_of(page: str) -> list[tuple[str, str]]:
@@ -28,7 +28,8 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)
-def test_the_programs_on_extending_run(program, capsys, monkeypatch):
+def test_the_programs_on_extending_run(program, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(circuits, "_REGISTRY", dict(circuits._REGISTRY))
     exec(compile(program, "extending.md", "exec"), {"__name__": "extending"})
     assert bool(capsys.readouterr().out) == ("print(" in program)
@@ -37,6 +38,14 @@ def test_the_programs_on_extending_run(program, capsys, monkeypatch):
 def test_the_commands_on_extending_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # Its own database takes MLflow seconds to make; tests/trackers do.
+    for name, value in {
+        "WANDB_MODE": "offline",
+        "WANDB_SILENT": "true",
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_TRACKING_URI": "mlruns",
+    }.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "mine.py").write_text(PROGRAMS[NAMES.index("module")])
     for command in COMMANDS:
         main(shlex.split(command)[1:])

@@ -8,6 +8,7 @@ from . import nn as nn
 from . import readout as readout
 from . import runs as runs
 from . import settings as settings
+from . import trackers as trackers
 from . import training as training
 from .encoding import Current as Current
 from .encoding import Delta as Delta
@@ -20,7 +21,9 @@ from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import HardwareError as HardwareError
+from .errors import ProcessError as ProcessError
 from .errors import SqsnnError as SqsnnError
+from .errors import TrackerError as TrackerError
 from .errors import TrainingError as TrainingError
 from .learning.backprop import Backprop as Backprop
 from .learning.bit_source import Backend as Backend
@@ -60,6 +63,9 @@ from .synapses import Dense as Dense
 from .synapses import Identity as Identity
 from .synapses import Pool as Pool
 from .synapses import Synapses as Synapses
+from .trackers.ml_flow import MLflow as MLflow
+from .trackers.tensor_board import TensorBoard as TensorBoard
+from .trackers.weights_and_biases import WeightsAndBiases as WeightsAndBiases
 from .training.callback import Callback as Callback
 from .training.classifier import SQSNNClassifier as SQSNNClassifier
 from .training.regressor import SQSNNRegressor as SQSNNRegressor

@@ -25,5 +25,13 @@ class TrainingError(SqsnnError, RuntimeError):
     """Training cannot go on: a loss or a gradient is not finite."""
 
 
+class TrackerError(SqsnnError, RuntimeError):
+    """A tracker is not installed, cannot be reached, or refuses the figures of a training."""
+
+
 class HardwareError(SqsnnError, RuntimeError):
     """A quantum backend is unknown, cannot run the circuits, or gave no whole result."""
+
+
+class ProcessError(SqsnnError, RuntimeError):
+    """Another process that shares the work has ended, or cannot be reached."""

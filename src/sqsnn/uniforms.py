@@ -2,10 +2,11 @@
 
 A generator on an accelerator gives other numbers in one call for T steps than in T calls for one
 step. Encodings and populations therefore all draw here, step by step. On CPUs the compiled kernel
-draws what torch.rand draws, several times faster.
+draws what torch.rand draws, several times faster. Of several processes that share a batch each
+draws the numbers of all rows here, and keeps those of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_int64, c_void_p
 from functools import cache
 
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from sqsnn.checks import check_positive_int
 from sqsnn.native import library
+from sqsnn.processes import SharedGenerator
+
+Draw = Callable[[Sequence[Tensor], torch.Generator], None]
 
 
 def draw_uniforms(
@@ -58,11 +62,26 @@ def draw_layers(
             f"generator must be on the device of the numbers, {layers[0].device}, "
             f"but is on {generator.device}"
         )
+    draw = _rand
     if generator.device.type == "cpu" and kernel_draws_like_torch():
-        _fill(layers, generator)
+        draw = _fill
+    if isinstance(generator, SharedGenerator) and generator.batch is not None:
+        _keep_rows(layers, generator, draw)
     else:
-        _rand(layers, generator)
+        draw(layers, generator)
     return layers
+
+
+def _keep_rows(layers: Sequence[Tensor], generator: SharedGenerator, draw: Draw) -> None:
+    """Draw step by step for all processes, and keep the rows of this one."""
+    assert generator.batch is not None  # who calls has seen to it
+    rows, copies = layers[0].shape[1], generator.copies(layers[0].shape[1])
+    kept, width = generator.processes.rows(generator.batch), rows // copies
+    whole = [layer.new_empty((1, copies * generator.batch, layer.shape[2])) for layer in layers]
+    for step in zip(*layers, strict=True):
+        draw(whole, generator)
+        for own, drawn in zip(step, whole, strict=True):
+            own.unflatten(0, (copies, width)).copy_(drawn[0].unflatten(0, (copies, -1))[:, kept])
 
 
 def _rand(layers: Sequence[Tensor], generator: torch.Generator) -> None:

@@ -5,7 +5,7 @@ import torch
 from tools import seeded
 
 from sqsnn import readout
-from sqsnn.learning.backprop import Backprop, rate_excess
+from sqsnn.learning.backprop import Backprop, firing_rates, rate_excess
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.readout import Targets
@@ -61,7 +61,7 @@ def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
     found = gradients(network)
     network.zero_grad()
     record = network(spikes, generator=seeded(2))
-    penalty = rate_excess(record.layers[:-1], 0.9, 1.0)
+    penalty = rate_excess(firing_rates(record.layers[:-1]), 0.9, 1.0)
     mask = readout.last_steps(STEPS, BATCH, 1)
     loss = readout.cross_entropy(readout.masked(record.layers[-1], mask), LABELS)
     (loss + 3.0 * penalty).backward()
@@ -78,12 +78,14 @@ def test_the_excess_of_hand_made_rates():
     # Rates 2/3, 2/3, 1/3 and 0: the first two exceed by 1/6, the last falls short by 1/4.
     spikes = torch.tensor([[0, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0]], dtype=torch.float64)
     layer = record_of(spikes[:, None, :, None])
-    assert rate_excess([layer], 0.25, 0.5).item() == pytest.approx((2 / 36 + 1 / 16) / 4)
+    assert rate_excess(firing_rates([layer]), 0.25, 0.5).item() == pytest.approx(
+        (2 / 36 + 1 / 16) / 4
+    )
     # Every neuron weighs the same, whichever layer it is in.
     other = record_of(torch.ones(3, 1, 2, 1, dtype=torch.float64))
-    both = rate_excess([layer, other], 0.25, 0.5).item()
+    both = rate_excess(firing_rates([layer, other]), 0.25, 0.5).item()
     assert both == pytest.approx((2 / 36 + 1 / 16 + 2 / 4) / 6)
-    assert rate_excess([layer, other], 0.0, 1.0).item() == 0.0
+    assert rate_excess(firing_rates([layer, other]), 0.0, 1.0).item() == 0.0
 
 
 def test_the_excess_has_no_gradient_inside_the_bounds_and_pulls_back_outside():
@@ -91,13 +93,13 @@ def test_the_excess_has_no_gradient_inside_the_bounds_and_pulls_back_outside():
     layer = record_of(spikes.requires_grad_())
     rates = spikes.detach().mean(dim=(0, 1, 3))
     low, high = rates.min().item(), rates.max().item()
-    inside = rate_excess([layer], low, high)
+    inside = rate_excess(firing_rates([layer]), low, high)
     inside.backward()
     assert inside.item() == 0.0
     assert torch.count_nonzero(spikes.grad) == 0
     middle = (low + high) / 2
     assert low < middle < high
-    rate_excess([layer], middle, middle).backward()
+    rate_excess(firing_rates([layer]), middle, middle).backward()
     assert torch.all(spikes.grad[:, :, rates > middle] > 0)
     assert torch.all(spikes.grad[:, :, rates < middle] < 0)
 

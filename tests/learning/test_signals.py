@@ -81,7 +81,7 @@ def test_a_spike_answers_for_the_losses_of_its_horizon(horizon):
     options = {"discount": discount} if horizon == "discounted" else {}
     signal = Reinforce(horizon=horizon, baseline="none", **options)
     steps = normal(STEPS, BATCH)
-    found = signals.advantages(steps, LABELS, signal, Memory())
+    found = signals.advantages(steps, LABELS, signal, Memory(), seeded())
     factor = {"to_go": 1.0, "same_step": 0.0, "discounted": discount, "episodic": 1.0}[horizon]
     for t in range(STEPS):
         hidden = torch.zeros(BATCH, dtype=torch.float64)
@@ -105,8 +105,10 @@ def test_leave_one_out_is_the_deviation_from_the_mean_of_the_others(samples, hor
     # The batch holds all samples once, then once more, and so on.
     steps, labels = normal(STEPS, samples * BATCH), LABELS.repeat(samples)
     options = {"horizon": horizon, "samples": samples}
-    plain = signals.advantages(steps, labels, Reinforce(baseline="none", **options), Memory())
-    found = signals.advantages(steps, labels, Reinforce(**options), Memory())
+    plain = signals.advantages(
+        steps, labels, Reinforce(baseline="none", **options), Memory(), seeded()
+    )
+    found = signals.advantages(steps, labels, Reinforce(**options), Memory(), seeded())
     for losses, advantage in zip(plain, found, strict=True):
         for b in range(BATCH):
             own = losses[:, b::BATCH]  # (T, S): the runs of sample b
@@ -126,7 +128,7 @@ def test_the_running_baseline_is_the_one_before_the_batch_of_each_class_and_step
     ]
     for seed, labels in enumerate(batches):
         steps = normal(STEPS, len(labels), seed=seed)
-        found = signals.advantages(steps, labels, signal, state).hidden
+        found = signals.advantages(steps, labels, signal, state, seeded()).hidden
         for t in range(STEPS):
             for b, label in enumerate(labels.tolist()):
                 known = mean.get((t, label), 0.0)  # none yet: nothing is taken off
@@ -146,8 +148,8 @@ def test_the_running_baseline_of_the_outputs_is_their_later_losses_own():
     signal = Reinforce(baseline="running", samples=1)
     state, labels = Memory(), torch.zeros(BATCH, dtype=torch.int64)
     steps = normal(STEPS, BATCH)
-    signals.advantages(steps, labels, signal, state)
-    again = signals.advantages(steps, labels, signal, state)
+    signals.advantages(steps, labels, signal, state, seeded())
+    again = signals.advantages(steps, labels, signal, state, seeded())
     to_go = torch.stack([steps[t:].sum(0) for t in range(STEPS)])
     later = torch.stack([steps[t + 1 :].sum(0) for t in range(STEPS)])
     for found, losses in ((again.hidden, to_go), (again.output, later)):
@@ -158,17 +160,21 @@ def test_the_running_baseline_of_the_outputs_is_their_later_losses_own():
 def test_running_baselines_of_other_names_are_others():
     signal, state = Reinforce(baseline="running", samples=1), Memory()
     one, other = normal(STEPS, BATCH, seed=1), normal(STEPS, BATCH, seed=2)
-    assert torch.equal(signals.without_baseline(one, LABELS, signal, state, "one"), one)
-    assert torch.equal(signals.without_baseline(other, LABELS, signal, state, "other"), other)
-    assert not torch.equal(signals.without_baseline(one, LABELS, signal, state, "one"), one)
+    assert torch.equal(signals.without_baseline(one, LABELS, signal, state, seeded(), "one"), one)
+    assert torch.equal(
+        signals.without_baseline(other, LABELS, signal, state, seeded(), "other"), other
+    )
+    assert not torch.equal(
+        signals.without_baseline(one, LABELS, signal, state, seeded(), "one"), one
+    )
     assert state.tensors.keys() == {"one", "other"}
 
 
 def test_a_running_baseline_of_other_steps_is_refused():
     signal, state = Reinforce(baseline="running", samples=1), Memory()
-    signals.without_baseline(normal(4, len(LABELS)), LABELS, signal, state)
+    signals.without_baseline(normal(4, len(LABELS)), LABELS, signal, state, seeded())
     with pytest.raises(ValueError, match="baseline has 4 steps, but these samples have 3"):
-        signals.without_baseline(normal(3, len(LABELS)), LABELS, signal, state)
+        signals.without_baseline(normal(3, len(LABELS)), LABELS, signal, state, seeded())
 
 
 # Refusals

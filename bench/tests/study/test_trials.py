@@ -89,7 +89,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatc
     never = work(job(made, FINAL))
     stopped = replace(made, out=tmp_path / "stopped")
     calls = []
-    train = trainer._train
+    train = trainer.train_epoch
 
     def interrupt(*args, **kwargs):
         calls.append(args)
@@ -102,7 +102,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_result(plan, monkeypatc
     where = {
         "before the settings": (folder, "to_toml"),
         "in the first epoch": (trainer.evaluate, "accuracy"),
-        "after the first epoch": (trainer, "_train"),
+        "after the first epoch": (trainer, "train_epoch"),
         "at the end": (trials.library, "forget_checkpoint"),
     }[place]
     with monkeypatch.context() as patch:
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_is_recorded(plan, monkeypatch):
     def explode(progress, recipe, samples, epoch, watch):
         raise TrainingError("the loss is nan in epoch 1, batch 1 of 2")
 
-    monkeypatch.setattr(trainer, "_train", explode)
+    monkeypatch.setattr(trainer, "train_epoch", explode)
     for trial in (SEARCH, FINAL):
         record = work(job(made, trial))
         assert record["error"].startswith("the loss is nan in epoch 1, batch 1 of 2")

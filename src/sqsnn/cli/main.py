@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from sqsnn import __version__
+from sqsnn import __version__, launch
 from sqsnn.cli import help
 from sqsnn.cli.allocation import keep_freed_memory
 from sqsnn.data.specs import names
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with help.level(typed):
             app(typed, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
-        _say(str(interrupt) or "Interrupted.", "yellow")
+        if launch.rank() == 0:  # once is enough
+            _say(str(interrupt) or "Interrupted.", "yellow")
         sys.exit(INTERRUPTED)
     except (CycloptsError, SqsnnError, ValueError, OSError) as error:
         _say(_reason(error), "red")
@@ -104,6 +105,8 @@ def _reason(error: Exception) -> str:
 
 
 def _say(message: str, colour: str) -> None:
+    if launch.is_launched():
+        message = f"process {launch.rank()} of {launch.processes()}: {message}"
     # Not folded to the terminal's width: a command or a path in it is there to be copied.
     Console(stderr=True).print(Text(message, style=colour), soft_wrap=True)
 

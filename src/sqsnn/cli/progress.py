@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn import launch
 from sqsnn.cli.spending import asking
 from sqsnn.data.dataset import Dataset
+from sqsnn.errors import ProcessError
 from sqsnn.network.wiring import say_layer
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
@@ -28,7 +30,7 @@ class Screen(Watcher):
     """
 
     def __init__(self, yes: bool = False) -> None:
-        self._console = Console()
+        self._console = Console(quiet=launch.rank() > 0)  # of several processes one speaks
         self._yes = yes
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -107,7 +109,12 @@ class Screen(Watcher):
             again = f"sqsnn report {shlex.quote(str(self._folder.path))}"
             return f"Interrupted: the result is kept. For a page with all pictures:\n  {again}"
         kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
-        return f"Interrupted: {kept}. To go on:\n  {self._folder.resume_command}"
+        how = (
+            ", behind torchrun with any number of processes or without"
+            if launch.is_launched()
+            else ""
+        )
+        return f"Interrupted: {kept}. To go on{how}:\n  {self._folder.resume_command}"
 
     def show_result(self, folder: RunFolder) -> None:
         """Show the figures of a finished run."""
@@ -119,9 +126,11 @@ class Screen(Watcher):
 
     def show_files(self, folder: RunFolder) -> None:
         """Show what lies where in the folder of a run."""
+        if self._console.quiet:
+            return
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.iterdir()):
-            files.add_row(path.name, _CONTENTS.get(path.name, ""))
+            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(path.stem, ""))
         self._console.print(files)
 
     def show_evaluation(self, path: Path, figures: dict[str, Any]) -> None:
@@ -137,6 +146,10 @@ def watching(yes: bool = False) -> Iterator[Screen]:
     screen = Screen(yes)
     try:
         yield screen
+    except ProcessError as error:
+        if launch.rank() > 0:
+            raise
+        raise ProcessError(f"{error}. {screen.how_to_go_on()}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(screen.how_to_go_on()) from None
     finally:
@@ -220,6 +233,8 @@ _CONTENTS = {
     "data.npz": "the samples",
     "metrics.jsonl": "figures of each epoch",
     "metrics.json": "the result",
+    "trackers.json": "ids under which trackers know the run",
+    "events.out.tfevents": "curves for TensorBoard",
     "timing.json": "seconds, and the machine",
     "checkpoint.safetensors": "where training stands after the last epoch",
     "best.safetensors": "the weights that did best on validation",

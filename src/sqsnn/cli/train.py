@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from sqsnn import launch, trackers
 from sqsnn.cli.flags import flags_of, given
 from sqsnn.cli.help import detailed
 from sqsnn.cli.progress import watching
@@ -18,6 +19,7 @@ from sqsnn.runs.model import read_model
 from sqsnn.settings.layers import Layers
 from sqsnn.settings.run import RunSettings, continued, from_flat
 from sqsnn.settings.toml import read_config
+from sqsnn.trackers.tracker import Tracker
 
 # The parts of the settings and the group of their flags; ordered as the data flows.
 _TITLES = {
@@ -64,6 +66,7 @@ def train(
     config: Path | None = None,
     go_on: Annotated[Path | None, Parameter(name="--continue")] = None,
     begin_with: Annotated[Path | None, Parameter(name="--from")] = None,
+    track: tuple[Literal[*trackers.WORDS], ...] = (),
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
     yes: Annotated[bool, Parameter(show_default=False, group=_GROUPS["Learning rule"])] = False,
 ) -> None:
@@ -83,14 +86,17 @@ def train(
         Train a run for further epochs, in a new folder.
     begin_with
         Fine-tune a run, or a saved network, on other data.
+    track
+        Send the figures of each epoch to a tracker, also with --resume; may be repeated.
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
+    tracked = [getattr(trackers, trackers.WORDS[word][0])() for word in dict.fromkeys(track)]
     chosen = given(flags)
     if resume is not None:
         if dataset is not None or out is not None or config is not None or chosen:
             raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
-        return _resume(resume, yes)
+        return _resume(resume, tracked, yes)
     start = go_on or begin_with
     if go_on is not None and (dataset is not None or begin_with is not None):
         raise ConfigError("--continue takes no dataset; fine-tune on other data by --from")
@@ -113,16 +119,18 @@ def train(
                 f"Beginning with the weights of {start}, which stays as it is; the learning rate "
                 "starts its schedule again"
             )
-        made = run.begin(settings, out, screen)
+        made = run.begin(settings, out, screen, callbacks=tracked)
     screen.show_files(made)
 
 
-def _resume(path: Path, yes: bool) -> None:
+def _resume(path: Path, tracked: list[Tracker], yes: bool) -> None:
     found = folder.find(path)
     with watching(yes) as screen:
         if found.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
             screen.show_result(found)
+            for tracker in tracked if launch.rank() == 0 else ():
+                tracker.send(found)
         else:
-            run.resume(found, screen)
+            run.resume(found, screen, callbacks=tracked)
     screen.show_files(found)

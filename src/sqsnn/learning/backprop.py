@@ -18,6 +18,7 @@ from sqsnn.learning.rule import Figures
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
+from sqsnn.processes import batch_mean
 from sqsnn.readout import ClassLoss, Targets, loss_of
 
 
@@ -62,7 +63,8 @@ class Backprop:
         total = loss
         hidden = record.layers[: -1 if isinstance(law, ClassLoss) else None]
         if self.rate_penalty > 0 and hidden:
-            total = loss + self.rate_penalty * rate_excess(hidden, *self.rate_bounds)
+            rates = batch_mean(generator, firing_rates(hidden))
+            total = loss + self.rate_penalty * rate_excess(rates, *self.rate_bounds)
         total.backward()
         figures = {"loss": loss.item()}
         if isinstance(law, ClassLoss):
@@ -81,12 +83,15 @@ class Backprop:
         return replace(self)
 
 
-def rate_excess(layers: Sequence[Record], lower: float, upper: float) -> Float[Tensor, ""]:
-    """Average over all neurons the squared excess of firing rates outside two bounds.
+def firing_rates(layers: Sequence[Record]) -> Float[Tensor, " neurons"]:
+    """Average the spikes of each neuron over steps, samples and channels.
 
-    A neuron's rate is its mean number of spikes per step and channel over the batch; gradients pass
-    through the spikes' surrogate.
+    Gradients pass through the spikes' surrogate.
     """
-    rates = torch.cat([record.spikes.mean(dim=(0, 1, 3)) for record in layers])
+    return torch.cat([record.spikes.mean(dim=(0, 1, 3)) for record in layers])
+
+
+def rate_excess(rates: Float[Tensor, " neurons"], lower: float, upper: float) -> Float[Tensor, ""]:
+    """Average over neurons the squared excess of firing rates outside two bounds."""
     excess = rates - rates.clamp(lower, upper)
     return excess.square().mean()

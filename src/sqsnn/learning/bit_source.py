@@ -19,6 +19,7 @@ from sqsnn.neurons.drive import Membrane, settle
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.options import options
+from sqsnn.processes import whole_batch
 from sqsnn.quantum import replay
 from sqsnn.quantum.shift_rules import Shifts
 from sqsnn.uniforms import draw_uniforms
@@ -253,7 +254,7 @@ class SimulatedBits:
         check_positive_int("shots", shots)
         neurons.check_currents(potentials, "steps", "batch", name="potentials")
         steps, batch = potentials.shape[:2]
-        each = batch * neurons.size
+        each = whole_batch(generator, batch) * neurons.size  # all processes draw the same pieces
         some_shots = min(shots, max(1, AT_ONCE // each))
         # Every circuit has its own matrices, which large registers make large.
         matrices = neurons.size * 4**neurons.circuit.qubits

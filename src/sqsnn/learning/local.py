@@ -288,7 +288,11 @@ class Local(_Remembering):
         if not reward:
             return error, None, None
         to_hidden, to_output = signals.advantages(
-            signal.score_weight * steps, signals.classes_of(targets), reward, self._memory
+            signal.score_weight * steps,
+            signals.classes_of(targets),
+            reward,
+            self._memory,
+            generator,
         )
         if targets.weights is not None:
             to_hidden, to_output = to_hidden * targets.weights, to_output * targets.weights

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from sqsnn.processes import batch_sum, processes_of
 from sqsnn.readout import TraceReadout
 from sqsnn.synapses import DenseSynapses
 
@@ -57,10 +58,17 @@ class Memory:
         return self.tensors[name]
 
     def update_baseline(
-        self, losses: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], name: str
+        self,
+        losses: Float[Tensor, "T B"],
+        labels: Int64[Tensor, "B"],
+        name: str,
+        generator: torch.Generator,
     ) -> Float[Tensor, "T B"]:
-        """Give the running mean loss of each sample's class and step, then add this batch to it."""
-        classes = int(labels.max()) + 1
+        """Give the running mean loss of each sample's class and step, then add this batch to it.
+
+        The batch is the whole one of all processes that draw from generators like this.
+        """
+        classes = max(processes_of(generator).gather([int(labels.max()) + 1]))
         mean = self.tensors.get(name, losses.new_zeros(len(losses), 0))
         if len(mean) != len(losses):
             raise ValueError(
@@ -71,8 +79,8 @@ class Memory:
             missing = losses.new_full((len(losses), classes - mean.shape[1]), torch.nan)
             mean = torch.cat([mean, missing], dim=1)
         member = functional.one_hot(labels, mean.shape[1]).to(losses)  # (B, classes)
-        sizes = member.sum(0)
-        newest = losses @ member / sizes.clamp_min(1.0)
+        sizes = batch_sum(generator, member.sum(0))
+        newest = batch_sum(generator, losses @ member) / sizes.clamp_min(1.0)
         known = torch.where(mean.isnan(), 0.0, mean)  # a class not seen yet has no baseline
         moved = torch.where(mean.isnan(), newest, mean + BASELINE_RATE * (newest - mean))
         self.tensors[name] = torch.where(sizes > 0, moved, mean)

@@ -32,6 +32,7 @@ from sqsnn.network import Pass, SpikingNetwork
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population
 from sqsnn.options import options
+from sqsnn.processes import batch_sum
 from sqsnn.readout import Targets
 
 
@@ -80,6 +81,7 @@ def learn_online(
     targets = targets.repeated(copies)
     labels = targets.values
     counting = spikes.new_ones(steps, batch) if targets.mask is None else targets.mask.to(spikes)
+    some_count = (batch_sum(generator, counting.sum(1)) > 0).tolist()
     scores = spikes.new_zeros(batch, network.outputs)
     counts = torch.zeros_like(scores)
     eligibilities = {
@@ -103,7 +105,12 @@ def learn_online(
         if reward:
             loss = signals.losses(scores, labels) - signals.losses(before, labels)
             reduced = signals.without_baseline(
-                (signal.score_weight * loss)[None], labels, reward, memory, f"baseline/{t}"
+                (signal.score_weight * loss)[None],
+                labels,
+                reward,
+                memory,
+                generator,
+                f"baseline/{t}",
             )
             advantage = reduced[0] / batch
             if targets.weights is not None:
@@ -117,7 +124,7 @@ def learn_online(
         )
         for name, layer in layers.items():
             layer.carry(seen[name])
-        if update is not None and counting[t].any():  # else all gradients are 0
+        if update is not None and some_count[t]:  # else all gradients are 0
             update()
             for layer in layers.values():
                 layer.parameters_changed()

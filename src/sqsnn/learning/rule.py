@@ -10,7 +10,7 @@ from torch import Tensor
 from sqsnn.network import SpikingNetwork
 from sqsnn.readout import Targets
 
-Figures = dict[str, float]
+Figures = dict[str, float | int]
 
 # Figures that an epoch sums over its batches; all others are averages over its samples.
 COUNTS = ("circuits", "shots", "events", "truncations")

@@ -198,17 +198,21 @@ def increments(
 
 
 def advantages(
-    steps: Float[Tensor, "T B"], labels: Int64[Tensor, "B"], reward: Reinforce, memory: Memory
+    steps: Float[Tensor, "T B"],
+    labels: Int64[Tensor, "B"],
+    reward: Reinforce,
+    memory: Memory,
+    generator: torch.Generator,
 ) -> Advantages:
     """Compute the losses that follow each step, minus the baseline; a batch repeats all samples."""
     if reward.horizon == "episodic":
         whole = steps.sum(0).expand_as(steps)
-        return Advantages(*[without_baseline(whole, labels, reward, memory)] * 2)
+        return Advantages(*[without_baseline(whole, labels, reward, memory, generator)] * 2)
     total, following = torch.zeros_like(steps[0]), []
     for loss in reversed(steps):
         total = loss + reward.decay * total
         following.append(total)
-    from_here = without_baseline(torch.stack(following[::-1]), labels, reward, memory)
+    from_here = without_baseline(torch.stack(following[::-1]), labels, reward, memory, generator)
     later = torch.cat([from_here[1:], torch.zeros_like(from_here[:1])])
     return Advantages(from_here, reward.decay * later)
 
@@ -218,13 +222,14 @@ def without_baseline(
     labels: Int64[Tensor, "B"],
     reward: Reinforce,
     memory: Memory,
+    generator: torch.Generator,
     name: str = "baseline",
 ) -> Float[Tensor, "T B"]:
     """Subtract a baseline, `name` if it runs, that depends on no spike of the same run."""
     if reward.baseline == "none":
         return losses
     if reward.baseline == "running":
-        return losses - memory.update_baseline(losses, labels, name)
+        return losses - memory.update_baseline(losses, labels, name, generator)
     by_run = losses.unflatten(1, (reward.samples, -1))
     others = (by_run.sum(1, keepdim=True) - by_run) / (reward.samples - 1)
     return (by_run - others).flatten(1, 2)

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import fusing, surrogates
 from sqsnn.neurons.drive import Drive, Leaky, check_drive
 from sqsnn.neurons.driven import DrivenPopulation, SQSState
-from sqsnn.neurons.frozen import freeze_columns
+from sqsnn.neurons.frozen import freeze_columns, learned_parameter
 from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
@@ -139,9 +139,9 @@ class SQSNeurons(DrivenPopulation):
         if noise is not None:
             self._check_noise(noise)
         angles = self.circuit.initial_parameters(self.groups, generator)
-        self.angles = nn.Parameter(angles.to(device=device, dtype=dtype))  # (H, parameters)
+        self.angles = learned_parameter(angles.to(device=device, dtype=dtype))  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
-        self.gains = nn.Parameter(
+        self.gains = learned_parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(self.groups, 1)
         )  # (H, trainable gains)
         self.add_drive(drive, dtype, device)

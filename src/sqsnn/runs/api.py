@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from sqsnn import launch
 from sqsnn.errors import ConfigError
 from sqsnn.runs import folder as folders
 from sqsnn.runs import run as runs
@@ -26,7 +27,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Run:
-    """Train a network and test it, as `sqsnn train` does.
+    """Train a network and test it, as `sqsnn train` does, also in a script under `torchrun`.
 
     Args:
         data: Name of a dataset (`sqsnn.data.names()` lists them), path of a file (.npz, .csv, .tsv,
@@ -56,6 +57,11 @@ def train(
         if y is not None or lengths is not None:
             raise ConfigError("y and lengths go with samples, not with the name of data")
         return _train(str(data), path, begins_with, callbacks, settings)
+    if launch.is_launched():
+        raise ConfigError(
+            "data are arrays, but torchrun started several processes, which read the same file: "
+            "save the samples as .npz and give its path"
+        )
     frame: Any = data
     if y is None and settings.get("label") in getattr(frame, "columns", ()):
         label = settings.pop("label")

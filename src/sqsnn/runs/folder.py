@@ -4,6 +4,8 @@ config.toml             the settings
 preparation.json        how samples become inputs and answers labels: names, scaling
 data.npz                the samples, where a training was given arrays
 metrics.jsonl           one line per epoch; no times, so that the same seed gives the same bytes
+trackers.json           ids under which trackers know the run
+events.out.tfevents.*   its curves for TensorBoard
 checkpoint.safetensors  where training stands after the last whole epoch
 best.safetensors        the weights that did best on the validation samples
 timing.json             seconds, and the machine

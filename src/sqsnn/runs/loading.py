@@ -16,6 +16,7 @@ from sqsnn.data.specs import is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.network import SpikingNetwork
+from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import checkpoint, tables
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.data import table_of
@@ -62,10 +63,18 @@ class Loaded(NamedTuple):
     epoch: int
     source: BitSource | None = None
 
-    def generator(self, purpose: Purpose = Purpose.TEST, epoch: int = 0) -> torch.Generator:
+    def generator(
+        self, purpose: Purpose = Purpose.TEST, epoch: int = 0, processes: Processes = ALONE
+    ) -> torch.Generator:
         """The generator of the run's seed for a purpose, on the run's device."""
         training = self.settings.training
-        return seeded(training.seed, purpose, epoch=epoch, device=training.device)
+        return seeded(
+            training.seed,
+            purpose,
+            epoch=epoch,
+            device=training.device,
+            processes=processes,
+        )
 
 
 def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
@@ -90,12 +99,19 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
     return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
 
 
-def test(loaded: Loaded, shots: int = 1) -> Tested:
-    """Run a network over the test samples; with one shot it is the test that ends a run."""
+def test(loaded: Loaded, shots: int = 1, processes: Processes = ALONE) -> Tested:
+    """Run a network over the test samples; with one shot it is the test that ends a run.
+
+    Args:
+        loaded: The network and its data.
+        shots: Runs of the network per sample.
+        processes: Those that share the test.
+    """
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     loaded.network.eval()
+    generator = loaded.generator(processes=processes)
     answers, found, spikes = trainer.assess(
-        loaded.network, loaded.settings, samples, loaded.generator(), loaded.source, shots
+        loaded.network, loaded.settings, samples, generator, loaded.source, shots
     )
     return Tested(answers, samples, found, spikes)
 
@@ -112,10 +128,13 @@ def evaluate_run(
         predictions: File for the answer to each sample, as CSV; None for none.
     """
     check_positive_int("shots", shots)  # before the data are read
-    loaded = load(run, data_dir)
-    with threads(loaded.settings.training.threads):
-        tested = test(loaded, shots)
+    with joined() as processes:
+        loaded = load(run, data_dir)
+        with threads(loaded.settings.training.threads):
+            tested = test(loaded, shots, processes)
     content = {"shots": shots, **figures(loaded, tested)}
+    if not processes.is_first:
+        return content
     name = "evaluation.json" if shots == 1 else f"evaluation-shots-{shots}.json"
     write_json(run.path / name, content)
     if predictions is not None:

@@ -1,6 +1,7 @@
 """A whole run: from settings to a folder with the trained network, its figures and its pictures."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
+from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import backend, checkpoint, costs, folder
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.loading import Loaded, Tested, figures, load_data, test
@@ -18,7 +20,7 @@ from sqsnn.runs.pictures import draw_run
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
 from sqsnn.training import trainer
-from sqsnn.training.callback import Callback
+from sqsnn.training.callback import Callback, following
 from sqsnn.training.machine import describe_machine, threads
 from sqsnn.training.progress import Progress
 
@@ -54,60 +56,80 @@ def begin(
 ) -> RunFolder:
     """Train a network in a new folder and test it.
 
+    Under `torchrun` its processes share the work; the first writes the files.
+
     Args:
         settings: The settings; with `begins_with`, the weights of that network are the first ones.
         out: The folder, or None for the first free runs/<dataset>-<n>.
         watcher: Follows the run.
-        callbacks: Follow the training.
+        callbacks: Follow the training; watchers among them the whole run.
         pictures: Whether to draw the pictures at the end.
 
     Raises:
         ConfigError: If the folder is in use, or the settings do not fit the machine or each other.
         DataError: If the dataset cannot be had.
         HardwareError: If the device that gives the noise is unknown.
+        ProcessError: If another of the processes that share the work has ended.
         TrainingError: If a loss or a gradient is not finite.
         ValueError: If a setting does not fit the dataset or the circuit.
     """
-    if out is not None:
-        folder.refuse_used(out)
     if isinstance(settings.rule, Local) and settings.rule.source is not None:
         raise ConfigError(
             "source is a running object, which config.toml cannot hold, and resuming would lose "
             "it: name a backend instead, or train by `rule.step`"
         )
-    with threads(settings.training.threads):
-        settled, dataset = prepare(settings)
+    with threads(settings.training.threads), joined() as processes:
+        if out is not None and processes.is_first:
+            folder.refuse_used(out)
+        settled, dataset = prepare(settings, processes)
         # Before the folder: a refused run leaves nothing behind.
-        progress = _start(settled, dataset)
+        progress = _start(settled, dataset, processes)
         _ask(settled, dataset, progress, watcher)
-        made = folder.create(out, settled)
+        made = processes.of_first(partial(folder.create, out, settled))
         _run(made, settled, dataset, progress, watcher, callbacks, pictures)
     return made
 
 
-def resume(run: RunFolder, watcher: Watcher = SILENT, *, pictures: bool = True) -> None:
-    """Go on with a run as if it had never stopped."""
+def resume(
+    run: RunFolder,
+    watcher: Watcher = SILENT,
+    *,
+    callbacks: Sequence[Callback] = (),
+    pictures: bool = True,
+) -> None:
+    """Go on with a run as if it had never stopped, also with another number of processes."""
     settled = run.read_settings()
-    with threads(settled.training.threads):
-        dataset = load_data(settled, _earlier(settled))
-        progress = _start(settled, dataset)
+    with threads(settled.training.threads), joined() as processes:
+        dataset = _load_in_turn(settled, processes)
+        progress = _start(settled, dataset, processes)
         # Without a checkpoint the run was stopped in its first epoch, and starts again.
         if run.checkpoint.is_file():
             checkpoint.load(run.checkpoint, progress, settled)
         _ask(settled, dataset, progress, watcher)
-        run.truncate_metrics(progress.epoch)
-        _run(run, settled, dataset, progress, watcher, (), pictures)
+        if processes.is_first:
+            run.truncate_metrics(progress.epoch)
+        _run(run, settled, dataset, progress, watcher, callbacks, pictures)
 
 
-def prepare(settings: RunSettings) -> tuple[RunSettings, Dataset]:
+def prepare(settings: RunSettings, processes: Processes = ALONE) -> tuple[RunSettings, Dataset]:
     """Load the data, and write down what only files and devices know: a rerun asks neither."""
-    dataset = load_data(settings, _earlier(settings))
+    dataset = _load_in_turn(settings, processes)
     data_dir = settings.data.data_dir and settings.data.data_dir.expanduser().absolute()
     known: dict[str, Any] = {"source": dataset.source, "data_dir": data_dir}
     if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
         known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
     data = settings.data.model_copy(update=known)
     return settle_noise(settings).model_copy(update={"data": data}), dataset
+
+
+def _load_in_turn(settings: RunSettings, processes: Processes) -> Dataset:
+    """Load the data, the first process before the others: it may have to fetch or bin them."""
+    if not processes.is_first:
+        processes.wait_for_first()
+    dataset = load_data(settings, _earlier(settings))
+    if processes.is_first:
+        processes.wait_for_first()
+    return dataset
 
 
 def _run(
@@ -119,19 +141,27 @@ def _run(
     callbacks: Sequence[Callback],
     pictures: bool,
 ) -> None:
+    if not progress.processes.is_first:
+        return _share(settled, dataset, progress)
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
-    watcher.opened(run, settled, dataset, progress.epoch)
-    # The best weights are in the checkpoint too: their file may be missing after a crash.
-    if progress.best is not None:
-        checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
+    callbacks = [watcher, *callbacks]
+    watchers = [one for one in callbacks if isinstance(one, Watcher)]
     with backend.measuring(progress.source, settled, run):
-        _train(run, settled, dataset, progress, [watcher, *callbacks])
-        best = checkpoint.load_best(run.best, progress.network)
-        watcher.testing(best)
-        loaded = Loaded(settled, dataset, progress.network, best, progress.source)
-        tested = _test(run, loaded)
-        watcher.result(run)
+        with following(callbacks):
+            for one in watchers:
+                one.opened(run, settled, dataset, progress.epoch)
+            # The best weights are in the checkpoint too: their file may be missing after a crash.
+            if progress.best is not None:
+                checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
+            _train(run, settled, dataset, progress, callbacks)
+            best = checkpoint.load_best(run.best, progress.network)
+            for one in watchers:
+                one.testing(best)
+            loaded = Loaded(settled, dataset, progress.network, best, progress.source)
+            tested = _test(run, loaded, progress.processes)
+            for one in watchers:
+                one.result(run)
         # Last of all: whatever stops the drawing, the run is finished.
         if pictures:
             draw_run(run, loaded, tested)
@@ -153,26 +183,40 @@ def _train(
         if progress.best is not None and progress.best.epoch == progress.epoch:
             checkpoint.save_weights(run.best, progress.best.weights, progress.epoch)
         seconds.append(epoch.seconds)
-        run.write_timing(seconds, describe_machine(settled.training, progress.network))
+        machine = describe_machine(settled.training, progress.network, progress.processes.count)
+        run.write_timing(seconds, machine)
 
 
-def _test(run: RunFolder, loaded: Loaded) -> Tested:
+def _share(settled: RunSettings, dataset: Dataset, progress: Progress) -> None:
+    """Do the own part of a run that the first process writes down."""
+    for _ in trainer.epochs(progress, settled, dataset.train, dataset.validation):
+        pass
+    assert progress.best is not None  # every epoch is validated
+    progress.network.load_state_dict(progress.best.weights)
+    loaded = Loaded(settled, dataset, progress.network, progress.best.epoch)
+    test(loaded, processes=progress.processes)
+    progress.processes.wait_for_first()
+
+
+def _test(run: RunFolder, loaded: Loaded, processes: Processes) -> Tested:
     """Test the best weights, count costs, and write the result."""
-    tested = test(loaded)
+    tested = test(loaded, processes=processes)
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
         counted = costs.of_test(loaded, tested.samples)
     write_json(run.result, {**figures(loaded, tested), "costs": counted})
+    processes.wait_for_first()  # the others come back when the result is there
     return tested
 
 
-def _start(settled: RunSettings, dataset: Dataset) -> Progress:
+def _start(settled: RunSettings, dataset: Dataset, processes: Processes) -> Progress:
     progress = trainer.start(
         settled,
         dataset.shape,
         dataset.outputs,
         len(dataset.train.targets),
         backend.build_source(settled),
+        processes,
     )
     if settled.begins_with is None:
         trainer.fit_readout(progress.network, settled, dataset.train)

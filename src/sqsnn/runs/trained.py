@@ -26,7 +26,7 @@ from sqsnn.settings.run import RunSettings, TrainingSettings, validated
 from sqsnn.storage import write_atomically
 from sqsnn.training import evaluate, trainer, values
 from sqsnn.training.build import Purpose, build_network, seeded
-from sqsnn.training.callback import Callback
+from sqsnn.training.callback import Callback, following
 from sqsnn.training.machine import threads
 
 # Predictions run in chunks of one size: a prediction must not depend on how many came with it.
@@ -292,7 +292,7 @@ class Run:
         settings = self.settings.model_copy(
             update={"training": validated(TrainingSettings, training)}
         )
-        with threads(settings.training.threads):
+        with threads(settings.training.threads), following(callbacks):
             progress = trainer.start(
                 settings,
                 self.preparation.features,

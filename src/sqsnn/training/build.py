@@ -16,6 +16,7 @@ from sqsnn.checks import Shape
 from sqsnn.errors import ConfigError
 from sqsnn.network import PopulationFactory, SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.processes import ALONE, Processes, SharedGenerator
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
@@ -39,17 +40,25 @@ class Purpose(IntEnum):
 
 
 def seeded(
-    seed: int, purpose: Purpose, *, epoch: int = 0, device: torch.device | str = "cpu"
+    seed: int,
+    purpose: Purpose,
+    *,
+    epoch: int = 0,
+    device: torch.device | str = "cpu",
+    processes: Processes = ALONE,
 ) -> torch.Generator:
     """Make the generator that a seed, a purpose and an epoch stand for.
 
     Because it depends on nothing else, a resumed run draws what an uninterrupted one would have
-    drawn, and a checkpoint keeps no more than the number of the epoch.
+    drawn, and a checkpoint keeps no more than the number of the epoch. Several processes that share
+    the work draw the same.
     """
     sequence = np.random.SeedSequence([seed, int(purpose), epoch])
     # torch takes signed 64-bit seeds: drop one bit.
     state = int(sequence.generate_state(1, np.uint64)[0]) >> 1
-    return torch.Generator(device).manual_seed(state)
+    alone = processes.count == 1
+    made = torch.Generator(device) if alone else SharedGenerator(processes, device)
+    return made.manual_seed(state)
 
 
 def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> SpikingNetwork:

@@ -1,6 +1,7 @@
 """Callbacks: code of users that the training loop calls, its only hook."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from sqsnn.settings.run import Recipe
 from sqsnn.training.progress import Epoch, Progress, Step
@@ -38,6 +39,18 @@ class Callback:
 
     def finish(self, progress: Progress) -> None:
         """Training is over: all epochs are done, patience is over, or a callback ended it."""
+
+    def closed(self, error: BaseException | None) -> None:
+        """Nothing more comes, after the test in a run; `error` or an interrupt ended it early."""
+
+
+@contextmanager
+def following(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Call `closed` of each at the end, however it ends."""
+    with ExitStack() as stack:
+        for callback in callbacks:
+            stack.push(lambda kind, error, trace, close=callback.closed: close(error))
+        yield
 
 
 def check_callbacks(callbacks: object) -> None:

@@ -25,7 +25,7 @@ from sqsnn.settings.run import Recipe
 from sqsnn.training import trainer
 from sqsnn.training.arrays import Array, Inputs, read_inputs, stretched
 from sqsnn.training.build import Purpose, build_network, seeded
-from sqsnn.training.callback import Callback, check_callbacks
+from sqsnn.training.callback import Callback, check_callbacks, following
 from sqsnn.training.machine import threads
 from sqsnn.training.optimizer import Adam
 from sqsnn.training.progress import Epoch, Progress
@@ -200,7 +200,7 @@ class SpikingEstimator(BaseEstimator):
         remembered = {name: it.to(training.device) for name, it in self._remembered.items()}
         progress.rule.load_state_dict(remembered)
         callbacks = [*given["callbacks"], *([_Lines()] if given["verbose"] else [])]
-        with threads(training.threads):
+        with threads(training.threads), following(callbacks):
             for epoch in trainer.epochs(progress, recipe, train, validation, callbacks):
                 self.loss_curve_.append(epoch.metrics["train_loss"])
                 if validation is not None:

@@ -1,6 +1,6 @@
 """What a trained network says about samples: scores, predictions, accuracy, confusion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from sqsnn.data.dataset import Values
 from sqsnn.learning.bit_source import BitSource, run_network
 from sqsnn.network import NetworkRecord, SpikingNetwork
 from sqsnn.neurons.population import Record
+from sqsnn.processes import Processes, processes_of
 from sqsnn.settings.run import Recipe
 
 
@@ -104,21 +105,22 @@ def score(
     Raises:
         ValueError: If `shots` or `batch_size` is below 1.
     """
-    counts, probabilities, predictions = [], [], []
     spikes = np.zeros(len(network.populations))
     runs = run_batches(
         network, recipe, values, lengths, generator, batch_size, shots, shared, source, spikes
     )
+    ties = None if source is None else generator
+    found = []
     for records, mask, kept in runs:
         output = _one_after_another([readout.masked(record, mask) for record in records])
-        counts.append(readout.count(output)[:kept])
-        probabilities.append(readout.probability(output)[:kept])
-        ties = None if source is None else generator
-        predictions.append(readout.predict(output, generator=ties)[:kept])
+        scores = readout.count(output), readout.probability(output)
+        found.append([*scores, readout.predict(output, generator=ties)])
+        found[-1] = [part[:kept] for part in found[-1]]
+    counts, probabilities, predicted = collected(found, processes_of(generator))
     return Scores(
-        counts=torch.cat(counts),
-        probabilities=torch.cat(probabilities),
-        predicted=torch.cat(predictions),
+        counts=counts,
+        probabilities=probabilities,
+        predicted=predicted,
         spikes=tuple((spikes / (len(values) * shots)).tolist()),
         measured=source is not None,
         shots=shots,
@@ -139,17 +141,25 @@ def run_batches(
 ) -> Iterator[tuple[list[Record], Tensor | None, int]]:
     """Run each batch `shots` times; see `score`.
 
+    Several processes take whole batches in turn, each with the random numbers that it would have
+    alone.
+
     Yields:
         What the last layer did in each run, the steps that report, `(T, B)` or None for all, and
-        how many samples are no filling. `spikes` collects the spikes of each layer.
+        how many samples are no filling. `spikes` collects the spikes of each layer, and holds those
+        of all processes in the end.
     """
     check_positive_int("shots", shots)
     batch_size = recipe.training.batch_size if batch_size is None else batch_size
     check_positive_int("batch_size", batch_size)
-    start = generator.get_state()
-    for batch, ends, kept in batches(values, batch_size, lengths):
+    start, processes = generator.get_state(), processes_of(generator)
+    for number, (batch, ends, kept) in enumerate(batches(values, batch_size, lengths)):
         if shared:
             generator.set_state(start)
+        if number % processes.count != processes.rank:
+            for _ in range(shots):
+                _draw_in_vain(network, recipe, batch, ends, generator, shared=shared)
+            continue
         # Filling costs nothing in a simulation, but time on a device.
         used = None if source is None else kept
         mask = report_mask(recipe, batch, ends)
@@ -171,6 +181,30 @@ def run_batches(
                 float(layer.spikes[:, :kept].sum(dtype=torch.float64)) for layer in record.layers
             ]
         yield outputs, mask, kept
+    processes.sum_(torch.from_numpy(spikes))
+
+
+def collected(found: Sequence[Sequence[Tensor]], processes: Processes) -> list[Tensor]:
+    """Join what each batch gave, one tensor after the other, with that of other processes."""
+    if processes.count > 1:
+        device = found[0][0].device if found else torch.device("cpu")
+        on_cpu = [[part.cpu() for part in batch] for batch in found]
+        found = [[part.to(device) for part in batch] for batch in processes.gather(on_cpu)]
+    return [torch.cat(parts) for parts in zip(*found, strict=True)]
+
+
+def _draw_in_vain(
+    network: SpikingNetwork,
+    recipe: Recipe,
+    values: Tensor,
+    lengths: Tensor | None,
+    generator: torch.Generator,
+    *,
+    shared: bool,
+) -> None:
+    """Move a generator on as if a batch had run that another process runs."""
+    encoded = recipe.encoding.encode(values, lengths=lengths, generator=generator, shared=shared)
+    network.draw_uniforms(len(encoded), 1 if shared else len(values), generator)
 
 
 def draw(

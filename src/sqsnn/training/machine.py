@@ -23,10 +23,13 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def describe_machine(training: TrainingSettings, network: SpikingNetwork) -> dict[str, Any]:
-    """Name device, threads, backends and versions, to explain the times of a run."""
+def describe_machine(
+    training: TrainingSettings, network: SpikingNetwork, processes: int = 1
+) -> dict[str, Any]:
+    """Name device, processes, threads, backends and versions, to explain the times of a run."""
     return {
         "device": torch.cuda.get_device_name() if training.device == "cuda" else "cpu",
+        "processes": processes,
         "threads": training.threads,
         "neurons_run_on": [
             "fused" if network.population(name).runs_fused else "torch" for name in network.names

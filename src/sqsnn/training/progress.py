@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.rule import Rule
 from sqsnn.network import SpikingNetwork
+from sqsnn.processes import ALONE, Processes
 from sqsnn.training.optimizer import Adam
 
 Metrics = dict[str, Any]
@@ -32,6 +33,7 @@ class Progress:
         optimizer: The optimiser.
         schedule: Its learning rates.
         source: Measures the spikes; None where they are simulated.
+        processes: Those that share the training.
         epoch: Whole epochs done.
         best: The weights that did best so far.
     """
@@ -41,6 +43,7 @@ class Progress:
     optimizer: Adam
     schedule: LRScheduler
     source: BitSource | None = None
+    processes: Processes = ALONE
     epoch: int = 0
     best: Best | None = None
 

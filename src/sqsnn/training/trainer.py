@@ -9,30 +9,30 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sqsnn.checks import Shape
 from sqsnn.data.dataset import Samples
-from sqsnn.errors import TrainingError
+from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.local import Local
-from sqsnn.learning.rule import COUNTS, Rule
+from sqsnn.learning.rule import Rule
 from sqsnn.network import SpikingNetwork
-from sqsnn.readout import Targets, Traces
+from sqsnn.processes import ALONE, Processes
+from sqsnn.readout import Traces
 from sqsnn.readout.traces import readout_of
 from sqsnn.settings.run import Recipe, TrainingSettings
 from sqsnn.training import evaluate, values
 from sqsnn.training.build import Purpose, build_network, seeded
 from sqsnn.training.callback import Callback, check_callbacks
+from sqsnn.training.epoch import train_epoch
 from sqsnn.training.optimizer import Adam
-from sqsnn.training.progress import Best, Epoch, Metrics, Progress, Step
-
-LARGEST_GRADIENT_NORM = 5.0
+from sqsnn.training.progress import Best, Epoch, Metrics, Progress
 
 
 def rank(figures: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -53,6 +53,7 @@ def start(
     outputs: int,
     samples: int,
     source: BitSource | None = None,
+    processes: Processes = ALONE,
 ) -> Progress:
     """Make a fresh network with the optimiser and the schedule of a whole training.
 
@@ -62,9 +63,15 @@ def start(
         outputs: Classes, or real values to predict.
         samples: Training samples.
         source: Measures the spikes; None to simulate them.
+        processes: Those that share the training.
+
+    Raises:
+        ConfigError: If there are more processes than rows in a batch, or a device measures for
+            several processes.
     """
     training = recipe.training
     source = source or getattr(recipe.rule, "source", None)
+    _check_processes(processes, training, samples, source)
     network = build_network(recipe, features, outputs)
     optimizer = Adam(network.parameters(), lr=training.learning_rate, fused=True)
     schedule = OneCycleLR(
@@ -74,7 +81,24 @@ def start(
         # torch divides twice: the start by 25, and the end by this on top.
         final_div_factor=training.learning_rate / 25 / training.final_learning_rate,
     )
-    return Progress(network, fresh_rule(recipe, source), optimizer, schedule, source)
+    return Progress(network, fresh_rule(recipe, source), optimizer, schedule, source, processes)
+
+
+def _check_processes(
+    processes: Processes, training: TrainingSettings, samples: int, source: BitSource | None
+) -> None:
+    """Refuse a number of processes that cannot share the work."""
+    rows = min(training.batch_size, samples)
+    if processes.count > rows:
+        raise ConfigError(
+            f"{processes.count} processes share each batch, but a batch has {rows} rows: start "
+            f"fewer processes, or choose a larger batch_size (it is {training.batch_size})"
+        )
+    if processes.count > 1 and source is not None:
+        raise ConfigError(
+            f"{processes.count} processes share this training, but a device measures its spikes, "
+            "and its jobs come from one process: start it without torchrun"
+        )
 
 
 def fresh_rule(recipe: Recipe, source: BitSource | None = None) -> Rule:
@@ -124,12 +148,14 @@ def epochs(
         validation: Samples that choose the best weights; without them there are no best weights
             and no early stopping.
         callbacks: What follows the training, and may end it. They hear of an epoch once the caller
-            asks for the next, and so has saved this one.
+            asks for the next, and so has saved this one. Of several processes those of the first
+            decide.
 
     Yields:
         The figures of each epoch.
 
     Raises:
+        ProcessError: If another of the processes that share the training has ended.
         TrainingError: If a loss or a gradient is not finite.
     """
     check_callbacks(callbacks)
@@ -141,14 +167,16 @@ def epochs(
     while not (ended or is_done(progress, training)):
         began = time.perf_counter()
         epoch = progress.epoch + 1
-        metrics = _train(progress, recipe, train, epoch, callbacks)
+        metrics = train_epoch(progress, recipe, train, epoch, callbacks)
         if validation is not None:
             metrics |= _validate(progress, recipe, validation, epoch)
+        progress.processes.check_alike(progress.network.parameters())
         progress.epoch = epoch
         done = Epoch({"epoch": epoch, **metrics}, time.perf_counter() - began)
         yield done
         # A list: every callback hears of the epoch, also after one that ends the training.
-        ended = any([callback.epoch(done, progress) for callback in callbacks])
+        heard = [callback.epoch(done, progress) for callback in callbacks]
+        ended = progress.processes.of_first(partial(any, heard))
     for callback in callbacks:
         callback.finish(progress)
 
@@ -165,104 +193,16 @@ def place(samples: Samples, training: TrainingSettings) -> Samples:
     )
 
 
-def _train(
-    progress: Progress,
-    recipe: Recipe,
-    samples: Samples,
-    epoch: int,
-    callbacks: Sequence[Callback],
-) -> Metrics:
-    training, device = recipe.training, samples.values.device
-    generator = seeded(training.seed, Purpose.TRAINING, epoch=epoch, device=device)
-    order = torch.randperm(
-        len(samples.targets), generator=seeded(training.seed, Purpose.ORDER, epoch=epoch)
-    ).to(device)
-    batches = order.split(training.batch_size)
-    progress.network.train()
-    sums: dict[str, float] = {}
-    norms: list[float] = []
-    seen, rate = 0, math.nan
-    for batch, chosen in enumerate(batches, start=1):
-        rate = float(progress.schedule.get_last_lr()[0])
-        spikes, targets = encode_batch(recipe, samples.chosen(chosen), generator)
-        where = f"epoch {epoch}, batch {batch} of {len(batches)}"
-        figures = _step(progress, spikes, targets, generator, norms, where)
-        progress.schedule.step()
-        seen += len(chosen)
-        if "correct" in figures:
-            figures["accuracy"] = figures.pop("correct") / len(chosen)
-        for name, figure in figures.items():
-            weight = 1 if name in COUNTS else len(chosen)
-            sums[name] = sums.get(name, 0.0) + figure * weight
-        step = Step(epoch, batch, len(batches), figures["loss"], figures.get("accuracy"))
-        for callback in callbacks:
-            callback.step(step)
-    metrics = {
-        f"train_{name}": int(total) if name in COUNTS else total / seen
-        for name, total in sums.items()
-    }
-    metrics["gradient_norm"] = sum(norms) / len(norms)
-    metrics["learning_rate"] = rate
-    return metrics
-
-
-def _step(
-    progress: Progress,
-    spikes: Tensor,
-    targets: Targets,
-    generator: torch.Generator,
-    norms: list[float],
-    where: str,
-) -> dict[str, float]:
-    """One batch: the rule's gradients, and the optimiser's step, or one step per time step."""
-    given = progress.network, spikes, targets, generator
-
-    def update() -> None:
-        _update(progress, norms, where)
-        progress.optimizer.zero_grad()
-
-    rule = progress.rule
-    every_step = isinstance(rule, Local) and rule.updates_every_step
-    progress.optimizer.zero_grad()
-    further = {"update": update} if every_step else {}
-    figures = dict(rule.step(*given, **further))
-    if not math.isfinite(figures["loss"]):
-        raise TrainingError(
-            f"the loss is {figures['loss']} in {where}: try a lower --learning-rate"
-        )
-    if not every_step:
-        update()
-    return figures
-
-
-def _update(progress: Progress, norms: list[float], where: str) -> None:
-    """Take one optimiser step with the gradients of the rule, clipped; note their norm."""
-    norm = float(
-        torch.nn.utils.clip_grad_norm_(progress.network.parameters(), LARGEST_GRADIENT_NORM)
-    )
-    if not math.isfinite(norm):
-        raise TrainingError(f"the gradient has norm {norm} in {where}: try a lower --learning-rate")
-    progress.optimizer.step()
-    norms.append(norm)
-
-
-def encode_batch(
-    recipe: Recipe, samples: Samples, generator: torch.Generator
-) -> tuple[Float[Tensor, "T B P N"], Targets]:
-    """Encode some samples, and mark the steps that count."""
-    read, targets, lengths, weights = samples
-    assert isinstance(read, Tensor)  # chosen samples are in memory
-    spikes = recipe.encoding.encode(read, lengths=lengths, generator=generator)
-    if targets.ndim == 3:
-        targets = targets.movedim(1, 0)
-    mask = evaluate.report_mask(recipe, read, lengths)
-    return spikes, Targets(targets, mask, weights)
-
-
 def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) -> Metrics:
     network, training = progress.network, recipe.training
     network.eval()
-    generator = seeded(training.seed, Purpose.VALIDATION, epoch=epoch, device=samples.values.device)
+    generator = seeded(
+        training.seed,
+        Purpose.VALIDATION,
+        epoch=epoch,
+        device=samples.values.device,
+        processes=progress.processes,
+    )
     found, spikes = assess(network, recipe, samples, generator, progress.source)[1:]
     figures = {f"validation_{name}": figure for name, figure in found.items()}
     newest = Best(epoch, figures, network.state_dict())

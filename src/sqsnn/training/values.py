@@ -11,6 +11,7 @@ from torch import Tensor
 from sqsnn.data.dataset import Samples
 from sqsnn.errors import ConfigError
 from sqsnn.network import SpikingNetwork
+from sqsnn.processes import processes_of
 from sqsnn.readout.traces import Traces, readout_of
 from sqsnn.settings.run import Recipe
 from sqsnn.training import evaluate
@@ -62,7 +63,7 @@ def predict(
     if read is None or not isinstance(recipe.readout, Traces):
         raise ConfigError("this network names classes; it has no readout of real values")
     spikes = np.zeros(len(network.populations))
-    means, squares, counts = [], [], []
+    parts = []
     runs = evaluate.run_batches(
         network,
         recipe,
@@ -83,14 +84,13 @@ def predict(
         if read.is_gaussian:
             second = second + torch.stack([v.variance for v in found if v.variance is not None])
         moments = [mean.mean(0), second.mean(0)]  # (T, B, K) each
+        counting = torch.ones_like(moments[0][..., 0]) if mask is None else mask  # (T, B)
         if not recipe.readout.every_step:
-            weights = torch.ones_like(moments[0][..., :1]) if mask is None else mask[..., None]
+            weights = counting[..., None]
             moments = [(m * weights).sum(0, keepdim=True) / weights.sum(0) for m in moments]
-        elif mask is not None:
-            counts.append(mask[:, :kept].T > 0)
-        for parts, moment in zip((means, squares), moments, strict=True):
-            parts.append(moment[:, :kept].movedim(0, 1))  # (kept, T or 1, K)
-    values, second = torch.cat(means), torch.cat(squares)
+        # (kept, T or 1, K) twice, and (kept, T)
+        parts.append([part[:, :kept].movedim(0, 1) for part in (*moments, counting > 0)])
+    values, second, counts = evaluate.collected(parts, processes_of(generator))
     deviation = (second - values.square()).clamp_min(0).sqrt() if read.is_gaussian else None
     if not recipe.readout.every_step:
         values = values[:, 0]
@@ -98,7 +98,7 @@ def predict(
     return Predictions(
         values,
         deviation,
-        torch.cat(counts) if counts else None,
+        None if counts.all() or not recipe.readout.every_step else counts,
         tuple((spikes / (len(samples.values) * shots)).tolist()),
     )
 

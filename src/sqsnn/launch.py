@@ -1,0 +1,21 @@
+"""What a launcher such as `torchrun` tells each process that it starts; needs no torch."""
+
+import os
+
+# What torchrun sets, and every launcher like it.
+VARIABLES = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
+
+
+def is_launched() -> bool:
+    """Whether this process was started with others that share its work."""
+    return all(name in os.environ for name in VARIABLES) and os.environ["WORLD_SIZE"] != "1"
+
+
+def rank() -> int:
+    """Give the number of this process among those that were started with it; 0 without others."""
+    return int(os.environ["RANK"]) if is_launched() else 0
+
+
+def processes() -> int:
+    """Count the processes that were started together."""
+    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1

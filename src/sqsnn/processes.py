@@ -1,0 +1,235 @@
+"""Processes that share one training: who computes which rows of a batch, and how these add up.
+
+Under `torchrun` every process holds the same network. It computes its own rows of each batch, but
+draws the random numbers of all rows, so that a run gives the same however many processes share it,
+up to the rounding of sums. What the processes tell each other goes through `torch.distributed`:
+gloo on CPUs, NCCL on GPUs.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from sqsnn import launch
+from sqsnn.errors import ProcessError
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share a training, as one of them knows them.
+
+    Attributes:
+        rank: The number of this one, from 0.
+        count: How many there are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes files and talks to the user."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> int:
+        """Count the rows of a batch that this process computes for all."""
+        return batch * (self.rank + 1) // self.count - batch * self.rank // self.count
+
+    def rows(self, batch: int) -> slice:
+        """Give the rows of a batch that this process computes, at least one.
+
+        Where there are fewer rows than processes, one without a share computes the first row, too,
+        so that all processes take the same steps; it does not count.
+        """
+        start = batch * self.rank // self.count if self.share(batch) else 0
+        return slice(start, start + max(1, self.share(batch)))
+
+    def weight(self, batch: int) -> float:
+        """Give this process' share of the mean over a batch; the shares add up to 1."""
+        return self.share(batch) / batch
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """Replace a tensor by its sum over the processes, the same bits in each of them."""
+        if self.count > 1:
+            with _reporting():
+                distributed.all_reduce(tensor)
+        return tensor
+
+    def gather(self, items: Sequence[Value]) -> list[Value]:
+        """Join lists of all processes in turn: the first item of each, then the second of each."""
+        if self.count == 1:
+            return list(items)
+        found: list[Sequence[Value]] = [()] * self.count
+        with _reporting():
+            distributed.all_gather_object(found, list(items))
+        longest = max(map(len, found))
+        return [own[turn] for turn in range(longest) for own in found if turn < len(own)]
+
+    def of_first(self, make: Callable[[], Value]) -> Value:
+        """Let the first process make something, for which the others wait; give it to all."""
+        if self.count == 1:
+            return make()
+        made: list[Any] = [make() if self.is_first else None]
+        with _reporting():
+            distributed.broadcast_object_list(made)
+        return made[0]
+
+    def wait_for_first(self) -> None:
+        """Wait until the first process comes here, too."""
+        self.of_first(lambda: None)
+
+    def sum_gradients(
+        self, parameters: Iterable[Tensor], weight: float, numbers: Sequence[float] = ()
+    ) -> list[float]:
+        """Turn gradients of means over own rows into those of the whole batch, in one exchange.
+
+        Args:
+            parameters: What may have gradients, the same in all processes.
+            weight: The share of the batch that this process computed, see `weight`.
+            numbers: Further means over own rows; they go along in the precision of the gradients.
+
+        Returns:
+            The further means over the whole batch.
+        """
+        if self.count == 1:
+            return list(numbers)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        own = [gradient.flatten() for gradient in gradients]
+        like = gradients[0] if gradients else torch.empty(0, dtype=torch.float64)
+        flat = torch.cat([*own, like.new_tensor(numbers)])
+        self.sum_(flat.mul_(weight))
+        sizes = [len(gradient) for gradient in own]
+        *summed, found = flat.split([*sizes, len(numbers)])
+        for gradient, values in zip(gradients, summed, strict=True):
+            gradient.copy_(values.view_as(gradient))
+        return found.tolist()
+
+    def check_alike(self, parameters: Iterable[Tensor]) -> None:
+        """Refuse to go on where the networks of the processes have come apart.
+
+        Raises:
+            ProcessError: If they have.
+        """
+        sums = [float(parameter.detach().double().sum()) for parameter in parameters]
+        for rank, found in enumerate(self.gather([sums])):
+            if found != sums:
+                raise ProcessError(
+                    f"the weights of process {rank} are not those of process {self.rank}: their "
+                    "processors compute differently; run all processes on machines of one kind"
+                )
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined() -> Iterator[Processes]:
+    """Join the processes that `torchrun` started; without it there is one alone.
+
+    A process group that is there already is used, and stays.
+
+    Raises:
+        ProcessError: If the others cannot be reached.
+    """
+    if distributed.is_initialized():
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        return
+    if not launch.is_launched():
+        yield ALONE
+        return
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    with _reporting():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+class SharedGenerator(torch.Generator):
+    """Draws for a whole batch what one process alone would draw, and keeps the own rows.
+
+    Numbers that belong to samples are split (`sqsnn.uniforms`); what is drawn for weights is the
+    same in all processes.
+
+    Attributes:
+        processes: The processes.
+        batch: Rows of the batch of which this process computes its own; None where it computes
+            whole batches.
+    """
+
+    processes: Processes
+    batch: int | None
+
+    def __new__(cls, processes: Processes, device: torch.device | str = "cpu") -> "SharedGenerator":
+        """Make a generator on a device."""
+        made = super().__new__(cls, torch.device(device))  # pyright: ignore[reportCallIssue]
+        made.processes, made.batch = processes, None
+        return made
+
+    def __init__(self, processes: Processes, device: torch.device | str = "cpu") -> None:
+        """Do what torch's own does: all is done by then."""
+
+    def copies(self, rows: int) -> int:
+        """Count how often the own rows of the batch come in so many rows, copy after copy."""
+        if self.batch is None:
+            return 1
+        own = self.processes.rows(self.batch)
+        width = own.stop - own.start
+        if rows % width:
+            raise ValueError(
+                f"{rows} rows are drawn, which is no multiple of the {width} rows that process "
+                f"{self.processes.rank} computes of a batch of {self.batch}"
+            )
+        return rows // width
+
+
+def processes_of(generator: torch.Generator) -> Processes:
+    """Name the processes that draw from generators like this one."""
+    return generator.processes if isinstance(generator, SharedGenerator) else ALONE
+
+
+def whole_batch(generator: torch.Generator, rows: int) -> int:
+    """Count the rows that a generator draws where this process keeps so many."""
+    if not isinstance(generator, SharedGenerator) or generator.batch is None:
+        return rows
+    return generator.copies(rows) * generator.batch
+
+
+def batch_sum(generator: torch.Generator, own: Tensor) -> Tensor:
+    """Turn a sum over the own rows of a batch into that over all rows."""
+    if not isinstance(generator, SharedGenerator) or generator.batch is None:
+        return own
+    processes = generator.processes
+    return processes.sum_(own.clone() if processes.share(generator.batch) else own * 0)
+
+
+def batch_mean(generator: torch.Generator, own: Tensor) -> Tensor:
+    """Turn a mean over the own rows of a batch into that over all rows.
+
+    Its gradient stays that of the own rows: `sum_gradients` weighs and adds those.
+    """
+    if not isinstance(generator, SharedGenerator) or generator.batch is None:
+        return own
+    mean = own.detach() * generator.processes.weight(generator.batch)
+    return own + (generator.processes.sum_(mean) - own.detach())
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # of gloo or NCCL, which name addresses alone
+        reason = str(error).splitlines()[0]
+        raise ProcessError(
+            f"another process of this run has ended, or cannot be reached ({reason})"
+        ) from error

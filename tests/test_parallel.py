@@ -1,0 +1,188 @@
+"""Trainings that several processes share are those of one process, up to the rounding of sums."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import parallel_wrappers
+import pytest
+import torch
+from parallel_cases import CASES, train
+from safetensors.torch import load_file
+
+from sqsnn.errors import ConfigError
+from sqsnn.processes import Processes, SharedGenerator
+from sqsnn.runs import folder
+from sqsnn.settings.run import from_flat
+from sqsnn.training import trainer
+from sqsnn.uniforms import draw_layers, draw_uniforms
+
+TESTS = Path(__file__).parent
+SETTINGS = "digits", "--epochs=3", "--hidden=8", "--steps=4", "--dtype=float64", "--seed=1"
+
+
+def torchrun(count: int, *command: object) -> subprocess.Popen[str]:
+    """Start a script, or `-m` a module, in several processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.Popen(
+        [*launcher, f"--nproc-per-node={count}", *map(str, command)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for the end; give the exit code and what was written."""
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """The trainings of all cases by three processes."""
+    out = tmp_path_factory.mktemp("shared")
+    code, _, said = finished(torchrun(3, TESTS / "parallel_cases.py", out))
+    assert code == 0, said
+    return {
+        name: (load_file(out / f"{n}.safetensors"), json.loads((out / f"{n}.json").read_text()))
+        for n, name in enumerate(CASES)
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_three_processes_train_what_one_trains(shared, name):
+    # Up to 20 steps in float64, in which no spike differs.
+    weights, metrics = train(name)
+    for key, value in shared[name][0].items():
+        torch.testing.assert_close(value, weights[key], rtol=0, atol=1e-9, equal_nan=True)
+    for one, other in zip(metrics, shared[name][1], strict=True):
+        assert other == {key: pytest.approx(figure, rel=1e-9) for key, figure in one.items()}
+
+
+@pytest.mark.parametrize("wrapper", parallel_wrappers.WRAPPERS)
+def test_a_loop_of_ones_own_works_behind_the_wrappers_of_torch(wrapper, wrapped):
+    for name, value in parallel_wrappers.train().items():
+        torch.testing.assert_close(wrapped[wrapper][name], value, rtol=0, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def wrapped(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wrapped")
+    code, _, said = finished(torchrun(2, TESTS / "parallel_wrappers.py", out))
+    assert code == 0, said
+    return {name: load_file(out / f"{name}.safetensors") for name in parallel_wrappers.WRAPPERS}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_the_rows_of_a_batch_are_shared_out_once(batch, count):
+    processes = [Processes(rank, count) for rank in range(count)]
+    taken = [row for p in processes if p.share(batch) for row in range(batch)[p.rows(batch)]]
+    assert taken == list(range(batch))
+    assert sum(p.weight(batch) for p in processes) == pytest.approx(1)
+    shares = [p.share(batch) for p in processes]
+    assert max(shares) - min(shares) <= 1
+    # A process without a share still computes a row, so that all take the same steps.
+    assert all(range(batch)[p.rows(batch)] for p in processes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_processes_draw_the_rows_of_what_one_draws(dtype):
+    alone = torch.Generator().manual_seed(4)
+    whole = draw_layers(3, 2 * 7, [5, 2], alone, dtype, "cpu")  # two copies of a batch of seven
+    for rank in range(3):
+        generator = SharedGenerator(Processes(rank, 3)).manual_seed(4)
+        generator.batch = 7
+        rows = generator.processes.rows(7)
+        own = draw_layers(3, 2 * (rows.stop - rows.start), [5, 2], generator, dtype, "cpu")
+        for mine, drawn in zip(own, whole, strict=True):
+            assert torch.equal(mine, drawn.unflatten(1, (2, 7))[:, :, rows].flatten(1, 2))
+        assert torch.equal(generator.get_state(), alone.get_state())
+
+
+def test_rows_that_are_none_of_the_batch_are_refused():
+    generator = SharedGenerator(Processes(0, 2)).manual_seed(4)
+    generator.batch = 8
+    with pytest.raises(ValueError, match="5 rows are drawn, which is no multiple of the 4 rows"):
+        draw_uniforms(3, 5, 2, generator, torch.float32, "cpu")
+
+
+def test_more_processes_than_rows_are_refused():
+    recipe = from_flat("digits", {"batch_size": 2})
+    with pytest.raises(ConfigError, match="3 processes share each batch, but a batch has 2 rows"):
+        trainer.start(recipe, 64, 10, 100, processes=Processes(0, 3))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run of one process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    command = [sys.executable, "-m", "sqsnn", "train", *SETTINGS, "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder.find(out)
+
+
+def assert_same_run(found: folder.RunFolder, run: folder.RunFolder) -> None:
+    for one, other in zip(run.read_metrics(), found.read_metrics(), strict=True):
+        assert other == {key: pytest.approx(figure, rel=1e-9) for key, figure in one.items()}
+    one, other = run.read_result(), found.read_result()
+    accuracies = [key for key in one if key.startswith("test_")]
+    assert accuracies
+    for name in [*accuracies, "spikes_per_sample", "best_epoch", "costs", "parameters"]:
+        assert other[name] == one[name]
+
+
+def test_torchrun_trains_the_run_of_one_process(alone, tmp_path):
+    made = folder.RunFolder(tmp_path / "run")
+    code, out, err = finished(torchrun(2, "-m", "sqsnn", "train", *SETTINGS, "--out", made.path))
+    assert code == 0, err
+    assert_same_run(made, alone)
+    assert out.count("epoch   1/3") == 1  # one of them speaks
+    assert json.loads(made.timing.read_text())["machine"]["processes"] == 2
+    assert {path.name for path in made.path.iterdir()} == {p.name for p in alone.path.iterdir()}
+
+
+def test_a_process_that_dies_ends_the_run_and_one_process_goes_on(alone, tmp_path):
+    made = folder.RunFolder(tmp_path / "run")
+    started = torchrun(2, "-m", "sqsnn", "train", *SETTINGS, "--out", made.path)
+    while not made.checkpoint.is_file() and started.poll() is None:
+        time.sleep(0.02)
+    second = process_of_rank(started.pid, 1)
+    os.kill(second, signal.SIGKILL)
+    code, _, said = finished(started)
+    assert code != 0
+    assert f"sqsnn train --resume {made.path}" in said
+    resume = [sys.executable, "-m", "sqsnn", "train", "--resume", str(made.path)]
+    subprocess.run(resume, check=True, capture_output=True)
+    assert_same_run(made, alone)
+
+
+def process_of_rank(parent: int, rank: int) -> int:
+    """Find the process of a rank among those that a launcher started."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            mother = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            environment = (place / "environ").read_bytes()
+        except OSError:  # it has ended by now
+            continue
+        if mother == parent and f"\0RANK={rank}\0".encode() in b"\0" + environment:
+            return int(place.name)
+    raise LookupError(f"process {parent} started none of rank {rank}")
+
+
+def test_a_refused_setting_is_said_by_the_first_process(tmp_path):
+    command = "-m", "sqsnn", "train", "digits", "--batch-size", "1", "--out", tmp_path / "run"
+    code, _, said = finished(torchrun(2, *command))
+    assert code != 0
+    assert "process 0 of 2: 2 processes share each batch, but a batch has 1 rows" in said
+    assert not (tmp_path / "run").exists()
