@@ -31,8 +31,8 @@ def main() -> None:
         walltime=options.walltime,
         queue=options.partition,
         interface=options.interface,
-        # One thread per trial; data as on this machine, in a folder that all nodes see.
-        job_script_prologue=["export OMP_NUM_THREADS=1", 'export SQSNN_DATA="$SQSNN_DATA"'],
+        # sbatch passes on the rest of the environment, SQSNN_DATA with it.
+        job_script_prologue=["export OMP_NUM_THREADS=1"],
     )
     if options.script:
         print(cluster.job_script())
