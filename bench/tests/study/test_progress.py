@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from sqsnn_bench.study.progress import Lines
@@ -37,15 +38,17 @@ def test_a_line_tells_trial_workers_and_best(study):
     )
 
 
-def test_a_terminal_shows_who_is_at_work(study):
+@pytest.mark.parametrize(
+    ("workers", "at_work", "said"),
+    [(4, 2, "2 of 4 workers at work"), (0, 0, "0 of 0 workers at work, waiting for workers")],
+)
+def test_a_terminal_shows_who_is_at_work(study, workers, at_work, said):
     out = console(terminal=True)
     lines = Lines(study(), out)
     with lines.shown():
-        lines.pulse(Standing(3, 8, 4, 2, 1, {}))
-        lines.pulse(Standing(3, 8, 0, 0, 1, {}))
-    shown = out.file.getvalue()
-    assert "3 of 8 trials, 2 of 4 workers at work, 1 started again; none validated yet" in shown
-    assert "0 of 0 workers at work, waiting for workers" in shown
+        lines.pulse(Standing(3, 8, workers, at_work, 1, {}))
+    shown = f"3 of 8 trials, {said}, 1 started again; none validated yet"
+    assert shown in out.file.getvalue()
 
 
 def test_a_file_gets_no_line_of_status(study):

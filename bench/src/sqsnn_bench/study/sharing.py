@@ -196,11 +196,11 @@ class Sharing:
     def _hear(self) -> None:
         """Take over what other commands did."""
         news = self._claims.news()
+        arrived = {records.key_of(record): record for record in news.records}
+        refuse_misfits(self._plan, {**self._known, **arrived}, list(arrived))
         for record in news.records:
             records.write(self._plan.out, record)
             self._know(record)
-        for record in news.records:
-            refuse_misfits(self._plan, self._known, [records.key_of(record)])
         for key, why in news.lost:
             self._lose(key, why)
 
