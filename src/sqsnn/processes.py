@@ -111,18 +111,26 @@ class Processes:
             gradient.copy_(values.view_as(gradient))
         return found.tolist()
 
-    def check_alike(self, parameters: Iterable[Tensor]) -> None:
-        """Refuse to go on where the networks of the processes have come apart.
+    def check_alike(self, parameters: Iterable[Tensor], epoch: int) -> None:
+        """Refuse to go on where the trainings of the processes are no longer the same.
 
         Raises:
-            ProcessError: If they have.
+            ProcessError: If they differ in the epochs that are done, or in the weights.
         """
+        if self.count == 1:
+            return
         sums = [float(parameter.detach().double().sum()) for parameter in parameters]
-        for rank, found in enumerate(self.gather([sums])):
-            if found != sums:
+        (first_epoch, first_sums), *others = self.gather([(epoch, sums)])
+        for rank, (done, found) in enumerate(others, start=1):
+            if done != first_epoch:
                 raise ProcessError(
-                    f"the weights of process {rank} are not those of process {self.rank}: their "
-                    "processors compute differently; run all processes on machines of one kind"
+                    f"process {rank} has {done} epochs behind it, and process 0 has {first_epoch}: "
+                    "the folder of the run must lie on a disk that all processes share"
+                )
+            if found != first_sums:
+                raise ProcessError(
+                    f"the weights of process {rank} are not those of process 0: their processors "
+                    "compute differently; run all processes on machines of one kind"
                 )
 
 
