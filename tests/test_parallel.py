@@ -195,3 +195,19 @@ def test_a_refused_setting_is_said_by_the_first_process(tmp_path):
     assert code != 0
     assert "process 0 of 2: 2 processes share each batch, but a batch has 1 rows" in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [["hardware", "runs/a"], ["predict", "runs/a", "new.csv"]])
+def test_what_processes_cannot_share_is_refused_behind_torchrun(command):
+    # Jobs on a device would be paid once per process.
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "sqsnn", *command],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "process 1 of 2: 2 processes were started, which share" in done.stderr
+    assert f"call `sqsnn {command[0]}` without torchrun" in done.stderr

@@ -6,7 +6,6 @@ up to the rounding of sums. What the processes tell each other goes through `tor
 gloo on CPUs, NCCL on GPUs.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,11 +151,11 @@ def joined() -> Iterator[Processes]:
     if not launch.is_launched():
         yield ALONE
         return
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    gpus = torch.cuda.device_count()
+    if launch.local_rank() < gpus:
+        torch.cuda.set_device(launch.local_rank())
     with _reporting():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
