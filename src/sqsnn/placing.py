@@ -74,4 +74,7 @@ def in_full_precision(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _autocasts(kind: str) -> bool:
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return _can_autocast(kind) and torch.is_autocast_enabled(kind)
+
+
+_can_autocast = lru_cache(torch.amp.is_autocast_available)

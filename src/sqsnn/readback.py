@@ -1,8 +1,8 @@
 """Numbers that come back from a device: all that a call has to know, in one transfer.
 
-To read a number, the host waits until the device has done all its work. What a call has to check
-is therefore noted while it runs, and is read and judged once, at the end of the outermost call.
-Judges take zeros as right.
+To read a number, the host waits until a GPU has done all its work. What a call has to check there is
+therefore noted while it runs, and is read and judged once, at the end of the outermost call. On a
+CPU the number is there at once, and so is the refusal. Judges take zeros as right.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -68,13 +68,12 @@ def naming(what: str) -> Iterator[None]:
 
 
 def ask(figures: Tensor, judge: Judge) -> None:
-    """Have figures judged at the end of the call; at once, where no call is open."""
-    question = _Question(figures.detach().reshape(-1), judge)
+    """Have figures judged at the end of the call; at once on a CPU, or where no call is open."""
     questions = _OPEN.get()
-    if questions is None:
-        _answer([question])
+    if questions is None or figures.is_cpu:
+        judge(figures.reshape(-1).tolist())
     else:
-        questions.append(question)
+        questions.append(_Question(figures.detach().reshape(-1), judge))
 
 
 def read(*figures: Tensor) -> list[float]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sqsnn.learning.rule import Figures, check_autocast
+from sqsnn.learning.rule import Figures, check_network
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
@@ -67,8 +67,8 @@ class Backprop:
         targets: Targets,
         generator: torch.Generator,
     ) -> Figures:
+        check_network(network, spikes, takes_shards=True)
         network.check_spikes(spikes)
-        check_autocast(spikes)
         law = loss_of(network, self.loss_on)
         targets = law.check(targets, network.outputs, spikes)
         record = network(spikes, generator=generator)

@@ -34,7 +34,7 @@ from sqsnn.learning.inputs import check_inputs
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.memory import Memory
 from sqsnn.learning.online import Online, learn_online, output_answers
-from sqsnn.learning.rule import Figures, check_autocast
+from sqsnn.learning.rule import Figures, check_network
 from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
@@ -163,8 +163,8 @@ class Local(_Remembering):
         generator: torch.Generator,
         update: Callable[[], None] | None,
     ) -> Figures:
+        check_network(network, spikes, takes_shards=False)
         network.check_spikes(spikes)
-        check_autocast(spikes)
         self.check(network)
         loss = loss_of(network, self._loss_on)
         targets = loss.check(targets, network.outputs, spikes)

@@ -65,13 +65,25 @@ class Rule(Protocol):
         ...
 
 
-def check_autocast(like: Tensor) -> None:
-    """Refuse autocast to float16, whose gradients need a scale that no rule has.
+def check_network(network: object, spikes: Tensor, *, takes_shards: bool) -> None:
+    """Refuse a network, or a precision, in which a rule cannot train.
 
     Raises:
-        ValueError: If it is on.
+        TypeError: If it is no `SpikingNetwork`, or is sharded and the rule takes no shards.
+        ValueError: If autocast is on with float16, whose gradients need a scale that no rule has.
     """
-    if lowered_dtype(like) == torch.float16:
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(
+            f"network must be a SpikingNetwork, but is a {type(network).__name__}; a wrapper goes "
+            "with a loop of one's own, and rules share a batch by sqsnn.processes"
+        )
+    # Known by its mesh: importing DTensor takes a second.
+    if not takes_shards and any(hasattr(p, "device_mesh") for p in network.parameters()):
+        raise TypeError(
+            "network is sharded by fully_shard, but a local rule needs every neuron whole; share "
+            "the batch by sqsnn.processes, or use rule 'backprop'"
+        )
+    if lowered_dtype(spikes) == torch.float16:
         raise ValueError(
             "autocast is on with torch.float16, in which small gradients vanish unless a "
             "GradScaler scales the loss, which a learning rule cannot pass on: use "
