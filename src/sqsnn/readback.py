@@ -1,8 +1,8 @@
 """Numbers that come back from a device: all that a call has to know, in one transfer.
 
-To read a number, the host waits until a GPU has done all its work. What a call has to check there is
-therefore noted while it runs, and is read and judged once, at the end of the outermost call. On a
-CPU the number is there at once, and so is the refusal. Judges take zeros as right.
+To read a number, the host waits until a GPU has done all its work. What a call has to check there
+is therefore noted while it runs, and is read and judged once, at the end of the outermost call. On
+a CPU the number is there at once, and so is the refusal. Judges take zeros as right.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -21,10 +21,9 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.frozen import learned_parameter
 from sqsnn.neurons.stepped import learned
 from sqsnn.options import options
 from sqsnn.quantum.control import Turns
@@ -128,7 +127,7 @@ def first_values(
     if drive.reset_steps is not None:
         powers = [drive.beta**k for k in range(drive.reset_steps)]
         with torch.no_grad():
-            reset = learned_parameter(reset[..., None] * reset.new_tensor(powers))
+            reset = nn.Parameter(reset[..., None] * reset.new_tensor(powers))
     return Learned(beta, reset, bias)
 
 

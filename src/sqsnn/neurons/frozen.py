@@ -34,11 +34,3 @@ def freeze_columns(module: nn.Module, name: str, frozen: Sequence[bool]) -> None
     if any(frozen):
         parametrize.register_parametrization(module, name, _FrozenColumns(frozen))
         module.get_parameter(f"parametrizations.{name}.original1").requires_grad_(False)
-
-
-def learned_parameter(values: Tensor) -> nn.Parameter:
-    """Make a parameter, which asks for a gradient unless it has no elements.
-
-    Wrappers such as `DistributedDataParallel` wait for every gradient that is asked for.
-    """
-    return nn.Parameter(values, requires_grad=values.numel() > 0)

@@ -119,10 +119,16 @@ class Population(nn.Module, ABC):
     def share_parameters(self, *names: str) -> None:
         """Let parameters, `(groups, ...)`, read as `(H, ...)`, while one row per group is trained.
 
-        Where nothing is shared, every neuron is a group of its own, and nothing changes.
+        Where nothing is shared, every neuron is a group of its own, and nothing changes. What has
+        no elements becomes a buffer: nothing waits for its gradient.
         """
         for name in names:
-            share_rows(self, name, self.size // self.groups)
+            values = getattr(self, name)
+            if values.numel():
+                share_rows(self, name, self.size // self.groups)
+            else:
+                delattr(self, name)
+                self.register_buffer(name, values.detach().new_empty(self.size, *values.shape[1:]))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Let a population be pickled whose parameters are shared, or frozen in part."""

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Complex, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import fusing, surrogates
 from sqsnn.neurons.drive import Drive, Leaky, check_drive
 from sqsnn.neurons.driven import DrivenPopulation, SQSState
-from sqsnn.neurons.frozen import freeze_columns, learned_parameter
+from sqsnn.neurons.frozen import freeze_columns
 from sqsnn.neurons.population import Backend, Record
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
@@ -141,9 +141,9 @@ class SQSNeurons(DrivenPopulation):
             self._check_noise(noise)
         angles = self.circuit.initial_parameters(self.groups, generator)
         angles = angles.to(device=place(device), dtype=dtype)
-        self.angles = learned_parameter(angles)  # (H, parameters)
+        self.angles = nn.Parameter(angles)  # (H, parameters)
         gains = [r.gain for r in self.circuit.encoding if r.trainable]
-        self.gains = learned_parameter(
+        self.gains = nn.Parameter(
             torch.tensor(gains, device=device, dtype=dtype).repeat(self.groups, 1)
         )  # (H, trainable gains)
         self.add_drive(drive, dtype, device)

@@ -10,7 +10,7 @@ import tomli_w
 from sqsnn.errors import ConfigError
 from sqsnn.settings.run import RunSettings, joined, validated
 
-FORMAT = 6
+FORMAT = 7
 # What a run finds out about its data and writes down.
 _FOUND_OUT = ("source", "length")
 
