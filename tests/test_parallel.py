@@ -69,18 +69,27 @@ def test_three_processes_train_what_one_trains(shared, name):
         assert other == {key: pytest.approx(figure, rel=1e-9) for key, figure in one.items()}
 
 
-@pytest.mark.parametrize("wrapper", parallel_wrappers.WRAPPERS)
-def test_a_loop_of_ones_own_works_behind_the_wrappers_of_torch(wrapper, wrapped):
-    for name, value in parallel_wrappers.train().items():
-        torch.testing.assert_close(wrapped[wrapper][name], value, rtol=0, atol=1e-12)
-
-
 @pytest.fixture(scope="module")
-def wrapped(tmp_path_factory):
-    out = tmp_path_factory.mktemp("wrapped")
+def loops(tmp_path_factory):
+    """Folder of what loops of one's own trained in two processes."""
+    out = tmp_path_factory.mktemp("loops")
     code, _, said = finished(torchrun(2, TESTS / "parallel_wrappers.py", out))
     assert code == 0, said
-    return {name: load_file(out / f"{name}.safetensors") for name in parallel_wrappers.WRAPPERS}
+    return out
+
+
+@pytest.mark.parametrize("name", [*parallel_wrappers.WRAPPERS, "local"])
+def test_two_processes_share_a_loop_of_ones_own(loops, name):
+    alone = parallel_wrappers.train_locally if name == "local" else parallel_wrappers.train
+    found = load_file(loops / f"{name}.safetensors")
+    for key, value in alone().items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=1e-12)
+
+
+def test_rules_refuse_networks_that_wrappers_changed(loops):
+    wrapped, sharded = (loops / "refusals.txt").read_text().splitlines()
+    assert "must be a SpikingNetwork, but is a DistributedDataParallel" in wrapped
+    assert "sharded by fully_shard, but a local rule needs every neuron whole" in sharded
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 64])
@@ -186,3 +195,19 @@ def test_a_refused_setting_is_said_by_the_first_process(tmp_path):
     assert code != 0
     assert "process 0 of 2: 2 processes share each batch, but a batch has 1 rows" in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [["hardware", "runs/a"], ["predict", "runs/a", "new.csv"]])
+def test_what_processes_cannot_share_is_refused_behind_torchrun(command):
+    # Jobs on a device would be paid once per process.
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "sqsnn", *command],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "process 1 of 2: 2 processes were started, which share" in done.stderr
+    assert f"call `sqsnn {command[0]}` without torchrun" in done.stderr

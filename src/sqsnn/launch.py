@@ -16,6 +16,11 @@ def rank() -> int:
     return int(os.environ["RANK"]) if is_launched() else 0
 
 
+def local_rank() -> int:
+    """Give the number of this process among those on its machine."""
+    return int(os.environ.get("LOCAL_RANK", rank())) if is_launched() else 0
+
+
 def processes() -> int:
     """Count the processes that were started together."""
     return int(os.environ["WORLD_SIZE"]) if is_launched() else 1

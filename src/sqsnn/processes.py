@@ -6,7 +6,6 @@ up to the rounding of sums. What the processes tell each other goes through `tor
 gloo on CPUs, NCCL on GPUs.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,18 +110,26 @@ class Processes:
             gradient.copy_(values.view_as(gradient))
         return found.tolist()
 
-    def check_alike(self, parameters: Iterable[Tensor]) -> None:
-        """Refuse to go on where the networks of the processes have come apart.
+    def check_alike(self, parameters: Iterable[Tensor], epoch: int) -> None:
+        """Refuse to go on where the trainings of the processes are no longer the same.
 
         Raises:
-            ProcessError: If they have.
+            ProcessError: If they differ in the epochs that are done, or in the weights.
         """
+        if self.count == 1:
+            return
         sums = [float(parameter.detach().double().sum()) for parameter in parameters]
-        for rank, found in enumerate(self.gather([sums])):
-            if found != sums:
+        (first_epoch, first_sums), *others = self.gather([(epoch, sums)])
+        for rank, (done, found) in enumerate(others, start=1):
+            if done != first_epoch:
                 raise ProcessError(
-                    f"the weights of process {rank} are not those of process {self.rank}: their "
-                    "processors compute differently; run all processes on machines of one kind"
+                    f"process {rank} has {done} epochs behind it, and process 0 has {first_epoch}: "
+                    "the folder of the run must lie on a disk that all processes share"
+                )
+            if found != first_sums:
+                raise ProcessError(
+                    f"the weights of process {rank} are not those of process 0: their processors "
+                    "compute differently; run all processes on machines of one kind"
                 )
 
 
@@ -144,11 +151,11 @@ def joined() -> Iterator[Processes]:
     if not launch.is_launched():
         yield ALONE
         return
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    gpus = torch.cuda.device_count()
+    if launch.local_rank() < gpus:
+        torch.cuda.set_device(launch.local_rank())
     with _reporting():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -33,6 +33,7 @@ def evaluate(
     data_dir
         Folder of the datasets [default: that of the training].
     """
+    from sqsnn import launch
     from sqsnn.cli.progress import Screen
     from sqsnn.errors import ConfigError
     from sqsnn.runs import api, folder
@@ -44,6 +45,8 @@ def evaluate(
             raise ConfigError("--label goes with a file of samples")
         figures = evaluate_run(folder.find(run), shots, data_dir, predictions)
     else:
+        if launch.is_launched():
+            raise ConfigError("one process tests a file of samples: call it without torchrun")
         if predictions is not None or data_dir is not None:
             raise ConfigError(
                 "--predictions and --data-dir go with the test samples; for a file of samples, "

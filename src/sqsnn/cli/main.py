@@ -13,11 +13,12 @@ from sqsnn import __version__, launch
 from sqsnn.cli import help
 from sqsnn.cli.allocation import keep_freed_memory
 from sqsnn.data.specs import names
-from sqsnn.errors import SqsnnError
+from sqsnn.errors import ConfigError, SqsnnError
 from sqsnn.options import explain
 
 WRONG_USE = 2
 INTERRUPTED = 130
+SHARED = ("train", "evaluate")  # commands whose work processes can share
 
 app = App(
     name="sqsnn",
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.path.append("")
     typed = sys.argv[1:] if arguments is None else arguments
     try:
+        _refuse_repetition(typed)
         with help.level(typed):
             app(typed, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
@@ -88,6 +90,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (CycloptsError, SqsnnError, ValueError, OSError) as error:
         _say(_reason(error), "red")
         sys.exit(WRONG_USE)
+
+
+def _refuse_repetition(typed: Sequence[str]) -> None:
+    """Refuse a command that every process behind torchrun would run again."""
+    command = next((word for word in typed if not word.startswith("-")), None)
+    if launch.is_launched() and command not in (None, *SHARED):
+        raise ConfigError(
+            f"{launch.processes()} processes were started, which share the work of "
+            f"{' and '.join(SHARED)} alone: call `sqsnn {command}` without torchrun"
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from sqsnn.learning.rule import Figures
+from sqsnn.learning.rule import Figures, check_network
 from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
@@ -55,6 +55,7 @@ class Backprop:
 
         The rate penalty counts all steps, also those that a mask leaves out.
         """
+        check_network(network, takes_shards=True)
         network.check_spikes(spikes)
         targets, law = Targets.of(targets), loss_of(network, self.loss_on)
         law.check(targets, network.outputs, spikes)

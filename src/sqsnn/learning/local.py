@@ -34,7 +34,7 @@ from sqsnn.learning.inputs import check_inputs
 from sqsnn.learning.layers import Layer, run_layers
 from sqsnn.learning.memory import Memory
 from sqsnn.learning.online import Online, learn_online, output_answers
-from sqsnn.learning.rule import Figures
+from sqsnn.learning.rule import Figures, check_network
 from sqsnn.learning.scores import Exact, Measured, Signals
 from sqsnn.learning.signals import Both, Feedback, NoSignal, Reinforce
 from sqsnn.network import SpikingNetwork
@@ -150,6 +150,7 @@ class Local(_Remembering):
         With `Online(update_every_step=True)`, `update` is called after every time step that counts,
         when `.grad` holds the gradient of that step, to change the weights and to empty `.grad`.
         """
+        check_network(network, takes_shards=False)
         network.check_spikes(spikes)
         self.check(network)
         targets, loss = Targets.of(targets), loss_of(network, self._loss_on)

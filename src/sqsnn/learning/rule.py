@@ -64,6 +64,25 @@ class Rule(Protocol):
         ...
 
 
+def check_network(network: object, *, takes_shards: bool) -> None:
+    """Refuse a network that a rule cannot train: a wrapper, or one that is spread over processes.
+
+    Raises:
+        TypeError: If it is no `SpikingNetwork`, or is sharded and the rule takes no shards.
+    """
+    if not isinstance(network, SpikingNetwork):
+        raise TypeError(
+            f"network must be a SpikingNetwork, but is a {type(network).__name__}; a wrapper goes "
+            "with a loop of one's own, and rules share a batch by sqsnn.processes"
+        )
+    # Known by its mesh: importing DTensor takes a second.
+    if not takes_shards and any(hasattr(p, "device_mesh") for p in network.parameters()):
+        raise TypeError(
+            "network is sharded by fully_shard, but a local rule needs every neuron whole; share "
+            "the batch by sqsnn.processes, or use rule 'backprop'"
+        )
+
+
 def add_gradients(parameters: Iterable[Tensor], gradients: Iterable[Tensor]) -> None:
     """Add gradients to `.grad` of parameters in one go; see `add_gradient`."""
     pairs = zip(parameters, gradients, strict=True)

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from sqsnn import launch
 from sqsnn.checks import Shape
 from sqsnn.errors import ConfigError
 from sqsnn.network import PopulationFactory, SpikingNetwork
@@ -190,6 +191,11 @@ def _input_shape(recipe: Recipe, samples: Shape) -> Shape:
 def _check_machine(recipe: Recipe) -> None:
     if recipe.training.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda', but torch finds no CUDA device here; use --device cpu")
+    if recipe.training.device == "cuda" and launch.local_rank() >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device is 'cuda', and this is process {launch.local_rank()} of its machine, but "
+            f"there are {torch.cuda.device_count()} CUDA devices: start one process per device"
+        )
 
 
 def _refuse_untrainable(network: SpikingNetwork) -> None:

@@ -160,6 +160,7 @@ def epochs(
     """
     check_callbacks(callbacks)
     training = recipe.training
+    progress.processes.check_alike(progress.network.parameters(), progress.epoch)
     train, validation = place(train, training), validation and place(validation, training)
     for callback in callbacks:
         callback.begin(progress, recipe)
@@ -170,7 +171,7 @@ def epochs(
         metrics = train_epoch(progress, recipe, train, epoch, callbacks)
         if validation is not None:
             metrics |= _validate(progress, recipe, validation, epoch)
-        progress.processes.check_alike(progress.network.parameters())
+        progress.processes.check_alike(progress.network.parameters(), epoch)
         progress.epoch = epoch
         done = Epoch({"epoch": epoch, **metrics}, time.perf_counter() - began)
         yield done
