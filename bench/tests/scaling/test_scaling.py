@@ -11,7 +11,7 @@ import torch
 from sqsnn.errors import ProcessError
 from sqsnn.processes import ALONE
 from sqsnn.training import trainer
-from sqsnn_bench.scaling import growth, parity, processes, steps, team, text
+from sqsnn_bench.scaling import calculated, growth, parity, processes, steps, team, text
 from sqsnn_bench.shapes.kept import Kept
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ SMALL = {"dataset": "digits", "hidden": 4, "time_steps": 3, "batch": 16, "steps"
 def test_two_processes_are_timed_together():
     networks = [[3, 8, 2]]
     (row,) = team.measured(2, "processes", {"threads": 1, "share": True, "networks": networks})
-    assert row.keys() == {"step", "processor", "exchange", "sample", "parameters"}
+    assert {"step", "processor", "exchange", "drawing", "update", "sample"} < row.keys()
     assert all(value > 0 for value in row.values())
 
 
@@ -34,7 +34,7 @@ def test_processes_that_fail_are_an_error(monkeypatch):
 
 def test_a_process_alone_is_as_efficient_as_itself_and_two_share_the_time():
     def rows(step, sample):
-        same = {"processor": step, "exchange": 0.1, "parameters": 7}
+        same = dict.fromkeys(("processor", "exchange", "drawing", "update", "parameters"), 7)
         return [{"step": turn * step, "sample": turn * sample, **same} for turn in (1, 2, 3)]
 
     seconds = {"1 process": (4.0, 1.0), "2 processes": (2.5, 0.5)}
@@ -97,6 +97,16 @@ def test_one_thing_is_varied_at_a_time(tmp_path, monkeypatch):
     assert laws["batch"]["milliseconds"]["slope"] == pytest.approx(2)
     assert laws["hidden"]["megabytes"]["slope"] == pytest.approx(1)
     assert text.tables(tmp_path / "figures.json").count("| MB |") == 4
+
+
+def test_what_each_process_repeats_bounds_what_many_reach():
+    row = {"training": {"seconds": {"median": 1.0}}, "drawing_seconds": 0.03}
+    network = {"sizes": [1, 2, 3], "batch": 100, "teams": {"1 process": row}}
+    row["update_seconds"], network["parameters"] = 0.01, 0
+    found = calculated.simulators(network)["10 Gbit/s"]
+    assert found["processes"]["1"] == pytest.approx({"samples_per_second": 100, "efficiency": 1})
+    assert found["processes"]["4"]["efficiency"] == pytest.approx(1 / (0.96 + 4 * 0.04))
+    assert found["half"] == pytest.approx(24)
 
 
 def test_the_tables_of_the_page_are_those_of_the_stored_figures():

@@ -67,6 +67,20 @@ def growth(*, out: Path = FIGURES) -> None:
 
 
 @scaling.command
+def calculated(*, out: Path = FIGURES) -> None:
+    """Calculate what many processes and quantum processors would take, from `processes`' figures.
+
+    Args:
+        out: File of the figures.
+    """
+    from sqsnn_bench.scaling import calculated as task
+    from sqsnn_bench.shapes.kept import Kept
+
+    task.calculate_all(Kept(out, "calculated"), Kept(out, "processes").read()["networks"])
+    _finish("calculated", out)
+
+
+@scaling.command
 def tables(*, out: Path = FIGURES) -> None:
     """Print the figures as Markdown tables.
 

@@ -20,11 +20,12 @@ from sqsnn.training import trainer
 from sqsnn.training.build import Purpose, seeded
 from sqsnn.training.machine import threads as using_threads
 from sqsnn.training.progress import Progress
+from sqsnn.uniforms import draw_uniforms
 from sqsnn_bench.scaling import steps, team
 from sqsnn_bench.shapes.kept import Kept
 from sqsnn_bench.timing import ratios, summary
 
-NETWORKS = ((1000, 512, 13), (256, 64, 61))  # hidden neurons, batch, timed steps
+NETWORKS = ((1000, 512, 9), (256, 64, 61))  # hidden neurons, batch, timed steps
 FEATURES, STEPS, TARGET = 784, 10, 0.85
 Watch = Callable[[str], None]
 
@@ -73,7 +74,7 @@ def described(hidden: int, batch: int, found: dict[str, list[dict[str, float]]])
             efficiency = ratios(base[seconds], [workers * value for value in values])
             row[figure] = {"seconds": summary(values), "efficiency": efficiency}
         row["samples_per_second"] = batch / row["training"]["seconds"]["median"]
-        for figure in ("processor", "exchange"):
+        for figure in ("processor", "exchange", "drawing", "update"):
             row[f"{figure}_seconds"] = statistics.median(turn[figure] for turn in turns)
         rows[name] = row
     parameters = int(found["1 process"][0]["parameters"])
@@ -88,7 +89,8 @@ def measure(
 
     Returns:
         Medians per network: wall seconds per `step`, `processor` seconds of all processes per step,
-        seconds of an `exchange` alone, seconds per `sample` of an evaluation.
+        seconds of an `exchange`, of `drawing` the random numbers of a batch and of an `update` of
+        the weights, each alone; seconds per `sample` of an evaluation.
     """
     with using_threads(threads):
         return [_measure(processes, share, *network) for network in networks]
@@ -114,6 +116,8 @@ def _measure(
         "step": wall,
         "processor": float(found[0]),
         "exchange": exchange,
+        "drawing": _median(lambda: _draw(progress, batch)),
+        "update": _median(progress.optimizer.step),
         "sample": per_sample if share else per_sample / count,
         "parameters": parameters,
     }
@@ -122,22 +126,32 @@ def _measure(
 def _evaluation(
     progress: Progress, recipe: RunSettings, samples: Samples, processes: Processes
 ) -> float:
-    """Evaluate all samples twice; give the seconds of the second time."""
-    began = 0.0
-    for _ in range(2):
-        processes.wait_for_first()
-        began = time.perf_counter()
-        generator = seeded(0, Purpose.TEST, processes=progress.processes)
-        trainer.assess(progress.network, recipe, samples, generator)
+    """Evaluate all samples; give the seconds."""
+    processes.wait_for_first()
+    began = time.perf_counter()
+    generator = seeded(0, Purpose.TEST, processes=progress.processes)
+    trainer.assess(progress.network, recipe, samples, generator)
     return time.perf_counter() - began
 
 
 def _exchange(processes: Processes, numbers: int) -> float:
     """Give the median seconds of summing so many numbers over the processes."""
-    flat, seconds = torch.zeros(numbers), []
-    for _ in range(20):
+    flat = torch.zeros(numbers)
+    return _median(lambda: processes.sum_(flat), processes)
+
+
+def _draw(progress: Progress, batch: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    draw_uniforms(STEPS, batch, FEATURES, generator, torch.float32, "cpu")
+    progress.network.draw_uniforms(STEPS, batch, generator)
+
+
+def _median(work: Callable[[], object], processes: Processes = ALONE) -> float:
+    """Give the median seconds of some work that all processes begin together."""
+    seconds = []
+    for _ in range(11):
         processes.wait_for_first()
         began = time.perf_counter()
-        processes.sum_(flat)
+        work()
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)

@@ -30,14 +30,19 @@ def measured(count: int, work: str, options: dict[str, Any]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "figures.json"
         module = ["-m", "sqsnn_bench.scaling.team", work, json.dumps(options), str(out)]
-        done = subprocess.run(
+        started = subprocess.Popen(
             [sys.executable, *launcher, *module],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        if done.returncode:
-            raise ProcessError(f"{work} failed in {count} processes:\n{done.stderr}")
+        try:
+            said = started.communicate()[1]
+        finally:
+            started.terminate()  # interrupted here: torchrun then ends its processes
+            started.wait()
+        if started.returncode:
+            raise ProcessError(f"{work} failed in {count} processes:\n{said}")
         return json.loads(out.read_text("utf-8"))
 
 

@@ -17,7 +17,12 @@ UNITS = {
 
 def tables(path: Path) -> str:
     """Write the tables of each section that a file of figures has, one after the other."""
-    written = {"parity": _parity, "processes": _processes, "growth": _growth}
+    written = {
+        "parity": _parity,
+        "processes": _processes,
+        "growth": _growth,
+        "calculated": _calculated,
+    }
     content = json.loads(path.read_text("utf-8"))
     return "\n".join(written[name](content[name]) for name in written if name in content)
 
@@ -69,6 +74,28 @@ def _growth(found: dict[str, Any]) -> str:
             rows.append([f"{unit} per step" if unit == "ms" else unit, *values, told])
         parts.append(table((UNITS[variable], *names, "calculated law"), rows))
     return "\n".join(parts)
+
+
+def _calculated(found: dict[str, Any]) -> str:
+    rows, counts = [], list(found["simulators"][0]["10 Gbit/s"]["processes"])
+    for network in found["simulators"]:
+        name = f"{'-'.join(map(str, network['sizes']))}, batch {network['batch']}"
+        for link in ("10 Gbit/s", "100 Gbit/s"):
+            reached = network[link]["processes"].values()
+            cells = [f"{r['samples_per_second']:,.0f} ({r['efficiency']:.2f})" for r in reached]
+            rows.append([name, link, *cells, f"{network[link]['half']:.0f}"])
+    simulators = table(("calculated", "link", *counts, "half at"), rows)
+    rows = []
+    for row in found["devices"]:
+        shots = (row["shots_of_an_inference"], row["shots_of_a_training_sample"])
+        shots += (row["shots_of_a_step"],)
+        cells = [f"{count:,}" for count in shots]
+        cells.insert(1, f"{row['seconds_of_an_inference']:.3f}")
+        seconds = f"{row['seconds_of_a_step']:,.0f}"
+        rows.append(["-".join(map(str, row["sizes"])), *cells, row["jobs_of_a_step"], seconds])
+    titles = ("calculated", "shots of an inference", "device s", "shots of scores per sample")
+    devices = table((*titles, "shots per step", "jobs per step", "device s per step"), rows)
+    return f"{simulators}\n{devices}"
 
 
 def _size(variable: str, shape: dict[str, int]) -> str:
