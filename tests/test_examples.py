@@ -26,9 +26,9 @@ COMMANDS = [
 ]
 
 
-def output_of(name: str) -> str:
+def output_of(name: str, *arguments: str) -> str:
     """What an example prints; it writes no warning and no error."""
-    command = [sys.executable, "-X", "utf8", f"examples/{name}"]
+    command = [sys.executable, "-X", "utf8", f"examples/{name}", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -36,7 +36,7 @@ def output_of(name: str) -> str:
 
 def test_every_example_has_a_test():
     names = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert names == {"hardware.py", "openqasm.py"}
+    assert names == {"hardware.py", "openqasm.py", "slurm_cluster.py"}
 
 
 def test_a_neuron_through_openqasm_keeps_its_law():
@@ -46,6 +46,15 @@ def test_a_neuron_through_openqasm_keeps_its_law():
     assert [row[0] for row in rows] == [f"{number:04b}" for number in range(16)]
     # Expected 0.009 at 20,000 shots; above 0.03 in one of 10**6 (McDiarmid).
     assert sum(abs(float(measured) - float(exact)) for _, measured, exact in rows) / 2 < 0.03
+
+
+def test_the_job_of_a_slurm_cluster_is_one_worker_with_one_thread():
+    script = output_of("slurm_cluster.py", "--script", "--partition", "short", "--memory", "3GB")
+    lines = script.splitlines()
+    assert {"#SBATCH -p short", "#SBATCH -n 1", "#SBATCH --cpus-per-task=1"} <= set(lines)
+    assert "export OMP_NUM_THREADS=1" in lines
+    (command,) = [line for line in lines if "dask_worker" in line]
+    assert " --nthreads 1 " in command
 
 
 @pytest.mark.slow

@@ -1,11 +1,12 @@
 """The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling."""
 
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -21,9 +22,6 @@ from sqsnn_bench.reservoir.options import ReservoirOptions
 from sqsnn_bench.scaling.commands import scaling
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.shapes.commands import shapes
-
-if TYPE_CHECKING:
-    from sqsnn_bench.study.run import Progress
 
 WRONG_USE = 2
 INTERRUPTED = 130
@@ -48,6 +46,8 @@ def compare(
     *,
     out: Annotated[Path | None, Parameter(show_default=False)] = None,
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    cluster: Annotated[str | None, Parameter(show_default=False)] = None,
+    storage: Annotated[str | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Compare models fairly, and write results.json, results.md and pictures.
 
@@ -58,25 +58,32 @@ def compare(
         study: File of the study, e.g. study.toml.
         out: Folder of the results [default: runs/<name of the study>].
         jobs: Trials at a time, each in a process of its own.
+        cluster: Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786: its workers run the trials.
+        storage: URL of a database, e.g. postgresql://user@host/search: commands that name the same
+            share the study, and each trial is run by one of them.
     """
     # Here and not above: `sqsnn-bench --help` waits for neither.
     from sqsnn_bench.study.config import read_study
 
     read = read_study(study)
     folder = out or Path("runs") / read.name
+    from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
     console = Console()
-
-    def watch(progress: "Progress") -> None:
-        console.print(Text(_line(progress, read.label(progress.key.model))), soft_wrap=True)
-
+    lines = Lines(read, console)
     try:
-        run_study(read, study, folder, jobs, watch)
+        with lines.shown():
+            run_study(read, study, folder, jobs, lines, cluster=cluster, storage=storage)
     except KeyboardInterrupt:
         command = f"sqsnn-bench compare {shlex.quote(str(study))}"
         command += f" --out {shlex.quote(str(folder))}" if out else ""
         command += f" --jobs {jobs}" if jobs > 1 else ""
+        command += f" --cluster {shlex.quote(cluster)}" if cluster else ""
+        if storage:
+            from sqsnn_bench.study.storage_url import read_url
+
+            command += f" --storage {shlex.quote(read_url(storage).shown)}"
         raise KeyboardInterrupt(
             f"Interrupted: trials that are done are kept. To go on:\n  {command}"
         ) from None
@@ -245,17 +252,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say(message: str, colour: str) -> None:
+    # Whoever quotes a word of the call may quote the URL of a storage: not its password.
+    message = re.sub(r"(://[^/\s:@]*:)\S*@", r"\1***@", message)
+    message = re.sub(r"(password=)[^&\s'\"]*", r"\1***", message)
     # Not folded to the terminal's width: a command or a path in it is there to be copied.
     Console(stderr=True).print(Text(message, style=colour), soft_wrap=True)
-
-
-def _line(progress: "Progress", label: str) -> str:
-    key, record = progress.key, progress.record
-    searched = ", ".join(f"{name} {value}" for name, value in record["found"].items())
-    is_search = key.kind == "search"
-    what = f"search {searched}" if is_search else f"seed {key.number}"
-    done = f"{progress.done} of {progress.total}: {key.dataset}, {label}, {what}: "
-    if "error" in record:
-        return f"{done}{record['error']}"
-    part = "validation" if is_search else "test"
-    return f"{done}{part} {record[f'{part}_accuracy']:.2%}, {record['seconds']:.0f} s"

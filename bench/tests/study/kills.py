@@ -4,7 +4,9 @@ import os
 import signal
 from pathlib import Path
 
-from sqsnn_bench.study import trials
+from sqsnn_bench.study import cluster, trials
+
+real_work, real_serve = trials.work, cluster.serve
 
 
 def work(job):
@@ -15,4 +17,10 @@ def work(job):
     if (job.key.model, job.key.trial) == (model, trial) and so_far.count("killed") < int(times):
         path.write_text(so_far + "killed\n")
         os.kill(os.getpid(), signal.SIGKILL)
-    return trials.work(job)
+    return real_work(job)
+
+
+def serve(order):
+    """Do the same on a worker of a cluster."""
+    cluster.trials.work = work
+    return real_serve(order)

@@ -8,37 +8,45 @@ import pytest
 from filelock import FileLock
 
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn_bench.study import library, records, trials
-from sqsnn_bench.study import run as running
+from sqsnn_bench.study import library, records, sharing, trials
 from sqsnn_bench.study.run import compare
+from sqsnn_bench.study.watching import Watcher
 
 TRIALS = 8  # two models, two trials of the search and two seeds each
 
 
+class Seen(Watcher):
+    """Remembers what it hears; after so many trials it interrupts."""
+
+    def __init__(self, stop_after):
+        self.trials, self.standings, self.notes, self.stop_after = [], [], [], stop_after
+        self.records = []
+
+    def done(self, key, record, standing):
+        self.trials.append((key.model, key.trial))
+        self.records.append(record)
+        self.standings.append(standing)
+        if len(self.trials) == self.stop_after:
+            raise KeyboardInterrupt
+
+    def note(self, text):
+        self.notes.append(text)
+
+
 @pytest.fixture
 def run_study(study, study_file, tmp_path):
-    """Run the tiny study, changed by a function; returns the trials that ran."""
+    """Run the tiny study, changed by a function; returns what a watcher saw."""
 
     def make(change=lambda content: None, jobs=1, stop_after=None):
-        seen = []
-
-        def watch(progress):
-            seen.append(progress)
-            if len(seen) == stop_after:
-                raise KeyboardInterrupt
-
+        seen = Seen(stop_after)
         source = study_file(change)
         try:
-            compare(study(change), source, tmp_path / "out", jobs, watch)
+            compare(study(change), source, tmp_path / "out", jobs, seen)
         except KeyboardInterrupt:
             assert stop_after is not None
         return seen
 
     return make
-
-
-def trained(seen):
-    return [(one.key.model, one.key.trial) for one in seen]
 
 
 def results(tmp_path):
@@ -51,8 +59,9 @@ ORDER += [(model, trial) for trial in ("seed-0", "seed-1") for model in ("crx", 
 
 def test_a_study_searches_then_tests_each_seed_once(run_study, tests_read, tmp_path):
     seen = run_study()
-    assert trained(seen) == ORDER
-    assert [(one.done, one.total) for one in seen] == [(n, TRIALS) for n in range(1, TRIALS + 1)]
+    assert seen.trials == ORDER
+    steps = [(one.done, one.total) for one in seen.standings]
+    assert steps == [(n, TRIALS) for n in range(1, TRIALS + 1)]
     assert tests_read == ["digits"] * 4
     out = tmp_path / "out"
     assert (out / "study.toml").read_bytes() == (tmp_path / "study.toml").read_bytes()
@@ -77,7 +86,7 @@ def test_a_study_goes_on_from_the_file_beside_its_results(run_study, study, tmp_
     run_study(stop_after=1)
     beside = tmp_path / "out" / "study.toml"
     before = beside.read_bytes()
-    compare(study(), beside, beside.parent, 1, lambda progress: None)
+    compare(study(), beside, beside.parent, 1, Watcher())
     assert beside.read_bytes() == before
     assert results(tmp_path)["complete"]
 
@@ -87,7 +96,7 @@ def test_a_finished_study_repeats_nothing(run_study, tests_read, tmp_path):
     packed = tmp_path / "out" / records.PACKED
     before, content = packed.read_bytes(), results(tmp_path)
     del tests_read[:]
-    assert (run_study(), tests_read) == ([], [])
+    assert (run_study().trials, tests_read) == ([], [])
     assert (packed.read_bytes(), results(tmp_path)) == (before, content)
 
 
@@ -96,7 +105,7 @@ def test_a_stopped_study_goes_on_where_it_stopped(run_study, tmp_path, stop_afte
     first = run_study(stop_after=stop_after)
     assert not results(tmp_path)["complete"]
     second = run_study()
-    assert trained(first) + trained(second) == ORDER
+    assert first.trials + second.trials == ORDER
     assert results(tmp_path)["complete"]
 
 
@@ -106,7 +115,7 @@ def test_only_new_trials_are_trained(run_study):
     def change(content):
         content["seeds"] = [0, 1, 2]
 
-    assert trained(run_study(change)) == [("crx", "seed-2"), ("lif", "seed-2")]
+    assert run_study(change).trials == [("crx", "seed-2"), ("lif", "seed-2")]
 
 
 def test_changed_settings_are_refused_by_name(run_study):
@@ -154,8 +163,8 @@ def test_settings_that_fail_in_the_search_are_not_chosen(run_study, monkeypatch,
 
     monkeypatch.setattr(trials.library, "validate", fail)
     seen = run_study()
-    assert len(seen) == TRIALS
-    assert ["error" in one.record for one in seen].count(True) == 1
+    assert len(seen.trials) == TRIALS
+    assert ["error" in one for one in seen.records].count(True) == 1
     assert results(tmp_path)["rows"][0]["found"] == {"training.learning_rate": 0.01}
 
 
@@ -180,7 +189,7 @@ def killing(monkeypatch, tmp_path):
         monkeypatch.syspath_prepend(KILLS.parent)
         import kills
 
-        monkeypatch.setattr(running, "work", kills.work)
+        monkeypatch.setattr(sharing, "work", kills.work)
         return log
 
     return arrange
@@ -189,7 +198,7 @@ def killing(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_two_workers_find_what_one_finds(run_study, tmp_path):
     seen = run_study(jobs=2)
-    assert sorted(trained(seen)) == sorted(ORDER)
+    assert sorted(seen.trials) == sorted(ORDER)
     shared = results(tmp_path)["rows"]
     (tmp_path / "out").rename(tmp_path / "shared")
     run_study()
@@ -203,15 +212,15 @@ def test_a_killed_worker_costs_its_trial_only(run_study, killing, tmp_path):
     log = killing("lif", "seed-0", 2)
     seen = run_study(jobs=2)
     assert log.read_text().count("killed") == 2
-    assert sorted(trained(seen)) == sorted(ORDER)
+    assert sorted(seen.trials) == sorted(ORDER)
     assert results(tmp_path)["complete"]
 
 
 @pytest.mark.slow
 def test_a_trial_that_kills_its_worker_three_times_is_an_error(run_study, killing, tmp_path):
     log = killing("lif", "seed-0", 99)
-    said = r"workers were killed 3 times while they ran .*digits/lif/seed-0.*Fewer --jobs"
+    said = r"trial digits/lif/seed-0 was lost 3 times, .* its worker was killed.*Fewer workers"
     with pytest.raises(ConfigError, match=said):
         run_study(jobs=2)
-    assert log.read_text().count("killed") == running.ATTEMPTS
+    assert log.read_text().count("killed") == sharing.ATTEMPTS
     assert results(tmp_path)["rows"][1]["found"] is not None

@@ -77,6 +77,22 @@ def resized(settings: Settings, hidden: tuple[int, ...]) -> Settings:
     return settings.model_copy(update={"hidden": hidden})
 
 
+def made_of(settings: Settings, source: str) -> Settings:
+    """The same settings, with which data of another source are refused."""
+    data = settings.data.model_copy(update={"source": source})
+    return settings.model_copy(update={"data": data})
+
+
+def to_text(settings: Settings) -> str:
+    """All settings, to be sent to another machine."""
+    return settings.model_dump_json()
+
+
+def from_text(text: str) -> Settings:
+    """The settings that were sent."""
+    return RunSettings.model_validate_json(text)
+
+
 def network_key(settings: Settings) -> str:
     """All that decides whether a network can be built, and its size."""
     return settings.model_dump_json(include={"neurons", "device_noise", "rule"})

@@ -3,8 +3,9 @@
 OUT/trials/<dataset>/<model>/<trial>.json    one file per trial, while a study is at work
 OUT/trials.jsonl.gz                          all trials, sorted, once `compare` ends
 
-A trial is called search-<number> or seed-<seed>. In the packed file the first line holds what all
-records have in common, settings above all, and each further line the rest of one record.
+The process that decides what runs writes them; workers do not. A trial is called search-<number>
+or seed-<seed>. In the packed file the first line holds what all records have in common, settings
+above all, and each further line the rest of one record.
 """
 
 import gzip
@@ -53,7 +54,7 @@ def key_of(record: Record) -> Key:
 
 
 def path_of(out: Path, key: Key) -> Path:
-    """Where a worker writes the record of a trial."""
+    """Where the record of a trial stands until it is packed."""
     return out / LOOSE / key.dataset / key.model / f"{key.trial}.json"
 
 
@@ -62,6 +63,11 @@ def write(out: Path, record: Record) -> None:
     path = path_of(out, key_of(record))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
+
+
+def forget(out: Path, key: Key) -> None:
+    """Remove the file of a trial whose record does not hold."""
+    path_of(out, key).unlink(missing_ok=True)
 
 
 def read(out: Path) -> dict[Key, Record]:

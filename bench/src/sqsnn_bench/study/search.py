@@ -86,11 +86,12 @@ def chosen(study: Study, dataset: str, model: str, records: Records) -> Found | 
     tried = done(study.search, origin(study, dataset), model, records)
     if len(tried) < study.search.trials:
         return None
-    best = max(tried, key=_rank)["found"]  # of equals the first
+    best = max(tried, key=rank)["found"]  # of equals the first
     return {name: best[name] for name in study.space_of(model)}
 
 
-def _rank(record: Record) -> tuple[float, float]:
+def rank(record: Record) -> tuple[float, float]:
+    """How good a trial was: validation accuracy, then loss."""
     if "error" in record:
         return 0.0, -math.inf
     return record["validation_accuracy"], -record["validation_loss"]
@@ -99,18 +100,23 @@ def _rank(record: Record) -> tuple[float, float]:
 def _propose(space: Space, seed: int, before: Sequence[Record]) -> Found:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     # A seed of its own for each trial: with one seed all random proposals would be the same.
     sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    distributions = {name: _distribution(where) for name, where in space.items()}
+    distributions = distributions_of(space)
     for record in before:
         study.add_trial(
             optuna.trial.create_trial(
-                params=dict(record["found"]), distributions=distributions, value=_rank(record)[0]
+                params=dict(record["found"]), distributions=distributions, value=rank(record)[0]
             )
         )
     return study.ask(distributions).params
+
+
+def distributions_of(space: Space) -> dict[str, "BaseDistribution"]:
+    """A space as optuna knows it."""
+    return {name: _distribution(where) for name, where in space.items()}
 
 
 def _distribution(where: tuple[Value, ...] | Range) -> "BaseDistribution":

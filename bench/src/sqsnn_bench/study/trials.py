@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqsnn import __version__
 from sqsnn.errors import ConfigError, TrainingError
-from sqsnn_bench.study import library, records
+from sqsnn_bench.study import library
 from sqsnn_bench.study.library import Settings
 from sqsnn_bench.study.plan import Plan, Trial
 from sqsnn_bench.study.records import Key, Record
@@ -35,7 +35,7 @@ def job(plan: Plan, trial: Trial) -> Job:
         trial: The trial.
     """
     settings, key = plan.settings(trial), trial.key
-    search = plan.study.search
+    search, source = plan.study.search, plan.facts[key.dataset].source
     known = {
         "study": plan.study.name,
         "dataset": key.dataset,
@@ -44,15 +44,16 @@ def job(plan: Plan, trial: Trial) -> Job:
         "seed": key.number if key.kind == "seed" or search is None else search.seed,
         "found": dict(trial.found),
         "hidden": library.hidden_of(settings),
-        "source": plan.facts[key.dataset].source,
+        "source": source,
         "settings": library.plain(settings),
         "sqsnn": __version__,
     }
-    return Job(key, plan.out, settings, known)
+    # A worker may be another machine, with a data folder of its own.
+    return Job(key, plan.out, library.made_of(settings, source), known)
 
 
 def work(job: Job) -> Record:
-    """Train, and write the record.
+    """Train; the process that decides writes the record.
 
     A trial of a search sees the training and validation samples alone. Any other is tested once,
     and goes on where it was stopped.
@@ -63,7 +64,7 @@ def work(job: Job) -> Record:
     Returns:
         The record, with an "error" where a loss was not finite.
     """
-    folder = job.out / "runs" / job.key.dataset / job.key.model / job.key.trial
+    folder = run_folder(job.out, job.key)
     try:
         reached = (
             library.validate(job.settings)
@@ -72,10 +73,13 @@ def work(job: Job) -> Record:
         )
     except TrainingError as error:
         reached = {"error": str(error)}
-    record = {**job.known, **reached}
-    records.write(job.out, record)
     library.forget_checkpoint(folder)
-    return record
+    return {**job.known, **reached}
+
+
+def run_folder(out: Path, key: Key) -> Path:
+    """Where a trial that is tested keeps its run."""
+    return out / "runs" / key.dataset / key.model / key.trial
 
 
 def refuse_misfit(plan: Plan, trial: Trial, record: Record) -> None:

@@ -1,0 +1,107 @@
+"""The journal of a study: every start of a trial, and how it ended, in OUT/log.jsonl.
+
+It is there to be read, and no figure follows from it: records alone say what is done. But it is
+how a trial that runs a second time is noticed, also by a command that comes after one that was
+killed.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqsnn_bench.study.records import Key
+
+NAME = "log.jsonl"
+
+
+class Journal:
+    """Writes what happens to trials, and says what a user should know.
+
+    Attributes:
+        again: Starts of trials that had been started before, by this command.
+    """
+
+    def __init__(self, out: Path, say: Callable[[str], None]) -> None:
+        """Read the journal of earlier commands.
+
+        Args:
+            out: The folder of the results.
+            say: Called with what a user should know.
+        """
+        self._path, self._say = out / NAME, say
+        self._starts: Counter[str] = Counter()
+        self._ends: dict[str, str] = {}
+        self.again = 0
+        for entry in _entries(self._path):
+            self._count(entry.get("trial", ""), entry.get("event", ""), entry.get("why", ""))
+
+    def started(self, key: Key, before: int) -> None:
+        """A trial starts; where it started before, say so and why.
+
+        Args:
+            key: What it is called.
+            before: Starts that other commands know of.
+        """
+        trial = name_of(key)
+        starts = max(self._starts[trial], before)
+        why = self._ends.get(trial, "another command had started it")
+        self._write("started", trial)
+        if starts:
+            self.again += 1
+            self._say(f"{trial} starts again, time {starts + 1}: {why}")
+
+    def done(self, key: Key) -> None:
+        """A trial has its record."""
+        self._write("done", name_of(key))
+
+    def lost(self, key: Key, why: str) -> None:
+        """A trial was lost before it had its record."""
+        self._write("lost", name_of(key), why)
+        self._say(f"{name_of(key)} was lost: {why}")
+
+    def stopped(self, key: Key) -> None:
+        """A trial was at work when this command was stopped."""
+        self._write("stopped", name_of(key))
+
+    def noted(self, key: Key, why: str) -> None:
+        """Anything else that a user should know of a trial."""
+        self._write("noted", name_of(key), why)
+        self._say(f"{name_of(key)}: {why}")
+
+    def _write(self, event: str, trial: str, why: str = "") -> None:
+        entry = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+        entry |= {"event": event, "trial": trial} | ({"why": why} if why else {})
+        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(entry) + "\n")
+        self._count(trial, event, why)
+
+    def _count(self, trial: str, event: str, why: str) -> None:
+        if event == "started":
+            self._starts[trial] += 1
+            self._ends[trial] = "the command that ran it was killed"
+        elif event == "done":
+            self._ends[trial] = "its record was gone"
+        elif event == "lost":
+            self._ends[trial] = why
+        elif event == "stopped":
+            self._ends[trial] = "the command that ran it was stopped"
+
+
+def name_of(key: Key) -> str:
+    """What messages call a trial: digits/lif/seed-0."""
+    return f"{key.dataset}/{key.model}/{key.trial}"
+
+
+def _entries(path: Path) -> list[dict[str, str]]:
+    """The lines of a journal; a line that was torn by a crash is left out."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found

@@ -1,0 +1,61 @@
+"""Following a study: what a watcher hears, and how far the study is."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqsnn_bench.study.plan import Plan
+from sqsnn_bench.study.records import Key, Record
+
+
+class Standing(NamedTuple):
+    """How far a study is.
+
+    Attributes:
+        done: Trials that are done.
+        total: All trials.
+        workers: Workers that there are.
+        at_work: Those that have a trial.
+        again: Starts of trials that had been started before.
+        best: The model with the highest validation accuracy so far, and that accuracy, by group.
+    """
+
+    done: int
+    total: int
+    workers: int
+    at_work: int
+    again: int
+    best: Mapping[str, tuple[str, float]]
+
+
+class Watcher:
+    """Follows a study; this one does nothing."""
+
+    def done(self, key: Key, record: Record, standing: Standing) -> None:
+        """A trial has its record."""
+
+    def note(self, text: str) -> None:
+        """Something that a user should know: a trial was lost, or runs a second time."""
+
+    def pulse(self, standing: Standing) -> None:
+        """Called several times per second."""
+
+
+def standing(
+    plan: Plan, known: Mapping[Key, Record], *, workers: int, at_work: int, again: int
+) -> Standing:
+    """Say how far a study is.
+
+    Args:
+        plan: The study.
+        known: What is done.
+        workers: Workers that there are.
+        at_work: Those that have a trial.
+        again: Starts of trials that had been started before.
+    """
+    keys = list(plan.trials())
+    best: dict[str, tuple[str, float]] = {}
+    for key in keys:
+        reached = known.get(key, {}).get("validation_accuracy")
+        if reached is not None and reached > best.get(key.dataset, ("", -1.0))[1]:
+            best[key.dataset] = key.model, reached
+    return Standing(sum(key in known for key in keys), len(keys), workers, at_work, again, best)
