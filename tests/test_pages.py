@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sqsnn
-from sqsnn.cli.main import main
+from sqsnn.cli.main import app, main
 from sqsnn.quantum import circuits
 from sqsnn.runs import run
 from sqsnn.settings.toml import from_toml
@@ -106,3 +106,16 @@ def test_the_page_on_exchange_runs_from_its_first_line_to_its_last(tmp_path, mon
         type_page("exchange.md")
     assert "'Effective_ACs'" in capsys.readouterr().out
     assert (tmp_path / "digits.nir").is_file()
+
+
+def test_the_loop_on_scaling_runs_alone_and_the_commands_exist(capsys):
+    blocks = blocks_of("scaling.md")
+    ((_, program),) = [block for block in blocks if block[0] == "python"]
+    exec(compile(program, "scaling.md", "exec"), {"__name__": "scaling"})
+    assert capsys.readouterr().out.startswith("loss ")
+    commands = [line for kind, text in blocks if kind == "sh" for line in text.splitlines()]
+    assert len(commands) >= 4
+    for line in commands:  # a training on MNIST takes minutes
+        words = shlex.split(line, comments=True)
+        typed = words[words.index("sqsnn") + 1 :]
+        assert callable(app.parse_args(typed, exit_on_error=False, print_error=False)[0])

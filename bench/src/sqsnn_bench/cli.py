@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies and their pages, gradients, reservoirs, series, shapes."""
+"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling."""
 
 import re
 import shlex
@@ -19,6 +19,7 @@ from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
 from sqsnn_bench.reservoir.options import ReservoirOptions
+from sqsnn_bench.scaling.commands import scaling
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.shapes.commands import shapes
 
@@ -35,6 +36,7 @@ app = App(
     result_action="return_value",
 )
 app.command(shapes)
+app.command(scaling)
 
 
 @app.command

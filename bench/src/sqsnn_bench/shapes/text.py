@@ -23,7 +23,7 @@ def _parity(found: dict[str, Any]) -> str:
         every, last = (_all(runs, f"accuracy_{which}") for which in ("all_steps", "last_step"))
         cpu = sum(_all(runs, "cpu_seconds")) / len(runs)
         rows.append([model.name, runs[0]["parameters"], spread(every), spread(last), f"{cpu:.0f}"])
-    lines = [_table(("model", "parameters", "all steps, %", "last step, %", "CPU s"), rows)]
+    lines = [table(("model", "parameters", "all steps, %", "last step, %", "CPU s"), rows)]
     for neurons in ("SQS, M=0", "SQS, M=1", "LIF"):
         one, other = (
             _all(tested(found[f"{neurons}, {kind}, backprop"]), "accuracy_last_step")
@@ -46,13 +46,13 @@ def _nmnist(found: dict[str, Any]) -> str:
         figures = [spread(_all(runs, name)) for name in ("accuracy", "accuracy_by_probability")]
         rows.append([model.name, runs[0]["parameters"], *figures, f"{spikes:.0f}", f"{cpu:.0f}"])
     titles = ("model", "parameters", "spikes alone, %", "by probability, %")
-    return _table((*titles, "spikes per sample", "CPU s, at most"), rows)
+    return table((*titles, "spikes per sample", "CPU s, at most"), rows)
 
 
 def _memory(found: dict[str, Any]) -> str:
     batches = sorted(found["batches"].items(), key=lambda item: int(item[0]))
     rows = [[b, f"{row['peak_gb']:.2f}", f"{row['cpu_seconds']:.1f}"] for b, row in batches]
-    return _table(("batch", "peak, GB", "CPU s per step"), rows)
+    return table(("batch", "peak, GB", "CPU s per step"), rows)
 
 
 def _speed(found: dict[str, Any]) -> str:
@@ -61,12 +61,12 @@ def _speed(found: dict[str, Any]) -> str:
         name = f"{'-'.join(map(str, row['sizes']))}, batch {row['batch']}, {row['work']}"
         times = [f"{row[f'{version}_ms']:.1f}" for version in ("old", "new")]
         rows.append([name, *times, _range(row), _range(row["same_version"])])
-    versions = _table(("work", "ms before", "ms now", "ratio", "same version twice"), rows)
+    versions = table(("work", "ms before", "ms now", "ratio", "same version twice"), rows)
     cycles = [
         [name, f"{row['layer_ms']:.1f}", f"{row['cycle_ms']:.1f}", _range(row)]
         for name, row in found["cycles"].items()
     ]
-    return f"{versions}\n{_table(('network', 'ms, layer', 'ms, cycle', 'ratio'), cycles)}"
+    return f"{versions}\n{table(('network', 'ms, layer', 'ms, cycle', 'ratio'), cycles)}"
 
 
 def _range(row: dict[str, float]) -> str:
@@ -77,7 +77,8 @@ def _all(runs: list[dict[str, Any]], name: str) -> list[float]:
     return [run[name] for run in runs]
 
 
-def _table(titles: tuple[str, ...], rows: Iterable[list[Any]]) -> str:
+def table(titles: tuple[str, ...], rows: Iterable[list[Any]]) -> str:
+    """Write a table in Markdown."""
     lines = [f"| {' | '.join(titles)} |", f"|---|{'---:|' * (len(titles) - 1)}"]
     lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
     return "\n".join(lines) + "\n"
