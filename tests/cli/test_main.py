@@ -152,7 +152,11 @@ def shown(value: object) -> str:
 @pytest.mark.parametrize(
     ("command", "settings", "others"),
     [
-        ("train", RunSettings, {"--out", "--config", "--resume", "--continue", "--from", "--yes"}),
+        (
+            "train",
+            RunSettings,
+            {"--out", "--config", "--resume", "--continue", "--from", "--track", "--yes"},
+        ),
         ("hardware", DeviceOptions, {"--yes", "--data-dir"}),
     ],
 )

@@ -66,7 +66,10 @@ def train(
     config: Path | None = None,
     go_on: Annotated[Path | None, Parameter(name="--continue")] = None,
     begin_with: Annotated[Path | None, Parameter(name="--from")] = None,
-    track: tuple[Literal[*trackers.WORDS], ...] = (),
+    track: Annotated[
+        tuple[Literal[*trackers.WORDS], ...],
+        Parameter(show_default=False, group=_GROUPS["Training"]),
+    ] = (),
     flags: Annotated[Flags | None, Parameter(name="*")] = None,
     yes: Annotated[bool, Parameter(show_default=False, group=_GROUPS["Learning rule"])] = False,
 ) -> None:
@@ -87,7 +90,7 @@ def train(
     begin_with
         Fine-tune a run, or a saved network, on other data.
     track
-        Send the figures of each epoch to a tracker, also with --resume; may be repeated.
+        Send the figures of each epoch to a tracker; may be repeated, and goes with --resume.
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
