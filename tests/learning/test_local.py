@@ -292,7 +292,9 @@ def truth() -> Tensor:
         weights, neurons = [], []
         for layer, (name, population) in enumerate(network.populations.items()):
             weights.append(shaped[f"pathways.{layer}.synapses.weight"])
-            angles, gains = (shaped[f"populations.{name}.{key}"] for key in ("angles", "gains"))
+            angles = shaped[f"populations.{name}.angles"]
+            # Without trained gains there is no such parameter.
+            gains = shaped.get(f"populations.{name}.gains", population.gains.detach().numpy())
             what = (population.circuit.name, population.channels, population.memory_qubits)
             neurons.append(
                 [reference.named(*what, *each) for each in zip(angles, gains, strict=True)]
