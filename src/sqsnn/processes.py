@@ -9,6 +9,8 @@ gloo on CPUs, NCCL on GPUs.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 import torch
@@ -134,6 +136,24 @@ class Processes:
 
 
 ALONE = Processes()
+_MEETINGS = count()  # how often this process has joined the others; all join equally often
+
+
+@cache
+def _meeting_place() -> tuple[Any, int, int]:
+    """Give the store where processes leave their addresses, this one's rank, and their number."""
+    from torch.distributed.rendezvous import rendezvous  # not in every build of torch
+
+    return next(rendezvous("env://"))
+
+
+def _join(backend: str) -> None:
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    store, rank, number = _meeting_place()
+    # The addresses of the last time are still there, and lead to a process that left late.
+    fresh = PrefixStore(f"sqsnn/{next(_MEETINGS)}", store)
+    distributed.init_process_group(backend, store=fresh, rank=rank, world_size=number)
 
 
 @contextmanager
@@ -155,7 +175,7 @@ def joined() -> Iterator[Processes]:
     if launch.local_rank() < gpus:
         torch.cuda.set_device(launch.local_rank())
     with _reporting():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
+        _join("cpu:gloo,cuda:nccl" if gpus else "gloo")
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
