@@ -4,6 +4,7 @@ import pytest
 from tools import TINY
 
 from sqsnn.errors import ConfigError, HardwareError
+from sqsnn.processes import Processes
 from sqsnn.quantum.noise import Noise
 from sqsnn.runs import noise as noises
 from sqsnn.runs import run
@@ -27,6 +28,18 @@ def test_the_rates_of_a_device_are_written_down_scaled(strength):
     assert not settled.needs_rates
     assert settled.device_noise == chosen.device_noise
     assert settle_noise(settled) is settled
+
+
+def test_other_processes_take_the_rates_that_the_first_has_read(monkeypatch):
+    # Each reading of a device gives other rates.
+    chosen, read = settings(noise_from="fake_brisbane"), Noise(false_spike=0.01)
+    monkeypatch.setattr(noises, "device_noise", lambda *_: Noise(false_spike=0.02))
+
+    class Second(Processes):
+        def of_first(self, make):
+            return read
+
+    assert settle_noise(chosen, Second(1, 2)).neurons.noise == read
 
 
 def test_a_run_repeats_without_the_device(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ import torch
 from tools import make_old, small_run, stopped
 
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.processes import Processes
 from sqsnn.runs import folder as folders
 from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
@@ -315,6 +316,16 @@ def test_refused_settings_leave_no_folder_behind(tmp_path, wrong):
 
 
 # Threads
+
+
+def test_processes_with_other_data_are_refused():
+    class Second(Processes):
+        def of_first(self, make):
+            return "elsewhere"
+
+    said = "process 1 has digits from .*, but process 0 from elsewhere, which has other values"
+    with pytest.raises(ConfigError, match=said):
+        run.prepare(from_flat("digits", {}), Second(1, 2))
 
 
 def test_threads_are_those_of_the_settings_and_are_put_back(tmp_path, monkeypatch):

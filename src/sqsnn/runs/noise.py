@@ -1,22 +1,29 @@
 """The noise of a device, read from its error rates."""
 
+from functools import partial
+
 from pydantic import ValidationError
 
 from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.options import explain
+from sqsnn.processes import ALONE, Processes
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 from sqsnn.settings.run import RunSettings
 from sqsnn.training.build import require_circuit
 
 
-def settle_noise(settings: RunSettings) -> RunSettings:
-    """Write down the rates of the device that settings name, so that a run repeats without it."""
+def settle_noise(settings: RunSettings, processes: Processes = ALONE) -> RunSettings:
+    """Write down the rates of the device that settings name, so that a run repeats without it.
+
+    A device is measured anew from time to time: of several processes the first reads the rates.
+    """
     device = settings.device_noise
     if not settings.needs_rates or device.noise_from is None:
         return settings
     circuit = require_circuit(settings)
-    noise = device_noise(device.noise_from, circuit).scaled(device.noise_strength)
+    read = processes.of_first(partial(device_noise, device.noise_from, circuit))
+    noise = read.scaled(device.noise_strength)
     try:
         neurons = type(settings.neurons).model_validate({**dict(settings.neurons), "noise": noise})
     except ValidationError as error:

@@ -119,17 +119,25 @@ def prepare(settings: RunSettings, processes: Processes = ALONE) -> tuple[RunSet
     if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
         known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
     data = settings.data.model_copy(update=known)
-    return settle_noise(settings).model_copy(update={"data": data}), dataset
+    return settle_noise(settings, processes).model_copy(update={"data": data}), dataset
 
 
 def _load_in_turn(settings: RunSettings, processes: Processes) -> Dataset:
     """Load the data, the first process before the others: it may have to fetch or bin them."""
-    if not processes.is_first:
-        processes.wait_for_first()
-    dataset = load_data(settings, _earlier(settings))
-    if processes.is_first:
-        processes.wait_for_first()
-    return dataset
+    loaded: list[Dataset] = []
+
+    def load() -> str:
+        loaded.append(load_data(settings, _earlier(settings)))
+        return loaded[0].source
+
+    source = processes.of_first(load)
+    if not loaded and load() != source:
+        # Weights would not show it: the processes add up their gradients.
+        raise ConfigError(
+            f"process {processes.rank} has {settings.data.dataset} from {loaded[0].source}, but "
+            f"process 0 from {source}, which has other values: give all processes the same files"
+        )
+    return loaded[0]
 
 
 def _run(
