@@ -6,7 +6,7 @@ from tools import small_run, synapses_of
 
 from sqsnn.data.catalog import Samples
 from sqsnn.training import trainer
-from sqsnn.training.callback import Callback
+from sqsnn.training.callback import Callback, following
 from sqsnn.training.progress import Progress
 
 FEATURES, CLASSES, NUMBER = 4, 3, 20
@@ -109,3 +109,12 @@ def test_what_is_no_callback_is_refused(callbacks, said):
     recipe = small_run(epochs=1)
     with pytest.raises(TypeError, match=said):
         list(trainer.epochs(start(recipe), recipe, samples(), None, callbacks))
+
+
+def test_what_closed_returns_swallows_no_error():
+    class Talkative(Callback):
+        def closed(self, error):
+            return True
+
+    with pytest.raises(KeyError), following([Talkative()]):
+        raise KeyError

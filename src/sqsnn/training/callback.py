@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from sqsnn.settings.run import Recipe
 from sqsnn.training.progress import Epoch, Progress, Step
@@ -49,8 +50,12 @@ def following(callbacks: Sequence[Callback]) -> Iterator[None]:
     """Call `closed` of each at the end, however it ends."""
     with ExitStack() as stack:
         for callback in callbacks:
-            stack.push(lambda kind, error, trace, close=callback.closed: close(error))
+            stack.push(partial(_close, callback))
         yield
+
+
+def _close(callback: Callback, kind: object, error: BaseException | None, trace: object) -> None:
+    callback.closed(error)  # what it returns must not swallow the error
 
 
 def check_callbacks(callbacks: object) -> None:
