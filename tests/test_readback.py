@@ -7,6 +7,7 @@ from sqsnn import readback
 from sqsnn.checks import check_finite, check_magnitude, check_none, check_unit_interval
 from sqsnn.network import SpikingNetwork
 
+IS_THERE = readback._is_there
 GOOD, BAD = torch.zeros(3), torch.tensor([0.0, torch.nan, 2.0])
 
 
@@ -23,10 +24,24 @@ def transfers(monkeypatch):
     return made
 
 
-def test_a_check_alone_is_judged_at_once(transfers):
+@pytest.fixture(autouse=True)
+def far(monkeypatch):
+    """Take the numbers of the CPU for those of a device that has to be waited for."""
+    monkeypatch.setattr(readback, "_is_there", lambda _: False)
+
+
+def test_on_a_cpu_a_check_is_judged_at_once(transfers, monkeypatch):
+    monkeypatch.setattr(readback, "_is_there", IS_THERE)
+    with readback.together():
+        with pytest.raises(ValueError, match="first must be finite"):
+            check_finite("first", BAD)
+        check_finite("second", GOOD)
+    assert not transfers
+
+
+def test_a_check_alone_is_judged_at_once():
     with pytest.raises(ValueError, match="first must be finite"):
         check_finite("first", BAD)
-    assert len(transfers) == 1
 
 
 def test_checks_of_a_call_take_one_transfer(transfers):
@@ -77,6 +92,13 @@ def test_a_name_is_kept_until_the_verdict():
         check_finite("w", BAD)
     with pytest.raises(ValueError, match=r"^layer 'a': at once"), readback.naming("layer 'a'"):
         raise ValueError("at once")
+
+
+def test_a_name_is_kept_where_the_call_fails():
+    said = r"^layer 'a': z must be finite"
+    with pytest.raises(ValueError, match=said), readback.together(), readback.naming("layer 'a'"):
+        check_finite("z", BAD)
+        GOOD[7]
 
 
 def test_a_call_after_a_failed_one_starts_empty():

@@ -58,22 +58,28 @@ def naming(what: str) -> Iterator[None]:
     """Let what is wrong within, found now or at the end of the call, begin with a name."""
     questions = _OPEN.get()
     first = 0 if questions is None else len(questions)
-    with _named(what):
-        yield
-    if questions is not None:
-        questions[first:] = [
-            asked._replace(judge=partial(_judge_named, what, asked.judge))
-            for asked in questions[first:]
-        ]
+    try:
+        with _named(what):
+            yield
+    finally:
+        if questions is not None:
+            questions[first:] = [
+                asked._replace(judge=partial(_judge_named, what, asked.judge))
+                for asked in questions[first:]
+            ]
 
 
 def ask(figures: Tensor, judge: Judge) -> None:
     """Have figures judged at the end of the call; at once on a CPU, or where no call is open."""
     questions = _OPEN.get()
-    if questions is None or figures.is_cpu:
+    if questions is None or _is_there(figures):
         judge(figures.reshape(-1).tolist())
     else:
         questions.append(_Question(figures.detach().reshape(-1), judge))
+
+
+def _is_there(figures: Tensor) -> bool:
+    return figures.is_cpu
 
 
 def read(*figures: Tensor) -> list[float]:
