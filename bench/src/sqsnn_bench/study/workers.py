@@ -118,14 +118,14 @@ class LocalProcesses:
         """The record of a trial; a process that died is replaced."""
         executor = self._busy.pop(future)
         try:
-            record = future.result()
+            return future.result()
         except BrokenProcessPool as error:
             _stop(executor)
-            self._idle.append(_start())
+            executor = _start()
             said = str(error).strip().splitlines()[0]
             return Lost(f"its worker was killed, perhaps for want of memory ({said})")
-        self._idle.append(executor)
-        return record
+        finally:
+            self._idle.append(executor)  # also of a trial that raised an error: to be stopped
 
     def close(self) -> None:
         """Stop all processes."""
