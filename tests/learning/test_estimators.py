@@ -96,7 +96,7 @@ def truth(neurons: SQSNeurons, window: int, channel: int | None) -> Tensor:
         value = record.log_likelihood[-1].sum()
     else:
         value = record.probability[-1, ..., channel].sum()
-    wanted = [neurons.angles, currents, neurons.gains]
+    wanted = [p for p in (neurons.angles, currents, neurons.gains) if p.requires_grad]
     return torch.cat(
         [g.flatten() for g in torch.autograd.grad(value, wanted, materialize_grads=True)]
     )

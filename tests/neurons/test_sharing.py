@@ -203,3 +203,15 @@ def test_errors_name_neurons_that_share_by_their_own_class():
     currents = torch.zeros(1, 1, SIZE, 1, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"^keep_memory is True, but QLIF has no memory qubits"):
         made(kind=QLIF)(currents, generator=seeded(), keep_memory=True)
+
+
+@pytest.mark.parametrize("share", ["none", "population"])
+def test_what_has_no_elements_is_in_no_graph(share):
+    neurons = SQSNeurons((2, 3), share=share, generator=seeded())
+    assert neurons.gains.shape == (6, 0)
+    copy.deepcopy(neurons.double())  # torch copies leaves alone
+    neurons.requires_grad_(False)
+    record, _ = neurons(
+        torch.ones(3, 1, 6, 1, dtype=torch.float64), observed=torch.zeros(3, 1, 6, 1).double()
+    )
+    assert not record.probability.requires_grad

@@ -70,7 +70,7 @@ def test_traces_give_the_derivatives_of_autograd_at_every_step(circuit, channels
     signal = torch.randn(STEPS, BATCH, SIZE, channels, generator=generator, dtype=torch.float64)
     currents = torch.einsum("nhp,tbpn->tbhn", weight, sources)
     record, _ = neurons(currents, uniforms=uniforms)
-    parameters = [neurons.angles, neurons.gains, weight]
+    parameters = [p for p in (neurons.angles, neurons.gains, weight) if p.requires_grad]
     by_step = [(record.probability * signal).sum((1, 2, 3)), record.log_likelihood.sum((1, 2))]
 
     traced = Traced(neurons, PRESYNAPTIC, BATCH, scored=True)

@@ -128,8 +128,7 @@ class Population(nn.Module, ABC):
                 share_rows(self, name, self.size // self.groups)
             else:
                 delattr(self, name)
-                empty = values.detach().new_empty(self.size, *values.shape[1:])
-                self.register_buffer(name, empty.requires_grad_())
+                self.register_buffer(name, values.detach().new_empty(self.size, *values.shape[1:]))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Let a population be pickled whose parameters are shared, or frozen in part."""
