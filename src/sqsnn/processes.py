@@ -53,7 +53,7 @@ class Processes:
         return slice(start, start + max(1, self.share(batch)))
 
     def weight(self, batch: int) -> float:
-        """Give this process' share of the mean over a batch; the shares add up to 1."""
+        """Give the weight of this process's rows in the mean over a batch; weights add up to 1."""
         return self.share(batch) / batch
 
     def sum_(self, tensor: Tensor) -> Tensor:
@@ -89,12 +89,12 @@ class Processes:
     def sum_gradients(
         self, parameters: Iterable[Tensor], weight: float, numbers: Sequence[float] = ()
     ) -> list[float]:
-        """Turn gradients of means over own rows into those of the whole batch, in one exchange.
+        """Turn gradients of means over each process's rows into those of the batch, in one go.
 
         Args:
             parameters: What may have gradients, the same in all processes.
             weight: The share of the batch that this process computed, see `weight`.
-            numbers: Further means over own rows; they go along in the precision of the gradients.
+            numbers: Further means over the same rows, summed in the precision of the gradients.
 
         Returns:
             The further means over the whole batch.
@@ -183,7 +183,7 @@ def joined() -> Iterator[Processes]:
 
 
 class SharedGenerator(torch.Generator):
-    """Draws for a whole batch what one process alone would draw, and keeps the own rows.
+    """Draws for a whole batch what one process alone would draw, and keeps this process's rows.
 
     Numbers that belong to samples are split (`sqsnn.uniforms`); what is drawn for weights is the
     same in all processes.
@@ -204,10 +204,10 @@ class SharedGenerator(torch.Generator):
         return made
 
     def __init__(self, processes: Processes, device: torch.device | str = "cpu") -> None:
-        """Do what torch's own does: all is done by then."""
+        """Do nothing: `__new__` has set everything."""
 
     def copies(self, rows: int) -> int:
-        """Count how often the own rows of the batch come in so many rows, copy after copy."""
+        """Count the copies of this process's rows that follow each other in so many rows."""
         if self.batch is None:
             return 1
         own = self.processes.rows(self.batch)
@@ -226,14 +226,14 @@ def processes_of(generator: torch.Generator) -> Processes:
 
 
 def whole_batch(generator: torch.Generator, rows: int) -> int:
-    """Count the rows that a generator draws where this process keeps so many."""
+    """Count the rows that a generator draws for all processes when this one keeps so many."""
     if not isinstance(generator, SharedGenerator) or generator.batch is None:
         return rows
     return generator.copies(rows) * generator.batch
 
 
 def batch_sum(generator: torch.Generator, own: Tensor) -> Tensor:
-    """Turn a sum over the own rows of a batch into that over all rows."""
+    """Turn the sum over this process's rows of a batch into the sum over all rows."""
     if not isinstance(generator, SharedGenerator) or generator.batch is None:
         return own
     processes = generator.processes
@@ -241,9 +241,9 @@ def batch_sum(generator: torch.Generator, own: Tensor) -> Tensor:
 
 
 def batch_mean(generator: torch.Generator, own: Tensor) -> Tensor:
-    """Turn a mean over the own rows of a batch into that over all rows.
+    """Turn the mean over this process's rows of a batch into the mean over all rows.
 
-    Its gradient stays that of the own rows: `sum_gradients` weighs and adds those.
+    Its gradient stays that of this process's rows: `sum_gradients` weighs and adds the gradients.
     """
     if not isinstance(generator, SharedGenerator) or generator.batch is None:
         return own

@@ -28,9 +28,9 @@ _OPEN: ContextVar[list[_Question] | None] = ContextVar("questions", default=None
 
 
 class together:  # noqa: N801 (used as a function, `with together():`)
-    """Judge all that is asked within at the end; within another such call, at the end of that.
+    """Judge the checks of a block at its end, or at the end of the outermost such block.
 
-    Where the call fails, what it asked is judged first: it often explains the failure.
+    If the block fails, its checks are still judged: they often explain the failure.
     """
 
     def __enter__(self) -> None:
@@ -55,7 +55,7 @@ class together:  # noqa: N801 (used as a function, `with together():`)
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Let what is wrong within, found now or at the end of the call, begin with a name."""
+    """Put a name before every refusal of this block, also one that comes at the end of the call."""
     questions = _OPEN.get()
     first = 0 if questions is None else len(questions)
     try:
@@ -83,7 +83,7 @@ def _is_there(figures: Tensor) -> bool:
 
 
 def read(*figures: Tensor) -> list[float]:
-    """Read numbers, after judging in the same transfer what the open call has asked so far."""
+    """Read numbers in one transfer with the checks of the open call, which are judged first."""
     questions = _OPEN.get()
     asked = [] if questions is None else list(questions)
     if questions is not None:

@@ -74,7 +74,7 @@ def draw_layers(
 
 def _keep_rows(layers: Sequence[Tensor], generator: SharedGenerator, draw: Draw) -> None:
     """Draw step by step for all processes, and keep the rows of this one."""
-    assert generator.batch is not None  # who calls has seen to it
+    assert generator.batch is not None  # the caller has checked
     rows, copies = layers[0].shape[1], generator.copies(layers[0].shape[1])
     kept, width = generator.processes.rows(generator.batch), rows // copies
     whole = [layer.new_empty((1, copies * generator.batch, layer.shape[2])) for layer in layers]

@@ -93,12 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _refuse_repetition(typed: Sequence[str]) -> None:
-    """Refuse a command that every process behind torchrun would run again."""
+    """Refuse a command that every process of torchrun would run again."""
     command = next((word for word in typed if not word.startswith("-")), None)
     if launch.is_launched() and command not in (None, *SHARED):
         raise ConfigError(
             f"{launch.processes()} processes were started, which share the work of "
-            f"{' and '.join(SHARED)} alone: call `sqsnn {command}` without torchrun"
+            f"{' and '.join(SHARED)} only: call `sqsnn {command}` without torchrun"
         )
 
 

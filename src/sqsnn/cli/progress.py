@@ -110,7 +110,7 @@ class Screen(Watcher):
             return f"Interrupted: the result is kept. For a page with all pictures:\n  {again}"
         kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
         how = (
-            ", behind torchrun with any number of processes or without"
+            " (under torchrun with any number of processes, or without)"
             if launch.is_launched()
             else ""
         )

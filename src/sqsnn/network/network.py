@@ -218,7 +218,7 @@ class SpikingNetwork(nn.Module):
         uniforms: Sequence[Tensor] | None,
         keep_memory: bool,
     ) -> NetworkRecord:
-        """Check and run; what populations ask of values is judged once, by the caller."""
+        """Check and run; the caller judges the checks of all populations at once."""
         self.check_spikes(spikes)
         steps, batch = spikes.shape[:2]
         if generator is not None and uniforms is None:

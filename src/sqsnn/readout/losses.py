@@ -92,8 +92,8 @@ class ClassLoss:
         """Refuse targets that name no class for each sample of a batch of input spikes.
 
         Returns:
-            The targets. Until a wrong class is refused, at the end of the call, it stands for the
-            nearest class, as it would else stop a GPU for good.
+            The targets, with a wrong class replaced by the nearest one: it is refused only at the
+            end of the call, and an index out of range would crash a GPU before.
         """
         scores.check_labels(targets.values, spikes.shape[1], outputs, spikes)
         targets.check(spikes)

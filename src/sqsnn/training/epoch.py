@@ -93,7 +93,7 @@ def _step(
     """One batch: the rule's gradients, and the optimiser's step, or one step per time step.
 
     Returns:
-        Loss and accuracy of the whole batch, and the rule's further figures of the own rows.
+        Loss and accuracy of the whole batch, and the rule's further figures of this process's rows.
     """
     if isinstance(generator, SharedGenerator):
         generator.batch = batch
