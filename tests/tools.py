@@ -74,8 +74,9 @@ def on_all_builds(monkeypatch: pytest.MonkeyPatch, compute: Callable[[], list[Te
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """Make a generator with a seed, on the default device."""
-    return torch.Generator(torch.get_default_device()).manual_seed(seed)
+    """Make a generator with a seed, on the default device where that is a GPU."""
+    kind = torch.get_default_device().type
+    return torch.Generator(kind if kind == "cuda" else "cpu").manual_seed(seed)
 
 
 # quantum

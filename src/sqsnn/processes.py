@@ -236,8 +236,8 @@ def batch_sum(generator: torch.Generator, own: Tensor) -> Tensor:
     """Turn the sum over this process's rows of a batch into the sum over all rows."""
     if not isinstance(generator, SharedGenerator) or generator.batch is None:
         return own
-    processes = generator.processes
-    return processes.sum_(own.clone() if processes.share(generator.batch) else own * 0)
+    counts = generator.processes.share(generator.batch) > 0
+    return generator.processes.sum_(own.clone() if counts else torch.zeros_like(own))
 
 
 def batch_mean(generator: torch.Generator, own: Tensor) -> Tensor:
@@ -255,8 +255,8 @@ def batch_mean(generator: torch.Generator, own: Tensor) -> Tensor:
 def _reporting() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # of gloo or NCCL, which name addresses alone
+    except RuntimeError as error:  # of gloo or NCCL, which name addresses only
         reason = str(error).splitlines()[0]
         raise ProcessError(
-            f"another process of this run has ended, or cannot be reached ({reason})"
+            f"the exchange with the other processes failed; one may have ended ({reason})"
         ) from error

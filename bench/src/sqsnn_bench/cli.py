@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from sqsnn.errors import SqsnnError
+from sqsnn import launch
+from sqsnn.errors import ConfigError, SqsnnError
 from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
@@ -237,6 +238,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if launch.is_launched():
+            raise ConfigError(
+                f"{launch.processes()} processes were started, and each would do all of the work: "
+                "call `sqsnn-bench` without torchrun; compare shares its trials by --jobs"
+            )
         app(arguments, exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "Interrupted.", "yellow")

@@ -83,7 +83,9 @@ def learn_online(
     targets = targets.repeated(copies)
     labels = targets.values
     counting = spikes.new_ones(steps, batch) if targets.mask is None else targets.mask.to(spikes)
-    some_count = (batch_sum(generator, counting.sum(1)) > 0).tolist()
+    some_count: list[bool] = []  # steps that count for a sample of any process
+    if update is not None:
+        some_count = (batch_sum(generator, counting.sum(1)) > 0).tolist()
     scores = spikes.new_zeros(batch, network.outputs)
     counts = torch.zeros_like(scores)
     eligibilities = {

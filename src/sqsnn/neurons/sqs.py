@@ -159,7 +159,9 @@ class SQSNeurons(DrivenPopulation):
     @property
     def parameter_like(self) -> Tensor:
         """A tensor with the population's device and dtype."""
-        angles = self._parameters.get("angles")  # None where they are made of other parameters
+        angles = self._parameters.get("angles")
+        if angles is None:  # there are none, or they are made of other parameters
+            angles = self._buffers.get("angles")
         return next(self.parameters()) if angles is None else angles
 
     @property

@@ -204,7 +204,9 @@ def _validate(progress: Progress, recipe: Recipe, samples: Samples, epoch: int) 
         device=samples.values.device,
         processes=progress.processes,
     )
-    found, spikes = assess(network, recipe, samples, generator, progress.source)[1:]
+    assessed = assess(network, recipe, samples, generator, progress.source)[1:]
+    # All processes must agree, to the last digit, which weights are best.
+    found, spikes = progress.processes.of_first(lambda: assessed)
     figures = {f"validation_{name}": figure for name, figure in found.items()}
     newest = Best(epoch, figures, network.state_dict())
     if progress.best is None or rank(figures) > rank(progress.best.figures):

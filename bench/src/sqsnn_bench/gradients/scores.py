@@ -147,7 +147,8 @@ def _by_kind(layer: Layer, pulled: Pulled) -> dict[str, Tensor]:
     neurons = require_circuits(layer.population)
     names = [name for name, _ in neurons.named_parameters()]
     by_name = dict(zip(names, pulled.parameters, strict=True))
-    by_angle, by_gain = by_name["angles"], by_name["gains"]
+    by_angle = by_name["angles"]
+    by_gain = by_name.get("gains", by_angle.new_zeros(len(by_angle), 0))
     of_the_drive = [
         by_name[name].flatten() for name in ("beta", "reset", "bias") if name in by_name
     ]
