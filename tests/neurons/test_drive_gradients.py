@@ -191,8 +191,7 @@ def test_surrogate_gradients_are_those_of_the_equations(steps, through_reset, su
     neurons.encoding_slope, neurons.surrogate = "exponential", surrogate
     currents = (1.5 * currents_of_both_signs(neurons, 6, batch=5)).requires_grad_()
     record, _ = neurons(currents, generator=seeded(1))
-    learned = neurons.angles, neurons.beta, neurons.reset, neurons.bias
-    leaves = [values for values in learned if values.numel()]
+    leaves = [neurons.angles, neurons.beta, neurons.reset, neurons.bias]
     probability, spikes = by_the_equations(
         drive, surrogate, neurons, currents, record.spikes.detach(), leaves
     )
@@ -209,8 +208,9 @@ def test_surrogate_gradients_are_those_of_the_equations(steps, through_reset, su
         (weight * record.spikes + other * record.probability).sum() + record.log_likelihood.sum(),
         (weight * spikes + other * probability).sum() + likelihood.sum(),
     ]
+    trained = [values for values in leaves if values.numel()]
     found, expected = (
-        torch.autograd.grad(total, [currents, *leaves], materialize_grads=True) for total in totals
+        torch.autograd.grad(total, [currents, *trained], materialize_grads=True) for total in totals
     )
     for one, another in zip(found, expected, strict=True):
         assert_close(one, another, rtol=1e-11, atol=1e-11)
