@@ -14,9 +14,9 @@ import torch
 from parallel_cases import CASES, train
 from safetensors.torch import load_file
 
-from sqsnn.errors import ConfigError
+from sqsnn.errors import ConfigError, ProcessError
 from sqsnn.processes import Processes, SharedGenerator
-from sqsnn.runs import folder
+from sqsnn.runs import folder, run
 from sqsnn.settings.run import from_flat
 from sqsnn.training import trainer
 from sqsnn.uniforms import draw_layers, draw_uniforms
@@ -211,3 +211,18 @@ def test_what_processes_cannot_share_is_refused_behind_torchrun(command):
     assert done.returncode == 2
     assert "process 1 of 2: 2 processes were started, which share" in done.stderr
     assert f"call `sqsnn {command[0]}` without torchrun" in done.stderr
+
+
+def test_the_others_say_how_to_go_on_when_the_first_process_has_ended(monkeypatch, tmp_path):
+    settings = from_flat("digits", {"epochs": 1})
+    settled, dataset = run.prepare(settings)
+    progress = trainer.start(settled, 64, 10, 100, processes=Processes(1, 2))
+
+    def lose(*_):
+        raise ProcessError("the exchange with the other processes failed")
+
+    monkeypatch.setattr(run, "_share", lose)
+    made = folder.RunFolder(tmp_path / "run")
+    with pytest.raises(ProcessError, match=f"failed; go on with `sqsnn train --resume {tmp_path}"):
+        run._run(made, settled, dataset, progress, run.SILENT, (), False)
+    assert not made.path.exists()
