@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ Params = dict[str, bool | int | float | str]
 _UNSAID = ("data_dir", "begins_with", "source", "circuit_gates")
 
 
-class Tracker(Watcher):
+class Tracker(Watcher, ABC):
     """Sends the figures of a training, with the epoch as step, and its settings to a tracker.
 
     A run that goes on continues its curves: trackers.json in its folder keeps the tracker's id of
@@ -43,18 +44,20 @@ class Tracker(Watcher):
         self._populations: list[str] = []
         self._is_connected = False
 
+    @abstractmethod
     def _connect(self, params: Params) -> int:
         """Begin a run, or go on with the one of `_id`; give the last epoch that it has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _log(self, figures: Figures, epoch: int) -> None:
-        raise NotImplementedError
+        """Send the figures of an epoch."""
 
     def _log_test(self, figures: Figures, epoch: int) -> None:
         self._log(figures, epoch)
 
+    @abstractmethod
     def _disconnect(self, error: BaseException | None) -> None:
-        raise NotImplementedError
+        """End the connection; `error` is what ended the training."""
 
     @property
     def _title(self) -> str | None:
