@@ -45,7 +45,7 @@ def typed(monkeypatch):
     def read(command: str) -> RunSettings:
         begun = []
 
-        def begin(settings, *args):
+        def begin(settings, *args, **options):
             begun.append(settings)
             raise KeyboardInterrupt
 
