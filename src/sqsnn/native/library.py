@@ -121,7 +121,7 @@ def addresses(tensors: Mapping[str, Tensor | None], dtype: torch.dtype) -> dict[
     """Give the addresses of tensors, all of one real precision.
 
     Raises:
-        ValueError: If the kernel would read one for what it is not.
+        ValueError: If one has another precision or device than the kernel would read.
     """
     found: dict[str, int] = {}
     for name, tensor in tensors.items():

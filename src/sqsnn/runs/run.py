@@ -157,7 +157,7 @@ def _run(
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
     callbacks = [watcher, *callbacks]
-    watchers = [one for one in callbacks if isinstance(one, Watcher)]
+    watchers = [it for it in callbacks if isinstance(it, Watcher)]
     with backend.measuring(progress.source, settled, run):
         with following(callbacks):
             for one in watchers:

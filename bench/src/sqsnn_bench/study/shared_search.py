@@ -3,9 +3,9 @@
 The storage has one optuna study for each model of a group, NAME/GROUP/MODEL. A start of a trial is
 an optuna trial, which names it and its owner: RUNNING while it is at work, COMPLETE with its
 record, FAIL if it came to nothing. Of the starts of one trial that did not fail, the first holds
-it, by the number that the storage gives out one by one: who wants a trial writes a start, then
-looks whether it is the first. Owners beat while they live; who is silent for `GRACE` seconds is
-taken for dead, and its trial is free.
+it, by the number that the storage gives out one by one: a command that wants a trial writes a
+start, then checks whether it is the first. Owners beat while they live; an owner that is silent for
+`GRACE` seconds is taken for dead, and its trial is free.
 
 Proposals follow from records, as in a search that is not shared, so that all find the same.
 """
