@@ -2,7 +2,7 @@
 
 To read a number, the host waits until a GPU has done all its work. What a call has to check there
 is therefore noted while it runs, and is read and judged once, at the end of the outermost call. On
-a CPU the number is there at once, and so is the refusal. Judges take zeros as right.
+a CPU the number is there at once, and so is the refusal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
