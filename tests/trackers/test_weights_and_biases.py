@@ -39,9 +39,13 @@ def test_an_interrupted_run_goes_on_under_its_id(settings, tmp_path, monkeypatch
         tracker = WeightsAndBiases()
         run.begin(settings, tmp_path / "run", StopAt(2), callbacks=[tracker], pictures=False)
     folder = RunFolder(tmp_path / "run")
+    (tmp_path / "later").mkdir()
+    monkeypatch.chdir(tmp_path / "later")  # where the same process has its files from now on
     run.resume(folder, callbacks=[WeightsAndBiases("mine")], pictures=False)
 
-    files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"), key=lambda it: it.stat().st_mtime)
+    runs = "wandb/offline-run-*/*.wandb"
+    (first,), (second,) = tmp_path.glob(runs), tmp_path.glob(f"later/{runs}")
+    files = first, second
     (early, _, about, broken), (curves, summary, again, code) = read(files)
     expected = curves_of(folder)
     assert (early, curves) == ({1: expected[1]}, expected)  # offline it knows of no earlier epoch

@@ -41,6 +41,8 @@ class WeightsAndBiases(Tracker):
             id=self._id or None,
             resume="allow",
             reinit="create_new",  # beside a run of the user's own
+            # Else wandb stays with the folder in which this process first called it.
+            dir=os.environ.get("WANDB_DIR") or os.getcwd(),
             config=params,
             settings=wandb.Settings(**_OFF),
         )
