@@ -13,7 +13,7 @@ from tools import seeded
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from sqsnn import encoding, readout
+from sqsnn import encoding, readout, uniforms
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.local import Local
 from sqsnn.learning.online import Online
@@ -27,7 +27,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.quantum.noise import Noise
 from sqsnn.readout import Targets
-from sqsnn.synapses import Chain, Convolution, Dense, Pool
+from sqsnn.synapses import Chain, Convolution, Dense, Module, Pool
 
 STEPS, BATCH, SIZE = 4, 3, 5
 DELAY = LearnedDelay(2.0, shortest=1, longest=3)
@@ -231,6 +231,23 @@ def test_encodings_give_the_same_there(name):
     assert torch.equal(expected, found)
 
 
+class Scaling(nn.Module):
+    """Linear, with numbers that are no parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1.0, 2.0]))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.scale * values
+
+
+def test_a_module_of_buffers_alone_is_tried_where_they_lie():
+    with elsewhere(), THERE:
+        synapses = Module(Scaling()).build((2,), (2,), generator=seeded(0))
+        assert here(synapses(torch.ones(1, 1, 2, 1))).flatten().tolist() == [1, 2]
+
+
 # Where things are made
 
 
@@ -240,7 +257,7 @@ def test_no_device_is_the_default_device(make):
         neurons = make(SIZE, generator=torch.Generator().manual_seed(0))
         assert {p.device for p in neurons.parameters()} == {THERE}
         with pytest.raises(ValueError, match="generator must be on the device of the numbers, l"):
-            SQSNeurons(2, generator=seeded(0))(torch.zeros(1, 1, 2, 1), generator=seeded(0))
+            SQSNeurons(2, generator=seeded(0))(torch.zeros(1, 1, 2, 1), generator=torch.Generator())
 
 
 def test_a_network_lies_on_the_default_device():
@@ -266,6 +283,14 @@ def test_a_default_device_disturbs_no_network_elsewhere(rule):
         spikes = spikes[:, :, :6]
     with torch.device("meta"):
         rule.fresh().step(network, spikes, labels, seeded(1))
+
+
+def test_a_default_device_disturbs_no_first_draw_elsewhere():
+    uniforms.kernel_draws_like_torch.cache_clear()
+    with torch.device("meta"):
+        drawn = uniforms.draw_uniforms(2, 3, 4, seeded(1), torch.float32, "cpu")
+    expected = uniforms.draw_uniforms(2, 3, 4, seeded(1), torch.float32, "cpu")
+    assert torch.equal(drawn, expected)
 
 
 @kinds

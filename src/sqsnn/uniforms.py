@@ -87,7 +87,7 @@ def _keep_rows(layers: Sequence[Tensor], generator: SharedGenerator, draw: Draw)
 def _rand(layers: Sequence[Tensor], generator: torch.Generator) -> None:
     for step in zip(*layers, strict=True):
         for layer in step:
-            torch.rand(layer.shape, generator=generator, out=layer)
+            torch.rand(layer.shape, generator=generator, device=layer.device, out=layer)
 
 
 def _fill(layers: Sequence[Tensor], generator: torch.Generator) -> None:

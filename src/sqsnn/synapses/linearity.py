@@ -1,6 +1,7 @@
 """Whether a module of torch is a linear map up to a bias, found out by trying it."""
 
 import copy
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,8 @@ def check_linear(module: nn.Module, source: Shape) -> None:
         source: Shape of one sample.
     """
     probe = copy.deepcopy(module).double()
-    device = next((p.device for p in probe.parameters()), torch.device("cpu"))
+    tensors = chain(probe.parameters(), probe.buffers())
+    device = next((it.device for it in tensors), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(2, 3, *source, generator=generator, dtype=torch.float64, device="cpu")
     x, y = drawn.to(device)
