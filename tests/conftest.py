@@ -1,13 +1,19 @@
-"""What holds for every test: checked annotations, one thread, untouched global state."""
+"""What holds for every test: checked annotations, one thread, untouched global state, devices.
+
+Without a GPU, `pytest --elsewhere tests/neurons` runs the tests of physics on a second device that
+`elsewhere.py` simulates: it finds what would fail on a GPU because it lies on two devices.
+"""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import jaxtyping
 import numpy  # noqa: F401 (its BLAS must be there before its threads are limited)
 import pytest
 import torch
-from hypothesis import settings
+from elsewhere import THERE, elsewhere
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -20,24 +26,61 @@ install_import_hook("sqsnn", "beartype.beartype")
 torch.set_num_threads(1)
 _POOLS = threadpool_limits(1)
 
-settings.register_profile("sqsnn", deadline=None, derandomize=True)
+settings.register_profile(
+    "sqsnn",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # one device serves all examples
+)
 settings.load_profile("sqsnn")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that take a `device` run on the simulated one."""
+    told = "run tests that take a device on a second device that is simulated, and there alone"
+    parser.addoption("--elsewhere", action="store_true", help=told)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `cuda` where there is no CUDA device."""
+    """Skip a test on a device that is not there, or for which it is not made."""
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+    for name, devices in {
+        "cpu_only": ("cuda", "elsewhere"),
+        "not_elsewhere": ("elsewhere",),
+    }.items():
+        mark = item.get_closest_marker(name)
+        if mark and _runs_on(item, *devices):
+            pytest.skip(mark.args[0])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes a `device` on each; where there is no GPU, once is skipped."""
+    """Run a test that takes a `device` on each that is there."""
     marks = metafunc.definition.iter_markers("parametrize")
     own = any("device" in str(mark.args[0]) for mark in marks)  # which may be quantum processors
     if "device" in metafunc.fixturenames and not own:
-        metafunc.parametrize(
-            "device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)], indirect=True
-        )
+        devices = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+        if metafunc.config.getoption("elsewhere"):
+            devices = ["elsewhere"]
+        metafunc.parametrize("device", devices, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave one test of each module to be seen skipped where there is no GPU, deselect the others.
+
+    Thousands would bury what else is skipped.
+    """
+    if torch.cuda.is_available():
+        return
+    first = {item.path: item for item in reversed(items) if _runs_on(item, "cuda")}
+    dropped = [it for it in items if _runs_on(it, "cuda") and it is not first[it.path]]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [it for it in items if not _runs_on(it, "cuda") or it is first[it.path]]
+
+
+def _runs_on(item: pytest.Item, *devices: str) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("device") in devices
 
 
 @pytest.fixture
@@ -45,13 +88,15 @@ def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
     """The device of a test, on which everything is made that names none.
 
     A module whose tests all run on each device says
-    `pytestmark = pytest.mark.usefixtures("device")`.
+    `pytestmark = pytest.mark.usefixtures("device")`, and `@pytest.mark.cpu_only("why")` on those
+    that cannot, or `not_elsewhere` where only the simulated device cannot.
     """
-    where = torch.device(request.param)
-    if where.type == "cpu":  # the default already; saying so would slow each call down
-        yield where
+    if request.param == "cpu":  # the default already; saying so would slow each call down
+        yield torch.device("cpu")
         return
-    with where:
+    simulated = request.param == "elsewhere"
+    where = THERE if simulated else torch.device(request.param)
+    with elsewhere() if simulated else nullcontext(), where:
         yield where
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -46,6 +47,14 @@ class There(Tensor):
     def __repr__(self, **_: Any) -> str:
         return f"There({self.inner!r})"
 
+    # Torch swaps tensors of such classes whole where it would else give one another's data.
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["inner"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner: dict[str, Tensor], *_: Any) -> "There":
+        return There(inner["inner"])
+
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -58,6 +67,32 @@ class GeneratorThere(torch.Generator):
     """A generator of the second device."""
 
     device = THERE  # pyright: ignore[reportAssignmentType]
+
+    def __reduce__(self) -> Any:
+        return _with_state, (self.get_state(),)
+
+
+def _with_state(state: Tensor) -> GeneratorThere:
+    made = GeneratorThere()
+    made.set_state(state)
+    return made
+
+
+class _Generators(type):
+    """Makes generators of the second device too, which torch itself refuses."""
+
+    def __call__(cls, device: torch.device | str = CPU) -> torch.Generator:
+        return GeneratorThere() if torch.device(device) == THERE else _GENERATOR(device)
+
+    def __instancecheck__(cls, made: object) -> bool:
+        return isinstance(made, _GENERATOR)
+
+
+_GENERATOR = torch.Generator
+
+
+class _Generator(metaclass=_Generators):
+    """Stands for `torch.Generator`."""
 
 
 class Counts(TorchDispatchMode):
@@ -93,7 +128,7 @@ class Counts(TorchDispatchMode):
             into = isinstance(args[0], There)
             upload = into and len(there) == 1 and args[1].dim() > 0
             self._count(bool(there) and not into, upload, name)
-        if onto is not None:
+        if onto == THERE:
             kwargs["device"] = CPU
         plain_args, plain = tree_map_only(There, lambda x: x.inner, (args, kwargs))
         # Below torch's dispatch a conjugate in name alone would be taken for what it is not.
@@ -120,24 +155,46 @@ class Counts(TorchDispatchMode):
         self.uploads.update([name] * upload)
 
 
+# Torch turns a product from a row into one from a matrix, in place and out of sight.
+_PRODUCTS = torch.matmul, Tensor.matmul, Tensor.__matmul__
+# And it makes tensors of lists.
+_INDEXING = Tensor.__getitem__, Tensor.__setitem__
+
+
 class _Makers(TorchFunctionMode):
-    """Makes tensors of Python's numbers here first: torch would do so out of sight."""
+    """Makes tensors of Python's numbers here first: torch would do so out of sight.
+
+    It also sees what torch's dispatch does not: of which device a generator is.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if func is Tensor.new_tensor and isinstance(args[0], There):
             kwargs = {"dtype": args[0].dtype, "device": THERE} | kwargs
             func, args = torch.tensor, args[1:]
+        if func in _PRODUCTS and isinstance(args[0], There) and args[0].dim() == 1:
+            return func(args[0][None], args[1])[..., 0, :] if args[1].dim() > 1 else func(*args)
+        if func in _INDEXING and isinstance(args[0], There):
+            index = tree_map_only(list, torch.tensor, args[1], is_leaf=lambda x: type(x) is list)
+            return func(args[0], index, *args[2:])
         device = kwargs.get("device")
+        if args and kwargs.get("generator") is not None:
+            into = kwargs.get("out", args[0])
+            drawn = getattr(into, "device", CPU) if device is None else torch.device(device)
+            if kwargs["generator"].device != drawn:
+                made = f"on {kwargs['generator'].device} draws numbers on {drawn}"
+                raise RuntimeError(f"{func.__name__}: a generator {made}")
         if func not in (torch.tensor, torch.as_tensor) or device is None:
             return func(*args, **kwargs)
         if torch.device(device) != THERE or isinstance(args[0], There):
             return func(*args, **kwargs)
-        return func(*args, **kwargs | {"device": CPU}).to(THERE)
+        learned = kwargs.pop("requires_grad", False)  # a leaf, as torch makes it
+        made = func(*args, **kwargs | {"device": CPU}).to(THERE)
+        return made.requires_grad_() if learned else made
 
 
 @contextmanager
 def elsewhere() -> Iterator[Counts]:
     """Let the second device compute, and count what it would wait for."""
-    with _Makers(), Counts() as counts:
+    with patch.object(torch, "Generator", _Generator), _Makers(), Counts() as counts:
         yield counts

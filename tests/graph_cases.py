@@ -224,7 +224,7 @@ def network_of(
     network = SpikingNetwork(
         inputs=case.inputs,
         populations=case.populations,
-        connections=copy.deepcopy(case.connections),  # a module of torch is no description
+        connections=[_own(connection) for connection in case.connections],
         neurons=[
             partial(
                 neurons,
@@ -238,6 +238,14 @@ def network_of(
     )
     scatter(network, seed)
     return network
+
+
+def _own(connection: Connection) -> Connection:
+    """Give a network its own module of torch, which is no description, on the default device."""
+    if not isinstance(connection.synapses, nn.Module):
+        return connection
+    module = copy.deepcopy(connection.synapses).to(torch.get_default_device())
+    return dataclasses.replace(connection, synapses=module)
 
 
 def scatter(network: SpikingNetwork, seed: int) -> None:
@@ -340,7 +348,7 @@ def matrix_of(synapses: Synapses, source_channels: int) -> Matrix:
 
 def array(tensor: Tensor) -> np.ndarray:
     """Give the numbers of a tensor."""
-    return tensor.detach().numpy()
+    return tensor.detach().cpu().numpy()
 
 
 def samples(spikes: Mapping[str, Tensor], sample: int) -> dict[str, np.ndarray]:

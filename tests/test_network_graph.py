@@ -34,6 +34,8 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.synapses import Dense
 
+pytestmark = pytest.mark.usefixtures("device")
+
 ABOVE_ALL = 1 - 2.0**-53  # the largest number below 1: no spike where one is not certain
 
 LOOP = Case(
@@ -61,7 +63,7 @@ def test_two_neurons_in_a_loop_have_the_law_of_density_matrices(memory_qubits, s
     inputs = inputs_of(network, steps, 1)
     graph = reference_graph(network)
     histories = list(network_reference.every_history(graph, steps))
-    law = network_reference.joint_law(graph, inputs[:, 0].numpy())
+    law = network_reference.joint_law(graph, inputs[:, 0].cpu().numpy())
     record = network(inputs.expand(-1, len(histories), -1, -1), uniforms=forced(histories))
     # Each history is drawn: its own probabilities, step by step, make up that of the whole.
     found = torch.ones(len(histories), dtype=torch.float64)
@@ -81,7 +83,7 @@ def p_value_of(record: NetworkRecord, law: np.ndarray) -> float:
     # In the order of the histories: a at every step, then b at every step.
     bits = torch.cat([record[name].spikes[..., 0, 0] for name in ("a", "b")])  # (2 T, runs)
     index = (bits.long() * 2 ** torch.arange(len(bits) - 1, -1, -1)[:, None]).sum(0)
-    return p_value(np.bincount(index, minlength=len(law)), law)
+    return p_value(np.bincount(index.cpu(), minlength=len(law)), law)
 
 
 @pytest.mark.parametrize("memory_qubits", [0, 1])
@@ -89,7 +91,7 @@ def test_spikes_of_a_loop_are_drawn_from_its_law(memory_qubits):
     # A right sampler fails at one seed in 1000; the seed is fixed.
     network, steps, runs = network_of(LOOP, memory_qubits=memory_qubits), 3, 20_000
     inputs = inputs_of(network, steps, 1)
-    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].cpu().numpy())
     with torch.no_grad():
         record = network(inputs.expand(-1, runs, -1, -1), generator=seeded(3))
     assert p_value_of(record, law) > 1e-3
@@ -100,7 +102,7 @@ def test_bits_measured_in_a_loop_step_by_step_have_its_law(drive):
     # A right device fails at one seed in 1000; the seed is fixed.
     network, steps, runs = network_of(LOOP, memory_qubits=0, drive=drive), 3, 20_000
     inputs = inputs_of(network, steps, 1)
-    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].cpu().numpy())
     spikes = inputs.expand(-1, runs, -1, -1)
     record = bit_source.run_network(network, spikes, SimulatedBits(), seeded(3))
     assert p_value_of(record, law) > 1e-3
@@ -129,7 +131,7 @@ def test_a_network_does_what_loops_over_its_neurons_do(name, channels, drive):
     graph = reference_graph(network, channels)
     for sample in range(2):
         numbers = samples(by_name(network, uniforms), sample)
-        expected = network_reference.run(graph, inputs[:, sample].numpy(), numbers)
+        expected = network_reference.run(graph, inputs[:, sample].cpu().numpy(), numbers)
         for population in record.names:
             made = record[population]
             for found, wanted in (
@@ -388,7 +390,7 @@ def test_a_learned_delay_is_the_reference_at_and_beyond_its_ends(steps):
         network.pathways[1].steps.clamp_(1, 3)
     graph = reference_graph(network)
     numbers = samples(by_name(network, uniforms), 0)
-    expected = network_reference.run(graph, inputs[:, 0].numpy(), numbers)
+    expected = network_reference.run(graph, inputs[:, 0].cpu().numpy(), numbers)
     made = record["output"].probability[:, 0].detach()
     assert_close(made, torch.as_tensor(expected.probability["output"]), rtol=0, atol=1e-12)
 

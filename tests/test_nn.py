@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from tools import seeded
 from torch import nn
 
 import sqsnn
@@ -15,9 +16,7 @@ from sqsnn.nn import SQS
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise
 
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def currents(*shape, seed=5, dtype=torch.float32):
@@ -71,8 +70,10 @@ def test_evaluation_does_what_training_does():
     assert torch.equal(trained(inputs), evaluated(inputs))
 
 
-def test_a_sequential_model_learns_to_tell_which_third_of_its_inputs_is_driven():
-    below, above = (nn.utils.skip_init(nn.Linear, *sizes) for sizes in ((12, 64), (64, 3)))
+def test_a_sequential_model_learns_to_tell_which_third_of_its_inputs_is_driven(device):
+    below, above = (
+        nn.utils.skip_init(nn.Linear, *sizes, device=device) for sizes in ((12, 64), (64, 3))
+    )
     model = nn.Sequential(below, sqsnn.nn.SQS(64, generator=0), above)
     drawn = seeded()
     for parameter in (*below.parameters(), *above.parameters()):
@@ -164,6 +165,7 @@ def test_state_dict_holds_parameters_alone():
     assert torch.equal(other(currents(4, 2, 5)), module(currents(4, 2, 5)))
 
 
+@pytest.mark.not_elsewhere("parameters of the simulated device keep their precision in a graph")
 @pytest.mark.parametrize("options", [o for o in OPTIONS if "dtype" not in o])
 def test_another_precision_takes_the_state_along(options):
     module = build(stateful=True, **options)

@@ -12,6 +12,7 @@ import pytest
 import reference
 import reference_drive
 import torch
+from elsewhere import THERE
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
@@ -74,9 +75,10 @@ def on_all_builds(monkeypatch: pytest.MonkeyPatch, compute: Callable[[], list[Te
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """Make a generator with a seed, on the default device where that is a GPU."""
-    kind = torch.get_default_device().type
-    return torch.Generator(kind if kind == "cuda" else "cpu").manual_seed(seed)
+    """Make a generator with a seed, on the default device where that computes."""
+    device = torch.get_default_device()
+    computes = device.type == "cuda" or device == THERE
+    return torch.Generator(device if computes else "cpu").manual_seed(seed)
 
 
 # quantum

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from sqsnn.encoding import step_mask, steps_per_value
 from sqsnn.encoding.duration import hold
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @given(length=st.integers(1, 9), lasting=st.integers(1, 5), data=st.data())
 def test_a_series_of_a_length_has_its_steps_per_value_of_ones(length, lasting, data):

@@ -7,9 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 
 from sqsnn import encoding
 from sqsnn.uniforms import draw_uniforms
+
+pytestmark = pytest.mark.usefixtures("device")
 
 # What each encoding does with values and steps, its options left out.
 ENCODINGS = {
@@ -21,10 +24,6 @@ ENCODINGS = {
     "phase": partial(encoding.phase, bits=3),
 }
 WITHOUT_CHANGE = [name for name in ENCODINGS if name != "delta"]
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def uniform(*shape, seed=0, dtype=torch.float64):
@@ -124,9 +123,9 @@ def test_rate_in_two_halves_equals_one_pass():
     assert torch.equal(torch.cat(halves), whole)
 
 
-def test_rate_replays_from_its_uniforms():
+def test_rate_replays_from_its_uniforms(device):
     values = torch.rand(5, 6, generator=seeded(1))
-    uniforms = draw_uniforms(8, 5, 6, seeded(), torch.float32, "cpu")
+    uniforms = draw_uniforms(8, 5, 6, seeded(), torch.float32, device)
     kept = uniforms.clone()
     replayed = encoding.rate(values, 8, max_rate=0.7, uniforms=uniforms)
     assert torch.equal(replayed, encoding.rate(values, 8, max_rate=0.7, generator=seeded()))
@@ -149,17 +148,25 @@ def test_rate_refuses(own_checks, change, error, message):
 
 
 @pytest.mark.parametrize(
-    ("uniforms", "error", "message"),
+    ("make", "error", "message"),
     [
-        (torch.zeros(3, 1, 2), ValueError, r"uniforms must have shape \(2, 1, 2\)"),
-        (torch.zeros(2, 1, 2).double(), TypeError, "uniforms must have the dtype of values"),
-        (torch.zeros(2, 1, 2, device="meta"), ValueError, "must lie on one device"),
-        (torch.ones(2, 1, 2), ValueError, r"uniforms must lie in \[0, 1\), but .* from 1 to 1"),
+        (lambda: torch.zeros(3, 1, 2), ValueError, r"uniforms must have shape \(2, 1, 2\)"),
+        (
+            lambda: torch.zeros(2, 1, 2).double(),
+            TypeError,
+            "uniforms must have the dtype of values",
+        ),
+        (lambda: torch.zeros(2, 1, 2, device="meta"), ValueError, "must lie on one device"),
+        (
+            lambda: torch.ones(2, 1, 2),
+            ValueError,
+            r"uniforms must lie in \[0, 1\), but .* from 1 to 1",
+        ),
     ],
 )
-def test_rate_refuses_uniforms(own_checks, uniforms, error, message):
+def test_rate_refuses_uniforms(own_checks, make, error, message):
     with pytest.raises(error, match=message):
-        encoding.rate(torch.tensor([[0.2, 0.8]]), 2, uniforms=uniforms)
+        encoding.rate(torch.tensor([[0.2, 0.8]]), 2, uniforms=make())
 
 
 # Latency

@@ -4,9 +4,12 @@ import math
 
 import pytest
 import torch
+from tools import seeded
 
 from sqsnn import encoding
 from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes, step_mask
+
+pytestmark = pytest.mark.usefixtures("device")
 
 OBJECTS = (
     Rate(12, 0.5),
@@ -17,10 +20,6 @@ OBJECTS = (
     Phase(12, 3),
 )
 IDS = [made.kind for made in OBJECTS]
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def uniform_values(*shape):
@@ -127,7 +126,7 @@ def test_shared_numbers_give_equal_samples_equal_spikes(shape):
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("channels", [(), (2,)])
 def test_spike_trains_keep_their_spikes(shared, channels):
-    trains, generator = uniform_values(6, 7, 5, *channels).round(), torch.Generator()
+    trains, generator = uniform_values(6, 7, 5, *channels).round(), seeded()
     start = generator.get_state()
     spikes = Spikes(7).encode(trains, generator=generator, shared=shared)
     assert spikes.shape == (7, 6, 5, *(channels or (1,)))
@@ -142,4 +141,4 @@ def test_spike_trains_keep_their_spikes(shared, channels):
 @pytest.mark.parametrize("shape", [(6, 8, 5), (6, 6, 5, 2)])
 def test_spike_trains_of_other_steps_are_refused(shape):
     with pytest.raises(ValueError, match=r"'spikes'\) must have shape \(B, 7, P.*\), but has"):
-        Spikes(7).encode(torch.zeros(shape), generator=torch.Generator())
+        Spikes(7).encode(torch.zeros(shape), generator=seeded())

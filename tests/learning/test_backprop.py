@@ -10,6 +10,8 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.readout import Targets
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, CLASSES = 5, 16, 3
 
 
@@ -25,7 +27,8 @@ def spikes():
     return torch.rand(STEPS, BATCH, 4, 1, generator=generator, dtype=torch.float64).round()
 
 
-LABELS = torch.arange(BATCH) % CLASSES
+def some_labels():
+    return torch.arange(BATCH) % CLASSES
 
 
 def gradients(network):
@@ -39,7 +42,7 @@ def test_loss_prediction_and_gradient_are_those_of_the_report(
     network, spikes, loss_on, report_steps
 ):
     rule = Backprop(loss_on=loss_on)
-    targets = Targets(LABELS, readout.last_steps(STEPS, BATCH, report_steps))
+    targets = Targets(some_labels(), readout.last_steps(STEPS, BATCH, report_steps))
     figures = rule.step(network, spikes, targets, seeded(2))
     found = gradients(network)
     network.zero_grad()
@@ -48,22 +51,24 @@ def test_loss_prediction_and_gradient_are_those_of_the_report(
     kept = record.layers[-1]._replace(
         spikes=record.layers[-1].spikes[first:], probability=record.layers[-1].probability[first:]
     )
-    loss = readout.cross_entropy(kept, LABELS, on=loss_on)
+    loss = readout.cross_entropy(kept, some_labels(), on=loss_on)
     loss.backward()
     assert figures["loss"] == loss.item()
-    assert figures["correct"] == int((readout.predict(kept) == LABELS).sum())
+    assert figures["correct"] == int((readout.predict(kept) == some_labels()).sum())
     assert all(map(torch.equal, found, gradients(network)))
 
 
 def test_the_penalty_is_on_the_rates_of_all_steps(network, spikes):
     rule = Backprop(rate_penalty=3.0, rate_bounds=(0.9, 1.0))
-    rule.step(network, spikes, Targets(LABELS, readout.last_steps(STEPS, BATCH, 1)), seeded(2))
+    rule.step(
+        network, spikes, Targets(some_labels(), readout.last_steps(STEPS, BATCH, 1)), seeded(2)
+    )
     found = gradients(network)
     network.zero_grad()
     record = network(spikes, generator=seeded(2))
     penalty = rate_excess(firing_rates(record.layers[:-1]), 0.9, 1.0)
     mask = readout.last_steps(STEPS, BATCH, 1)
-    loss = readout.cross_entropy(readout.masked(record.layers[-1], mask), LABELS)
+    loss = readout.cross_entropy(readout.masked(record.layers[-1], mask), some_labels())
     (loss + 3.0 * penalty).backward()
     assert penalty > 0
     for one, other in zip(found, gradients(network), strict=True):
@@ -108,7 +113,7 @@ def test_a_mask_that_leaves_out_a_sample_is_refused(network, spikes):
     mask = torch.ones(STEPS, BATCH)
     mask[:, 1] = 0
     with pytest.raises(ValueError, match="mask leaves out every step of a sample"):
-        Backprop().step(network, spikes, Targets(LABELS, mask), seeded(0))
+        Backprop().step(network, spikes, Targets(some_labels(), mask), seeded(0))
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.1), (-0.1, 0.5), (0.1, 1.5)])

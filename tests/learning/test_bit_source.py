@@ -18,6 +18,8 @@ from sqsnn.quantum import replay
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Shift, Shifts
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZE, CHANNELS, SHOTS = 2, 3, 4, 2, 5
 SETTINGS: list[Shifts] = [(), (Shift(1, "gate", 0, 0.7),), (Shift(0, "encoding", 1, 1.1),)]
 
@@ -95,8 +97,8 @@ def test_bits_follow_the_law_however_they_are_cut(at_once, noise, monkeypatch):
         encoding = torch.stack(neurons.encoding_angles(currents), -1).detach()
         laws.append(replayed_law(neurons.circuit, angles, encoding, SETTINGS[1:2])[0, 0, 0])
     for seen, law in zip(index, laws, strict=False):
-        counts = torch.bincount(seen.flatten(), minlength=len(law)).numpy()
-        assert chisquare(counts, law.numpy() * counts.sum(), sum_check=False).pvalue > 1e-5
+        counts = torch.bincount(seen.flatten(), minlength=len(law)).cpu().numpy()
+        assert chisquare(counts, law.cpu().numpy() * counts.sum(), sum_check=False).pvalue > 1e-5
     # Shots, samples and settings are independent: no two agree by more than chance.
     first, second = index[0].flatten(), index[1].flatten()
     assert not torch.equal(first, second)
@@ -111,8 +113,8 @@ def test_a_free_run_follows_the_law_of_the_drive(drive, noise):
     currents = currents_for(neurons, 1, steps=3).expand(-1, 4000, -1, -1).contiguous()
     bits = SimulatedBits().run(neurons, currents, seeded(2))
     index = (bits[..., 0, 0].long() * torch.tensor([4, 2, 1])[:, None]).sum(0)
-    law = neurons.sequence_probabilities(currents[:, :1])[0, 0].detach().numpy()
-    counts = torch.bincount(index, minlength=8).numpy()
+    law = neurons.sequence_probabilities(currents[:, :1])[0, 0].detach().cpu().numpy()
+    counts = torch.bincount(index, minlength=8).cpu().numpy()
     assert chisquare(counts, law * counts.sum(), sum_check=False).pvalue > 1e-4
 
 

@@ -17,6 +17,8 @@ from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import shift_rules
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 DRAWS = 20_000
 

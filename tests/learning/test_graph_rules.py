@@ -39,8 +39,9 @@ from sqsnn.neurons.population import Record
 from sqsnn.readout import Targets, TraceReadout
 from sqsnn.synapses import Dense
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, CLASSES = 4, 2, 2
-LABELS = torch.arange(BATCH) % CLASSES
 AS_DATA = Leaky(through_reset=False)
 SYMMETRIC = Feedback("symmetric")
 ALL = CASES | {"mixed channels": MIXED}
@@ -48,12 +49,16 @@ ALL = CASES | {"mixed channels": MIXED}
 Gradients = dict[str, Tensor]
 
 
+def some_labels() -> Tensor:
+    return torch.arange(BATCH) % CLASSES
+
+
 def gradients(
-    rule: Rule, network: SpikingNetwork, spikes: Tensor, targets: Tensor | Targets = LABELS
+    rule: Rule, network: SpikingNetwork, spikes: Tensor, targets: Tensor | Targets | None = None
 ) -> Gradients:
     """Of every parameter that holds a number, 0 where a rule gave none."""
     network.zero_grad()
-    rule.step(network, spikes, targets, seeded(5))
+    rule.step(network, spikes, some_labels() if targets is None else targets, seeded(5))
     named = network.named_parameters()
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
@@ -116,7 +121,8 @@ def smooth_network_of(case: Case, **options: Any) -> tuple[SpikingNetwork, Tenso
         graph = reference_graph(network)
         distances = [
             network_reference.distance_to_kinks(
-                graph, network_reference.score(graph, inputs[:, sample].numpy(), each["spikes"])
+                graph,
+                network_reference.score(graph, inputs[:, sample].cpu().numpy(), each["spikes"]),
             )
             for sample, each in enumerate(ran(network, inputs))
         ]
@@ -166,10 +172,10 @@ def test_backpropagation_is_the_derivative_of_the_relaxed_network(name, options)
         graph, total = reference_graph(network), 0.0
         for sample, each in enumerate(done):
             followed = network_reference.relaxed(
-                graph, inputs[:, sample].numpy(), each["spikes"], each["probability"],
+                graph, inputs[:, sample].cpu().numpy(), each["spikes"], each["probability"],
                 through_reset=through_reset,
             )  # fmt: skip
-            label = int(LABELS[sample])
+            label = int(some_labels()[sample])
             total += network_reference.cross_entropy(
                 followed, output_of(network), label, on_spikes=loss_on == "count"
             )
@@ -184,7 +190,7 @@ def test_the_networks_above_lie_on_both_sides_of_clip_and_floor():
         network, inputs = smooth_network_of(case)
         graph = reference_graph(network)
         for sample, each in enumerate(ran(network, inputs)):
-            done = network_reference.score(graph, inputs[:, sample].numpy(), each["spikes"])
+            done = network_reference.score(graph, inputs[:, sample].cpu().numpy(), each["spikes"])
             potentials = network_reference.potentials(graph, done)
             beyond["clip"] += sum(u > 1 for u in potentials)
             beyond["silence"] += sum(-1 < u < 0 for u in potentials)
@@ -207,14 +213,14 @@ def test_the_score_is_the_derivative_of_the_likelihood_of_all_spikes(name, chann
     answers = []
     for sample, each in enumerate(done):
         logits = each["probability"][output].sum((0, 2))
-        loss = np.logaddexp.reduce(logits) - logits[int(LABELS[sample])]
+        loss = np.logaddexp.reduce(logits) - logits[int(some_labels()[sample])]
         answers.append(loss - np.log(CLASSES))
 
     def value() -> float:
         graph, total = reference_graph(network), 0.0
         for sample, (each, answer) in enumerate(zip(done, answers, strict=True)):
-            scored = network_reference.score(graph, inputs[:, sample].numpy(), each["spikes"])
-            label = int(LABELS[sample])
+            scored = network_reference.score(graph, inputs[:, sample].cpu().numpy(), each["spikes"])
+            label = int(some_labels()[sample])
             total += answer * np.log(scored.joint)
             total += network_reference.cross_entropy(scored, output, label)
         return total / len(done)
@@ -254,7 +260,7 @@ def force(network: SpikingNetwork, histories: Mapping[str, Tensor]) -> None:
 
 def weighted_by_law(network: SpikingNetwork, inputs: Tensor, histories: int) -> Tensor:
     """The probability of every history."""
-    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].numpy())
+    law = network_reference.joint_law(reference_graph(network), inputs[:, 0].cpu().numpy())
     assert len(law) == histories
     assert law.min() > 1e-12  # else a history could not be forced
     return torch.as_tensor(law)
@@ -265,7 +271,7 @@ def expected_loss(network: SpikingNetwork, inputs: Tensor, label: int) -> Callab
 
     def loss() -> float:
         graph = reference_graph(network)
-        return network_reference.expected_loss(graph, inputs[:, 0].numpy(), "b", label)
+        return network_reference.expected_loss(graph, inputs[:, 0].cpu().numpy(), "b", label)
 
     return loss
 
@@ -345,7 +351,7 @@ def backpropagated(network: SpikingNetwork, spikes: Tensor) -> Gradients:
         emitted[name] = records[name].spikes
         assert torch.equal(emitted[name].detach(), data[name].spikes)
     logits = records[output_of(network)].probability.sum((0, 3))
-    loss = torch.nn.functional.cross_entropy(logits, LABELS)
+    loss = torch.nn.functional.cross_entropy(logits, some_labels())
     named = {name: p for name, p in network.named_parameters() if p.numel()}
     found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
     return dict(zip(named, found, strict=True))
@@ -427,7 +433,7 @@ def test_random_feedback_by_the_weights_of_the_synapses_is_symmetric(name):
 def test_both_is_the_sum_of_feedback_and_rewards_on_the_same_draws(name):
     network = network_of(CASES[name], drive=Leaky(), encoding_slope="exponential")
     inputs, reward = inputs_of(network, STEPS, BATCH), Reinforce(samples=2)
-    repeated = inputs.repeat(1, 2, 1, 1), LABELS.repeat(2)
+    repeated = inputs.repeat(1, 2, 1, 1), some_labels().repeat(2)
     by_feedback = gradients(Local(SYMMETRIC), network, *repeated)
     by_reward = gradients(Local(reward), network, inputs)
     found = gradients(Local(Both(SYMMETRIC, reward)), network, inputs)

@@ -14,6 +14,8 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
 from sqsnn.readout import Targets, last_steps
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZES = 5, 6, [4, 3, 3, 2]
 
 

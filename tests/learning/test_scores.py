@@ -23,6 +23,8 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
 from sqsnn.synapses import DenseSynapses, Synapses
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
     (name, channels, memory_qubits)
@@ -82,9 +84,9 @@ def of_reference(
             neurons.circuit.name,
             neurons.channels,
             neurons.memory_qubits,
-            neurons.angles[h].detach().numpy(),
-            neurons.gains[h].detach().numpy(),
-            *(values[:, b, h].detach().numpy() for values in shown),
+            neurons.angles[h].detach().cpu().numpy(),
+            neurons.gains[h].detach().cpu().numpy(),
+            *(values[:, b, h].detach().cpu().numpy() for values in shown),
             window=window,
         )
     angles, gains = (np.array([sum(p[k] for p in row) for row in parts]) for k in (0, 1))
@@ -118,7 +120,7 @@ def test_exact_scores_are_the_references(name, channels, memory_qubits, through_
     assert_pulled(pulled, expected, atol=1e-7)
     assert abs(expected[0]).max() > 1e-2
     likelihood = layer.record.log_likelihood.detach().mean().item()
-    assert pulled.log_likelihood == pytest.approx(likelihood, abs=1e-12)
+    assert float(pulled.log_likelihood) == pytest.approx(likelihood, abs=1e-12)
     assert pulled.cost == Cost()
 
 

@@ -16,8 +16,13 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.readout import Targets, last_steps
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, CLASSES = 5, 8, 3
-LABELS = torch.arange(BATCH) % CLASSES
+
+
+def some_labels() -> Tensor:
+    return torch.arange(BATCH) % CLASSES
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -42,15 +47,15 @@ def network_of(*sizes: int, channels: int = 1) -> SpikingNetwork:
 def test_increments_telescope_to_the_loss_minus_that_of_no_spike(report_steps):
     p = outputs()
     scores = signals.running_scores(p, last_steps(STEPS, BATCH, report_steps))
-    increments = signals.increments(scores, LABELS)
+    increments = signals.increments(scores, some_labels())
     first = 0 if report_steps is None else STEPS - report_steps
-    total = functional.cross_entropy(p[first:].sum(dim=(0, 3)), LABELS, reduction="none")
+    total = functional.cross_entropy(p[first:].sum(dim=(0, 3)), some_labels(), reduction="none")
     expected = total - math.log(CLASSES)
     torch.testing.assert_close(increments.sum(0), expected, rtol=0, atol=1e-13)
     assert not increments[:first].any()  # what is not reported costs nothing
     for t in range(STEPS):  # and so does every partial sum
         seen = p[first : t + 1].sum(dim=(0, 3))
-        so_far = functional.cross_entropy(seen, LABELS, reduction="none") - math.log(CLASSES)
+        so_far = functional.cross_entropy(seen, some_labels(), reduction="none") - math.log(CLASSES)
         torch.testing.assert_close(increments[: t + 1].sum(0), so_far, rtol=0, atol=1e-13)
 
 
@@ -59,17 +64,17 @@ def test_the_error_is_the_losss_derivative_by_each_probability(report_steps):
     p = outputs().requires_grad_()
     mask = last_steps(STEPS, BATCH, report_steps)
     scores = signals.running_scores(p, mask)
-    loss = functional.cross_entropy(scores[-1], LABELS)
+    loss = functional.cross_entropy(scores[-1], some_labels())
     (expected,) = torch.autograd.grad(loss, p)
-    error = signals.error_per_step(scores[-1].detach(), Targets(LABELS, mask), STEPS)
+    error = signals.error_per_step(scores[-1].detach(), Targets(some_labels(), mask), STEPS)
     torch.testing.assert_close(error[..., None].expand_as(expected), expected, rtol=0, atol=1e-15)
 
 
 def test_the_error_of_running_scores_is_that_of_each_step():
     scores = signals.running_scores(outputs(), None)
-    running = signals.error(scores, Targets(LABELS))
+    running = signals.error(scores, Targets(some_labels()))
     for t in range(STEPS):
-        assert torch.equal(running[t], signals.error(scores[t], Targets(LABELS)))
+        assert torch.equal(running[t], signals.error(scores[t], Targets(some_labels())))
 
 
 # Horizons
@@ -81,7 +86,7 @@ def test_a_spike_answers_for_the_losses_of_its_horizon(horizon):
     options = {"discount": discount} if horizon == "discounted" else {}
     signal = Reinforce(horizon=horizon, baseline="none", **options)
     steps = normal(STEPS, BATCH)
-    found = signals.advantages(steps, LABELS, signal, Memory(), seeded())
+    found = signals.advantages(steps, some_labels(), signal, Memory(), seeded())
     factor = {"to_go": 1.0, "same_step": 0.0, "discounted": discount, "episodic": 1.0}[horizon]
     for t in range(STEPS):
         hidden = torch.zeros(BATCH, dtype=torch.float64)
@@ -103,7 +108,7 @@ def test_a_spike_answers_for_the_losses_of_its_horizon(horizon):
 @pytest.mark.parametrize("samples", [2, 4])
 def test_leave_one_out_is_the_deviation_from_the_mean_of_the_others(samples, horizon):
     # The batch holds all samples once, then once more, and so on.
-    steps, labels = normal(STEPS, samples * BATCH), LABELS.repeat(samples)
+    steps, labels = normal(STEPS, samples * BATCH), some_labels().repeat(samples)
     options = {"horizon": horizon, "samples": samples}
     plain = signals.advantages(
         steps, labels, Reinforce(baseline="none", **options), Memory(), seeded()
@@ -160,21 +165,23 @@ def test_the_running_baseline_of_the_outputs_is_their_later_losses_own():
 def test_running_baselines_of_other_names_are_others():
     signal, state = Reinforce(baseline="running", samples=1), Memory()
     one, other = normal(STEPS, BATCH, seed=1), normal(STEPS, BATCH, seed=2)
-    assert torch.equal(signals.without_baseline(one, LABELS, signal, state, seeded(), "one"), one)
     assert torch.equal(
-        signals.without_baseline(other, LABELS, signal, state, seeded(), "other"), other
+        signals.without_baseline(one, some_labels(), signal, state, seeded(), "one"), one
+    )
+    assert torch.equal(
+        signals.without_baseline(other, some_labels(), signal, state, seeded(), "other"), other
     )
     assert not torch.equal(
-        signals.without_baseline(one, LABELS, signal, state, seeded(), "one"), one
+        signals.without_baseline(one, some_labels(), signal, state, seeded(), "one"), one
     )
     assert state.tensors.keys() == {"one", "other"}
 
 
 def test_a_running_baseline_of_other_steps_is_refused():
     signal, state = Reinforce(baseline="running", samples=1), Memory()
-    signals.without_baseline(normal(4, len(LABELS)), LABELS, signal, state, seeded())
+    signals.without_baseline(normal(4, BATCH), some_labels(), signal, state, seeded())
     with pytest.raises(ValueError, match="baseline has 4 steps, but these samples have 3"):
-        signals.without_baseline(normal(3, len(LABELS)), LABELS, signal, state, seeded())
+        signals.without_baseline(normal(3, BATCH), some_labels(), signal, state, seeded())
 
 
 # Refusals

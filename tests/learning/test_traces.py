@@ -13,6 +13,8 @@ from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.synapses import DenseSynapses
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, INPUTS, SIZE = 6, 3, 4, 2
 DRIVES = [
     Rectified(),

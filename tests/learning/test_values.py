@@ -12,6 +12,8 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.readout import Targets, TraceReadout, Traces
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, INPUTS, VALUES = 5, 6, 3, 2
 
 

@@ -18,6 +18,8 @@ from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 WIDE = [
     ("crx", 5, 1),
     ("bidirectional", 6, 1),
@@ -65,8 +67,8 @@ def test_samples_of_a_wide_register_follow_its_exact_law():
     currents = positive(1, 1, 1, 5)
     record, _ = neurons(currents.expand(-1, 20_000, -1, -1), generator=seeded(11))
     index = (record.spikes[0, :, 0].long() * 2 ** torch.arange(4, -1, -1)).sum(1)
-    counts = torch.bincount(index, minlength=32).numpy()
-    law = neurons.sequence_probabilities(currents)[0, 0].detach().numpy()
+    counts = torch.bincount(index, minlength=32).cpu().numpy()
+    law = neurons.sequence_probabilities(currents)[0, 0].detach().cpu().numpy()
     assert abs(law.sum() - 1) < 1e-12
     assert p_value(counts, law) > 1e-4
     assert p_value(counts, np.roll(law, 1)) < 1e-4

@@ -28,6 +28,8 @@ from sqsnn.neurons.drive import Leaky, Saturating
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 FEW = ("saturating", "leaky", "leaky, K = 2")
 # All different, none small: a rate in the wrong place changes every probability.
 RATES = {
@@ -261,11 +263,11 @@ def test_sampled_sequences_follow_the_law(channels, steps, simulation, drive):
         neurons.noise_simulation = simulation
     currents = strong_currents(steps, neurons)[:, 1:]
     with torch.no_grad():
-        law = neurons.sequence_probabilities(currents)[0, 0].numpy()
+        law = neurons.sequence_probabilities(currents)[0, 0].cpu().numpy()
         record, _ = neurons(currents.expand(-1, 8_000, -1, -1), generator=seeded(11))
     digits = record.spikes.movedim(0, 1).flatten(1).long()  # (B, T * N)
     index = (digits << torch.arange(digits.shape[1] - 1, -1, -1)).sum(1)
-    counts = np.bincount(index.numpy(), minlength=len(law))
+    counts = np.bincount(index.cpu().numpy(), minlength=len(law))
     assert p_value(counts, law) > FALSE_ALARM
     assert p_value(counts, np.roll(law, 1)) < FALSE_ALARM  # the test can tell
 

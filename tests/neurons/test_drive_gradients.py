@@ -16,6 +16,8 @@ from sqsnn.neurons.drive import Drive, Leaky, Saturating
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NOISE = Noise(depolarising_1q=0.1, phase_damping_2q=0.2, false_spike=0.1, missed_spike=0.2)
 # Differences of four points err by step^4 / 30 times the fifth derivative, below 10^6 here, and by
 # rounding / step.

@@ -10,6 +10,8 @@ from torch.testing import assert_close
 from sqsnn.neurons.drive import Drive, Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons, SQSState
 
+pytestmark = pytest.mark.usefixtures("device")
+
 # First values
 
 
@@ -68,7 +70,7 @@ def test_bidirectional_starts_near_the_identity_where_the_membrane_remembers(dri
         # Where more current fires more, also behind a silent membrane: sin(angle) > 0.
         assert torch.equal(angles[:, on_channel], torch.full((40, 2), 0.1))
     else:
-        assert angles[:, pairs].abs().mean() == pytest.approx(0.3 * math.pi, abs=0.05)
+        assert angles[:, pairs].abs().mean().item() == pytest.approx(0.3 * math.pi, abs=0.05)
         assert (angles[:, on_channel] == 0.3).all()
     # A choice of one's own wins over both.
     chosen = {"coupling": 0.6 * math.pi}
@@ -155,12 +157,15 @@ def test_the_state_of_another_drive_is_refused_by_its_field():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"membrane": torch.zeros(2, 3, 2)}, r"state\.membrane must have shape \(2, 3, 1\)"),
-        ({"membrane": torch.zeros(1, 3, 1)}, r"state\.membrane must have shape \(2, 3, 1\)"),
-        ({"membrane": torch.zeros(2, 3, 1).double()}, r"state\.membrane has dtype"),
-        ({"spikes": torch.zeros(2, 3, 1)}, r"state\.spikes must have shape \(2, 3, 1, 1\)"),
-        ({"spikes": torch.zeros(2, 3, 1, 1, device="meta")}, r"state\.spikes on meta"),
-        ({"memory": torch.zeros(2, 3, 4) + 0j}, r"state\.memory must have shape \(2, 3, 2\)"),
+        (lambda: {"membrane": torch.zeros(2, 3, 2)}, r"membrane must .*\(2, 3, 1\), .*\(2, 3, 2\)"),
+        (lambda: {"membrane": torch.zeros(1, 3, 1)}, r"membrane must .*\(2, 3, 1\), .*\(1, 3, 1\)"),
+        (lambda: {"membrane": torch.zeros(2, 3, 1).double()}, r"state\.membrane has dtype"),
+        (lambda: {"spikes": torch.zeros(2, 3, 1)}, r"state\.spikes must have shape \(2, 3, 1, 1\)"),
+        (lambda: {"spikes": torch.zeros(2, 3, 1, 1, device="meta")}, r"state\.spikes on meta"),
+        (
+            lambda: {"memory": torch.zeros(2, 3, 4) + 0j},
+            r"state\.memory must have shape \(2, 3, 2\)",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_by_its_field(change, message):
@@ -168,4 +173,4 @@ def test_a_state_that_does_not_fit_is_refused_by_its_field(change, message):
     currents = torch.zeros(1, 2, 3, 1)
     _, state = neurons(currents, generator=seeded())
     with pytest.raises(ValueError, match=message):
-        neurons(currents, state._replace(**change), generator=seeded())
+        neurons(currents, state._replace(**change()), generator=seeded())

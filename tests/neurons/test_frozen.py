@@ -9,6 +9,8 @@ from tools import seeded
 from sqsnn.neurons.drive import Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 
 

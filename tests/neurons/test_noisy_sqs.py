@@ -20,6 +20,8 @@ from sqsnn.neurons.sqs import SQSNeurons, SQSState
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
     (name, channels, memory_qubits)
@@ -302,7 +304,7 @@ def counts_of(spikes: Tensor) -> np.ndarray:
     """How often each sequence came, step 1 the most significant; spikes `(T, B, 1, N)`."""
     digits = spikes.movedim(0, 1).flatten(1).long()  # (B, T * N)
     places = 2 ** torch.arange(digits.shape[1] - 1, -1, -1)
-    return np.bincount((digits * places).sum(1).numpy(), minlength=2 ** digits.shape[1])
+    return np.bincount((digits * places).sum(1).cpu().numpy(), minlength=2 ** digits.shape[1])
 
 
 # Each chi-square test at a fixed seed raises a false alarm for one seed in ten thousand.
@@ -325,7 +327,9 @@ def test_sampled_sequences_follow_the_exact_law(simulation, name, channels, memo
     ideal = random_neurons(name, channels, memory_qubits, None, size=1)
     currents = random_currents(steps, 1, 1, channels)
     with torch.no_grad():
-        law, wrong = (n.sequence_probabilities(currents)[0, 0].numpy() for n in (neurons, ideal))
+        law, wrong = (
+            n.sequence_probabilities(currents)[0, 0].cpu().numpy() for n in (neurons, ideal)
+        )
         many = currents.expand(-1, 20_000, -1, -1)
         counts = counts_of(neurons(many, generator=seeded(7))[0].spikes)
     assert p_value(counts, law) > FALSE_ALARM
@@ -338,7 +342,9 @@ def test_trajectories_of_each_rate_alone_follow_the_exact_law(rate):
     ideal = random_neurons("bidirectional", 1, 1, None, size=1, seed=4)
     currents = random_currents(4, 1, 1, 1)
     with torch.no_grad():
-        law, wrong = (n.sequence_probabilities(currents)[0, 0].numpy() for n in (neurons, ideal))
+        law, wrong = (
+            n.sequence_probabilities(currents)[0, 0].cpu().numpy() for n in (neurons, ideal)
+        )
         many = currents.expand(-1, 20_000, -1, -1)
         counts = counts_of(neurons(many, generator=seeded(8))[0].spikes)
     assert p_value(counts, law) > FALSE_ALARM

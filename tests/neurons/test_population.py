@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 class Coins(Population):
     """The smallest population: biased coins, whose state counts the steps."""
@@ -35,21 +37,25 @@ def neurons(request) -> Population:
     return Coins(3) if request.param == "coins" else SQSNeurons(3, generator=seeded(0))
 
 
-CURRENTS = torch.zeros(4, 2, 3, 1)
-UNIFORMS = torch.full((4, 2, 3), 0.5)
+def no_currents() -> Tensor:
+    return torch.zeros(4, 2, 3, 1)
+
+
+def halves() -> Tensor:
+    return torch.full((4, 2, 3), 0.5)
 
 
 def test_a_population_of_ones_own_needs_only_its_law(neurons):
-    record, state = neurons(CURRENTS, generator=seeded())
+    record, state = neurons(no_currents(), generator=seeded())
     assert record.spikes.shape == record.probability.shape == (4, 2, 3, 1)
     assert record.log_likelihood.shape == (4, 2, 3)
     assert record.memory is None
-    again, _ = neurons(CURRENTS, state, generator=seeded())
+    again, _ = neurons(no_currents(), state, generator=seeded())
     assert again.spikes.shape == (4, 2, 3, 1)
 
 
 def test_the_generator_draws_what_draw_uniforms_draws(neurons):
-    currents = CURRENTS + 0.5
+    currents = no_currents() + 0.5
     by_generator, _ = neurons(currents, generator=seeded(3))
     uniforms = neurons.draw_uniforms(4, 2, seeded(3))
     assert uniforms.shape == (4, 2, 3)
@@ -67,18 +73,18 @@ def test_drawing_in_pieces_is_drawing_at_once(neurons):
 
 def test_the_global_generator_is_not_touched(neurons):
     before = torch.get_rng_state()
-    neurons(CURRENTS, generator=seeded())
+    neurons(no_currents(), generator=seeded())
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_observed_spikes_are_returned_as_they_came(neurons):
     observed = torch.tensor([0.0, 1, 1, 0]).reshape(4, 1, 1, 1).expand(4, 2, 3, 1)
-    record, _ = neurons(CURRENTS + 0.5, observed=observed)
+    record, _ = neurons(no_currents() + 0.5, observed=observed)
     assert torch.equal(record.spikes.detach(), observed)
 
 
 def test_a_batch_of_nothing_gives_a_record_of_nothing(neurons):
-    record, _ = neurons(CURRENTS[:, :0], generator=seeded())
+    record, _ = neurons(no_currents()[:, :0], generator=seeded())
     assert record.spikes.shape == (4, 0, 3, 1)
     assert record.log_likelihood.shape == (4, 0, 3)
 
@@ -86,73 +92,72 @@ def test_a_batch_of_nothing_gives_a_record_of_nothing(neurons):
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ({}, "given were none"),
-        ({"generator": True, "uniforms": UNIFORMS}, "given were generator and uniforms"),
-        ({"generator": True, "observed": CURRENTS}, "given were generator and observed"),
-        ({"uniforms": UNIFORMS, "observed": CURRENTS}, "given were uniforms and observed"),
+        (set(), "given were none"),
+        ({"generator", "uniforms"}, "given were generator and uniforms"),
+        ({"generator", "observed"}, "given were generator and observed"),
+        ({"uniforms", "observed"}, "given were uniforms and observed"),
     ],
 )
 def test_exactly_one_source_of_randomness_is_required(neurons, sources, message):
-    if "generator" in sources:
-        sources = {**sources, "generator": seeded()}
+    every = {"generator": seeded(), "uniforms": halves(), "observed": no_currents()}
     with pytest.raises(ValueError, match=message):
-        neurons(CURRENTS, **sources)
+        neurons(no_currents(), **{name: every[name] for name in sources})
 
 
 @pytest.mark.parametrize(
-    ("currents", "message"),
+    ("change", "message"),
     [
-        (CURRENTS[0], r"currents must have shape \(steps, batch, 3, 1\), but has \(2, 3, 1\)"),
-        (CURRENTS[:, :, :2], r"has \(4, 2, 2, 1\)"),
-        (CURRENTS.expand(-1, -1, -1, 2), r"has \(4, 2, 3, 2\)"),
-        (CURRENTS[:0], "currents has 0 steps"),
-        (CURRENTS.double(), "currents has dtype torch.float64"),
-        (CURRENTS.long(), "currents has dtype torch.int64"),
-        (CURRENTS + math.nan, "currents must be finite, but 24 of 24"),
-        (CURRENTS - math.inf, "currents must be finite"),
-        (CURRENTS.to("meta"), "currents on meta, parameters on cpu"),
+        (lambda it: it[0], r"currents must have shape \(steps, batch, 3, 1\), but has \(2, 3, 1\)"),
+        (lambda it: it[:, :, :2], r"has \(4, 2, 2, 1\)"),
+        (lambda it: it.expand(-1, -1, -1, 2), r"has \(4, 2, 3, 2\)"),
+        (lambda it: it[:0], "currents has 0 steps"),
+        (lambda it: it.double(), "currents has dtype torch.float64"),
+        (lambda it: it.long(), "currents has dtype torch.int64"),
+        (lambda it: it + math.nan, "currents must be finite, but 24 of 24"),
+        (lambda it: it - math.inf, "currents must be finite"),
+        (lambda it: it.to("meta"), "currents on meta, parameters on "),
     ],
 )
-def test_currents_that_do_not_fit_are_refused(neurons, currents, message):
+def test_currents_that_do_not_fit_are_refused(neurons, change, message):
     with pytest.raises(ValueError, match=message):
-        neurons(currents, generator=seeded())
+        neurons(change(no_currents()), generator=seeded())
 
 
 @pytest.mark.parametrize(
-    ("uniforms", "message"),
+    ("change", "message"),
     [
-        (UNIFORMS[:3], r"uniforms must have shape \(4, 2, 3\), but has \(3, 2, 3\)"),
-        (UNIFORMS[..., None], r"has \(4, 2, 3, 1\)"),
-        (UNIFORMS * 2, r"uniforms must lie in \[0, 1\), but they run from 1 to 1"),
-        (UNIFORMS - 1, r"uniforms must lie in .* from -0.5"),
-        (UNIFORMS * math.nan, "uniforms must lie in"),
-        (UNIFORMS.to("meta"), "uniforms on meta"),
+        (lambda it: it[:3], r"uniforms must have shape \(4, 2, 3\), but has \(3, 2, 3\)"),
+        (lambda it: it[..., None], r"has \(4, 2, 3, 1\)"),
+        (lambda it: it * 2, r"uniforms must lie in \[0, 1\), but they run from 1 to 1"),
+        (lambda it: it - 1, r"uniforms must lie in .* from -0.5"),
+        (lambda it: it * math.nan, "uniforms must lie in"),
+        (lambda it: it.to("meta"), "uniforms on meta"),
     ],
 )
-def test_uniforms_that_do_not_fit_are_refused(neurons, uniforms, message):
+def test_uniforms_that_do_not_fit_are_refused(neurons, change, message):
     with pytest.raises(ValueError, match=message):
-        neurons(CURRENTS, uniforms=uniforms)
+        neurons(no_currents(), uniforms=change(halves()))
 
 
 @pytest.mark.parametrize(
-    ("observed", "message"),
+    ("change", "message"),
     [
-        (CURRENTS[:2], r"observed must have shape \(4, 2, 3, 1\), but has \(2, 2, 3, 1\)"),
-        (CURRENTS + 0.5, "observed holds 0.5; every spike must be 0 or 1"),
-        (CURRENTS + math.nan, "observed holds nan"),
-        (CURRENTS.to("meta"), "observed on meta"),
+        (lambda it: it[:2], r"observed must have shape \(4, 2, 3, 1\), but has \(2, 2, 3, 1\)"),
+        (lambda it: it + 0.5, "observed holds 0.5; every spike must be 0 or 1"),
+        (lambda it: it + math.nan, "observed holds nan"),
+        (lambda it: it.to("meta"), "observed on meta"),
     ],
 )
-def test_observed_spikes_that_do_not_fit_are_refused(neurons, observed, message):
+def test_observed_spikes_that_do_not_fit_are_refused(neurons, change, message):
     with pytest.raises(ValueError, match=message):
-        neurons(CURRENTS, observed=observed)
+        neurons(no_currents(), observed=change(no_currents()))
 
 
 def test_a_step_refuses_what_does_not_fit(neurons):
     with pytest.raises(ValueError, match=r"currents must have shape \(batch, 3, 1\)"):
-        neurons.step(CURRENTS[0, :, :2], None, UNIFORMS[0, :, :2])
+        neurons.step(no_currents()[0, :, :2], None, halves()[0, :, :2])
     with pytest.raises(ValueError, match=r"uniforms must have shape \(2, 3\), but has \(2, 3, 1"):
-        neurons.step(CURRENTS[0], None, UNIFORMS[0, ..., None])
+        neurons.step(no_currents()[0], None, halves()[0, ..., None])
 
 
 @pytest.mark.parametrize("argument", ["size", "channels"])

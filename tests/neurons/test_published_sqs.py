@@ -16,6 +16,8 @@ from sqsnn.neurons.population import Population
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS = 4
 SEQUENCES = list(product([0.0, 1.0], repeat=STEPS))
 # All angles stay in (0, pi), where d sin^2(a/2)/da = sqrt(p (1 - p)).
@@ -73,7 +75,7 @@ def test_drawn_frequencies_are_those_of_the_law():
     assert law.min() * draws > 5
     digits = torch.tensor([8, 4, 2, 1])
     index = (record.spikes[:, :, 0, 0].long() * digits[:, None]).sum(0)
-    observed = np.bincount(index.numpy(), minlength=16)
+    observed = np.bincount(index.cpu().numpy(), minlength=16)
     assert stats.chisquare(observed, law * draws).pvalue > 0.001
 
 

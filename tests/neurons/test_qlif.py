@@ -12,6 +12,8 @@ from torch.testing import assert_close
 
 from sqsnn.neurons.qlif import QLIF, QLIFState
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZE = 12, 6, 4
 GROUND = np.array([1, 0], complex)
 
@@ -279,7 +281,7 @@ def test_constants_are_not_learned_and_obey_the_same_law():
     learned, constant = (
         QLIF(3, learn=learn, dtype=torch.float64, generator=seeded(0)) for learn in (True, False)
     )
-    currents = torch.randn((6, 4, 3, 1), generator=torch.Generator().manual_seed(0)).double()
+    currents = torch.randn((6, 4, 3, 1), generator=seeded(0)).double()
     uniforms = torch.zeros(6, 4, 3, dtype=torch.float64)
     spikes = [neurons(currents, uniforms=uniforms)[0].spikes for neurons in (learned, constant)]
     assert torch.equal(*spikes)

@@ -19,6 +19,8 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 from sqsnn.training.build import count_trained
 
+pytestmark = pytest.mark.usefixtures("device")
+
 GRID = (3, 2, 2)
 SIZE, GROUPS = 12, {"map": 3, "population": 1}
 LEARNED = ("angles", "gains", "beta", "reset", "bias")
@@ -169,6 +171,7 @@ def test_equal_rows_can_be_assigned_and_others_are_refused():
         neurons.angles = torch.arange(SIZE * 3.0, dtype=torch.float64).reshape(SIZE, 3)
 
 
+@pytest.mark.cpu_only("it is about the compiled kernel")
 @pytest.mark.parametrize("kind", [SQSNeurons, LIF, StochasticLIF])
 def test_the_kernel_takes_shared_neurons(kind):
     neurons = made(kind=kind)

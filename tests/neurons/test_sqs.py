@@ -21,6 +21,8 @@ from sqsnn.quantum import circuits
 from sqsnn.quantum.circuits import Circuit, Encoded, Normal
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 NAMED = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
 CASES = [
     (name, channels, memory_qubits)
@@ -151,7 +153,7 @@ def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
         neurons.angles.fill_(0.4)
     record, _ = neurons(
         torch.full((1, 1, 1, 1), current, dtype=torch.float64),
-        generator=torch.Generator().manual_seed(0),
+        generator=seeded(0),
     )
     expected = math.sin((math.pi * min(max(current, 0.0), 1.0) + 0.4) / 2) ** 2
     assert record.probability.item() == pytest.approx(expected, abs=1e-14)
@@ -341,7 +343,7 @@ def test_sampled_sequences_follow_the_exact_law(name, channels, memory_qubits, s
     record, _ = neurons(currents.expand(-1, samples, -1, -1), generator=seeded(11))
     bits = record.spikes[:, :, 0].long().movedim(1, 0).flatten(1)  # (samples, steps * channels)
     index = (bits * 2 ** torch.arange(bits.shape[1] - 1, -1, -1)).sum(1)
-    counts = torch.bincount(index, minlength=2 ** bits.shape[1]).numpy()
+    counts = torch.bincount(index, minlength=2 ** bits.shape[1]).cpu().numpy()
     law = reference.joint_law(twin(neurons, 0), currents[:, 0, 0].tolist())
     assert p_value(counts, law) > 1e-4
     assert p_value(counts, np.roll(law, 1)) < 1e-4
@@ -566,19 +568,22 @@ def test_no_neurons_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("memory", "message"),
+    ("make", "message"),
     [
-        (torch.zeros(3, 2, 4, dtype=torch.complex64), r"state\.memory must have shape \(3, 2, 2\)"),
-        (torch.zeros(2, 2, 2, dtype=torch.complex64), r"state\.memory must have shape"),
-        (torch.zeros(3, 2, 2, dtype=torch.complex64, device="meta"), "meta"),
-        (torch.zeros(3, 2, 2, dtype=torch.complex128), "dtype"),
-        (torch.full((3, 2, 2), 0.5**0.5, dtype=torch.complex64), "not real"),
+        (
+            lambda: torch.zeros(3, 2, 4, dtype=torch.complex64),
+            r"state\.memory must have shape \(3, 2, 2\)",
+        ),
+        (lambda: torch.zeros(2, 2, 2, dtype=torch.complex64), r"state\.memory must have shape"),
+        (lambda: torch.zeros(3, 2, 2, dtype=torch.complex64, device="meta"), "meta"),
+        (lambda: torch.zeros(3, 2, 2, dtype=torch.complex128), "dtype"),
+        (lambda: torch.full((3, 2, 2), 0.5**0.5, dtype=torch.complex64), "not real"),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(memory, message):
+def test_a_state_that_does_not_fit_is_refused(make, message):
     neurons = SQSNeurons(2, drive=Rectified(), generator=seeded(0))
     with pytest.raises(ValueError, match=message):
-        neurons(torch.zeros(1, 3, 2, 1), SQSState(memory), generator=seeded(0))
+        neurons(torch.zeros(1, 3, 2, 1), SQSState(make()), generator=seeded(0))
 
 
 @pytest.mark.parametrize("law", ["kraus_operators", "sequence_probabilities"])

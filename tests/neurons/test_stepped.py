@@ -20,6 +20,8 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stepped import learned
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, SIZE = 7, 5, 3
 
 
@@ -422,7 +424,10 @@ def test_every_population_demands_a_generator(population):
 # In networks
 
 
-INPUTS = (torch.rand((STEPS, BATCH, 4, 1), generator=seeded(6)) < 0.7).double()
+def some_spikes() -> Tensor:
+    return (torch.rand((STEPS, BATCH, 4, 1), generator=seeded(6)) < 0.7).double()
+
+
 LAYERS = [
     partial(LIF, beta=0.5),
     [QLIF, partial(StochasticLIF, tau=0.5)],
@@ -446,10 +451,10 @@ def network_of(factories) -> SpikingNetwork:
 def test_layers_of_any_kind_make_a_network(factories):
     network = network_of(factories)
     uniforms = network.draw_uniforms(STEPS, BATCH, seeded(1))
-    whole = network(INPUTS, uniforms=uniforms)
+    whole = network(some_spikes(), uniforms=uniforms)
     assert all(0 < layer.spikes.mean() < 1 for layer in whole.layers)
-    first = network(INPUTS[:3], uniforms=[numbers[:3] for numbers in uniforms])
-    second = network(INPUTS[3:], first.state, uniforms=[numbers[3:] for numbers in uniforms])
+    first = network(some_spikes()[:3], uniforms=[numbers[:3] for numbers in uniforms])
+    second = network(some_spikes()[3:], first.state, uniforms=[numbers[3:] for numbers in uniforms])
     for one, other, record in zip(first.layers, second.layers, whole.layers, strict=True):
         assert torch.equal(torch.cat([one.spikes, other.spikes]), record.spikes)
     assert all(map(same, second.state.populations, whole.state.populations))
@@ -468,9 +473,9 @@ def test_two_channels_feed_two_channels():
     network = SpikingNetwork([4, 6, 3], neurons=make, generator=seeded(0), dtype=torch.float64)
     uniforms = network.draw_uniforms(STEPS, BATCH, seeded(1))
     assert [numbers.shape for numbers in uniforms] == [(STEPS, BATCH, n, 2) for n in (6, 3)]
-    run = network(INPUTS, uniforms=uniforms)
+    run = network(some_spikes(), uniforms=uniforms)
     assert run.layers[-1].spikes.shape == (STEPS, BATCH, 3, 2)
-    by_generator = network(INPUTS, generator=seeded(1))
+    by_generator = network(some_spikes(), generator=seeded(1))
     assert torch.equal(by_generator.layers[-1].spikes, run.layers[-1].spikes)
 
 

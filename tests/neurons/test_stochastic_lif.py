@@ -13,6 +13,8 @@ from torch.testing import assert_close
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.stochastic_lif import StochasticLIF
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS = 4
 SEQUENCES = list(product([0.0, 1.0], repeat=STEPS))
 CURRENTS = [0.6, 0.3, 0.7, -0.1]
@@ -95,7 +97,7 @@ def test_drawn_frequencies_are_those_of_the_law(channels):
     digits = torch.tensor([8, 4, 2, 1])
     index = (record.spikes[:, :, 0].long() * digits[:, None, None]).sum(0)  # (draws, channels)
     for of_channel in index.unbind(1):
-        observed = np.bincount(of_channel.numpy(), minlength=16)
+        observed = np.bincount(of_channel.cpu().numpy(), minlength=16)
         assert stats.chisquare(observed, np.array(law) * draws).pvalue > 0.001
 
 

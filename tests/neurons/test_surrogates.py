@@ -21,6 +21,8 @@ from sqsnn.neurons.drive import Rectified
 from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.sqs import SQSNeurons
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @settings(max_examples=30)
 @given(

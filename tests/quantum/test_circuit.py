@@ -16,6 +16,8 @@ from torch.testing import assert_close
 from sqsnn.quantum import circuits, gates
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, pattern, unitary
 
+pytestmark = pytest.mark.usefixtures("device")
+
 TURN = Normal(0.0)
 FIXED = (0.0, 0.7, -math.pi / 2, math.pi, 2 * math.pi, -5.0)
 
@@ -54,7 +56,7 @@ def test_any_gate_list_is_its_kronecker_product_real_or_not(gate_list, seed):
         D = frame_change(circuit.qubits)
         real = full_unitary(circuit, angles, real_frame=True)
         assert_close(real.to(made.dtype), D.conj().T @ expected @ D, rtol=0, atol=1e-12)
-    nonzero = made.abs().numpy() > 1e-12
+    nonzero = made.abs().cpu().numpy() > 1e-12
     assert not (nonzero & ~pattern(circuit.gates, circuit.qubits)).any()
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tools import CIRCUITS, circuit_cases, frame_change, random_angles
+from tools import CIRCUITS, circuit_cases, frame_change, random_angles, seeded
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import unitary
 from sqsnn.quantum.circuits import Circuit, Gate, Normal
+
+pytestmark = pytest.mark.usefixtures("device")
 
 CASES = circuit_cases()
 
@@ -134,7 +136,7 @@ def test_initial_values_have_the_moments_of_the_specification(name, channels, me
     # 5e8 for a Gaussian mean, and the seed is fixed.
     neurons = 20_000
     circuit = circuits.get(name, channels, memory_qubits)
-    values = circuit.initial_parameters(neurons, torch.Generator().manual_seed(7)).numpy()
+    values = circuit.initial_parameters(neurons, seeded(7)).cpu().numpy()
     rows = table(name, channels, memory_qubits)
     assert values.shape == (neurons, len(rows))
     for column, (mean, deviation, random_sign) in zip(values.T, rows, strict=True):
@@ -157,10 +159,8 @@ def test_the_coupling_of_bidirectional_can_be_set_for_tasks_with_delays():
 
 def test_initial_values_are_the_generators():
     circuit = circuits.get("crx", 1, 2)
-    first, second = (
-        circuit.initial_parameters(3, torch.Generator().manual_seed(seed)) for seed in (1, 1)
-    )
-    other = circuit.initial_parameters(3, torch.Generator().manual_seed(2))
+    first, second = (circuit.initial_parameters(3, seeded(seed)) for seed in (1, 1))
+    other = circuit.initial_parameters(3, seeded(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 

@@ -15,11 +15,19 @@ from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.control import Controller, Fixed, Turns, at
 from sqsnn.quantum.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, NEURONS = 4, 3, 2
 # Without gates, a neuron spikes exactly if its channel is turned by pi.
 COPY = Circuit.build(1, 1, [])
-PARAMETERS = torch.zeros(NEURONS, 0, dtype=torch.float64)
-UNIFORMS = torch.full((STEPS, BATCH, NEURONS), 0.5, dtype=torch.float64)
+
+
+def no_parameters() -> Tensor:
+    return torch.zeros(NEURONS, 0, dtype=torch.float64)
+
+
+def halves() -> Tensor:
+    return torch.full((STEPS, BATCH, NEURONS), 0.5, dtype=torch.float64)
 
 
 class Last(NamedTuple):
@@ -81,9 +89,9 @@ def test_a_step_of_nothing_is_nothing():
 
 def test_noise_asks_which_rotations_are_gates():
     angles = [torch.zeros(STEPS, BATCH, NEURONS, dtype=torch.float64)]
-    noisy = density.prepare(COPY, PARAMETERS, Noise(depolarising_1q=0.1))
+    noisy = density.prepare(COPY, no_parameters(), Noise(depolarising_1q=0.1))
     with pytest.raises(ValueError, match="noise needs to know which rotations are gates"):
-        density.run(noisy, density.ground_state(noisy, BATCH), Fixed(angles), uniforms=UNIFORMS)
+        density.run(noisy, density.ground_state(noisy, BATCH), Fixed(angles), uniforms=halves())
 
 
 # Angles that depend on the spikes so far
@@ -101,10 +109,10 @@ def expected_spikes() -> Tensor:
 def test_a_trajectory_asks_at_every_step_and_returns_the_last_state(unrolled, monkeypatch):
     if not unrolled:
         monkeypatch.setattr(trajectory.unrolled, "layout", lambda circuit: None)
-    instrument = quantum.prepare(COPY, PARAMETERS)
+    instrument = quantum.prepare(COPY, no_parameters())
     ground = quantum.ground_state(instrument, BATCH)
     control = alternating()
-    result = trajectory.run(instrument, ground, control, uniforms=UNIFORMS, keep_history=True)
+    result = trajectory.run(instrument, ground, control, uniforms=halves(), keep_history=True)
     assert torch.equal(result.bits, expected_spikes())
     assert result.history.shape == (STEPS, BATCH, NEURONS, 2)
     assert torch.equal(result.control.spikes, result.bits[-1])
@@ -115,11 +123,11 @@ def test_a_trajectory_asks_at_every_step_and_returns_the_last_state(unrolled, mo
 
 
 def test_a_controller_that_knows_its_angles_gives_what_fixed_angles_give():
-    instrument = quantum.prepare(COPY, PARAMETERS)
+    instrument = quantum.prepare(COPY, no_parameters())
     ground = quantum.ground_state(instrument, BATCH)
     fixed = Fixed([math.pi * expected_spikes()[..., 0]])
     one, other = (
-        trajectory.run(instrument, ground, control, uniforms=UNIFORMS)
+        trajectory.run(instrument, ground, control, uniforms=halves())
         for control in (fixed, alternating())
     )
     for field in ("bits", "marginals", "log_likelihood", "memory"):
@@ -130,14 +138,14 @@ def test_a_controller_that_knows_its_angles_gives_what_fixed_angles_give():
 def test_recorded_spikes_and_not_true_ones_reach_the_controller():
     # Every spike is missed: the channel is turned at every step.
     model = Noise(missed_spike=1.0)
-    noisy = density.prepare(COPY, PARAMETERS, model)
+    noisy = density.prepare(COPY, no_parameters(), model)
     ground = density.ground_state(noisy, BATCH)
-    sampled = sampled_noise.prepare(COPY, PARAMETERS, model)
-    numbers = UNIFORMS[..., None].expand(-1, -1, -1, 2)
+    sampled = sampled_noise.prepare(COPY, no_parameters(), model)
+    numbers = halves()[..., None].expand(-1, -1, -1, 2)
     pure = torch.tensor([1, 0], dtype=torch.complex128).expand(BATCH, NEURONS, 2)
     silent = torch.zeros(STEPS, BATCH, NEURONS, 1, dtype=torch.float64)
     for result in (
-        density.run(noisy, ground, alternating(), uniforms=UNIFORMS),
+        density.run(noisy, ground, alternating(), uniforms=halves()),
         sampled_noise.run(sampled, pure, alternating(), uniforms=numbers),
     ):
         assert torch.equal(result.bits, silent)
@@ -145,14 +153,14 @@ def test_recorded_spikes_and_not_true_ones_reach_the_controller():
 
 
 def test_in_the_exact_law_every_history_has_a_state_of_its_own():
-    instrument = quantum.prepare(COPY, PARAMETERS)
+    instrument = quantum.prepare(COPY, no_parameters())
     control = alternating()
     law = quantum.sequence_probabilities(instrument, control, STEPS, BATCH)
     certain = torch.zeros(2**STEPS, dtype=torch.float64)
     certain[0b1010] = 1
     assert_close(law, certain.expand(BATCH, NEURONS, -1), rtol=0, atol=1e-14)
     assert control.seen == [False] * STEPS  # in a tree of all sequences, own spikes are data
-    noisy = density.prepare(COPY, PARAMETERS, Noise(missed_spike=0.25))
+    noisy = density.prepare(COPY, no_parameters(), Noise(missed_spike=0.25))
     law = density.sequence_probabilities(noisy, alternating(), 2, BATCH)
     # A missed spike is followed by another turn: 00, 01, 10, 11.
     expected = torch.tensor([1 / 16, 3 / 16, 3 / 4, 0], dtype=torch.float64)

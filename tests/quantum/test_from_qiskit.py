@@ -10,6 +10,8 @@ from qiskit.quantum_info import Operator
 
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, unitary
 
+pytestmark = pytest.mark.usefixtures("device")
+
 LEARNED = ("rx", "ry", "rz", "crx", "cry", "crz", "rxx", "ryy", "rzz")
 
 
@@ -39,7 +41,7 @@ def test_the_unitary_is_that_of_qiskit(seed):
     made = unitary(circuit.gates, angles, 3, real_frame=False)[0]
     # Qiskit's qubit 0 is the least significant, ours the most significant.
     expected = Operator(theirs.assign_parameters(values).reverse_bits()).data
-    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(made.cpu(), expected, rtol=0, atol=1e-12)
 
 
 def order_of_use(circuit: QuantumCircuit) -> list[str]:

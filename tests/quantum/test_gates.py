@@ -8,15 +8,21 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import seeded
 from torch.testing import assert_close
 
 from sqsnn.quantum import gates
+
+pytestmark = pytest.mark.usefixtures("device")
 
 ONE_QUBIT = ("RX", "RY", "RZ", "H")
 TWO_QUBITS = ("CRX", "CRY", "CRZ", "RXX", "RYY", "RZZ", "CX", "CZ")
 WITHOUT_ANGLE = ("CX", "CZ", "H")
 REAL = ("RX", "CRX", "CZ")  # the gates that are real after diag(1, -i) on every qubit
-DOUBLE = torch.zeros((), dtype=torch.float64)
+
+
+def zero() -> torch.Tensor:
+    return torch.zeros((), dtype=torch.float64)
 
 
 def qubits_of(name: str) -> tuple[int, ...]:
@@ -25,7 +31,7 @@ def qubits_of(name: str) -> tuple[int, ...]:
 
 def laboratory(name: str, angle: float) -> torch.Tensor:
     given = None if name in WITHOUT_ANGLE else torch.tensor(angle, dtype=torch.float64)
-    return gates.matrix(name, given, real_frame=False, like=DOUBLE)
+    return gates.matrix(name, given, real_frame=False, like=zero())
 
 
 def expected(name: str, angle: float) -> torch.Tensor:
@@ -71,20 +77,20 @@ def test_a_controlled_rotation_has_period_4_pi_and_not_2_pi(name):
 def test_the_first_qubit_of_a_controlled_gate_is_the_control():
     start = torch.zeros(4, dtype=torch.complex128)
     start[0b10] = 1  # control 1, target 0
-    assert_close((laboratory("CX", 0.0) @ start).abs()[0b11], DOUBLE + 1)
+    assert_close((laboratory("CX", 0.0) @ start).abs()[0b11], zero() + 1)
     start = start.roll(-1)  # |01>: control 0
-    assert_close((laboratory("CX", 0.0) @ start).abs()[0b01], DOUBLE + 1)
+    assert_close((laboratory("CX", 0.0) @ start).abs()[0b01], zero() + 1)
 
 
 @pytest.mark.parametrize("name", [*ONE_QUBIT, *TWO_QUBITS])
 def test_exactly_the_listed_gates_are_real_in_the_real_frame(name):
     qubits = len(qubits_of(name))
     frame = reference.on({q: np.diag([1, -1j]) for q in range(qubits)}, qubits)
-    turned = frame.conj().T @ expected(name, 0.9).numpy() @ frame
+    turned = frame.conj().T @ expected(name, 0.9).cpu().numpy() @ frame
     assert gates.GATES[name].is_real == (name in REAL) == np.allclose(turned.imag, 0)
     if name in REAL:
-        angle = None if name in WITHOUT_ANGLE else DOUBLE + 0.9
-        real = gates.matrix(name, angle, real_frame=True, like=DOUBLE)
+        angle = None if name in WITHOUT_ANGLE else zero() + 0.9
+        real = gates.matrix(name, angle, real_frame=True, like=zero())
         assert_close(real, torch.as_tensor(turned.real), rtol=0, atol=1e-14)
 
 
@@ -96,13 +102,13 @@ def test_the_phases_of_the_frame_count_the_ones_of_the_index():
 @pytest.mark.parametrize("name", [*ONE_QUBIT, *TWO_QUBITS])
 def test_no_element_outside_the_pattern_is_ever_different_from_zero(name):
     pattern = gates.GATES[name].pattern
-    seen = np.any([laboratory(name, a).numpy() != 0 for a in (0.7, 2.0, -4.4)], axis=0)
+    seen = np.any([laboratory(name, a).cpu().numpy() != 0 for a in (0.7, 2.0, -4.4)], axis=0)
     np.testing.assert_array_equal(pattern, seen)
 
 
 def test_a_gate_with_an_angle_is_refused_without_one():
     with pytest.raises(ValueError, match="RX needs an angle"):
-        gates.matrix("RX", None, real_frame=False, like=DOUBLE)
+        gates.matrix("RX", None, real_frame=False, like=zero())
 
 
 @pytest.mark.parametrize("real_frame", [False, True])
@@ -127,7 +133,7 @@ def placed_gates(draw) -> tuple[int, reference.Gate]:
 @given(placed_gates(), st.integers(1, 3), st.integers(0, 1000))
 def test_a_gate_applied_to_a_register_is_the_kronecker_product(placed, columns, seed):
     count, gate = placed
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     shape = (2, 2**count, columns)
     register = torch.randn(shape, generator=generator, dtype=torch.complex128)
     applied = gates.apply(laboratory(gate.name, gate.angle), gate.qubits, register, count)

@@ -9,7 +9,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import CIRCUITS, circuit_cases, frame_change
+from tools import CIRCUITS, circuit_cases, frame_change, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -18,6 +18,8 @@ from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal, unitary
 from sqsnn.quantum.control import Fixed
 from sqsnn.quantum.instrument import Instrument
+
+pytestmark = pytest.mark.usefixtures("device")
 
 REAL = CIRCUITS[:3]
 HIGHEST_UNIFORM = {torch.float32: 1 - 2.0**-24, torch.float64: 1 - 2.0**-53}
@@ -35,7 +37,7 @@ class Example(NamedTuple):
 
 
 def example(name: str, channels: int, memory_qubits: int, steps: int = 1, seed: int = 0) -> Example:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -112,7 +114,7 @@ def test_the_real_frame_gives_what_complex_numbers_give(name, channels, memory_q
 @pytest.mark.parametrize(("name", "channels", "memory_qubits"), circuit_cases(REAL, (1, 2), (1, 2)))
 def test_the_working_frame_is_the_local_change_of_basis(name, channels, memory_qubits):
     it = example(name, channels, memory_qubits)
-    D = frame_change(memory_qubits).numpy()
+    D = frame_change(memory_qubits).cpu().numpy()
     basis = torch.eye(2**memory_qubits, dtype=torch.float64)
     for h, neuron in enumerate(it.neurons):
         current = it.currents[0, 0, h].tolist()
@@ -245,7 +247,7 @@ def test_outcomes_lie_from_the_highest_downward_and_the_impossible_never_comes(
     weights = weights / weights.sum()
     drawn = int(quantum.choose(weights, torch.tensor(uniform, dtype=dtype)))
     assert values[drawn] > 0
-    law = weights.double().numpy()
+    law = weights.double().cpu().numpy()
     edges = np.cumsum(law[::-1])
     if np.abs(edges - uniform).min() > 1e-6:
         assert drawn == reference.draw(law, uniform)
@@ -273,7 +275,7 @@ def test_an_event_of_probability_0_is_normalised_to_0_with_gradient_0():
 @pytest.mark.parametrize("memory_qubits", [0, 1, 3])
 def test_to_the_laboratory_and_back_gives_the_same_bits(memory_qubits, dtype):
     instrument = quantum.prepare(Circuit.build(1, memory_qubits, []), torch.zeros(2, 0).to(dtype))
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     memory = torch.randn(3, 2, 2**memory_qubits, generator=generator, dtype=dtype)
     outside = quantum.to_laboratory(instrument, memory)
     assert outside.dtype == dtype.to_complex()

@@ -8,11 +8,14 @@ import pytest
 import reference
 import torch
 from numpy.testing import assert_allclose
+from tools import seeded
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits, density, noise, sampled_noise
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 from sqsnn.quantum.noise import Noise
+
+pytestmark = pytest.mark.usefixtures("device")
 
 RATES = {field.name: 0.02 * place for place, field in enumerate(fields(Noise), start=1)}
 
@@ -63,7 +66,7 @@ def choi(transfer: np.ndarray) -> np.ndarray:
 def test_channels_are_completely_positive_and_keep_the_trace(name, rate):
     kraus = CHANNELS[name](rate)
     assert_close((kraus.conj().swapaxes(1, 2) @ kraus).sum(0), np.eye(kraus.shape[-1]) + 0j)
-    transfer = density.transfer_matrix(torch.as_tensor(kraus)).numpy()
+    transfer = density.transfer_matrix(torch.as_tensor(kraus)).cpu().numpy()
     assert np.linalg.eigvalsh(choi(transfer)).min() > -1e-14
     assert_close(transfer[0], np.eye(len(transfer))[0], rtol=0, atol=1e-14)
 
@@ -190,11 +193,11 @@ def test_a_rate_that_is_no_probability_is_refused_by_its_name(name):
 )
 def test_a_noisy_step_is_a_channel_from_memory_to_record_and_memory(name, channels, memory_qubits):
     circuit = circuits.get(name, channels, memory_qubits)
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     angles = torch.randn((2, circuit.parameters), generator=generator, dtype=torch.float64)
     step = density.prepare(circuit, angles, Noise(**RATES))
     outcomes, size = 2**channels, 4**memory_qubits
-    for neuron in step.evolution.unflatten(1, (outcomes, size)).numpy():
+    for neuron in step.evolution.unflatten(1, (outcomes, size)).cpu().numpy():
         for branch in neuron:
             assert np.linalg.eigvalsh(choi(branch)).min() > -1e-14
         total = neuron[:, 0].sum(0)
@@ -205,10 +208,10 @@ def test_density_matrices_and_pauli_vectors_are_the_same_states():
     circuit = circuits.get("crx", 1, 2)
     step = density.prepare(circuit, torch.zeros(1, 5, dtype=torch.float64), Noise())
     rho = random_state(2)
-    pauli = density.to_pauli(step, torch.as_tensor(rho))
-    expected = [np.trace(P @ rho).real for P in pauli_products(2)]
+    pauli = density.to_pauli(step, torch.as_tensor(rho[None]))
+    expected = [[np.trace(P @ rho).real for P in pauli_products(2)]]
     assert_close(pauli, torch.tensor(expected, dtype=torch.float64))
-    assert_close(density.to_density(step, pauli), torch.as_tensor(rho))
+    assert_close(density.to_density(step, pauli), torch.as_tensor(rho[None]))
 
 
 def test_a_sampled_step_takes_a_number_for_the_outcome_each_readout_and_each_site():

@@ -25,6 +25,8 @@ from sqsnn.quantum.circuit import Circuit, Normal
 from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Shift, Shifts
 
+pytestmark = pytest.mark.usefixtures("device")
+
 CASES = circuit_cases(channels=(1, 2))
 NOISE = Noise(
     depolarising_1q=0.1,
@@ -187,7 +189,9 @@ def counts(bits: Tensor) -> Tensor:
 def p_values(found: Tensor, law: Tensor) -> list[float]:
     """Of chi-square tests, rare sequences (below 5 expected) counted together."""
     values = []
-    for seen, chance in zip(found.flatten(0, -2).numpy(), law.flatten(0, -2).numpy(), strict=True):
+    for seen, chance in zip(
+        found.flatten(0, -2).cpu().numpy(), law.flatten(0, -2).cpu().numpy(), strict=True
+    ):
         expected = chance * seen.sum()
         rare = expected < 5
         if rare.any():

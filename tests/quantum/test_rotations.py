@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from tools import CIRCUITS
+from tools import CIRCUITS, seeded
 
 from sqsnn.quantum import circuits, gates, rotations
 from sqsnn.quantum.circuit import Circuit, Normal, unitary
+
+pytestmark = pytest.mark.usefixtures("device")
 
 FIXED = [
     *(("RX", (0,), 0.7), ("CRX", (0, 1), Normal(1.0)), ("CRX", (1, 0), math.pi), ("CZ", (0, 1))),
@@ -24,7 +25,7 @@ CASES = [
 @pytest.mark.parametrize("circuit", CASES, ids=lambda it: f"{it.name}-{it.qubits}-{len(it.gates)}")
 def test_the_rotations_multiply_to_the_circuit(circuit):
     channels, memory = circuit.channels, circuit.memory_qubits
-    angles = circuit.initial_parameters(1, torch.Generator().manual_seed(0)) + 0.3
+    angles = circuit.initial_parameters(1, seeded(0)) + 0.3
     size = 2**circuit.qubits * (1 if circuit.is_real else 2)
     product = np.eye(size)
     for op in rotations.operations(circuit):
@@ -38,7 +39,7 @@ def test_the_rotations_multiply_to_the_circuit(circuit):
         else:
             step[op.i, op.i] = op.block[0]
         product = step @ product
-    whole = unitary(circuit.gates, angles, circuit.qubits, real_frame=False)[0].numpy()
+    whole = unitary(circuit.gates, angles, circuit.qubits, real_frame=False)[0].cpu().numpy()
     frame = gates.frame_phases(circuit.qubits)
     onward = frame.conj()
     if not circuit.is_real:  # the channel qubits stay in the laboratory frame

@@ -22,6 +22,8 @@ from sqsnn.quantum import gates, shift_rules
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
 from sqsnn.quantum.shift_rules import Combination, Occurrence
 
+pytestmark = pytest.mark.usefixtures("device")
+
 # name, N, M, T: at most 2**6 sequences
 CASES = [
     *((name, 1, memory, steps) for name in CIRCUITS for memory, steps in ((1, 1), (1, 3), (2, 2))),

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from tools import DRIVES, circuit_cases, for_drives
+from tools import DRIVES, circuit_cases, for_drives, seeded
 from torch import Tensor
 
 from sqsnn.learning.traces import Traced
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuit as circuits
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
+
+pytestmark = pytest.mark.usefixtures("device")
 
 STEPS, BATCH, SIZE, PRESYNAPTIC = 3, 2, 2, 3
 # One angle turns two gates, and the current of a channel two qubits.
@@ -37,7 +39,7 @@ def made(circuit, channels, memory, drive=DRIVES["rectified"]) -> SQSNeurons:
         circuit=circuit,
         drive=drive,
         encoding_slope="exact",
-        generator=torch.Generator().manual_seed(7),
+        generator=seeded(7),
         dtype=torch.float64,
     )
 
@@ -62,7 +64,7 @@ def test_the_derivatives_of_v_are_autograds(circuit, channels, memory):
 @pytest.mark.parametrize(("circuit", "channels", "memory"), CASES)
 def test_traces_give_the_derivatives_of_autograd_at_every_step(circuit, channels, memory):
     neurons = made(circuit, channels, memory)
-    generator = torch.Generator().manual_seed(8)
+    generator = seeded(8)
     weight = torch.randn(channels, SIZE, PRESYNAPTIC, generator=generator, dtype=torch.float64)
     weight.requires_grad_()
     sources = torch.rand(STEPS, BATCH, PRESYNAPTIC, channels, generator=generator).round().double()
@@ -98,7 +100,7 @@ def test_traces_give_the_derivatives_of_autograd_at_every_step(circuit, channels
 def test_traces_do_not_grow_with_time(drive):
     neurons = made("bidirectional", 1, 2, drive)
     traced = Traced(neurons, PRESYNAPTIC, BATCH, scored=True)
-    generator = torch.Generator().manual_seed(9)
+    generator = seeded(9)
     sizes = set()
     with torch.no_grad():
         for _ in range(50):

@@ -13,7 +13,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import CIRCUITS, circuit_cases
+from tools import CIRCUITS, circuit_cases, seeded
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -23,6 +23,8 @@ from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, Gate, Normal
 from sqsnn.quantum.control import Fixed
 from sqsnn.quantum.trajectory import Trajectory
+
+pytestmark = pytest.mark.usefixtures("device")
 
 CASES = circuit_cases()
 UNROLLED = [case for case in CASES if unrolled.layout(circuits.get(*case)) is not None]
@@ -38,7 +40,7 @@ class Inputs(NamedTuple):
 
 
 def inputs(circuit: Circuit, steps: int, seed: int, dtype=torch.float64) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -80,7 +82,7 @@ def forced_complex(circuit: Circuit) -> Circuit:
 
 def loss(result: Trajectory, seed: int = 5) -> Tensor:
     """A random linear function of all that a trajectory leaves and that has a gradient."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     total = torch.zeros((), dtype=result.marginals.dtype)
     for output in (result.marginals, result.log_likelihood, result.memory, result.history):
         if output is not None:
@@ -142,7 +144,7 @@ def test_unrolled_and_dense_agree_in_values_and_gradients(
 def test_unrolled_and_dense_agree_on_observed_spikes(name, channels, memory_qubits, monkeypatch):
     circuit = circuits.get(name, channels, memory_qubits)
     given = inputs(circuit, steps=3, seed=9)
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     shape = (3, 3, 2, channels)
     spikes = torch.randint(0, 2, shape, generator=generator).double()
     fast = run(circuit, given, observed=spikes, keep_history=True)
@@ -335,7 +337,7 @@ def test_own_spikes_pass_a_gradient_to_the_memory_as_the_formula_says(
         result.bits[:, 1, 0],
         SURROGATES.get(surrogate),
     )
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     totals = [torch.zeros((), dtype=torch.float64)] * 2
     for one, other in zip(outputs, expected, strict=True):
         weight = torch.randn(one.shape, generator=generator, dtype=one.dtype)
@@ -438,7 +440,7 @@ def test_a_probability_is_never_above_one(path, channels, monkeypatch):
     # The last channel fires for certain, the others do not: rounding must not lift it above 1.
     circuit, _ = prepared_path(path, "crx", channels, 0, monkeypatch)
     instrument = quantum.prepare(circuit, torch.zeros(500, circuit.parameters))
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     encoding = [4 * torch.rand((1, 20, 500), generator=generator) for _ in range(channels - 1)]
     encoding.append(torch.full((1, 20, 500), math.pi))
     result = trajectory.run(

@@ -10,11 +10,18 @@ from torch.nn import functional
 from sqsnn.neurons.population import Record
 from sqsnn.readout import ClassLoss, Targets, TraceReadout, Traces, ValueLoss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 STEPS, BATCH, NEURONS, VALUES = 6, 4, 3, 2
-MASK = torch.tensor(
-    [[0, 1, 1, 1, 0, 0], [1] * 6, [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]]
-).T.double()
-WEIGHTS = torch.tensor([1.0, 0.0, 2.0, 0.5], dtype=torch.float64)
+
+
+def some_mask() -> torch.Tensor:
+    rows = [[0, 1, 1, 1, 0, 0], [1] * 6, [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]]
+    return torch.tensor(rows).T.double()
+
+
+def some_weights() -> torch.Tensor:
+    return torch.tensor([1.0, 0.0, 2.0, 0.5], dtype=torch.float64)
 
 
 def record() -> Record:
@@ -39,10 +46,10 @@ def real_targets(*shape: int) -> torch.Tensor:
 def test_the_loss_of_classes_counts_masked_steps_and_weighs_samples(loss_on):
     labels = torch.tensor([0, 1, 2, 0])
     seen = record().probability if loss_on == "probability" else record().spikes
-    found = ClassLoss(loss_on).total(record(), Targets(labels, MASK, WEIGHTS))
-    scores = (seen[..., 0] * MASK[..., None]).sum(0)
+    found = ClassLoss(loss_on).total(record(), Targets(labels, some_mask(), some_weights()))
+    scores = (seen[..., 0] * some_mask()[..., None]).sum(0)
     each = functional.cross_entropy(scores, labels, reduction="none")
-    torch.testing.assert_close(found, (WEIGHTS * each).sum() / BATCH, rtol=0, atol=1e-14)
+    torch.testing.assert_close(found, (some_weights() * each).sum() / BATCH, rtol=0, atol=1e-14)
 
 
 def test_predicting_the_mean_of_the_targets_costs_their_variance():
@@ -56,14 +63,14 @@ def test_predicting_the_mean_of_the_targets_costs_their_variance():
 @pytest.mark.parametrize("shape", [(BATCH,), (STEPS, BATCH)])
 def test_the_loss_of_values_is_the_mean_over_steps_that_count(shape):
     loss, wanted = value_loss(), real_targets(*shape)
-    found = loss.total(record(), Targets(wanted, MASK, WEIGHTS))
+    found = loss.total(record(), Targets(wanted, some_mask(), some_weights()))
     mean = loss.readout(record().spikes)[0].mean
     squared = ((mean - wanted) / loss.readout.target_scale).square().mean(-1)  # (T, B)
-    each = (squared * MASK).sum(0) / MASK.sum(0)
-    torch.testing.assert_close(found, (WEIGHTS * each).sum() / BATCH, rtol=0, atol=1e-13)
-    steps = loss.steps(loss.readout.rows(record().spikes)[0], Targets(wanted, MASK))
+    each = (squared * some_mask()).sum(0) / some_mask().sum(0)
+    torch.testing.assert_close(found, (some_weights() * each).sum() / BATCH, rtol=0, atol=1e-13)
+    steps = loss.steps(loss.readout.rows(record().spikes)[0], Targets(wanted, some_mask()))
     torch.testing.assert_close(steps.sum(0), each, rtol=0, atol=1e-13)
-    assert not steps[MASK == 0].any()
+    assert not steps[some_mask() == 0].any()
 
 
 def test_the_gaussian_loss_is_the_negative_log_likelihood():
@@ -89,19 +96,22 @@ def test_what_comes_after_the_end_of_a_sample_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("targets", "message"),
+    ("make", "message"),
     [
-        (Targets(real_targets(BATCH), MASK[:-1]), "mask must have shape"),
-        (Targets(real_targets(BATCH), MASK * 0), "mask leaves out every step"),
-        (Targets(real_targets(BATCH), None, -WEIGHTS), "weights must not be negative"),
-        (Targets(real_targets(BATCH), None, WEIGHTS[1:]), "weights must have shape"),
-        (Targets(real_targets(BATCH - 1)), "targets must have shape"),
-        (Targets(real_targets(BATCH) * torch.nan), "targets must be finite"),
+        (lambda: Targets(real_targets(BATCH), some_mask()[:-1]), "mask must have shape"),
+        (lambda: Targets(real_targets(BATCH), some_mask() * 0), "mask leaves out every step"),
+        (
+            lambda: Targets(real_targets(BATCH), None, -some_weights()),
+            "weights must not be negative",
+        ),
+        (lambda: Targets(real_targets(BATCH), None, some_weights()[1:]), "weights must have shape"),
+        (lambda: Targets(real_targets(BATCH - 1)), "targets must have shape"),
+        (lambda: Targets(real_targets(BATCH) * torch.nan), "targets must be finite"),
     ],
 )
-def test_targets_that_do_not_fit_are_refused(targets, message):
+def test_targets_that_do_not_fit_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
-        value_loss().check(targets, NEURONS, torch.zeros(STEPS, BATCH, 1, 1))
+        value_loss().check(make(), NEURONS, torch.zeros(STEPS, BATCH, 1, 1))
 
 
 def test_classes_are_no_real_values():

@@ -11,6 +11,8 @@ from torch.testing import assert_close
 import sqsnn
 from sqsnn.synapses import Synapses, options_of
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def linear_module() -> nn.Module:
     """A strided convolution of torch, with biases, whose weights come from a seed."""

@@ -7,6 +7,8 @@ from torch import nn
 
 from sqsnn.synapses import Chain, Convolution, Dense, Identity, Pool, options_of
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def test_a_chain_is_its_parts_one_after_the_other():
     chain = Chain((Pool(2), Convolution(3, 2), Dense())).build(

@@ -11,6 +11,8 @@ from torch.testing import assert_close
 
 from sqsnn.synapses import Convolution, ConvolutionSynapses
 
+pytestmark = pytest.mark.usefixtures("device")
+
 # source, maps, kernel, stride, padding, target
 GRIDS = [
     ((2, 5, 6), 3, 2, 1, 0, (3, 4, 5)),

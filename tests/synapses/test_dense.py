@@ -14,7 +14,10 @@ from sqsnn.native import library
 from sqsnn.native.library import Library
 from sqsnn.synapses import DenseSynapses
 
-METHODS = ("dense", pytest.param("events", marks=needs_kernel))
+pytestmark = pytest.mark.usefixtures("device")
+
+ON_CPU = pytest.mark.cpu_only("events run in the compiled kernel")
+METHODS = ("dense", pytest.param("events", marks=[needs_kernel, ON_CPU]))
 
 
 def random_spikes(*shape: int, seed: int = 1, dtype=torch.float64) -> Tensor:
@@ -89,6 +92,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(channels, cut, met
 # Events
 
 
+@ON_CPU
 @needs_kernel
 @pytest.mark.parametrize("channels", [1, 2])
 def test_events_in_two_batches_are_the_batch_bit_for_bit(channels):
@@ -100,6 +104,7 @@ def test_events_in_two_batches_are_the_batch_bit_for_bit(channels):
         assert torch.equal(torch.cat(parts, dim=1), whole)
 
 
+@ON_CPU
 @needs_kernel
 @pytest.mark.parametrize("given_channels", [1, 2])
 def test_the_gradients_of_events_are_those_of_their_values(given_channels):
@@ -117,6 +122,7 @@ def test_the_gradients_of_events_are_those_of_their_values(given_channels):
     assert torch.autograd.gradcheck(currents, leaves)
 
 
+@ON_CPU
 @needs_kernel
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -2.5])
 def test_values_of_any_kind_give_what_the_dense_product_gives(value):
@@ -135,6 +141,7 @@ def test_values_of_any_kind_give_what_the_dense_product_gives(value):
     assert made[..., 3].isfinite().all() == (value == -2.5)
 
 
+@ON_CPU
 @needs_kernel
 def test_a_graph_can_be_walked_twice():
     synapses = DenseSynapses(6, 5, method="events", generator=seeded())
@@ -145,6 +152,7 @@ def test_a_graph_can_be_walked_twice():
     assert torch.equal(first, second)
 
 
+@ON_CPU
 def test_events_that_cannot_run_are_refused_with_the_reason(monkeypatch):
     with pytest.raises(ValueError, match="synapses is 'events', but the weights are on meta"):
         DenseSynapses(3, 2, method="events", generator=seeded(), device="meta")
@@ -153,6 +161,7 @@ def test_events_that_cannot_run_are_refused_with_the_reason(monkeypatch):
         DenseSynapses(3, 2, method="events", generator=seeded())
 
 
+@ON_CPU
 @needs_kernel
 def test_events_that_moved_to_another_device_are_refused():
     synapses = DenseSynapses(3, 2, method="events", generator=seeded()).to("meta")
@@ -160,6 +169,7 @@ def test_events_that_moved_to_another_device_are_refused():
         synapses(torch.zeros(1, 1, 3, 1, device="meta"))
 
 
+@ON_CPU
 @needs_kernel
 def test_events_of_another_precision_are_refused():
     synapses = DenseSynapses(3, 2, method="events", generator=seeded()).half()
@@ -190,20 +200,23 @@ def test_initial_weights_are_the_generators_whatever_the_precision():
 
 
 @pytest.mark.parametrize(
-    ("spikes", "message"),
+    ("make", "message"),
     [
-        (torch.zeros(2, 3, 5), r"spikes must have shape \(steps, batch, 5, 1\), but has \(2, 3, 5"),
-        (torch.zeros(2, 3, 4, 2), r"\(steps, batch, 5, 2\), but has \(2, 3, 4, 2\)"),
-        (torch.zeros(2, 3, 4, 1), r"\(steps, batch, 5, 1\), but has"),
-        (torch.zeros(2, 3, 5, 3), r"\(steps, batch, 5, 2\), but has \(2, 3, 5, 3\)"),
-        (torch.zeros(2, 3, 5, 2).double(), "spikes has dtype torch.float64"),
-        (torch.zeros(2, 3, 5, 2).bool(), "spikes has dtype torch.bool"),
-        (torch.zeros(2, 3, 5, 2, device="meta"), "spikes on meta, weight on cpu"),
+        (
+            lambda: torch.zeros(2, 3, 5),
+            r"spikes must have shape \(steps, batch, 5, 1\), but has \(2, 3, 5",
+        ),
+        (lambda: torch.zeros(2, 3, 4, 2), r"\(steps, batch, 5, 2\), but has \(2, 3, 4, 2\)"),
+        (lambda: torch.zeros(2, 3, 4, 1), r"\(steps, batch, 5, 1\), but has"),
+        (lambda: torch.zeros(2, 3, 5, 3), r"\(steps, batch, 5, 2\), but has \(2, 3, 5, 3\)"),
+        (lambda: torch.zeros(2, 3, 5, 2).double(), "spikes has dtype torch.float64"),
+        (lambda: torch.zeros(2, 3, 5, 2).bool(), "spikes has dtype torch.bool"),
+        (lambda: torch.zeros(2, 3, 5, 2, device="meta"), "spikes on meta, weight on "),
     ],
 )
-def test_spikes_that_do_not_fit_are_refused(spikes, message):
+def test_spikes_that_do_not_fit_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
-        DenseSynapses(5, 4, channels=2, generator=seeded())(spikes)
+        DenseSynapses(5, 4, channels=2, generator=seeded())(make())
 
 
 @pytest.mark.parametrize("argument", ["presynaptic", "neurons", "channels"])
@@ -216,7 +229,7 @@ def test_synapses_from_or_to_nothing_are_refused(argument):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("presynaptic", [7, 19, 65])
 def test_currents_do_not_depend_on_where_the_spikes_lie_in_memory(presynaptic, dtype):
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     synapses = DenseSynapses(presynaptic, 11, generator=generator, dtype=dtype)
     spikes = torch.rand(6, 3, presynaptic, 1, generator=generator, dtype=dtype)
     whole = synapses(spikes)

@@ -6,6 +6,8 @@ from tools import seeded
 
 from sqsnn.synapses import Identity, IdentitySynapses, Pool, PoolSynapses
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def test_a_pool_gives_the_mean_of_each_window_and_drops_the_rest():
     grid = torch.arange(2 * 5 * 4, dtype=torch.float64).view(2, 5, 4)

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from sqsnn.synapses import Module
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 class Centred(nn.Module):
     """Linear in the whole batch, but each sample depends on the others."""
@@ -57,7 +59,7 @@ def test_modules_that_are_not_linear_are_refused(module, said):
         ),
         (
             nn.utils.skip_init(nn.Linear, 4, 3, device="meta"),
-            r"weight of Linear.* is .* on meta, but the network .* on cpu",
+            r"weight of Linear.* is .* on meta, but the network .* on ",
         ),
         (Pair(), r"Pair\(\) gives a tuple; synapses give a tensor"),
     ],
@@ -67,8 +69,8 @@ def test_modules_that_do_not_fit_are_refused(module, said):
         Module(module).build((4,), (3,), generator=seeded())
 
 
-def test_the_given_module_is_the_one_that_learns():
-    module = nn.utils.skip_init(nn.Linear, 4, 3)
+def test_the_given_module_is_the_one_that_learns(device):
+    module = nn.utils.skip_init(nn.Linear, 4, 3, device=device)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter))
