@@ -30,6 +30,7 @@ ROOMS = (
     "placing",
     "checks",
     "storage",
+    "readfile",
     "launch",
     "native",
     "quantum",
