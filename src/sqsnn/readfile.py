@@ -75,22 +75,33 @@ def decoded(raw: bytes, where: object, refusal: Refusal = CheckpointError) -> st
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise refusal(f"{where}, line {line}, is not UTF-8: {error.reason}") from None
+        line = _line(raw.count(b"\n", 0, error.start) + 1, where)
+        raise refusal(f"{where}{line} is not UTF-8: {error.reason}") from None
 
 
 def parsed_json(text: str, where: object, refusal: Refusal = CheckpointError) -> Any:
-    """Read JSON of finite numbers in which no object names a key twice."""
+    """Read JSON of finite numbers in which no object names a key twice.
+
+    Args:
+        text: The JSON.
+        where: The path of the file, or a string that names the place in it.
+        refusal: What is raised.
+    """
     try:
         return json.loads(
             text, object_pairs_hook=_named_once, parse_constant=_finite, parse_float=_finite
         )
     except json.JSONDecodeError as error:
-        raise refusal(f"{where}, line {error.lineno}, is not valid JSON: {error.msg}") from None
+        line = _line(error.lineno, where)
+        raise refusal(f"{where}{line} is not valid JSON: {error.msg}") from None
     except RecursionError:
         raise refusal(f"{where} is no JSON of sqsnn: it nests too deep") from None
     except ValueError as error:
         raise refusal(f"{where} is not valid JSON: {shortened(error)}") from None
+
+
+def _line(number: int, where: object) -> str:
+    return f", line {number}," if isinstance(where, Path) else ""
 
 
 def parsed_toml(text: str, where: object, refusal: Refusal) -> dict[str, Any]:
