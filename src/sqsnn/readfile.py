@@ -55,7 +55,7 @@ def read_bytes(
             )
         return path.read_bytes()
     except FileNotFoundError:
-        raise refusal(f"{path} is missing: restore it from a copy") from None
+        raise refusal(f"there is no file {path}: name another, or restore it from a copy") from None
     except PermissionError:
         raise refusal(f"{path} may not be read by this user: change its permissions") from None
     except OSError as error:
