@@ -16,16 +16,17 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sqsnn.errors import CheckpointError, SqsnnError
+from sqsnn.errors import CheckpointError
 from sqsnn.options import explain
 from sqsnn.storage import write_json
 
-Refusal = type[SqsnnError]
+Refusal = type[Exception]
 T = TypeVar("T")
 
 LARGEST_TEXT = 2**26  # bytes: a longer text is no file of a run, and would fill the memory
 LARGEST_TOML = 2**20
 SEAL = "sha256"
+_DEEPEST = 50
 _LONGEST = 500  # characters of a reason: an error is one line
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -88,14 +89,16 @@ def parsed_json(text: str, where: object, refusal: Refusal = CheckpointError) ->
         refusal: What is raised.
     """
     try:
-        return json.loads(
+        content = json.loads(
             text, object_pairs_hook=_named_once, parse_constant=_finite, parse_float=_finite
         )
+        _refuse_depth(content)
+        return content
     except json.JSONDecodeError as error:
         line = _line(error.lineno, where)
         raise refusal(f"{where}{line} is not valid JSON: {error.msg}") from None
     except RecursionError:
-        raise refusal(f"{where} is no JSON of sqsnn: it nests too deep") from None
+        raise refusal(f"{where} is not valid JSON: it nests too deep") from None
     except ValueError as error:
         raise refusal(f"{where} is not valid JSON: {shortened(error)}") from None
 
@@ -107,9 +110,11 @@ def _line(number: int, where: object) -> str:
 def parsed_toml(text: str, where: object, refusal: Refusal) -> dict[str, Any]:
     """Read TOML."""
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+        _refuse_depth(content)
+        return content
     except RecursionError:
-        raise refusal(f"{where} is no TOML of sqsnn: it nests too deep") from None
+        raise refusal(f"{where} is not valid TOML: it nests too deep") from None
     except ValueError as error:
         raise refusal(f"{where} is not valid TOML: {shortened(error)}") from None
 
@@ -186,6 +191,19 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{shortened(repr(twice))} stands there twice")
     return found
+
+
+def _refuse_depth(content: object) -> None:
+    level = [content]
+    for _ in range(_DEEPEST):
+        level = [
+            below
+            for part in level
+            if isinstance(part, dict | list)
+            for below in (part.values() if isinstance(part, dict) else part)
+        ]
+    if level:
+        raise ValueError(f"it nests more than {_DEEPEST} levels deep")
 
 
 def _finite(text: str) -> float:

@@ -11,7 +11,10 @@ from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.sqs import SQSNeurons
 
 OTHERS = {
-    "circuit": ({"circuit": "integrate_and_fire"}, "of circuit integrate_and_fire .*has circuit crx"),
+    "circuit": (
+        {"circuit": "integrate_and_fire"},
+        "of circuit integrate_and_fire .*has circuit crx",
+    ),
     "drive": ({"drive": Rectified()}, "the drive rectified, but .*drive saturating"),
     "floor": ({"drive": Leaky(floor=-2.0)}, "the drive leaky, floor -2.0.*drive saturating"),
     "cut": ({"channels": 2, "entangled": False}, "of circuit crx .*has circuit crx"),

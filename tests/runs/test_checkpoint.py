@@ -144,7 +144,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
         checkpoint.read_weights(path)
     for header, why in (
         ("no JSON", "its metadata is not valid JSON"),
-        ("[" * 9**5, "its metadata is no JSON of sqsnn: it nests too deep"),
+        ("[" * 9**5, "its metadata is not valid JSON: it nests too deep"),
         ("[1]", "is damaged, or no file of tensors"),
         (f'{{"format": {FORMAT}, "epoch": 1}}', "is damaged: it has no digest"),
         (f'{{"sha256": 3, "format": {FORMAT}}}', "its digest does not fit"),

@@ -117,7 +117,7 @@ WRONG = {
         b'one\n{"epoch": 2, "epoch": 2}\n',
         "line 2 is not valid JSON: 'epoch' stands .*twice",
     ),
-    "nested": (b"one\n" + b"[" * 99999 + b"\n", "line 2 is no JSON of sqsnn: it nests too deep"),
+    "nested": (b"one\n" + b"[" * 99999 + b"\n", "line 2 is not valid JSON: it nests too deep"),
     "no epoch": (b"one\n{}\n", "line 2 does not fit: epoch: Field required"),
     "other loss": (b"one\nTWO\n", "changed since checkpoint.safetensors was written"),
 }

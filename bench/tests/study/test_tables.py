@@ -79,7 +79,7 @@ def test_rows_are_means_over_seeds(written, tmp_path):
         )
         put(records, "lif", seed, costs=None)
     crx, lif = written(records)
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = read_sealed(tmp_path / "results.json", dict)
     assert content == {"name": "tiny", "reference": None, "complete": True, "rows": [crx, lif]}
     assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
     assert lif["label"] == "lif"
