@@ -140,29 +140,42 @@ def read_json(path: Path, check: Callable[[Any], T], refusal: Refusal = Checkpoi
     return checked(content, check, path, refusal)
 
 
-def write_sealed(path: Path, content: Mapping[str, Any], *ties: str) -> None:
+def write_sealed(path: Path, content: Mapping[str, Any], tie: str = "") -> None:
     """Write a JSON file with the digest of its content.
 
     Args:
         path: The file.
         content: What it holds.
-        *ties: Digests of the files that it goes with.
+        tie: The digest of a file that it goes with.
     """
-    write_json(path, {**content, SEAL: digest_of([content, *ties])})
+    write_json(path, {**content, SEAL: digest_of([content, tie])})
 
 
 def read_sealed(
-    path: Path, check: Callable[[Any], T], *ties: str, refusal: Refusal = CheckpointError
+    path: Path,
+    check: Callable[[Any], T],
+    tie: str = "",
+    beside: str = "it",
+    refusal: Refusal = CheckpointError,
 ) -> T:
-    """Read what `write_sealed` wrote, and refuse it where anything has changed since."""
+    """Read what `write_sealed` wrote, and refuse it where anything has changed since.
+
+    Args:
+        path: The file.
+        check: Takes what it holds, or raises a ValueError.
+        tie: The digest of the file that it goes with.
+        beside: The name of that file.
+        refusal: What is raised.
+    """
 
     def opened(content: Any) -> T:
         if not isinstance(content, dict) or SEAL not in content:
             raise ValueError(f"it has no {SEAL} of its content: restore it from a copy")
         seal = content.pop(SEAL)
-        if seal != digest_of([content, *ties]):
+        if seal != digest_of([content, tie]):
             raise ValueError(
-                "it has changed since it was written, or is of another run: restore it from a copy"
+                f"it has changed since it was written, or {beside} is of another run: restore it "
+                "from a copy"
             )
         return check(content)
 

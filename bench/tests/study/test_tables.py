@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import ttest_ind
 
+from sqsnn.readfile import read_sealed
 from sqsnn_bench.study.page import accuracy
 from sqsnn_bench.study.records import Key
 from sqsnn_bench.study.tables import difference, summarise, write

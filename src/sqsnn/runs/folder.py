@@ -21,7 +21,7 @@ report.html             all of it on one page, by `sqsnn report`
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ class RunFolder:
         return {name: content[name] for name in content if name != _METRICS}
 
     def _read_result(self) -> dict[str, Any]:
-        return read_sealed(self.result, result, checkpoint.read_weights(self.best).digest)
+        return self._read_with_best(self.result, result)
 
     def write_result(self, content: dict[str, Any]) -> None:
         """Write the result: the run is finished."""
@@ -213,7 +213,11 @@ class RunFolder:
 
     def read_costs(self) -> dict[str, Any]:
         """Read the costs that were counted after the run, with its best weights."""
-        return read_sealed(self.costs, costs, checkpoint.read_weights(self.best).digest)
+        return self._read_with_best(self.costs, costs)
+
+    def _read_with_best(self, path: Path, check: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        digest = checkpoint.read_weights(self.best).digest
+        return read_sealed(path, check, digest, self.best.name)
 
     def write_costs(self, content: dict[str, Any]) -> None:
         """Write the costs that were counted."""
