@@ -61,12 +61,15 @@ class Case(NamedTuple):
         file: The file that is damaged.
         use: Gives the results that must not change.
         others: Files that may stand in its place by mistake.
+        may_lack: Whether a folder without the file is whole: a run that is not finished, a study
+            with a trial to run.
     """
 
     folder: Files
     file: str
     use: Callable[[Path], Any]
     others: list[bytes]
+    may_lack: bool = False
 
 
 def read_all(path: Path) -> Files:
@@ -156,15 +159,14 @@ def run_cases(place: Path) -> Iterator[tuple[str, Case]]:
     """The kinds of files of runs and saved networks."""
     path = place / "run"
     other, other_stopped = make_run(path, 1, None), make_run(path, 1, 2)
-    load_other = {}
     whole = make_run(path, 0, None)
     load(path).save(place / "saved" / "net.sqsnn")
-    load_other["net.sqsnn"] = read_all(place / "saved")["net.sqsnn"]
     stopped = make_run(path, 0, 2)
     names = (*REPEATED, "config.toml", "preparation.json", "timing.json")
     for name in names:
         use = use_without_times if name == "timing.json" else use_finished
-        yield f"finished {name}", Case(whole, name, use, [other[name], stopped.get(name, b"{}")])
+        others = [other[name], stopped.get(name, b"{}")]
+        yield f"finished {name}", Case(whole, name, use, others, name == "metrics.json")
     yield "finished data.npz", Case(whole, "data.npz", evaluate, [other["data.npz"]])
     for name in (*names, "data.npz"):
         if name in stopped:
@@ -193,30 +195,16 @@ def study_cases(place: Path) -> Iterator[tuple[str, Case]]:
         journal.done(key)
     files = read_all(results) | {NAME: (path / NAME).read_bytes()}
     first, second = sorted(loose)[:2]
-    yield (
-        "study record",
-        Case(loose, first, lambda at: read_study_records(at, first), [loose[second]]),
-    )
+    yield "study record", Case(loose, first, records.read, [loose[second]], True)
     packed = records.PACKED
-    yield (
-        "study packed",
-        Case({packed: files[packed]}, packed, lambda at: read_study_records(at, packed), []),
-    )
+    yield "study packed", Case({packed: files[packed]}, packed, records.read, [], True)
     yield "study results", Case(files, "results.json", study_page, [loose[first]])
     yield "study journal", Case(files, NAME, lambda at: Journal(at, str).again, [])
-    yield (
-        "study settings",
-        Case(files, "study.toml", lambda at: Settings(at, read_study(at / "study.toml")), []),
-    )
 
+    def settings(at: Path) -> Settings:
+        return Settings(at, read_study(at / "study.toml"))
 
-def read_study_records(path: Path, file: str) -> Any:
-    """The records of a study; a trial without a record is run again."""
-    from sqsnn_bench.study import records
-
-    if not (path / file).exists():
-        raise ConfigError(f"{file} is missing")
-    return records.read(path)
+    yield "study settings", Case(files, "study.toml", settings, [])
 
 
 class Settings:
@@ -298,7 +286,7 @@ _peak.before = _peak()
 
 def campaign(
     count: int, seed: int, only: str = "", keep: Path | None = None
-) -> dict[str, list[Outcome]]:
+) -> Iterator[tuple[str, list[Outcome]]]:
     """Judge so many mutations of each kind of file.
 
     Args:
@@ -307,31 +295,35 @@ def campaign(
         only: A part of the names of the kinds.
         keep: Folder for the files that were not judged well.
     """
-    outcomes: dict[str, list[Outcome]] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        cases = [*run_cases(place), *study_cases(place)]
-        for kind, case in cases:
-            if only not in kind:
-                continue
-            path = place / kind.split()[0].replace("finished", "run").replace("stopped", "run")
-            restore(path, case.folder)
-            wanted = case.use(path)
-            rng = np.random.default_rng([seed, *kind.encode()])
-            found = outcomes.setdefault(kind, [])
-            for number in range(count):
-                restore(path, case.folder)
-                how, content = damage(rng, case.folder[case.file], case.others)
-                put(path / case.file, content)
-                outcome = judge(case, path, wanted)
-                found.append(outcome)
-                if keep is not None and outcome.name not in WELL:
-                    keep.mkdir(parents=True, exist_ok=True)
-                    stem = f"{kind.replace(' ', '-').replace('/', '-')}-{number}-{outcome.name}"
-                    raw = content if isinstance(content, bytes) else content.encode()
-                    (keep / stem).write_bytes(raw)
-                    (keep / f"{stem}.txt").write_text(f"{how}\n{outcome.text}")
-    return outcomes
+        for kind, case in [*run_cases(place), *study_cases(place)]:
+            if only in kind:
+                where = kind.split()[0].replace("finished", "run").replace("stopped", "run")
+                rng = np.random.default_rng([seed, *kind.encode()])
+                yield kind, list(judged(kind, case, place / where, count, rng, keep))
+
+
+def judged(
+    kind: str, case: Case, path: Path, count: int, rng: file_damage.Rng, keep: Path | None
+) -> Iterator[Outcome]:
+    """Damage a kind of file so many times."""
+    restore(path, case.folder)
+    wanted = case.use(path)
+    for number in range(count):
+        restore(path, case.folder)
+        how, content = damage(rng, case.folder[case.file], case.others)
+        if content == MISSING and case.may_lack:
+            content = FOLDER
+        put(path / case.file, content)
+        outcome = judge(case, path, wanted)
+        yield outcome
+        if keep is not None and outcome.name not in WELL:
+            keep.mkdir(parents=True, exist_ok=True)
+            stem = f"{kind.replace(' ', '-').replace('/', '-')}-{number}-{outcome.name}"
+            raw = content if isinstance(content, bytes) else content.encode()
+            (keep / stem).write_bytes(raw)
+            (keep / f"{stem}.txt").write_text(f"{how}\n{outcome.text}")
 
 
 def main() -> int:
@@ -342,16 +334,21 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of the name of a kind")
     parser.add_argument("--keep", type=Path, help="folder for files that were not judged well")
     given = parser.parse_args()
-    outcomes = campaign(given.mutations, given.seed, given.only, given.keep)
     print(f"{'kind':32} {'files':>6}", *(f"{name:>8}" for name in OUTCOMES), " longest s")
-    every = [outcome for found in outcomes.values() for outcome in found]
-    for kind, found in [*outcomes.items(), ("all", every)]:
-        counts = Counter(outcome.name for outcome in found)
-        longest = max(outcome.seconds for outcome in found)
-        print(
-            f"{kind:32} {len(found):6}", *(f"{counts[n]:8}" for n in OUTCOMES), f"{longest:10.2f}"
-        )
+    every: list[Outcome] = []
+    for kind, found in campaign(given.mutations, given.seed, given.only, given.keep):
+        print(line(kind, found), flush=True)
+        every += found
+    print(line("all", every))
     return int(any(outcome.name not in WELL for outcome in every))
+
+
+def line(kind: str, found: list[Outcome]) -> str:
+    """A line of the table."""
+    counts = Counter(outcome.name for outcome in found)
+    longest = max((outcome.seconds for outcome in found), default=0.0)
+    figures = " ".join(f"{counts[name]:8}" for name in OUTCOMES)
+    return f"{kind:32} {len(found):6} {figures} {longest:10.2f}"
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class RunFolder:
 
     def is_finished(self) -> bool:
         """Whether the run has its result."""
-        return self.result.is_file()
+        return self.result.exists()
 
     def read_settings(self) -> RunSettings:
         """Read the settings."""
