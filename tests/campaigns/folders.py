@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from file_damage import FOLDER, MISSING, PIPE, Content, damage
+from file_damage import FOLDER, MISSING, PIPE, Content, Rng, damage
 
 from sqsnn import load
 from sqsnn.data import own_sets
@@ -305,7 +305,7 @@ def campaign(
 
 
 def judged(
-    kind: str, case: Case, path: Path, count: int, rng: file_damage.Rng, keep: Path | None
+    kind: str, case: Case, path: Path, count: int, rng: Rng, keep: Path | None
 ) -> Iterator[Outcome]:
     """Damage a kind of file so many times."""
     restore(path, case.folder)
