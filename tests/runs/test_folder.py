@@ -103,8 +103,8 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, torn):
 
 
 WRONG = {
-    "one": (b"one\n", "must hold the 2 epochs of the checkpoint, but holds 1"),
-    "torn": (b"one\ntwo", "must hold the 2 epochs of the checkpoint, but holds 1"),
+    "one": (b"one\n", "must hold the 2 epochs of checkpoint.safetensors, but holds 1"),
+    "torn": (b"one\ntwo", "must hold the 2 epochs of checkpoint.safetensors, but holds 1"),
     "swapped": (b"two\none\n", r"must hold epochs 1\.\.2 in this order, but holds \[2, 1\]"),
     "doubled": (b"one\none\n", r"epochs 1\.\.2 in this order, but holds \[1, 1\]"),
     "no JSON": (b"one\ntwo,\n", "line 2 is not valid JSON: Extra data"),

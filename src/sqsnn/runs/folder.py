@@ -181,8 +181,8 @@ class RunFolder:
         lines = raw.split(b"\n")[:-1][:epochs]
         if len(lines) < epochs:
             raise CheckpointError(
-                f"{self.metrics} must hold the {epochs} epochs of the checkpoint, "
-                f"but holds {len(lines)}: restore it from a copy"
+                f"{self.metrics} must hold the {epochs} epochs of {self.checkpoint.name}, but holds "
+                f"{len(lines)}: restore both from a copy"
             )
         return lines
 
@@ -195,8 +195,8 @@ class RunFolder:
 
     def truncate_metrics(self, epochs: int) -> None:
         """Keep the lines of the first `epochs` epochs: a torn or later line is done again."""
-        kept = b"".join(line + b"\n" for line in self._lines(epochs))
-        write_atomically(self.metrics, lambda path: path.write_bytes(kept))
+        kept = "".join(json.dumps(line) + "\n" for line in self.read_metrics()[:epochs])
+        write_atomically(self.metrics, lambda path: path.write_bytes(kept.encode()))
 
     def read_result(self) -> dict[str, Any]:
         """Read the result of a finished run, which goes with its best weights."""

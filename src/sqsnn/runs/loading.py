@@ -171,13 +171,13 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
     )
     if data.source not in (None, dataset.source) and is_own(data.dataset):
         raise ConfigError(
-            f"{data.dataset} holds other samples now than when the run began: then {data.source}, "
-            f"now {dataset.source}"
+            f"{data.dataset} holds other samples now than when the run began: then {data.source} "
+            f"(source in config.toml), now {dataset.source}"
         )
     if data.source not in (None, dataset.source):
         raise ConfigError(
-            f"the run was trained on {data.dataset} from {data.source}, but here lies "
-            f"{dataset.source}, which has other values: point --data-dir to the former"
+            f"the run was trained on {data.dataset} from {data.source} (source in config.toml), "
+            f"but here lies {dataset.source}, which has other values: point --data-dir to the former"
         )
     return dataset
 
