@@ -181,8 +181,8 @@ class RunFolder:
         lines = raw.split(b"\n")[:-1][:epochs]
         if len(lines) < epochs:
             raise CheckpointError(
-                f"{self.metrics} must hold the {epochs} epochs of {self.checkpoint.name}, but holds "
-                f"{len(lines)}: restore both from a copy"
+                f"{self.metrics} must hold the {epochs} epochs of {self.checkpoint.name}, but "
+                f"holds {len(lines)}: restore both from a copy"
             )
         return lines
 

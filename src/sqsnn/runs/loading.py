@@ -177,7 +177,8 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
     if data.source not in (None, dataset.source):
         raise ConfigError(
             f"the run was trained on {data.dataset} from {data.source} (source in config.toml), "
-            f"but here lies {dataset.source}, which has other values: point --data-dir to the former"
+            f"but here lies {dataset.source}, which has other values: point --data-dir to the "
+            "former"
         )
     return dataset
 
