@@ -108,9 +108,9 @@ def _line(number: int, where: object) -> str:
 
 
 def parsed_toml(text: str, where: object, refusal: Refusal) -> dict[str, Any]:
-    """Read TOML."""
+    """Read TOML of finite numbers."""
     try:
-        content = tomllib.loads(text)
+        content = tomllib.loads(text, parse_float=_finite)
         _refuse_depth(content)
         return content
     except RecursionError:

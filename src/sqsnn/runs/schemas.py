@@ -2,50 +2,33 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from sqsnn.readfile import Stored
 
-_Known = float | None
+# Figures of classes and of real values: those that are numbers, and those that may be unknown.
+_CLASSES = ("accuracy",), ("accuracy_ties_by_probability", "accuracy_probability")
+_VALUES = ("mse", "mae"), ("nmse", "r2")
 
 
-class _Epoch(Stored):
+class _Figures(Stored):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
 
+
+class _Epoch(_Figures):
     epoch: PositiveInt
     train_loss: float
-    gradient_norm: NonNegativeFloat
-    learning_rate: NonNegativeFloat
-    spikes_per_sample: list[NonNegativeFloat]
+    gradient_norm: float
+    learning_rate: float
+    spikes_per_sample: list[float]
 
 
-class _ClassesEpoch(_Epoch):
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_accuracy_ties_by_probability: _Known
-    validation_accuracy_probability: _Known
+class _Events(Stored):
+    """Costs; the text of a layer is its name."""
 
-
-class _ValuesEpoch(_Epoch):
-    validation_nmse: _Known
-    validation_mae: float
-    validation_r2: _Known
-    validation_mse: float
-
-
-class _Layer(Stored):
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float | bool]  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    population: str
-    circuit_gates: dict[str, float]
-
-
-class _Total(Stored):
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float]  # pyright: ignore[reportIncompatibleVariableOverride]
+    __pydantic_extra__: dict[str, bool | float | str]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     synaptic_operations: float
     multiply_accumulates: float
@@ -61,17 +44,14 @@ class _Total(Stored):
 
 class _Costs(Stored):
     samples: PositiveInt
-    total: _Total
-    layers: list[_Layer]
-
-
-class _CostsLater(_Costs):
-    best_epoch: PositiveInt
+    total: _Events
+    layers: list[_Events]
+    best_epoch: PositiveInt | None = None
 
 
 class _Baseline(Stored):
     model: str
-    figures: dict[str, _Known]
+    figures: dict[str, float | None]
 
 
 class _Class(Stored):
@@ -82,60 +62,60 @@ class _Class(Stored):
     samples: NonNegativeInt
 
 
-class _Result(Stored):
+class _Result(_Figures):
     dataset: str
     test_samples: PositiveInt
     populations: list[str]
-    spikes_per_sample: list[NonNegativeFloat]
+    spikes_per_sample: list[float]
     parameters: NonNegativeInt
     best_epoch: PositiveInt
-    chance: _Known
+    chance: float | None
     baseline: _Baseline | None
     costs: _Costs | None
+    classes: list[_Class] = Field(default_factory=list)
     metrics_sha256: str = ""
 
 
-class _ClassesResult(_Result):
-    test_accuracy: float
-    test_accuracy_ties_by_probability: _Known
-    test_accuracy_probability: _Known
-    test_roc_auc: _Known
-    classes: list[_Class]
-
-
-class _ValuesResult(_Result):
-    test_nmse: _Known
-    test_mae: float
-    test_r2: _Known
-    test_mse: float
-
-
 class _Times(Stored):
-    training_seconds: NonNegativeFloat
+    training_seconds: float
     machine: dict[str, Any]
-    epoch_seconds: list[NonNegativeFloat | None]
+    epoch_seconds: list[float | None]
 
 
 def epoch_line(content: Any) -> dict[str, Any]:
     """A line of metrics.jsonl."""
-    return _checked(_ValuesEpoch if "validation_mse" in content else _ClassesEpoch, content)
+    _Epoch.model_validate(content)
+    reads_values = _require(content, "validation_")
+    for name in () if reads_values else ("train_accuracy", "validation_loss"):
+        if content.get(name) is None:
+            raise ValueError(f"{name} is missing")
+    return content
 
 
 def result(content: Any) -> dict[str, Any]:
     """metrics.json."""
-    return _checked(_ValuesResult if "test_mse" in content else _ClassesResult, content)
+    _Result.model_validate(content)
+    _require(content, "test_")
+    return content
 
 
 def costs(content: Any) -> dict[str, Any]:
     """costs.json."""
-    return _checked(_CostsLater, content)
+    _Costs.model_validate(content)
+    return content
 
 
 def times(content: Any) -> dict[str, Any]:
     """timing.json."""
-    return _checked(_Times, content)
-
-
-def _checked(schema: type[BaseModel], content: Any) -> dict[str, Any]:
-    schema.model_validate(content)
+    _Times.model_validate(content)
     return content
+
+
+def _require(content: dict[str, Any], part: str) -> bool:
+    """Refuse figures that are not whole; tells whether they are of real values."""
+    reads_values = f"{part}mse" in content
+    known, maybe = _VALUES if reads_values else _CLASSES
+    for name in (*known, *maybe):
+        if f"{part}{name}" not in content or (name in known and content[part + name] is None):
+            raise ValueError(f"{part}{name} is missing")
+    return reads_values
