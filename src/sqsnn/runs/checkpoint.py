@@ -17,6 +17,7 @@ from sqsnn.data.preparation import Preparation
 from sqsnn.errors import CheckpointError
 from sqsnn.learning.local import Local
 from sqsnn.network import SpikingNetwork
+from sqsnn.neurons.driven import DrivenPopulation
 from sqsnn.readfile import Stored, checked, digest_of
 from sqsnn.runs.tensors import read_tensors, write_tensors
 from sqsnn.settings.run import RunSettings
@@ -181,6 +182,9 @@ def load_weights(network: SpikingNetwork, weights: Mapping[str, Tensor], path: P
     """Put weights into a network; what does not fit is refused by name, and nothing is changed."""
     _check_weights(network.state_dict(), weights, path)
     try:
+        for name, module in network.named_modules():
+            if isinstance(module, DrivenPopulation):
+                module.set_extra_state(weights[f"{name}._extra_state"])  # which only compares
         network.load_state_dict(dict(weights))
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
