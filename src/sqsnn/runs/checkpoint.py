@@ -21,6 +21,7 @@ from sqsnn.neurons.driven import DrivenPopulation
 from sqsnn.readfile import Stored, checked, digest_of
 from sqsnn.runs.tensors import read_tensors, write_tensors
 from sqsnn.settings.run import RunSettings
+from sqsnn.settings.toml import portable
 from sqsnn.training.trainer import Best, Progress, rank
 
 _MOMENTS = {"exp_avg", "exp_avg_sq", "step"}  # what Adam keeps of each parameter
@@ -297,7 +298,7 @@ def _fault(
 
 def _portable(settings: RunSettings) -> dict[str, Any]:
     """The settings as JSON without the places of files, which may move."""
-    return settings.portable().model_dump(mode="json")
+    return portable(settings).model_dump(mode="json")
 
 
 def _dotted(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

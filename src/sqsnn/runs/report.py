@@ -15,7 +15,7 @@ from sqsnn.runs.costs import cost_rows
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
-from sqsnn.settings.toml import to_toml
+from sqsnn.settings.toml import portable, to_toml
 from sqsnn.storage import write_atomically
 from sqsnn.training.build import layer_circuits
 from sqsnn.training.machine import threads
@@ -83,7 +83,7 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     drawn, why = _draw(found, settings, epochs, missing, data_dir) if missing else ({}, ())
     shown |= drawn
 
-    told = settings.portable()
+    told = portable(settings)
     parts = [
         f"A network trained on {escape(told.data.dataset)}.",
         report_figures.so_far(settings, epochs, timing)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from sqsnn.data.dataset_spec import DatasetSpec
-from sqsnn.data.specs import is_folder, is_own, is_table
+from sqsnn.data.specs import is_table
 from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate, Spikes
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
@@ -166,15 +166,6 @@ class RunSettings(Recipe):
                     f"{then}; now they are {found}"
                 )
         return self
-
-    def portable(self) -> "RunSettings":
-        """Leave out the places of files, which may move and mean nothing on another machine."""
-        kept: dict[str, Any] = {"data_dir": None}
-        if is_own(self.data.dataset) or is_folder(self.data.dataset):
-            kept["dataset"] = Path(self.data.dataset).name
-        begins_with = self.begins_with and Path(self.begins_with.name)
-        data = self.data.model_copy(update=kept)
-        return self.model_copy(update={"data": data, "begins_with": begins_with})
 
     def gates_of_own_circuit(self) -> tuple[str, str] | None:
         """List the gates of a user's own circuit as they are now; None for the package's."""

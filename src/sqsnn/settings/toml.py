@@ -6,6 +6,7 @@ from typing import Any
 
 import tomli_w
 
+from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import ConfigError
 from sqsnn.readfile import LARGEST_TOML, parsed_toml, read_text
 from sqsnn.settings.run import RunSettings, joined, validated
@@ -19,6 +20,16 @@ def to_toml(settings: RunSettings) -> str:
     """Write settings as TOML; what is None is left out."""
     content = {"format": FORMAT, **settings.model_dump(mode="json", exclude_none=True)}
     return tomli_w.dumps(_kinds_first(content))
+
+
+def portable(settings: RunSettings) -> RunSettings:
+    """Leave out the places of files, which may move and mean nothing on another machine."""
+    kept: dict[str, Any] = {"data_dir": None}
+    if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
+        kept["dataset"] = Path(settings.data.dataset).name
+    begins_with = settings.begins_with and Path(settings.begins_with.name)
+    data = settings.data.model_copy(update=kept)
+    return settings.model_copy(update={"data": data, "begins_with": begins_with})
 
 
 def _kinds_first(value: Any) -> Any:
