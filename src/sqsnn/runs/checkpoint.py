@@ -199,10 +199,8 @@ def load_best(path: Path, network: SpikingNetwork) -> int:
     return header.epoch
 
 
-def check_origin(
-    path: Path, header: Header, settings: RunSettings, preparation: Preparation
-) -> None:
-    """Refuse a file of another run, or one beside which other files have changed."""
+def check_settings(path: Path, header: Header, settings: RunSettings) -> None:
+    """Refuse a file beside which the settings have changed, or of another run."""
     now, then = _portable(settings), header.settings
     if now != then:
         one, two = dict(_dotted(now)), dict(_dotted(then))
@@ -211,6 +209,13 @@ def check_origin(
             f"{path} was written with other settings: {', '.join(names)} changed in config.toml; "
             "change them back, or start a new run"
         )
+
+
+def check_origin(
+    path: Path, header: Header, settings: RunSettings, preparation: Preparation
+) -> None:
+    """Refuse a file beside which settings or preparation have changed, or of another run."""
+    check_settings(path, header, settings)
     if header.preparation != digest_of(preparation.to_json()):
         raise CheckpointError(
             f"{path} was written with another preparation than that of the data, or of "

@@ -99,11 +99,15 @@ def resume(
 ) -> None:
     """Go on with a run as if it had never stopped, also with another number of processes."""
     settled = run.read_settings()
+    # Without a checkpoint the run was stopped in its first epoch, and starts again.
+    has_begun = run.has_checkpoint()
+    if has_begun:  # before anything is done with settings that may have changed
+        header = checkpoint.read_progress(run.checkpoint)[1]
+        checkpoint.check_settings(run.checkpoint, header, settled)
     with threads(settled.training.threads), joined() as processes:
         dataset = _load_in_turn(settled, processes)
         progress = _start(settled, dataset, processes)
-        # Without a checkpoint the run was stopped in its first epoch, and starts again.
-        if run.has_checkpoint():
+        if has_begun:
             lines = run.read_metrics()
             checkpoint.load(run.checkpoint, progress, settled, dataset.preparation, lines)
         _ask(settled, dataset, progress, watcher)
