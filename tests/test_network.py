@@ -179,7 +179,8 @@ def test_initial_values_are_the_generators_whatever_the_precision():
 def test_a_network_has_parameters_and_no_state():
     network = network_of([4, 3])
     names = set(network.state_dict())
-    own = {f"populations.output.{name}" for name in ("angles", "gains", "beta", "reset", "bias")}
+    learned = ("angles", "gains", "beta", "reset", "bias", "_extra_state")
+    own = {f"populations.output.{name}" for name in learned}
     assert names == {"pathways.0.synapses.weight"} | own
     network(random_spikes(3, 2, 4, 1), generator=seeded())
     assert set(network.state_dict()) == names

@@ -152,13 +152,14 @@ def test_a_copy_goes_on_as_the_original_does(duplicate):
         assert torch.equal(twin(inputs), module(inputs))
 
 
-def test_state_dict_holds_parameters_alone():
+def test_state_dict_holds_parameters_and_their_circuit_alone():
     module, other = build(stateful=True), SQS(5, generator=8)
     module(currents(4, 2, 5))
     saved = module.state_dict()
     # Gains of a circuit that has none are no parameters.
     elements = {name for name, values in saved.items() if values.numel()}
-    assert elements == {name for name, _ in module.named_parameters()}
+    circuit = {"neurons._extra_state"}
+    assert elements == circuit | {name for name, _ in module.named_parameters()}
     other.load_state_dict(saved)
     other.generator.set_state(module.generator.get_state())
     module.reset_state()

@@ -15,10 +15,12 @@ Curves = dict[int, dict[str, float]]
 def curves_of(folder: RunFolder) -> Curves:
     """All figures of each epoch, as the folder of a run has them."""
     found: Curves = {}
-    for line, seconds in zip(folder.read_metrics(), folder.read_timing(), strict=True):
+    lines = folder.read_metrics()
+    for line, seconds in zip(lines, folder.read_timing(len(lines)), strict=True):
         hidden, output = line.pop("spikes_per_sample")
         line |= {"spikes_per_sample/hidden": hidden, "spikes_per_sample/output": output}
         epoch = line.pop("epoch")
+        assert seconds is not None
         found[epoch] = {**line, "seconds": seconds}
     return found
 

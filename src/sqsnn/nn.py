@@ -21,7 +21,8 @@ class SQS(nn.Module):
 
     Time comes first. Every call starts afresh, unless `stateful` is True. Training and evaluation
     mode do the same. The generator belongs to the module: copies and pickles of the module carry it
-    with them and draw the same numbers on; `state_dict` holds parameters alone.
+    with them and draw the same numbers on; `state_dict` holds the parameters, and
+    of which circuit they are.
 
     Example:
         >>> layer = SQS(64, generator=0)  # nn.Sequential(nn.Linear(12, 64), layer, ...)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from sqsnn.errors import CheckpointError
+
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file of finite numbers that is whole at any moment."""
@@ -22,6 +24,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder, but must be a file: move it away")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ def made(name: str, **options) -> SQSNeurons:
 def test_gates_on_the_memory_are_frozen_and_all_others_trained(name, channels):
     frozen = made(name, channels=channels)
     plain = made(name, channels=channels, memory_gates="trained")
-    assert list(plain.state_dict()) == ["angles", "gains"]
+    assert list(plain.state_dict()) == ["angles", "gains", "_extra_state"]
     assert torch.equal(frozen.angles, plain.angles) and torch.equal(frozen.gains, plain.gains)
     # Differentiate by every parameter that is trained: no gradient may be in a memory's column.
     trained = [p for p in frozen.parameters() if p.requires_grad]

@@ -486,7 +486,7 @@ def test_initial_angles_are_the_generators():
 def test_a_population_has_parameters_and_no_state():
     for drive in DRIVES.values():
         neurons = SQSNeurons(2, circuit="integrate_and_fire", drive=drive, generator=seeded(0))
-        named = {"angles", "gains"} | (
+        named = {"angles", "gains", "_extra_state"} | (
             {"beta", "reset", "bias"} if isinstance(drive, Leaky) else set()
         )
         assert set(neurons.state_dict()) == named

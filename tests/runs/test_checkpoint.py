@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from tools import small_run
 
 from sqsnn.data.dataset import Samples
+from sqsnn.data.preparation import Preparation
 from sqsnn.errors import CheckpointError
 from sqsnn.runs import checkpoint
 from sqsnn.settings.toml import FORMAT
@@ -16,6 +17,7 @@ from sqsnn.training import trainer
 from sqsnn.training.build import build_network
 
 FEATURES, CLASSES, NUMBER = 6, 3, 40
+PREPARED = Preparation(tuple("abc"), (), FEATURES)
 
 
 @pytest.fixture
@@ -35,10 +37,18 @@ def trained(settings, data, epochs):
     return progress, figures
 
 
-def resumed(path, settings):
+def save(path, progress, settings, lines=()):
+    checkpoint.save(path, progress, settings, PREPARED, checkpoint.chain(lines))
+
+
+def resumed(path, settings, lines=()):
     progress = start(settings)
-    checkpoint.load(path, progress, settings)
+    checkpoint.load(path, progress, settings, PREPARED, lines)
     return progress
+
+
+def save_weights(path, weights, epoch):
+    checkpoint.save_weights(path, weights, epoch, small_run(), PREPARED)
 
 
 RULES = {
@@ -55,33 +65,33 @@ def test_training_goes_on_bit_for_bit(data, tmp_path, rule):
     settings = small_run(epochs=4, **RULES[rule])
     whole, expected = trained(settings, data, 4)
     half, _ = trained(settings, data, 2)
-    checkpoint.save(tmp_path / "half", half, settings)
-    rest = resumed(tmp_path / "half", settings)
+    save(tmp_path / "half", half, settings, expected[:2])
+    rest = resumed(tmp_path / "half", settings, expected[:2])
     assert [e.metrics for e in trainer.epochs(rest, settings, data, data)] == expected[2:]
     # The file holds everything: weights, optimiser, schedule, what the rule remembers, the best.
-    checkpoint.save(tmp_path / "whole", whole, settings)
-    checkpoint.save(tmp_path / "rest", rest, settings)
+    save(tmp_path / "whole", whole, settings)
+    save(tmp_path / "rest", rest, settings)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "rest").read_bytes()
 
 
 def test_the_best_weights_outlive_later_epochs(data, tmp_path):
     settings = small_run()
-    progress, _ = trained(settings, data, 1)
+    progress, lines = trained(settings, data, 1)
     assert progress.best is not None
     best = {name: value.clone() for name, value in progress.best.weights.items()}
     for parameter in progress.network.parameters():
         torch.nn.init.zeros_(parameter)
-    checkpoint.save(tmp_path / "file", progress, settings)
-    again = resumed(tmp_path / "file", settings)
+    save(tmp_path / "file", progress, settings, lines)
+    again = resumed(tmp_path / "file", settings, lines)
     assert again.best is not None
     assert again.best[:2] == progress.best[:2]
     assert all(torch.equal(again.best.weights[name], value) for name, value in best.items())
-    assert all(not value.any() for value in again.network.state_dict().values())
+    assert not any(value.any() for value in again.network.parameters())
 
 
 def test_a_checkpoint_before_the_first_epoch_is_a_start(data, tmp_path):
     settings = small_run()
-    checkpoint.save(tmp_path / "file", start(settings), settings)
+    save(tmp_path / "file", start(settings), settings)
     again = resumed(tmp_path / "file", settings)
     assert (again.epoch, again.best) == (0, None)
     assert [e.metrics for e in trainer.epochs(again, settings, data, data)] == [
@@ -92,26 +102,26 @@ def test_a_checkpoint_before_the_first_epoch_is_a_start(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 3, "batch_size": 16}, "batch_size, seed"),
-        ({"rule": "local"}, "feedback, .*rule, .*signal"),
+        ({"seed": 3, "batch_size": 16}, "training.batch_size, training.seed"),
+        ({"rule": "local"}, "rule.kind, .*rule.signal"),
         ({"memory_qubits": 2}, "memory_qubits"),
     ],
     ids=str,
 )
 def test_other_settings_are_refused_by_name(tmp_path, changes, named):
-    checkpoint.save(tmp_path / "file", start(small_run()), small_run())
+    save(tmp_path / "file", start(small_run()), small_run())
     with pytest.raises(CheckpointError, match=f"other settings: .*{named}.* changed in config"):
         resumed(tmp_path / "file", small_run(**changes))
 
 
 def test_the_data_may_have_moved(tmp_path):
-    checkpoint.save(tmp_path / "file", start(small_run()), small_run())
+    save(tmp_path / "file", start(small_run()), small_run())
     assert resumed(tmp_path / "file", small_run(data_dir=tmp_path)).epoch == 0
 
 
 def test_weights_come_back_with_their_epoch(tmp_path):
     network = build_network(small_run(), FEATURES, CLASSES)
-    checkpoint.save_weights(tmp_path / "file", network.state_dict(), 7)
+    save_weights(tmp_path / "file", network.state_dict(), 7)
     other = build_network(small_run(seed=9), FEATURES, CLASSES)
     assert checkpoint.load_best(tmp_path / "file", other) == 7
     assert all(map(torch.equal, network.parameters(), other.parameters()))
@@ -123,18 +133,24 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
     path = tmp_path / "file"
     with pytest.raises(CheckpointError, match="is missing: no epoch of this run has ended yet"):
         checkpoint.read_weights(path)
-    checkpoint.save_weights(path, build_network(small_run(), 2, 2).state_dict(), 1)
+    save_weights(path, build_network(small_run(), 2, 2).state_dict(), 1)
     whole = path.read_bytes()
     for broken in (b"", b"not safetensors at all", whole[:-5]):
         path.write_bytes(broken)
-        with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
+        with pytest.raises(CheckpointError, match="file is damaged"):
             checkpoint.read_weights(path)
     save_file({"network/a": torch.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
+    with pytest.raises(CheckpointError, match="file is damaged"):
         checkpoint.read_weights(path)
-    for header in ("no JSON", '{"epoch": 1}', '{"format": 4}', '{"format": 4, "epoch": "x"}'):
+    for header, why in (
+        ("no JSON", "its metadata is not valid JSON"),
+        ("[" * 9**5, "its metadata is not valid JSON: it nests too deep"),
+        ("[1]", "is damaged, or no file of tensors"),
+        (f'{{"format": {FORMAT}, "epoch": 1}}', "is damaged: it has no digest"),
+        (f'{{"sha256": 3, "format": {FORMAT}}}', "its digest does not fit"),
+    ):
         save_file({"network/a": torch.zeros(2)}, path, {"sqsnn": header})
-        with pytest.raises(CheckpointError, match="damaged"):
+        with pytest.raises(CheckpointError, match=f"file.* {why}"):
             checkpoint.read_weights(path)
 
 
@@ -150,7 +166,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path, found):
     for read in (
         lambda: checkpoint.read_weights(path),
         lambda: checkpoint.load_best(path, progress.network),
-        lambda: checkpoint.load(path, progress, small_run()),
+        lambda: checkpoint.load(path, progress, small_run(), PREPARED, ()),
     ):
         with pytest.raises(CheckpointError, match=said):
             read()
@@ -162,7 +178,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path, found):
 def test_everything_lies_in_one_file_that_others_can_read(data, tmp_path):
     settings = small_run()
     progress, _ = trained(settings, data, 1)
-    checkpoint.save(tmp_path / "file", progress, settings)
+    save(tmp_path / "file", progress, settings)
     with safe_open(tmp_path / "file", "pt") as file:
         header = json.loads(file.metadata()["sqsnn"])
         names = set(file.keys())

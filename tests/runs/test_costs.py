@@ -328,6 +328,6 @@ def test_no_more_samples_are_counted_than_are_needed(finished, monkeypatch):
 
 def test_inspecting_counts_what_the_run_counted(finished):
     found = inspect.costs(finished)
-    content = json.loads((finished.path / "costs.json").read_text())
+    content = finished.read_costs()
     assert content == {"best_epoch": 1, **finished.read_result()["costs"]}
     assert json.loads(json.dumps(found)) == finished.read_result()["costs"]

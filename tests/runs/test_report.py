@@ -1,6 +1,5 @@
 """A run folder becomes a page: its own figures and pictures, drawn anew where they are missing."""
 
-import json
 import shutil
 from typing import Any
 
@@ -9,8 +8,9 @@ import pytest
 from page_parser import Page
 
 from sqsnn.errors import CheckpointError, DataError
+from sqsnn.readfile import write_sealed
+from sqsnn.runs import checkpoint, loading, run
 from sqsnn.runs import folder as folders
-from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.report import write_report
 from sqsnn.settings.run import RunSettings, from_flat
@@ -59,7 +59,20 @@ def page_of(folder: RunFolder) -> Page:
 
 
 def change_result(folder: RunFolder, **changes: Any) -> None:
-    folder.result.write_text(json.dumps(folder.read_result() | changes), "utf-8")
+    folder.write_result(folder.read_result() | changes)
+
+
+def change_epochs(folder: RunFolder, **changes: Any) -> None:
+    result, lines = folder.read_result(), [line | changes for line in folder.read_metrics()]
+    folder.metrics.unlink()
+    for line in lines:
+        folder.append_metrics(line)
+    proof = {"metrics_sha256": checkpoint.chain(lines)}
+    write_sealed(folder.result, result | proof, checkpoint.read_weights(folder.best).digest)
+
+
+def change_times(folder: RunFolder, **changes: Any) -> None:
+    write_sealed(folder.timing, folder.read_times() | changes)
 
 
 def change_costs(folder: RunFolder, **totals: Any) -> None:
@@ -82,8 +95,7 @@ def test_the_headline_is_what_a_device_gives_and_the_other_readings_stand_beside
         baseline=None,
         chance=0.35,
     )
-    timing = json.loads(folder.timing.read_text())
-    folder.timing.write_text(json.dumps(timing | {"training_seconds": 12.34}))
+    change_times(folder, training_seconds=12.34)
     text = page_of(folder).text
     assert text.startswith("digits: 12 hidden SQS neurons, bidirectional, N=1, M=1")
     assert "40 samples with the weights of epoch 2 of 2" in text
@@ -109,7 +121,6 @@ def test_the_page_shows_the_figures_and_pictures_of_the_run(folder):
 
 
 def test_every_epoch_and_setting_is_on_the_page(folder):
-    epochs = folder.read_metrics()
     changes = {
         "train_loss": 1.25,
         "train_accuracy": 0.5,
@@ -119,8 +130,7 @@ def test_every_epoch_and_setting_is_on_the_page(folder):
         "spikes_per_sample": [10.0, 2.5],
         "learning_rate": 0.01,
     }
-    lines = [json.dumps(epoch | changes) + "\n" for epoch in epochs]
-    folder.metrics.write_text("".join(lines))
+    change_epochs(folder, **changes)
     page = page_of(folder)
     assert "2 1.2500 50.0 % 80.2 % 81.2 % 82.2 % 12.5 0.01" in page.text
     assert page.tags.count("details") == 3
@@ -167,14 +177,13 @@ def test_measured_spikes_have_no_accuracy_by_probability_and_no_costs(folder):
 def test_costs_may_be_counted_later(folder):
     costs = folder.read_result()["costs"]
     change_result(folder, costs=None)
-    (folder.path / "costs.json").write_text(json.dumps({"best_epoch": 1, **costs}))
+    folder.write_costs({"best_epoch": 1, **costs})
     assert f"add {costs['total']['synaptic_operations']:,.0f} weights" in page_of(folder).text
 
 
 def test_text_in_the_files_runs_nothing(folder):
-    timing = json.loads(folder.timing.read_text())
-    timing["machine"]["device"] = "<script>alert(1)</script>"
-    folder.timing.write_text(json.dumps(timing))
+    machine = {**folder.read_times()["machine"], "device": "<script>alert(1)</script>"}
+    change_times(folder, machine=machine)
     html = write_report(folder.path).path.read_text("utf-8")
     assert "<script>" not in html
     assert "<script>alert(1)</script>" in Page(html).text
@@ -341,11 +350,7 @@ def test_a_network_of_real_values_has_errors_on_its_page(valued, tmp_path):
     baseline = {"model": "ridge on all values", "figures": {"nmse": 0.25, "mae": 1, "r2": 0.75}}
     errors = {"test_nmse": 0.51234, "test_mae": 0.4, "test_r2": 0.48766, "test_mse": 0.2}
     change_result(folder, **errors, chance=1.0071, baseline=baseline)
-    lines = [
-        json.dumps({**epoch, "validation_nmse": 0.5, "validation_mae": 0.25, "validation_r2": 0.5})
-        for epoch in folder.read_metrics()
-    ]
-    folder.metrics.write_text("".join(line + "\n" for line in lines))
+    change_epochs(folder, validation_nmse=0.5, validation_mae=0.25, validation_r2=0.5)
     page = page_of(folder)
     labels = "test NMSE ridge on all values, NMSE always the training mean, NMSE"
     assert f"{labels} mean absolute error R2 parameters" in page.text

@@ -80,7 +80,7 @@ def test_every_figure_arrives_once_and_changes_nothing(settings, plain, tmp_path
     assert {"train_loss", "validation_accuracy", "gradient_norm", "seconds"} <= set(
         server["run-0"]["figures"][0]
     )
-    assert json.loads((tracked.path / "trackers.json").read_text()) == {"notebook": "run-0"}
+    assert json.loads((tracked.path / "trackers.json").read_text())["notebook"] == "run-0"
     for name in ("metrics.jsonl", "metrics.json", "config.toml", "best.safetensors"):
         assert (tracked.path / name).read_bytes() == (plain.path / name).read_bytes()
 

@@ -65,3 +65,16 @@ def test_a_line_that_a_crash_tore_is_left_out(command, tmp_path):
     again, said = command()
     again.started(KEY, 0)
     assert len(said) == 1
+
+
+def test_a_line_that_is_no_entry_is_left_out_and_named(command, tmp_path):
+    journal, _ = command()
+    journal.started(KEY, 0)
+    with (tmp_path / NAME).open("a") as file:
+        file.write('{"trial": ["a"]}\nno JSON\n')
+    _, said = command()
+    assert [line.partition(" No figure")[0] for line in said] == [
+        f"{tmp_path / NAME}, line 2 does not fit: trial: Input should be a valid string, but is "
+        "['a'].",
+        f"{tmp_path / NAME}, line 3 is not valid JSON: Expecting value.",
+    ]

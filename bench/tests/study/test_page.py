@@ -1,6 +1,5 @@
 """The page of a study: a table per dataset, every seed, the settings, and what is missing."""
 
-import json
 import re
 import shutil
 
@@ -8,6 +7,7 @@ import pytest
 from page_parser import Page as Parsed
 
 from sqsnn.errors import ConfigError
+from sqsnn.readfile import write_sealed
 from sqsnn.reports import style
 from sqsnn.reports.noise_plot import NoisePoint, accuracy_against_noise
 from sqsnn_bench.study.page import study_page
@@ -71,7 +71,7 @@ ROWS = [
 @pytest.fixture
 def folder(tmp_path):
     results = {"name": "small", "complete": False, "rows": ROWS}
-    (tmp_path / "results.json").write_text(json.dumps(results))
+    write_sealed(tmp_path / "results.json", results)
     (tmp_path / "study.toml").write_text(TOML)
     point = NoisePoint(1.0, (0.5, 0.6), 0.55, 0.05, (1.0,))
     style.save(accuracy_against_noise([point], "x", 10), tmp_path / "accuracy-mnist.png")
@@ -116,7 +116,7 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
 def test_a_reference_and_failed_trainings_are_shown(folder):
     compared = ROWS[0] | {"difference": {"mean": 0.0231, "interval": 0.001}, "failed": 2}
     results = {"name": "small", "reference": "lif neurons", "complete": True, "rows": [compared]}
-    (folder / "results.json").write_text(json.dumps(results))
+    write_sealed(folder / "results.json", results)
     heads, row = cells(study_page(folder))["mnist"][0]
     assert (heads[-1], row[-1]) == ("above lif neurons", "+2.31 ± 0.10")
     assert row[3] == "3, 2 failed"
@@ -144,7 +144,7 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
     ]
     assert "digits: every seed" not in html
     results = {"name": "small", "complete": True, "rows": ROWS[:1]}
-    (folder / "results.json").write_text(json.dumps(results))
+    write_sealed(folder / "results.json", results)
     assert "not complete" not in study_page(folder)
 
 
@@ -159,7 +159,7 @@ def test_a_label_cannot_run_a_script(folder):
     evil = "<script>alert(1)</script>"
     rows = [row("<b>mnist", "crx", label=evil, found={evil: evil})]
     content = {"name": evil, "complete": True, "rows": rows}
-    (folder / "results.json").write_text(json.dumps(content))
+    write_sealed(folder / "results.json", content)
     (folder / "study.toml").write_text(f"# {evil}")
     html = study_page(folder)
     assert evil not in html
@@ -182,5 +182,5 @@ def test_a_folder_without_results_is_refused(tmp_path):
 def test_one_seed_has_no_interval(folder):
     rows = [row("mnist", "crx", seeds=[0], test_accuracy=accuracy(0.9, None, 0.9))]
     content = {"name": "x", "complete": True, "rows": rows}
-    (folder / "results.json").write_text(json.dumps(content))
+    write_sealed(folder / "results.json", content)
     assert cells(study_page(folder))["mnist"][0][1][4] == "90.00"

@@ -69,5 +69,36 @@ def test_broken_records_are_refused_by_file(tmp_path, name, content):
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=f"{path.name} must hold records of a study"):
+    with pytest.raises(ConfigError, match=rf"{path.name}.* Restore .*{path.name} from a copy"):
         records.read(tmp_path)
+
+
+def test_a_loose_record_that_changed_or_lies_elsewhere_is_refused(tmp_path):
+    records.write(tmp_path, SOME[0])
+    path = records.path_of(tmp_path, records.key_of(SOME[0]))
+    whole = path.read_text()
+    path.write_text(whole.replace("0.9", "0.8"))
+    with pytest.raises(ConfigError, match=r"search-2\.json .*it has changed since"):
+        records.read(tmp_path)
+    path.write_text(whole)
+    path.rename(path.with_name("search-3.json"))
+    with pytest.raises(ConfigError, match=r"search-3\.json holds another trial, .*number=2"):
+        records.read(tmp_path)
+
+
+def test_packed_records_are_whole_or_refused(tmp_path):
+    path, content = tmp_path / records.PACKED, records.packed(SOME)
+    twice = records.packed([*SOME, SOME[0]])
+    bomb = gzip.compress(b"\n" * 2**27)
+    for wrong, why in (
+        (content[:-3], "no whole gzip"),
+        (content + b"x", "no whole gzip"),
+        (content * 2, "no whole gzip"),
+        (bomb, "far more than records"),
+        (twice, "holds a trial twice"),
+        (gzip.compress(b'{"settings": {}}\n{"settings": {}}'), "dataset: Field required"),
+        (gzip.compress(b"{}\n{}"), "table with settings"),
+    ):
+        path.write_bytes(wrong)
+        with pytest.raises(ConfigError, match=rf"trials\.jsonl\.gz.*{why}"):
+            records.read(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import ttest_ind
 
+from sqsnn.readfile import read_sealed
 from sqsnn_bench.study.page import accuracy
 from sqsnn_bench.study.records import Key
 from sqsnn_bench.study.tables import difference, summarise, write
@@ -79,7 +80,7 @@ def test_rows_are_means_over_seeds(written, tmp_path):
         )
         put(records, "lif", seed, costs=None)
     crx, lif = written(records)
-    content = json.loads((tmp_path / "results.json").read_text())
+    content = read_sealed(tmp_path / "results.json", dict)
     assert content == {"name": "tiny", "reference": None, "complete": True, "rows": [crx, lif]}
     assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
     assert lif["label"] == "lif"

@@ -118,10 +118,12 @@ class Screen(Watcher):
 
     def show_result(self, folder: RunFolder) -> None:
         """Show the figures of a finished run."""
-        result, seconds = folder.read_result(), folder.read_timing()
+        result, epochs = folder.read_result(), folder.read_metrics()
+        seconds = folder.read_times().get("training_seconds")
         table = _figures(result, f"Result on {result['dataset']}")
-        table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(seconds)}")
-        table.add_row("training time", f"{sum(seconds):.1f} s")
+        table.add_row("best epoch on validation", f"{result['best_epoch']} of {len(epochs)}")
+        if seconds is not None:
+            table.add_row("training time", f"{seconds:.1f} s")
         self._console.print(table)
 
     def show_files(self, folder: RunFolder) -> None:

@@ -5,15 +5,19 @@ training held them, and answers with the labels of that file.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from operator import gt
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from sqsnn.data.padding import is_ragged, stacked
 from sqsnn.data.scaling import Scaling
+from sqsnn.readfile import Stored
 
 Label = str | int | float | bool
 
@@ -146,15 +150,50 @@ class Preparation:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Preparation":
-        """Read what `to_json` wrote."""
-        low, high = content["low"], content["high"]
+    def from_json(cls, content: object) -> "Preparation":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: If it is anything else.
+        """
+        stored = _Stored.model_validate(content)
+        low, high = stored.low, stored.high
         return cls(
-            labels=tuple(content["labels"]),
-            target_names=tuple(content["target_names"]),
-            features=content["features"],
-            feature_names=tuple(content["feature_names"]),
-            length=content["length"],
-            grid=None if content["grid"] is None else tuple(content["grid"]),
+            labels=tuple(stored.labels),
+            target_names=tuple(stored.target_names),
+            features=stored.features,
+            feature_names=tuple(stored.feature_names),
+            length=stored.length,
+            grid=None if stored.grid is None else tuple(stored.grid),
             scaling=None if low is None else Scaling(np.array(low), np.array(high)),
         )
+
+
+class _Stored(Stored):
+    """A preparation as JSON holds it."""
+
+    labels: list[Label]
+    target_names: list[str]
+    features: PositiveInt
+    feature_names: list[str]
+    length: PositiveInt | None
+    grid: Annotated[list[PositiveInt], Field(min_length=1)] | None
+    low: list[float] | None
+    high: list[float] | None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "_Stored":
+        if bool(self.labels) == bool(self.target_names) or len(self.labels) == 1:
+            raise ValueError("it must name two or more labels, or the values to predict")
+        if len(set(map(repr, self.labels))) < len(self.labels):
+            raise ValueError("labels must differ")
+        if len(self.feature_names) not in (0, self.features):
+            raise ValueError(f"feature_names must name {self.features} features, or none")
+        if self.grid is not None and prod(self.grid) != self.features:
+            raise ValueError(f"grid {self.grid} must have {self.features} features")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high belong together")
+        low, high = self.low or [0.0] * self.features, self.high or [0.0] * self.features
+        if not len(low) == len(high) == self.features or any(map(gt, low, high)):
+            raise ValueError(f"low and high must be the ranges of {self.features} features")
+        return self

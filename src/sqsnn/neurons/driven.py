@@ -1,8 +1,10 @@
 """A population behind a drive: it keeps the membrane, and learns beta, theta and c."""
 
+import hashlib
+import json
 from abc import abstractmethod
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,6 +24,8 @@ from sqsnn.neurons.drive import (
 )
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.surrogates import EncodingSlope
+from sqsnn.quantum.circuit import Circuit
+from sqsnn.quantum.circuit_text import gate_list
 from sqsnn.quantum.control import Controller, Fixed, Turns
 
 
@@ -40,6 +44,42 @@ class DrivenPopulation(Population):
     """The base class of neurons whose currents become angles by way of a drive."""
 
     encoding_slope: EncodingSlope
+    circuit: Circuit
+
+    @property
+    def law(self) -> dict[str, str]:
+        """What the parameters turn: angles of another circuit, or of another drive, mean nothing.
+
+        The circuit goes by its gates, whatever it is called.
+        """
+        gates = hashlib.sha256(gate_list(self.circuit).encode()).hexdigest()[:16]
+        drive = self.drive.kind
+        if isinstance(self.drive, Leaky):
+            drive += f", floor {self.drive.floor}, reset_steps {self.drive.reset_steps}"
+        return {"circuit": self.circuit.name, "gates": gates, "drive": drive}
+
+    def get_extra_state(self) -> Tensor:
+        """Give the law for `state_dict`, as the bytes of its JSON."""
+        return torch.tensor(list(json.dumps(self.law).encode()), dtype=torch.uint8, device="cpu")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Refuse a state of another law.
+
+        Raises:
+            ValueError: If the circuit or the drive is another; names both.
+        """
+        try:
+            then = json.loads(bytes(state.tolist()))
+            name = then.pop("circuit")
+        except (AttributeError, TypeError, ValueError, KeyError):
+            raise ValueError("the state does not say of which circuit its weights are") from None
+        now = self.law
+        if then != {part: now[part] for part in ("gates", "drive")}:
+            raise ValueError(
+                f"the state holds weights of circuit {name} (gates {then.get('gates')}) with the "
+                f"drive {then.get('drive')}, but this population has circuit {now['circuit']} "
+                f"(gates {now['gates']}) with the drive {now['drive']}"
+            )
 
     @abstractmethod
     def turns(self, potential: Float[Tensor, "*batch H N"]) -> Turns:

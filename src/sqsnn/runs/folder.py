@@ -21,6 +21,7 @@ report.html             all of it on one page, by `sqsnn report`
 import json
 import os
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,27 @@ from typing import Any
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.readfile import (
+    LARGEST_TOML,
+    checked,
+    decoded,
+    parsed_json,
+    read_bytes,
+    read_json,
+    read_or_begin_anew,
+    read_sealed,
+    read_text,
+    shortened,
+    write_sealed,
+)
+from sqsnn.runs import checkpoint
+from sqsnn.runs.checkpoint import chain
+from sqsnn.runs.schemas import costs, epoch_line, result, times
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import from_toml, to_toml
-from sqsnn.storage import write_atomically, write_json
+from sqsnn.storage import write_atomically
+
+_METRICS = "metrics_sha256"  # in the result: the digest of all lines of metrics
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def costs(self) -> Path:
+        """The costs of an inference, where they were counted after the run."""
+        return self.path / "costs.json"
+
+    @property
     def jobs(self) -> Path:
         """The jobs of a training on a real device, and their bits."""
         return self.path / "jobs"
@@ -91,25 +115,76 @@ class RunFolder:
 
     def is_finished(self) -> bool:
         """Whether the run has its result."""
-        return self.result.is_file()
+        return self.result.exists()
 
     def read_settings(self) -> RunSettings:
         """Read the settings."""
-        return from_toml(self.config.read_text("utf-8"), str(self.config))
+        return from_toml(read_text(self.config, LARGEST_TOML, ConfigError), str(self.config))
 
     def read_preparation(self) -> Preparation:
         """Read how samples become inputs, and answers labels."""
-        try:
-            content = json.loads(self.preparation.read_text("utf-8"))
-            return Preparation.from_json(content)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.preparation} cannot be read: {error}") from error
+        return read_json(self.preparation, Preparation.from_json)
+
+    def has_checkpoint(self) -> bool:
+        """Whether an epoch has ended; without one, a run starts again.
+
+        Raises:
+            CheckpointError: If the checkpoint of a run that has come further is lost.
+        """
+        if self.checkpoint.exists():
+            return True
+        # The line of the first epoch may be there: it is written just before the checkpoint.
+        lines = read_bytes(self.metrics).split(b"\n")[:-1] if self.metrics.exists() else []
+        later = [path.name for path in (self.best, self.timing, self.result) if path.exists()]
+        if len(lines) > 1 or later:
+            beside = ", ".join([*later, f"{len(lines)} lines of {self.metrics.name}"])
+            raise CheckpointError(
+                f"{self.checkpoint} was lost, but beside it lie {beside}: restore it from a copy, "
+                "or start a new run with `sqsnn train --config` and this config.toml"
+            )
+        return False
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the figures of all epochs so far."""
-        if not self.metrics.is_file():
+        """Read the figures of the epochs up to the checkpoint, or of all of a finished run.
+
+        The one or the other proves them.
+        """
+        if self.is_finished():
+            raw, witness = read_bytes(self.metrics), self.result
+            digest, epochs = self._read_result()[_METRICS], raw.count(b"\n")
+        elif self.has_checkpoint():
+            _, header = checkpoint.read_progress(self.checkpoint)
+            digest, epochs, witness = header.metrics, header.epoch, self.checkpoint
+        else:
             return []
-        return [json.loads(line) for line in self.metrics.read_text("utf-8").splitlines()]
+        lines = [
+            checked(parsed_json(decoded(line, where), where), epoch_line, where)
+            for number, line in enumerate(self._lines(epochs), start=1)
+            for where in [f"{self.metrics}, line {number}"]
+        ]
+        found = [line["epoch"] for line in lines]
+        if found != list(range(1, epochs + 1)):
+            raise CheckpointError(
+                f"{self.metrics} must hold epochs 1..{epochs} in this order, but holds "
+                f"{shortened(found)}: restore it from a copy"
+            )
+        if chain(lines) != digest:
+            raise CheckpointError(
+                f"{self.metrics} has changed since {witness.name} was written, or one of them is "
+                "of another run: restore both from a copy"
+            )
+        return lines
+
+    def _lines(self, epochs: int) -> list[bytes]:
+        """The first whole lines of the metrics, in bytes."""
+        raw = read_bytes(self.metrics) if epochs or self.metrics.exists() else b""
+        lines = raw.split(b"\n")[:-1][:epochs]
+        if len(lines) < epochs:
+            raise CheckpointError(
+                f"{self.metrics} must hold the {epochs} epochs of {self.checkpoint.name}, but "
+                f"holds {len(lines)}: restore both from a copy"
+            )
+        return lines
 
     def append_metrics(self, figures: dict[str, Any]) -> None:
         """Add the line of one epoch; it is on the disk when this returns."""
@@ -120,29 +195,48 @@ class RunFolder:
 
     def truncate_metrics(self, epochs: int) -> None:
         """Keep the lines of the first `epochs` epochs: a torn or later line is done again."""
-        text = self.metrics.read_bytes() if self.metrics.is_file() else b""
-        lines = text.splitlines(keepends=True)[:epochs]
-        if len(lines) < epochs or not all(line.endswith(b"\n") for line in lines):
-            raise CheckpointError(
-                f"{self.metrics} must hold the {epochs} epochs of the checkpoint, "
-                f"but holds {len(lines)}: the folder is damaged"
-            )
-        write_atomically(self.metrics, lambda path: path.write_bytes(b"".join(lines)))
+        kept = "".join(json.dumps(line) + "\n" for line in self.read_metrics()[:epochs])
+        write_atomically(self.metrics, lambda path: path.write_bytes(kept.encode()))
 
     def read_result(self) -> dict[str, Any]:
-        """Read the result of a finished run."""
-        return json.loads(self.result.read_text("utf-8"))
+        """Read the result of a finished run, which goes with its best weights."""
+        content = self._read_result()
+        return {name: content[name] for name in content if name != _METRICS}
 
-    def read_timing(self) -> list[float]:
-        """Read the seconds of the epochs so far."""
-        if not self.timing.is_file():
-            return []
-        return json.loads(self.timing.read_text("utf-8"))["epoch_seconds"]
+    def _read_result(self) -> dict[str, Any]:
+        return self._read_with_best(self.result, result)
 
-    def write_timing(self, seconds: list[float], machine: dict[str, Any]) -> None:
+    def write_result(self, content: dict[str, Any]) -> None:
+        """Write the result: the run is finished."""
+        content = {**content, _METRICS: chain(self.read_metrics())}
+        write_sealed(self.result, content, checkpoint.read_weights(self.best).digest)
+
+    def read_costs(self) -> dict[str, Any]:
+        """Read the costs that were counted after the run, with its best weights."""
+        return self._read_with_best(self.costs, costs)
+
+    def _read_with_best(self, path: Path, check: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        digest = checkpoint.read_weights(self.best).digest
+        return read_sealed(path, check, digest, self.best.name)
+
+    def write_costs(self, content: dict[str, Any]) -> None:
+        """Write the costs that were counted."""
+        write_sealed(self.costs, content, checkpoint.read_weights(self.best).digest)
+
+    def read_timing(self, epochs: int) -> list[float | None]:
+        """Read the seconds of the first `epochs` epochs; None where they are not known."""
+        known = self.read_times().get("epoch_seconds", [])[:epochs]
+        return [*known, *[None] * (epochs - len(known))]
+
+    def read_times(self) -> dict[str, Any]:
+        """Read seconds and machine; none where they were lost, for no result depends on them."""
+        return read_or_begin_anew(self.timing, times) if self.timing.exists() else {}
+
+    def write_timing(self, seconds: Sequence[float | None], machine: dict[str, Any]) -> None:
         """Write the seconds of all epochs so far, and the machine that they were measured on."""
-        content = {"training_seconds": sum(seconds), "machine": machine, "epoch_seconds": seconds}
-        write_json(self.timing, content)
+        known = [second for second in seconds if second is not None]
+        content = {"training_seconds": sum(known), "machine": machine, "epoch_seconds": seconds}
+        write_sealed(self.timing, content)
 
 
 def create(out: Path | None, settings: RunSettings) -> RunFolder:

@@ -100,7 +100,7 @@ def costs(folder: RunFolder, data_dir: Path | None = None) -> dict[str, Any]:
     samples = trainer.place(loaded.dataset.load_test(), loaded.settings.training)
     with threads(loaded.settings.training.threads):
         found = counting.of_test(loaded, samples)
-    write_json(folder.path / "costs.json", {"best_epoch": loaded.epoch, **found})
+    folder.write_costs({"best_epoch": loaded.epoch, **found})
     return found
 
 

@@ -19,6 +19,7 @@ from sqsnn.network import SpikingNetwork
 from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import checkpoint, tables
 from sqsnn.runs.folder import RunFolder
+from sqsnn.runs.model import read_model
 from sqsnn.settings.data import table_of
 from sqsnn.settings.run import RunSettings
 from sqsnn.storage import write_json
@@ -89,14 +90,15 @@ def load(run: RunFolder, data_dir: Path | None = None) -> Loaded:
         ConfigError: If the machine or the data are not what the settings need.
         DataError: If the dataset cannot be had.
     """
-    settled = run.read_settings()
+    model = read_model(run.path)
+    settled = model.settings
     if data_dir is not None:
         data = settled.data.model_copy(update={"data_dir": data_dir})
         settled = settled.model_copy(update={"data": data})
-    prepared = run.read_preparation() if is_own(settled.data.dataset) else None
-    dataset = load_data(settled, prepared)
+    dataset = load_data(settled, model.preparation if is_own(settled.data.dataset) else None)
     network = build_network(settled, dataset.shape, dataset.outputs)
-    return Loaded(settled, dataset, network, checkpoint.load_best(run.best, network))
+    checkpoint.load_weights(network, model.weights, run.best)
+    return Loaded(settled, dataset, network, model.epoch)
 
 
 def test(loaded: Loaded, shots: int = 1, processes: Processes = ALONE) -> Tested:
@@ -169,13 +171,14 @@ def load_data(settled: RunSettings, preparation: Preparation | None = None) -> D
     )
     if data.source not in (None, dataset.source) and is_own(data.dataset):
         raise ConfigError(
-            f"{data.dataset} holds other samples now than when the run began: then {data.source}, "
-            f"now {dataset.source}"
+            f"{data.dataset} holds other samples now than when the run began: then {data.source} "
+            f"(source in config.toml), now {dataset.source}"
         )
     if data.source not in (None, dataset.source):
         raise ConfigError(
-            f"the run was trained on {data.dataset} from {data.source}, but here lies "
-            f"{dataset.source}, which has other values: point --data-dir to the former"
+            f"the run was trained on {data.dataset} from {data.source} (source in config.toml), "
+            f"but here lies {dataset.source}, which has other values: point --data-dir to the "
+            "former"
         )
     return dataset
 

@@ -1,27 +1,30 @@
 """A trained network as one file, or in the folder of its run: weights, settings, preparation.
 
-The file is a safetensors file with its settings (TOML), its preparation and its figures (JSON) in
-the metadata; it needs neither the run nor the dataset. Nothing in it is ever executed.
+The file is a safetensors file with its settings (TOML), its preparation and its figures in the
+metadata; it needs neither the run nor the dataset. Nothing in it is ever executed.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from safetensors.torch import save as save_bytes
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from sqsnn.data.preparation import Preparation
-from sqsnn.errors import CheckpointError
+from sqsnn.readfile import Stored, checked
 from sqsnn.runs import checkpoint
 from sqsnn.runs import folder as folders
+from sqsnn.runs.schemas import result
+from sqsnn.runs.tensors import read_tensors, write_tensors
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import from_toml, to_toml
-from sqsnn.storage import write_atomically
 
-_KEYS = ("settings", "preparation", "metrics", "epoch")
+
+class _Header(Stored):
+    settings: str
+    preparation: dict[str, Any]
+    metrics: dict[str, Any]
+    epoch: NonNegativeInt
 
 
 class Model(NamedTuple):
@@ -46,50 +49,38 @@ def read_model(path: Path) -> Model:
     """Read a trained network from the folder of its run, or from its file.
 
     Raises:
-        CheckpointError: If it is missing or damaged, or no epoch has ended yet.
+        CheckpointError: If it is missing or damaged, its files do not belong together, or no epoch
+            has ended yet.
         ConfigError: If its settings are of another format.
     """
     if path.is_file():
         return _read_file(path)
     found = folders.find(path)
-    weights, epoch = checkpoint.read_weights(found.best)
+    weights, header, _ = checkpoint.read_weights(found.best)
+    settings, preparation = found.read_settings(), found.read_preparation()
+    checkpoint.check_origin(found.best, header, settings, preparation)
     metrics = found.read_result() if found.is_finished() else {}
-    return Model(weights, found.read_settings(), found.read_preparation(), metrics, epoch)
+    return Model(weights, settings, preparation, metrics, header.epoch)
 
 
 def write_model(path: Path, model: Model) -> None:
     """Write a trained network as one file, in one step."""
-    metadata = {
-        "settings": to_toml(model.settings),
-        "preparation": json.dumps(model.preparation.to_json(), allow_nan=False),
-        "metrics": json.dumps(model.metrics, allow_nan=False),
-        "epoch": str(model.epoch),
-    }
-    tensors = {
-        name: model.weights[name].detach().cpu().contiguous() for name in sorted(model.weights)
-    }
-    metadata = {f"sqsnn/{name}": text for name, text in metadata.items()}
-    write_atomically(path, lambda part: part.write_bytes(save_bytes(tensors, metadata)))
+    header = _Header(
+        settings=to_toml(model.settings),
+        preparation=model.preparation.to_json(),
+        metrics=model.metrics,
+        epoch=model.epoch,
+    )
+    write_tensors(path, model.weights, header.model_dump())
 
 
 def _read_file(path: Path) -> Model:
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        weights = load_file(path)
-        settings, preparation, metrics, epoch = (metadata[f"sqsnn/{name}"] for name in _KEYS)
-    except (SafetensorError, KeyError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is damaged, or no network that sqsnn saved: {error}"
-        ) from error
-    settled = from_toml(settings, str(path))
-    try:
-        return Model(
-            weights,
-            settled,
-            Preparation.from_json(json.loads(preparation)),
-            json.loads(metrics),
-            int(epoch),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    weights, content, _ = read_tensors(path)
+    header = checked(content, _Header.model_validate, path)
+    return Model(
+        weights,
+        from_toml(header.settings, str(path)),
+        checked(header.preparation, Preparation.from_json, path),
+        checked(header.metrics, result, path) if header.metrics else {},
+        header.epoch,
+    )

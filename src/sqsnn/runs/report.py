@@ -1,11 +1,9 @@
 """The page of a run: how well it does, what that costs, how it got there and how to repeat it."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqsnn.data.specs import is_own
 from sqsnn.errors import SqsnnError
 from sqsnn.network.wiring import say_layer
 from sqsnn.reports import page, style
@@ -17,7 +15,7 @@ from sqsnn.runs.costs import cost_rows
 from sqsnn.runs.folder import RunFolder
 from sqsnn.settings.command import list_settings, train_command
 from sqsnn.settings.run import RunSettings
-from sqsnn.settings.toml import to_toml
+from sqsnn.settings.toml import portable, to_toml
 from sqsnn.storage import write_atomically
 from sqsnn.training.build import layer_circuits
 from sqsnn.training.machine import threads
@@ -74,9 +72,9 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     """
     found = folders.find(path)
     settings = found.read_settings()
-    epochs = _read_epochs(found)
+    epochs = found.read_metrics()
     result = found.read_result() if found.is_finished() else None
-    timing = json.loads(found.timing.read_text("utf-8")) if found.timing.is_file() else {}
+    timing = found.read_times()
     wanted = [pictures.CURVE, *pictures.of_test(settings), *pictures.circuits(settings)]
     shown = {name: found.path / name for _, name, _ in _PICTURES}
     shown = {name: file.read_bytes() for name, file in shown.items() if file.is_file()}
@@ -85,7 +83,7 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     drawn, why = _draw(found, settings, epochs, missing, data_dir) if missing else ({}, ())
     shown |= drawn
 
-    told = _portable(settings)
+    told = portable(settings)
     parts = [
         f"A network trained on {escape(told.data.dataset)}.",
         report_figures.so_far(settings, epochs, timing)
@@ -104,31 +102,10 @@ def write_report(path: Path, out: Path | None = None, data_dir: Path | None = No
     return Written(target, why)
 
 
-def _portable(settings: RunSettings) -> RunSettings:
-    """Leave out the folders of this machine, which mean nothing to the reader."""
-    data = settings.data
-    kept: dict[str, Any] = {"data_dir": None}
-    if is_own(data.dataset):
-        kept["dataset"] = Path(data.dataset).name
-    begins_with = settings.begins_with and Path(settings.begins_with.name)
-    return settings.model_copy(
-        update={"data": data.model_copy(update=kept), "begins_with": begins_with}
-    )
-
-
-def _read_epochs(found: RunFolder) -> list[dict[str, Any]]:
-    """Read the whole lines: the last one of a run at work may be half written."""
-    if not found.metrics.is_file():
-        return []
-    lines = found.metrics.read_text("utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
 def _read_costs(found: RunFolder, result: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Read the costs of the run, or those counted later by `sqsnn inspect costs`."""
-    counted = found.path / "costs.json"
-    if result["costs"] is None and counted.is_file():
-        return json.loads(counted.read_text("utf-8"))
+    if result["costs"] is None and found.costs.exists():
+        return found.read_costs()
     return result["costs"]
 
 

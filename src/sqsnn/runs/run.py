@@ -8,7 +8,7 @@ from typing import Any
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
-from sqsnn.errors import ConfigError, ProcessError
+from sqsnn.errors import CheckpointError, ConfigError, ProcessError
 from sqsnn.learning.local import Local
 from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import backend, checkpoint, costs, folder
@@ -22,7 +22,7 @@ from sqsnn.storage import write_json
 from sqsnn.training import trainer
 from sqsnn.training.callback import Callback, following
 from sqsnn.training.machine import describe_machine, threads
-from sqsnn.training.progress import Progress
+from sqsnn.training.progress import Best, Progress
 
 
 class Watcher(Callback):
@@ -99,12 +99,17 @@ def resume(
 ) -> None:
     """Go on with a run as if it had never stopped, also with another number of processes."""
     settled = run.read_settings()
+    # Without a checkpoint the run was stopped in its first epoch, and starts again.
+    has_begun = run.has_checkpoint()
+    if has_begun:  # before anything is done with settings that may have changed
+        header = checkpoint.read_progress(run.checkpoint)[1]
+        checkpoint.check_settings(run.checkpoint, header, settled)
     with threads(settled.training.threads), joined() as processes:
         dataset = _load_in_turn(settled, processes)
         progress = _start(settled, dataset, processes)
-        # Without a checkpoint the run was stopped in its first epoch, and starts again.
-        if run.checkpoint.is_file():
-            checkpoint.load(run.checkpoint, progress, settled)
+        if has_begun:
+            lines = run.read_metrics()
+            checkpoint.load(run.checkpoint, progress, settled, dataset.preparation, lines)
         _ask(settled, dataset, progress, watcher)
         if processes.is_first:
             run.truncate_metrics(progress.epoch)
@@ -154,8 +159,13 @@ def _run(
             return _share(settled, dataset, progress)
         except ProcessError as error:  # perhaps the first has ended, which would say so
             raise ProcessError(f"{error}; go on with `{run.resume_command}`") from error
-    if not run.preparation.is_file():
+    if not run.preparation.exists():
         write_json(run.preparation, dataset.preparation.to_json())
+    elif run.read_preparation().to_json() != dataset.preparation.to_json():
+        raise CheckpointError(
+            f"{run.preparation} does not fit the data, {dataset.source}: restore the one that "
+            "changed, or remove the preparation, which is then written again"
+        )
     callbacks = [watcher, *callbacks]
     watchers = [it for it in callbacks if isinstance(it, Watcher)]
     with backend.measuring(progress.source, settled, run):
@@ -164,7 +174,7 @@ def _run(
                 one.opened(run, settled, dataset, progress.epoch)
             # The best weights are in the checkpoint too: their file may be missing after a crash.
             if progress.best is not None:
-                checkpoint.save_weights(run.best, progress.best.weights, progress.best.epoch)
+                _save_best(run, settled, dataset, progress.best)
             _train(run, settled, dataset, progress, callbacks)
             best = checkpoint.load_best(run.best, progress.network)
             for one in watchers:
@@ -185,17 +195,23 @@ def _train(
     progress: Progress,
     callbacks: Sequence[Callback],
 ) -> None:
-    seconds = run.read_timing()[: progress.epoch]
+    seconds = run.read_timing(progress.epoch)
+    digest = checkpoint.chain(run.read_metrics())
     epochs = trainer.epochs(progress, settled, dataset.train, dataset.validation, callbacks)
     for epoch in epochs:
         # A line without its checkpoint is cut off on resuming, so the line comes first.
         run.append_metrics(epoch.metrics)
-        checkpoint.save(run.checkpoint, progress, settled)
+        digest = checkpoint.chain([epoch.metrics], digest)
+        checkpoint.save(run.checkpoint, progress, settled, dataset.preparation, digest)
         if progress.best is not None and progress.best.epoch == progress.epoch:
-            checkpoint.save_weights(run.best, progress.best.weights, progress.epoch)
+            _save_best(run, settled, dataset, progress.best)
         seconds.append(epoch.seconds)
         machine = describe_machine(settled.training, progress.network, progress.processes.count)
         run.write_timing(seconds, machine)
+
+
+def _save_best(run: RunFolder, settled: RunSettings, dataset: Dataset, best: Best) -> None:
+    checkpoint.save_weights(run.best, best.weights, best.epoch, settled, dataset.preparation)
 
 
 def _share(settled: RunSettings, dataset: Dataset, progress: Progress) -> None:
@@ -215,7 +231,7 @@ def _test(run: RunFolder, loaded: Loaded, processes: Processes) -> Tested:
     counted: dict[str, Any] | None = None  # a backend would be paid for the samples once more
     if loaded.source is None:
         counted = costs.of_test(loaded, tested.samples)
-    write_json(run.result, {**figures(loaded, tested), "costs": counted})
+    run.write_result({**figures(loaded, tested), "costs": counted})
     processes.wait_for_first()  # the others come back when the result is there
     return tested
 

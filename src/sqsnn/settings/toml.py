@@ -1,16 +1,17 @@
 """Settings as a TOML file: written, and read back exactly."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import ConfigError
+from sqsnn.readfile import LARGEST_TOML, parsed_toml, read_text
 from sqsnn.settings.run import RunSettings, joined, validated
 
-FORMAT = 7
+FORMAT = 8
 # What a run finds out about its data and writes down.
 _FOUND_OUT = ("source", "length")
 
@@ -19,6 +20,16 @@ def to_toml(settings: RunSettings) -> str:
     """Write settings as TOML; what is None is left out."""
     content = {"format": FORMAT, **settings.model_dump(mode="json", exclude_none=True)}
     return tomli_w.dumps(_kinds_first(content))
+
+
+def portable(settings: RunSettings) -> RunSettings:
+    """Leave out the places of files, which may move and mean nothing on another machine."""
+    kept: dict[str, Any] = {"data_dir": None}
+    if is_own(settings.data.dataset) or is_folder(settings.data.dataset):
+        kept["dataset"] = Path(settings.data.dataset).name
+    begins_with = settings.begins_with and Path(settings.begins_with.name)
+    data = settings.data.model_copy(update=kept)
+    return settings.model_copy(update={"data": data, "begins_with": begins_with})
 
 
 def _kinds_first(value: Any) -> Any:
@@ -33,7 +44,7 @@ def _kinds_first(value: Any) -> Any:
 
 def from_toml(text: str, source: str) -> RunSettings:
     """Read settings from TOML, as a run saves them."""
-    content = _parsed(text, source)
+    content = parsed_toml(text, source, ConfigError)
     _check_format(content.pop("format", "1 or 2"), source)
     try:
         return validated(RunSettings, content)
@@ -54,10 +65,7 @@ def read_config(path: Path, dataset: str | None, given: Mapping[str, Any]) -> Ru
     Raises:
         ConfigError: If the file cannot be read, names no dataset, or settings do not fit.
     """
-    try:
-        content = _parsed(path.read_text("utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+    content = parsed_toml(read_text(path, LARGEST_TOML, ConfigError), path, ConfigError)
     _check_format(content.pop("format", FORMAT), path)
     data = content.pop("data", {})
     if not isinstance(data, Mapping):
@@ -74,13 +82,6 @@ def read_config(path: Path, dataset: str | None, given: Mapping[str, Any]) -> Ru
         return joined(named, content, given)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def _parsed(text: str, source: str | Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}") from None
 
 
 def _check_format(found: Any, source: str | Path) -> None:

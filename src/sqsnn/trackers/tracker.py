@@ -1,6 +1,5 @@
 """What all trackers share: the figures and settings that they get, resuming, and how they fail."""
 
-import json
 import math
 import re
 from abc import ABC, abstractmethod
@@ -9,19 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ConfigDict, TypeAdapter
+
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import TrackerError
+from sqsnn.readfile import read_or_begin_anew, write_sealed
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe, RunSettings
-from sqsnn.storage import write_json
 from sqsnn.training.callback import following
 from sqsnn.training.progress import Epoch, Progress
 
 Figures = dict[str, float]
 Params = dict[str, bool | int | float | str]
+_IDS = TypeAdapter(dict[str, str], config=ConfigDict(strict=True))
 
 # Places on this machine, and what follows from the other settings.
 _UNSAID = ("data_dir", "begins_with", "source", "circuit_gates")
@@ -73,15 +75,18 @@ class Tracker(Watcher, ABC):
         """Connect, and send the epochs that the tracker lacks."""
         folder, self._populations = self._folder, recipe.population_names
         path = None if folder is None else folder.path / "trackers.json"
-        ids = {} if path is None or not path.is_file() else json.loads(path.read_text("utf-8"))
+        ids = {}
+        if path is not None and path.exists():
+            ids = read_or_begin_anew(path, _IDS.validate_python)
         self._id = ids.get(self.word, "")
         with self._reporting():
             last = self._connect(_params(recipe))
             self._is_connected = True
             if path is not None and self._id:
-                write_json(path, {**ids, self.word: self._id})
+                write_sealed(path, {**ids, self.word: self._id})
             if folder is not None:
-                kept = zip(folder.read_metrics(), folder.read_timing(), strict=False)
+                lines = folder.read_metrics()
+                kept = zip(lines, folder.read_timing(len(lines)), strict=True)
                 for metrics, seconds in list(kept)[last:]:
                     self._send(metrics, seconds)
 
@@ -111,7 +116,7 @@ class Tracker(Watcher, ABC):
             self.begin(None, folder.read_settings())
             self.result(folder)
 
-    def _send(self, metrics: Mapping[str, Any], seconds: float) -> None:
+    def _send(self, metrics: Mapping[str, Any], seconds: float | None) -> None:
         figures = {**metrics, "seconds": seconds}
         epoch, spikes = figures.pop("epoch"), figures.pop("spikes_per_sample", ())
         for name, figure in zip(self._populations, spikes, strict=bool(spikes)):

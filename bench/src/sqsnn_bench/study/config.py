@@ -5,7 +5,6 @@ themselves are those of a run: the sections hold them as they stand in a config.
 library checks them when the study is planned.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from sqsnn.errors import ConfigError
+from sqsnn.readfile import LARGEST_TOML, parsed_toml, read_text
 
 # They name files and folders.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -193,10 +193,7 @@ def read_study(path: Path) -> Study:
     """
     if not path.is_file():
         raise ConfigError(f"there is no study file {path}; examples/study.toml is one")
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    raw = parsed_toml(read_text(path, LARGEST_TOML, ConfigError), path, ConfigError)
     try:
         _refuse_unfair(raw)
         study = Study.model_validate(raw)

@@ -11,6 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ConfigDict, TypeAdapter
+
+from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.readfile import checked, decoded, parsed_json, read_bytes
 from sqsnn_bench.study.records import Key
 
 NAME = "log.jsonl"
@@ -34,7 +38,7 @@ class Journal:
         self._starts: Counter[str] = Counter()
         self._ends: dict[str, str] = {}
         self.again = 0
-        for entry in _entries(self._path):
+        for entry in _entries(self._path, say):
             self._count(entry.get("trial", ""), entry.get("event", ""), entry.get("why", ""))
 
     def started(self, key: Key, before: int) -> None:
@@ -94,14 +98,18 @@ def name_of(key: Key) -> str:
     return f"{key.dataset}/{key.model}/{key.trial}"
 
 
-def _entries(path: Path) -> list[dict[str, str]]:
-    """The lines of a journal; a line that was torn by a crash is left out."""
+_ENTRY = TypeAdapter(dict[str, str], config=ConfigDict(strict=True))
+
+
+def _entries(path: Path, say: Callable[[str], None]) -> list[dict[str, str]]:
+    """The lines of a journal; others are left out, and a line that a crash tore unsaid."""
     found = []
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
+    lines = read_bytes(path, refusal=ConfigError).split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate(lines[:-1], start=1):
+        where = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
+            content = parsed_json(decoded(line, where), where)
+            found.append(checked(content, _ENTRY.validate_python, where))
+        except CheckpointError as error:
+            say(f"{error}. No figure depends on it: it is left out")
     return found

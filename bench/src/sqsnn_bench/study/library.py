@@ -3,7 +3,6 @@
 Everything else in a study knows settings by their dotted names alone.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -180,7 +179,7 @@ def forget_checkpoint(path: Path) -> None:
 
 def _tested(folder: RunFolder) -> dict[str, Any]:
     result, epochs = folder.read_result(), folder.read_metrics()
-    timing = json.loads(folder.timing.read_text("utf-8"))
+    timing = folder.read_times()
     names = ("parameters", "spikes_per_sample", "best_epoch", "test_samples")
     tested = {name: value for name, value in result.items() if name.startswith("test_accuracy")}
     return {

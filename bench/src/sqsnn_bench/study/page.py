@@ -1,12 +1,13 @@
 """The page of a study: for every dataset its models side by side, and how to repeat it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sqsnn.errors import ConfigError
+from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.readfile import read_sealed, read_text
 from sqsnn.reports.page import (
     MISSING,
     PNG,
@@ -54,12 +55,11 @@ def study_page(folder: Path) -> str:
     """
     path = folder / RESULTS
     try:
-        results = json.loads(path.read_text("utf-8"))
-        return _rendered(folder, results)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        return read_sealed(path, partial(_rendered, folder))
+    except (CheckpointError, KeyError, AttributeError) as error:
         raise ConfigError(
-            f"{path} must hold the results of a study, but cannot be read ({error!r}): "
-            f"`sqsnn-bench tables {folder}` writes it anew"
+            f"{path} must hold the results of a study: {error}; `sqsnn-bench tables {folder}` "
+            "writes it anew"
         ) from error
 
 
@@ -182,7 +182,7 @@ def _repeat(folder: Path) -> Iterator[str]:
     path = folder / SETTINGS
     if path.is_file():
         yield f"{SETTINGS}:\n"
-        yield code(path.read_text("utf-8"))
+        yield code(read_text(path, refusal=ConfigError))
     else:
         yield f"The folder has no {SETTINGS}: the settings are not known here.\n"
 
@@ -190,7 +190,7 @@ def _repeat(folder: Path) -> Iterator[str]:
 def _pictures(folder: Path) -> dict[str, bytes]:
     """Read the pictures of a study by their names; a broken file counts as missing."""
     paths = [*sorted(folder.glob("accuracy-*.png")), *sorted(folder.glob("size-*.png"))]
-    found = {path.name: path.read_bytes() for path in paths}
+    found = {path.name: path.read_bytes() for path in paths if path.is_file()}
     return {name: content for name, content in found.items() if content.startswith(PNG)}
 
 

@@ -11,12 +11,25 @@ above all, and each further line the rest of one record.
 import gzip
 import json
 import shutil
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import ConfigDict, Field, StringConstraints
 
 from sqsnn.errors import ConfigError
-from sqsnn.storage import write_atomically, write_json
+from sqsnn.readfile import (
+    LARGEST_TEXT,
+    Stored,
+    checked,
+    decoded,
+    parsed_json,
+    read_bytes,
+    read_sealed,
+    write_sealed,
+)
+from sqsnn.storage import write_atomically
 
 Record = dict[str, Any]
 
@@ -62,7 +75,7 @@ def write(out: Path, record: Record) -> None:
     """Write the record of a trial as a file of its own."""
     path = path_of(out, key_of(record))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
+    write_sealed(path, record)
 
 
 def forget(out: Path, key: Key) -> None:
@@ -82,17 +95,43 @@ def read(out: Path) -> dict[Key, Record]:
     found: dict[Key, Record] = {}
     path = out / PACKED
     try:
-        if path.is_file():
-            found = {key_of(record): record for record in unpacked(path.read_bytes())}
+        if path.exists():
+            packs = checked(read_bytes(path, refusal=ConfigError), unpacked, path, ConfigError)
+            found = {key_of(record): record for record in packs}
+            if len(found) < len(packs):
+                raise ConfigError(f"{path} holds a trial twice")
         for path in sorted((out / LOOSE).glob("*/*/*.json")):
-            record = json.loads(path.read_text("utf-8"))
+            record = read_sealed(path, _checked, refusal=ConfigError)
             found[key_of(record)] = record
-    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+            if path_of(out, key_of(record)) != path:
+                raise ConfigError(f"{path} holds another trial, {key_of(record)}")
+    except ConfigError as error:
         raise ConfigError(
-            f"{path} must hold records of a study, but cannot be read ({error!r}): remove it, and "
-            "its trials are run again"
-        ) from error
+            f"{error}. Restore {path} from a copy; without it, its trials are run again"
+        ) from None
     return found
+
+
+class _Record(Stored):
+    model_config = ConfigDict(extra="allow")
+
+    dataset: str
+    model: str
+    trial: Annotated[str, StringConstraints(pattern=r"^(search|seed)-(0|[1-9][0-9]{0,17})$")]
+    settings: dict[str, Any]
+    found: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    hidden: list[int] = Field(default_factory=list)
+    spikes_per_sample: list[float] = Field(default_factory=list)
+    validation_accuracy: float = 0.0
+    validation_loss: float = 0.0
+    test_accuracy: float | None = None
+    seconds: float = 0.0
+    error: str = ""
+
+
+def _checked(content: Record) -> Record:
+    _Record.model_validate(content)
+    return content
 
 
 def pack(out: Path, records: Records) -> None:
@@ -127,10 +166,25 @@ def packed(records: Iterable[Record]) -> bytes:
 
 
 def unpacked(content: bytes) -> list[Record]:
-    """Read the records of a packed file."""
-    common, *rest = map(json.loads, gzip.decompress(content).decode().splitlines())
+    """Read the records of a packed file, which carries gzip's checksum of them.
+
+    Raises:
+        ValueError: If they are not whole.
+    """
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        text = reader.decompress(content, LARGEST_TEXT)
+    except zlib.error as error:
+        raise ValueError(f"it is no whole gzip file: {error}") from None
+    if not reader.eof or reader.unused_data:
+        raise ValueError("it is no whole gzip file, or holds far more than records")
+    lines = decoded(text, "its text", ValueError).splitlines()
+    tables = [parsed_json(line, f"its line {n}", ValueError) for n, line in enumerate(lines, 1)]
+    if not all(isinstance(it, dict) and isinstance(it.get("settings"), dict) for it in tables):
+        raise ValueError("every line must hold a table with settings")
+    common, *rest = tables or [{}]
     return [
-        {**common, **record, "settings": {**common["settings"], **record["settings"]}}
+        _checked({**common, **record, "settings": {**common["settings"], **record["settings"]}})
         for record in rest
     ]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from sqsnn.storage import write_atomically, write_json
+from sqsnn.readfile import write_sealed
+from sqsnn.storage import write_atomically
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.page import ACCURACIES, MISSING, READING, RESULTS, accuracy
 from sqsnn_bench.study.records import Key, Record, Records
@@ -46,7 +47,7 @@ def write(study: Study, out: Path, records: Records) -> list[Row]:
         "complete": complete,
         "rows": rows,
     }
-    write_json(out / RESULTS, content)
+    write_sealed(out / RESULTS, content)
     _write_text(out / "results.md", _markdown(study, rows, complete))
     if study.search is not None:
         _write_text(out / "search.md", _tried(study, records))
