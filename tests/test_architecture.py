@@ -30,6 +30,7 @@ ROOMS = (
     "placing",
     "checks",
     "storage",
+    "ownership",
     "launch",
     "native",
     "quantum",
