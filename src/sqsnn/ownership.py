@@ -1,7 +1,7 @@
 """One owner per folder: a lock of the operating system, which dies with the process that holds it.
 
-The file `.lock` says nothing by being there. It stays, empty while nobody owns the folder: if it
-were removed, one process could lock the old file while another makes and locks a new one.
+The file `.lock` says nothing by being there. It stays beside other files, empty while they have no
+owner: if it were removed, one process could lock the old file while another makes and locks a new.
 """
 
 import errno
@@ -25,8 +25,8 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 def owned(folder: Path) -> Iterator[None]:
     """Own a folder, which is made if it is missing; what killed writes left in it is removed.
 
-    A thread may own what it owns already. A folder that is made here is removed again if nothing is
-    put into it.
+    A thread may own what it owns already. Where nothing is put into a folder, it is left as it was
+    found: without a lock, or not at all.
 
     Args:
         folder: The folder. Who only reads it need not own it.
@@ -58,7 +58,7 @@ def owned(folder: Path) -> Iterator[None]:
         yield
     finally:
         if lock.lock_counter == 1:
-            _tidy(file, is_new)
+            _tidy(file)
         lock.release()
         if is_new:
             with suppress(OSError):  # it holds files
@@ -84,10 +84,10 @@ def _owner(file: Path) -> str:
     return said or "another process"
 
 
-def _tidy(file: Path, is_new: bool) -> None:
-    """Take back what was signed."""
+def _tidy(file: Path) -> None:
+    """Take back what was signed; a folder without content needs no lock."""
     with suppress(OSError):  # the folder may be gone
-        if is_new and not contents(file.parent):
-            file.unlink()
-        else:
+        if contents(file.parent):
             os.truncate(file, 0)
+        else:
+            file.unlink()
