@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,12 @@ class Zygote:
         """Wait for the end of a process; give its exit code, or a signal's number below 0."""
         self._connection.send(process)
         return self._connection.recv()
+
+    def kill(self, process: int) -> int:
+        """Kill a process; give how it ended, which may have been before."""
+        with suppress(ProcessLookupError):  # its number is not given away before it is waited for
+            os.kill(process, signal.SIGKILL)
+        return self.wait(process)
 
     def stop(self) -> None:
         """End the process; those that it started have been waited for."""
@@ -101,12 +107,13 @@ def _run(job: Job) -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 (to the end of the process)
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
         job.call(*job.arguments)
-        sys.stdout.flush()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
         traceback.print_exc()
-        sys.stderr.flush()
     finally:
+        for file in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # a closed pipe
+                file.flush()
         os._exit(code)

@@ -39,6 +39,16 @@ def test_a_training_that_was_killed_before_it_began_is_begun_again(tmp_path, mon
     assert made.folder.data.read_bytes() == kept
 
 
+def test_a_result_does_not_tell_where_the_samples_lie(tmp_path, monkeypatch):
+    """The path is as it was typed when a run begins, and whole when it goes on."""
+    monkeypatch.chdir(tmp_path)
+    made = sqsnn.train(X, Y, out="run", **SMALL)
+    result = made.folder.result.read_bytes()
+    made.folder.result.unlink()
+    run.resume(made.folder, pictures=False)
+    assert made.folder.result.read_bytes() == result
+
+
 def test_other_samples_are_not_written_over(tmp_path, monkeypatch):
     kept = begin_and_die(tmp_path / "run", monkeypatch)
     said = r"run/data\.npz holds other samples, .* choose another out, or remove the file"

@@ -1,4 +1,4 @@
-"""How a command ends before it is done: by a signal, or because nobody reads its output."""
+"""How a command ends before it is done: by a signal, or because its output is closed."""
 
 import os
 import signal

@@ -19,11 +19,11 @@ SHARED = ("train", "evaluate")  # commands whose work processes can share
 
 app = App(
     name="sqsnn",
-    help="Train stochastic quantum spiking neural networks.",
+    help=f"Train stochastic quantum spiking neural networks.\n\n{ends.CODES}",
     version=__version__,
     default_parameter=Parameter(negative=()),
     help_flags=help.FLAGS,
-    help_epilogue=f"{ends.CODES}\n\nStart with: sqsnn train digits",
+    help_epilogue="Start with: sqsnn train digits",
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
