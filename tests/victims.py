@@ -178,14 +178,10 @@ class Arena:
 
 
 @contextmanager
-def arena(warm: Zygote | None = None) -> Iterator[Arena]:
+def arena() -> Iterator[Arena]:
     """Make a folder to disturb commands in."""
-    with tempfile.TemporaryDirectory() as folder:
-        if warm is not None:
-            yield Arena(Path(folder), warm)
-            return
-        with zygote() as started:
-            yield Arena(Path(folder), started)
+    with tempfile.TemporaryDirectory() as folder, zygote() as warm:
+        yield Arena(Path(folder), warm)
 
 
 def report(title: str, outcomes: list[tuple[Any, Outcome]], good: tuple[str, ...]) -> int:

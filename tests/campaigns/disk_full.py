@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import faults
 from victims import VICTIMS, Arena, Outcome, arena, report
-from zygote import Zygote
 
 GOOD = ("went on", "resumed", "not hindered")
 ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG)
@@ -43,23 +42,22 @@ def judge(place: Arena, name: str, error: int, at: int) -> Outcome:
     return place.finish(name, "went on")
 
 
-def run(count: int, seed: int, warm: Zygote | None = None) -> list[tuple[object, Outcome]]:
+def run(place: Arena, count: int, seed: int) -> list[tuple[object, Outcome]]:
     """Judge so many cases, of all commands and errors in turn.
 
     Args:
+        place: Where they train.
         count: Number of cases.
         seed: Seed of the calls from which the disk takes nothing.
-        warm: The process to fork.
     """
     rng, found = np.random.default_rng(seed), []
     kinds = [(name, error) for error in ERRORS for name in VICTIMS]
-    with arena(warm) as place:
-        for number in range(count):
-            name, error = kinds[number % len(kinds)]
-            most = LARGEST if error == errno.EFBIG else place.calls[name]
-            at = int(rng.integers(1, most + 1))
-            case = (name, errno.errorcode[error], at)
-            found.append((case, judge(place, name, error, at)))
+    for number in range(count):
+        name, error = kinds[number % len(kinds)]
+        most = LARGEST if error == errno.EFBIG else place.calls[name]
+        at = int(rng.integers(1, most + 1))
+        case = (name, errno.errorcode[error], at)
+        found.append((case, judge(place, name, error, at)))
     return found
 
 
@@ -69,7 +67,8 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    return report("disks that take no more", run(chosen.cases, chosen.seed), GOOD)
+    with arena() as place:
+        return report("disks that take no more", run(place, chosen.cases, chosen.seed), GOOD)
 
 
 if __name__ == "__main__":

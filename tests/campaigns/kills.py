@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import faults
 from victims import VICTIMS, Arena, Outcome, arena, report
-from zygote import Zygote
 
 GOOD = ("went on", "resumed", "ended before")
 
@@ -73,12 +72,10 @@ def cases(
 
 
 def run(
-    random: int, calls: int, seed: int, warm: Zygote | None = None
+    place: Arena, random: int, calls: int, seed: int
 ) -> list[tuple[tuple[str, list[Kill]], Outcome]]:
     """Judge all cases."""
-    with arena(warm) as place:
-        chosen = cases(random, calls, seed, place.calls)
-        return [(case, judge(place, *case)) for case in chosen]
+    return [(case, judge(place, *case)) for case in cases(random, calls, seed, place.calls)]
 
 
 def main() -> int:
@@ -88,7 +85,8 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=100, help="cases with kills at system calls")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    found = run(chosen.random, chosen.calls, chosen.seed)
+    with arena() as place:
+        found = run(place, chosen.random, chosen.calls, chosen.seed)
     kills = sum(len(kills) for (_, kills), _ in found)
     return report(f"kills ({kills} of them)", found, GOOD)
 

@@ -19,7 +19,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from victims import VICTIMS, Arena, Outcome, arena, report
-from zygote import Zygote
 
 GOOD = ("one went on",)
 LEAD = 0.03  # seconds for both to be forked
@@ -54,21 +53,20 @@ def called_at(moment: float, call: Callable[[], None]) -> None:
     call()
 
 
-def run(count: int, seed: int, warm: Zygote | None = None) -> list[tuple[object, Outcome]]:
+def run(place: Arena, count: int, seed: int) -> list[tuple[object, Outcome]]:
     """Judge so many pairs, of all commands in turn.
 
     Args:
+        place: Where they start.
         count: Number of pairs.
         seed: Seed of the times between the two; half of the pairs start at the same moment.
-        warm: The process to fork.
     """
     rng, names = np.random.default_rng(seed), list(VICTIMS)
     found: list[tuple[object, Outcome]] = []
-    with arena(warm) as place:
-        for number in range(count):
-            name, apart = names[number % len(names)], float(rng.uniform(0, APART))
-            apart *= number // len(names) % 2
-            found.append(((name, apart), judge(place, name, apart)))
+    for number in range(count):
+        name, apart = names[number % len(names)], float(rng.uniform(0, APART))
+        apart *= number // len(names) % 2
+        found.append(((name, apart), judge(place, name, apart)))
     return found
 
 
@@ -78,7 +76,8 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    return report("pairs of starts", run(chosen.pairs, chosen.seed), GOOD)
+    with arena() as place:
+        return report("pairs of starts", run(place, chosen.pairs, chosen.seed), GOOD)
 
 
 if __name__ == "__main__":
