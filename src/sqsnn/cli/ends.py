@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 WRONG_USE = 2
 INTERRUPTED = 130
@@ -62,6 +63,13 @@ def writing_output() -> Iterator[None]:
         is_closed = isinstance(error, BrokenPipeError)
         reason = "its reader has closed it" if is_closed else error.strerror or error
         raise OutputError(f"the output cannot be written: {reason}", is_closed) from error
+
+
+def say(message: str, colour: str) -> None:
+    """Write a line to the standard error, if that is still there."""
+    with suppress(OutputError):
+        # Not folded to the terminal's width: a command or a path in it is there to be copied.
+        Output(stderr=True).print(Text(message, style=colour), soft_wrap=True)
 
 
 def stop_politely() -> None:

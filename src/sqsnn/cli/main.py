@@ -2,11 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 from pydantic import ValidationError
-from rich.text import Text
 
 from sqsnn import __version__, launch
 from sqsnn.cli import ends, help
@@ -117,9 +115,7 @@ def _reason(error: Exception) -> str:
 def _say(message: str, colour: str) -> None:
     if launch.is_launched():
         message = f"process {launch.rank()} of {launch.processes()}: {message}"
-    with suppress(OSError, ends.OutputError):  # the terminal may be gone
-        # Not folded to its width: a command or a path in it is there to be copied.
-        ends.Output(stderr=True).print(Text(message, style=colour), soft_wrap=True)
+    ends.say(message, colour)
 
 
 if __name__ == "__main__":
