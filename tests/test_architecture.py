@@ -31,6 +31,7 @@ ROOMS = (
     "checks",
     "storage",
     "readfile",
+    "ownership",
     "launch",
     "native",
     "quantum",
@@ -56,7 +57,7 @@ ROOMS = (
 )
 # What the physics may know of the rest of the package.
 BELOW_PHYSICS = {"checks", "errors", "native", "options", "placing", "quantum"}
-MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 32_900
+MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 34_800
 
 
 def module_name(path: Path) -> str:

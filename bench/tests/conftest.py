@@ -1,6 +1,7 @@
 """Studies that train in a moment, on two classes of scikit-learn's digits."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import pytest
 import tomli_w
 import torch
 
+from sqsnn.cli import ends
 from sqsnn.runs import loading
 from sqsnn_bench.cli import main
 from sqsnn_bench.study.config import Study, read_study
@@ -108,7 +110,7 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def bench(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
     """Run `sqsnn-bench` and catch what it prints."""
 
     def call(*arguments: object) -> Done:
@@ -119,7 +121,10 @@ def bench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
             code = stop.code if isinstance(stop.code, int) else 1
         return Done(code, *capsys.readouterr())
 
-    return call
+    handlers = {number: signal.getsignal(number) for number in ends.SIGNALS}
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

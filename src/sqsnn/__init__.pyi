@@ -25,6 +25,7 @@ from .errors import ProcessError as ProcessError
 from .errors import SqsnnError as SqsnnError
 from .errors import TrackerError as TrackerError
 from .errors import TrainingError as TrainingError
+from .errors import WriteError as WriteError
 from .learning.backprop import Backprop as Backprop
 from .learning.bit_source import Backend as Backend
 from .learning.estimators import Geometric as Geometric

@@ -35,3 +35,7 @@ class HardwareError(SqsnnError, RuntimeError):
 
 class ProcessError(SqsnnError, RuntimeError):
     """Another process that shares the work has ended, or cannot be reached."""
+
+
+class WriteError(SqsnnError, OSError):
+    """A file cannot be written: the disk is full, or its folder is read-only or gone."""

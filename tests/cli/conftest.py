@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from tools import TINY
 
+from sqsnn.cli import ends
 from sqsnn.cli.main import main
 from sqsnn.runs import run
 from sqsnn.settings.run import from_flat
@@ -34,9 +35,10 @@ def sqsnn(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
             code = stop.code if isinstance(stop.code, int) else 1
         return Done(code, *capsys.readouterr())
 
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in ends.SIGNALS}
     yield call
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_a_run_ends_with_a_table_and_a_list_of_its_files(sqsnn, here):
         assert f"{result[f'test_accuracy{how}']:.2%}" in done.out
     assert re.search(rf"test accuracy \(spikes alone\) +│ {result['test_accuracy']:.2%}", done.out)
     assert str(result["parameters"]) in done.out
-    for path in folder.path.iterdir():
+    for path in folder.path.glob("[!.]*"):
         assert path.name in done.out
     # Not a terminal: one line per epoch and no bar.
     assert sum(line.startswith("epoch ") for line in done.out.splitlines()) == 2

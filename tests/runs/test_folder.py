@@ -1,6 +1,7 @@
 """Run folders: never overwritten, never torn, and of one format."""
 
 import os
+from pathlib import Path
 
 import pytest
 from tools import make_old, small_run
@@ -10,16 +11,15 @@ from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.runs import checkpoint
 from sqsnn.runs import folder as folders
 from sqsnn.runs.folder import RunFolder
-from sqsnn.settings.run import from_flat
 from sqsnn.training import trainer
 
 
 def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = [str(folders.create(None, small_run()).path) for _ in range(3)]
+    paths = [str(folders.first_free(Path("runs"), "digits")) for _ in range(3)]
     assert paths == ["runs/digits-1", "runs/digits-2", "runs/digits-3"]
-    other = folders.create(None, from_flat("tonic:DVSGesture", {"duration": 1}))
-    assert str(other.path) == "runs/tonic-DVSGesture-1"  # a colon is no name on every system
+    other = folders.first_free(Path("runs"), "tonic:DVSGesture")
+    assert str(other) == "runs/tonic-DVSGesture-1"  # a colon is no name on every system
 
 
 def test_the_settings_lie_in_the_folder(tmp_path):
@@ -39,6 +39,37 @@ def test_a_run_is_never_overwritten(tmp_path):
     with pytest.raises(ConfigError, match=r"sqsnn train --resume '.*/my run'`"):
         folders.create(tmp_path / "my run", small_run(seed=2))
     assert folder.config.read_bytes() == before
+
+
+def test_of_two_that_begin_at_once_one_makes_the_settings(tmp_path, monkeypatch):
+    """Also where a file system lets both have the lock."""
+    link = os.link
+
+    def late(*paths):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "link", link)
+            folders.create(tmp_path / "run", small_run(seed=1))
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        folders.create(tmp_path / "run", small_run(seed=2))
+    assert folders.find(tmp_path / "run").read_settings() == small_run(seed=1)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "data.npz", "other.npz"])
+def test_the_data_of_a_run_may_lie_in_its_folder_and_no_other_file(tmp_path, dataset):
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in ("data.npz", ".lock", f".config.toml.{'a' * 32}.part"):
+        (out / name).touch()
+    if dataset == "data.npz":
+        folders.refuse_used(out, str(out / dataset))
+    else:
+        with pytest.raises(ConfigError, match="new or empty folder"):
+            folders.refuse_used(out, str(out / dataset))
+    (out / "data.npz").unlink()
+    folders.refuse_used(out, "digits")
 
 
 def test_other_files_are_not_overwritten_either(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import combinations, pairwise
 from typing import Any
@@ -20,6 +21,7 @@ from sqsnn.errors import CheckpointError, ConfigError, HardwareError
 from sqsnn.hardware import executor as executing
 from sqsnn.hardware import ibm
 from sqsnn.options import explain
+from sqsnn.ownership import owned
 from sqsnn.runs import folder as folders
 from sqsnn.runs import loading, run
 from sqsnn.runs.folder import RunFolder
@@ -384,6 +386,21 @@ def test_too_many_samples_are_refused(folder):
     with pytest.raises(ConfigError, match=f"samples is {TEST_SAMPLES + 1}.* {TEST_SAMPLES} test"):
         go(folder, samples=TEST_SAMPLES + 1)
     assert not (folder.path / "hardware").exists()
+
+
+def test_two_commands_do_not_measure_into_one_folder(folder):
+    def second(*_):
+        with ThreadPoolExecutor(1) as pool:
+            refused.append(pool.submit(go, folder).exception())
+
+    refused: list[BaseException | None] = []
+    with owned(folder.path / "hardware"):
+        second()
+    assert re.search(r"run/hardware is in use by process \d+ on", str(refused[0]))
+    assert not (folder.path / "hardware").exists()
+    with owned(folder.path):  # training goes on meanwhile
+        second()
+    assert refused[1] is None
 
 
 def test_an_unknown_backend_is_refused(folder):

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import torch
 from tools import make_old, small_run, stopped
 
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.ownership import owned
 from sqsnn.processes import Processes
 from sqsnn.runs import folder as folders
 from sqsnn.runs import loading, run
@@ -68,7 +71,7 @@ def whole(never_stopped, tmp_path) -> RunFolder:
 
 def test_a_run_leaves_everything_behind(tmp_path):
     folder = run.begin(small_run(epochs=1), tmp_path / "run")
-    files = ["best.safetensors", "checkpoint.safetensors", "config.toml", "timing.json"]
+    files = [".lock", "best.safetensors", "checkpoint.safetensors", "config.toml", "timing.json"]
     files += ["metrics.json", "metrics.jsonl", "preparation.json", *PICTURES]
     assert sorted(os.listdir(folder.path)) == sorted(files)
     (line,) = folder.read_metrics()
@@ -214,6 +217,30 @@ def test_the_best_weights_come_from_the_checkpoint(whole):
     whole.best.unlink()
     run.resume(whole, pictures=False)
     assert contents(whole) == before
+
+
+@pytest.mark.parametrize("how", ["begin", "resume"])
+def test_a_run_that_another_process_trains_is_left_alone(whole, tmp_path, how):
+    whole.result.unlink()
+    before = whole.checkpoint.read_bytes()
+    path = whole.path if how == "resume" else tmp_path / "new"
+    with ThreadPoolExecutor(1) as pool, owned(path):
+        go_on = run.resume if how == "resume" else begun
+        given = (whole,) if how == "resume" else (small_run(), path)
+        refused = pool.submit(go_on, *given).exception()
+    assert re.search(f"{path} is in use by process {os.getpid()} on", str(refused))
+    assert isinstance(refused, ConfigError)
+    assert whole.checkpoint.read_bytes() == before
+    assert (tmp_path / "new").exists() is False
+
+
+def test_what_a_killed_write_left_is_removed_on_resuming(whole):
+    whole.result.unlink()
+    left = whole.path / f".checkpoint.safetensors.{'0' * 32}.part"
+    left.write_bytes(b"half")
+    run.resume(whole, pictures=False)
+    assert whole.is_finished()
+    assert not left.exists()
 
 
 def test_a_killed_process_goes_on_bit_for_bit(tmp_path):

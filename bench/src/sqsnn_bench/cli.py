@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from sqsnn import launch
+from sqsnn.cli import ends
+from sqsnn.cli.ends import Output, OutputError
 from sqsnn.errors import ConfigError, SqsnnError
 from sqsnn.options import explain
 from sqsnn_bench import __version__
@@ -23,9 +23,6 @@ from sqsnn_bench.reservoir.options import ReservoirOptions
 from sqsnn_bench.scaling.commands import scaling
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.shapes.commands import shapes
-
-WRONG_USE = 2
-INTERRUPTED = 130
 
 app = App(
     name="sqsnn-bench",
@@ -71,12 +68,12 @@ def compare(
     from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
-    console = Console()
+    console = Output()
     lines = Lines(read, console)
     try:
         with lines.shown():
             run_study(read, study, folder, jobs, lines, cluster=cluster, storage=storage)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutputError) as error:
         command = f"sqsnn-bench compare {shlex.quote(str(study))}"
         command += f" --out {shlex.quote(str(folder))}" if out else ""
         command += f" --jobs {jobs}" if jobs > 1 else ""
@@ -85,9 +82,10 @@ def compare(
             from sqsnn_bench.study.storage_url import read_url
 
             command += f" --storage {shlex.quote(read_url(storage).shown)}"
-        raise KeyboardInterrupt(
-            f"Interrupted: trials that are done are kept. To go on:\n  {command}"
-        ) from None
+        said = f"Interrupted: trials that are done are kept. To go on:\n  {command}"
+        if isinstance(error, OutputError):
+            raise OutputError(f"{error}. {said}", error.is_closed) from error
+        raise KeyboardInterrupt(said) from None
     for name in ("results.md", "results.json"):
         console.print(Text(str(folder / name)), soft_wrap=True)
 
@@ -105,7 +103,7 @@ def tables(folder: Path, /) -> None:
 
     writing.write(read_study(folder / "study.toml"), folder, records.read(folder))
     for name in ("results.md", "results.json"):
-        Console().print(Text(str(folder / name)), soft_wrap=True)
+        Output().print(Text(str(folder / name)), soft_wrap=True)
 
 
 @app.command
@@ -123,7 +121,7 @@ def report(
 
     target, text = out or folder / "report.html", study_page(folder)
     write_atomically(target, lambda path: path.write_text(text, "utf-8"))
-    Console().print(Text(str(target)), soft_wrap=True)
+    Output().print(Text(str(target)), soft_wrap=True)
 
 
 @app.command
@@ -148,7 +146,7 @@ def gradients(
     from sqsnn_bench.gradients import text
     from sqsnn_bench.gradients.run import diagnose_run
 
-    console = Console()
+    console = Output()
 
     def watch(estimator: str, number: int, of: int) -> None:
         console.print(Text(f"{number} of {of}: {estimator}"), soft_wrap=True)
@@ -184,7 +182,7 @@ def reservoir(
     from sqsnn_bench.reservoir.run import compare as compare_reservoirs
     from sqsnn_bench.reservoir.text import tables as reservoir_tables
 
-    console = Console()
+    console = Output()
 
     def watch(line: str, number: int, of: int) -> None:
         console.print(Text(f"{number} of {of}: {line}"), soft_wrap=True)
@@ -216,7 +214,7 @@ def series(
     from sqsnn_bench.series.run import compare as compare_models
     from sqsnn_bench.series.text import tables as series_tables
 
-    console = Console()
+    console = Output()
 
     def watch(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
@@ -228,38 +226,39 @@ def series(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code.
-
-    Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
+    """Run the command line and exit with its code, see `sqsnn.cli.ends.CODES`.
 
     Args:
         arguments: The words after `sqsnn-bench`; None for the arguments of this process.
     """
-    # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends.stop_politely()
     try:
         if launch.is_launched():
             raise ConfigError(
                 f"{launch.processes()} processes were started, and each would do all of the work: "
                 "call `sqsnn-bench` without torchrun; compare shares its trials by --jobs"
             )
-        app(arguments, exit_on_error=False, print_error=False)
+        app(arguments, console=Output(), exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "Interrupted.", "yellow")
-        sys.exit(INTERRUPTED)
+        sys.exit(ends.INTERRUPTED)
+    except OutputError as error:
+        _say(str(error), "red")
+        sys.exit(ends.CLOSED if error.is_closed else ends.WRONG_USE)
     except CycloptsError as error:
         cause = error.__cause__
         wrong = isinstance(cause, ValidationError)
         _say(explain(cause, flags=True) if wrong else str(error), "red")
-        sys.exit(WRONG_USE)
+        sys.exit(ends.WRONG_USE)
     except (SqsnnError, ValueError, OSError) as error:
         _say(str(error), "red")
-        sys.exit(WRONG_USE)
+        sys.exit(ends.WRONG_USE)
+    finally:
+        ends.end_at_once()
 
 
 def _say(message: str, colour: str) -> None:
     # Whoever quotes a word of the call may quote the URL of a storage: not its password.
     message = re.sub(r"(://[^/\s:@]*:)\S*@", r"\1***@", message)
     message = re.sub(r"(password=)[^&\s'\"]*", r"\1***", message)
-    # Not folded to the terminal's width: a command or a path in it is there to be copied.
-    Console(stderr=True).print(Text(message, style=colour), soft_wrap=True)
+    ends.say(message, colour)

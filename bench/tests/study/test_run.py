@@ -2,12 +2,13 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from sqsnn.errors import ConfigError, TrainingError
+from sqsnn.ownership import owned
 from sqsnn_bench.study import library, records, sharing, trials
 from sqsnn_bench.study.run import compare
 from sqsnn_bench.study.watching import Watcher
@@ -130,12 +131,10 @@ def test_changed_settings_are_refused_by_name(run_study):
 
 
 def test_a_second_command_on_the_same_folder_is_refused(run_study, tmp_path):
-    (tmp_path / "out").mkdir()
-    with (
-        FileLock(tmp_path / "out" / ".lock"),
-        pytest.raises(ConfigError, match="another command is at work on the study in"),
-    ):
-        run_study()
+    with ThreadPoolExecutor(1) as pool, owned(tmp_path / "out"):
+        refused = pool.submit(run_study).exception()
+    assert isinstance(refused, ConfigError)
+    assert "out is in use by process" in str(refused)
 
 
 def test_a_failed_training_is_reported_after_the_others_are_done(run_study, monkeypatch, tmp_path):

@@ -3,11 +3,12 @@
 from typing import Literal
 
 from cyclopts.completion.detect import ShellDetectionError
-from rich.console import Console
 from rich.text import Text
 
+from sqsnn.cli.ends import Output
 from sqsnn.data.specs import names
 from sqsnn.errors import ConfigError
+from sqsnn.storage import writing
 
 
 def install(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None) -> None:
@@ -29,8 +30,10 @@ def install(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None
     except ShellDetectionError:
         raise ConfigError("your shell is not known: name it, e.g. --shell bash") from None
     path = app.install_completion(shell=shell)
-    path.write_text(_offer_files(path.read_text("utf-8")), "utf-8")
-    console = Console()
+    text = _offer_files(path.read_text("utf-8"))
+    with writing(path):
+        path.write_text(text, "utf-8")
+    console = Output()
     console.print(Text(str(path)), soft_wrap=True)
     console.print(Text("Open a new terminal, type sqsnn and press Tab twice."))
     if shell == "zsh":

@@ -20,10 +20,10 @@ def datasets(*, data_dir: Path | None = None) -> None:
         Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder].
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from sqsnn.cli.ends import Output
     from sqsnn.data import catalog
     from sqsnn.data.files import data_folder
     from sqsnn.errors import DataError
@@ -48,7 +48,7 @@ def datasets(*, data_dir: Path | None = None) -> None:
             f"{known.test_samples:,}",
             f"{len(known.class_names)}",
         )
-    console = Console()
+    console = Output()
     console.print(table)
     # Paths and commands stand outside the table, on lines of their own, and are never folded.
     for line in (*faults, f"Folder of the files: {data_folder(data_dir)}", *_TONIC.splitlines()):

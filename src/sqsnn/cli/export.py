@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.text import Text
+
+from sqsnn.cli.ends import Output
 
 
 def export(
@@ -36,4 +37,4 @@ def export(
     from sqsnn.runs.export import export_neuron
 
     for path in export_neuron(folder.find(run), layer, neuron, steps, data_dir):
-        Console().print(Text(str(path)), soft_wrap=True)
+        Output().print(Text(str(path)), soft_wrap=True)

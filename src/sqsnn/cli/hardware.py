@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.ends import Output
 from sqsnn.cli.flags import flags_of, given
 from sqsnn.cli.spending import asking
 from sqsnn.runs.on_device import DeviceOptions
@@ -46,7 +46,7 @@ def hardware(
     from sqsnn.runs import folder
     from sqsnn.runs.on_device import run_on_device
 
-    console = Console()
+    console = Output()
     chosen = DeviceOptions.model_validate(flat.nest(DeviceOptions, given(options), {}))
     outcome, place = run_on_device(folder.find(run), chosen, data_dir, asking(console, yes))
     console.print(_table(outcome))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sqsnn.cli.ends import Output
 from sqsnn.cli.help import FLAGS
 from sqsnn.runs.inspect import NoiseOptions
 from sqsnn.training.memory import MemoryOptions
@@ -89,7 +89,7 @@ def costs(
     from sqsnn.runs import folder as folders
     from sqsnn.runs.inspect import costs as count
 
-    console = Console()
+    console = Output()
     folder = folders.find(run)
     found = count(folder, data_dir)
     console.print()
@@ -122,8 +122,8 @@ def memory(
     console.print(Text(_REMEMBERED.format(chance=1 / TESTED)))
 
 
-def _watched() -> "tuple[Console, Watch]":
-    console = Console()
+def _watched() -> "tuple[Output, Watch]":
+    console = Output()
 
     def watch(setting: str, number: int, of: int) -> None:
         console.print(Text(f"{number} of {of}: {setting}"), soft_wrap=True)

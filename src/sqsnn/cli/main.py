@@ -1,28 +1,23 @@
 """The command `sqsnn`: its subcommands, and how errors and interrupts look."""
 
-import signal
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 from pydantic import ValidationError
-from rich.console import Console
-from rich.text import Text
 
 from sqsnn import __version__, launch
-from sqsnn.cli import help
+from sqsnn.cli import ends, help
 from sqsnn.cli.allocation import keep_freed_memory
 from sqsnn.data.specs import names
 from sqsnn.errors import ConfigError, SqsnnError
 from sqsnn.options import explain
 
-WRONG_USE = 2
-INTERRUPTED = 130
 SHARED = ("train", "evaluate")  # commands whose work processes can share
 
 app = App(
     name="sqsnn",
-    help="Train stochastic quantum spiking neural networks.",
+    help=f"Train stochastic quantum spiking neural networks.\n\n{ends.CODES}",
     version=__version__,
     default_parameter=Parameter(negative=()),
     help_flags=help.FLAGS,
@@ -68,12 +63,8 @@ app.command(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code.
-
-    Exit codes: 0 done; 2 the call, the settings or the files are wrong; 130 interrupted.
-    """
-    # What stops a job politely (kill, a batch system) ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run the command line and exit with its code, see `ends.CODES`."""
+    ends.stop_politely()
     keep_freed_memory()
     # For `--circuit module:function`; behind everything that is installed.
     if "" not in sys.path:
@@ -82,14 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _refuse_repetition(typed)
         with help.level(typed):
-            app(typed, exit_on_error=False, print_error=False)
+            app(typed, console=ends.Output(), exit_on_error=False, print_error=False)
     except KeyboardInterrupt as interrupt:
         if launch.rank() == 0:  # once is enough
             _say(str(interrupt) or "Interrupted.", "yellow")
-        sys.exit(INTERRUPTED)
+        sys.exit(ends.INTERRUPTED)
+    except ends.OutputError as error:
+        _say(str(error), "red")
+        sys.exit(ends.CLOSED if error.is_closed else ends.WRONG_USE)
     except (CycloptsError, SqsnnError, ValueError, OSError) as error:
         _say(_reason(error), "red")
-        sys.exit(WRONG_USE)
+        sys.exit(ends.WRONG_USE)
+    finally:
+        ends.end_at_once()
 
 
 def _refuse_repetition(typed: Sequence[str]) -> None:
@@ -119,8 +115,7 @@ def _reason(error: Exception) -> str:
 def _say(message: str, colour: str) -> None:
     if launch.is_launched():
         message = f"process {launch.rank()} of {launch.processes()}: {message}"
-    # Not folded to the terminal's width: a command or a path in it is there to be copied.
-    Console(stderr=True).print(Text(message, style=colour), soft_wrap=True)
+    ends.say(message, colour)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,17 @@ def predict(
     shots
         Runs of the network that are averaged.
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from sqsnn.cli.ends import Output, writing_output
     from sqsnn.runs import api, tables
     from sqsnn.runs.prediction import predict_file
 
     answers = predict_file(api.load(run), data, shots)
     if out is None:
-        print(tables.text_of(answers), end="")
+        text = tables.text_of(answers)
+        with writing_output():
+            print(text, end="", flush=True)
     else:
         tables.write(out, answers)
-        Console().print(Text(f"{out}: {len(answers.rows)} rows"), soft_wrap=True)
+        Output().print(Text(f"{out}: {len(answers.rows)} rows"), soft_wrap=True)

@@ -2,19 +2,19 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from sqsnn import launch
+from sqsnn.cli.ends import Output, OutputError, last_words
 from sqsnn.cli.spending import asking
 from sqsnn.data.dataset import Dataset
-from sqsnn.errors import ProcessError
+from sqsnn.errors import ProcessError, WriteError
 from sqsnn.network.wiring import say_layer
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.run import Watcher
@@ -30,7 +30,7 @@ class Screen(Watcher):
     """
 
     def __init__(self, yes: bool = False) -> None:
-        self._console = Console(quiet=launch.rank() > 0)  # of several processes one speaks
+        self._console = Output(quiet=launch.rank() > 0)  # of several processes one speaks
         self._yes = yes
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -99,7 +99,8 @@ class Screen(Watcher):
 
     def close(self) -> None:
         """Take the bar away."""
-        self._bar.stop()
+        with suppress(OSError):  # of a terminal that is gone
+            self._bar.stop()
 
     def how_to_go_on(self) -> str:
         """The command that goes on with an interrupted run."""
@@ -131,7 +132,7 @@ class Screen(Watcher):
         if self._console.quiet:
             return
         files = Table(title=Text(str(folder.path)), show_header=False)
-        for path in sorted(folder.path.iterdir()):
+        for path in sorted(folder.path.glob("[!.]*")):
             files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(path.stem, ""))
         self._console.print(files)
 
@@ -147,11 +148,14 @@ def watching(yes: bool = False) -> Iterator[Screen]:
     """Open a screen for a run; an interrupt says how to go on."""
     screen = Screen(yes)
     try:
-        yield screen
-    except ProcessError as error:
+        with last_words(screen.how_to_go_on):
+            yield screen
+    except (ProcessError, WriteError) as error:
         if launch.rank() > 0:
             raise
-        raise ProcessError(f"{error}. {screen.how_to_go_on()}") from error
+        raise type(error)(f"{error}. {screen.how_to_go_on()}") from error
+    except OutputError as error:
+        raise OutputError(f"{error}. {screen.how_to_go_on()}", error.is_closed) from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(screen.how_to_go_on()) from None
     finally:

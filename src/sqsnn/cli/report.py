@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.text import Text
+
+from sqsnn.cli.ends import Output
 
 
 def report(
@@ -29,7 +30,7 @@ def report(
     from sqsnn.runs.report import write_report
 
     written = write_report(folder, out, data_dir)
-    console = Console()
+    console = Output()
     for why in written.left_out:
         console.print(Text(why, style="yellow"), soft_wrap=True)
     console.print(Text(str(written.path)), soft_wrap=True)

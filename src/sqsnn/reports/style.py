@@ -12,6 +12,8 @@ from typing import Any, ParamSpec
 import matplotlib
 from matplotlib.figure import Figure
 
+from sqsnn.storage import write_atomically
+
 INK = "#24292f"
 MUTED = "#6e7781"
 FAINT = "#d0d7de"
@@ -81,7 +83,7 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture under the package's style, whatever the user's settings."""
-    path.write_bytes(png(figure))
+    write_atomically(path, lambda part: part.write_bytes(png(figure)))
 
 
 def png(figure: Figure) -> bytes:

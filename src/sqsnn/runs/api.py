@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike
 
 from sqsnn import launch
 from sqsnn.errors import ConfigError
-from sqsnn.runs import folder as folders
 from sqsnn.runs import run as runs
-from sqsnn.runs.arrays import discard_arrays, write_arrays
+from sqsnn.runs.arrays import kept_arrays
 from sqsnn.runs.model import read_model
 from sqsnn.runs.trained import Run
 from sqsnn.settings.run import continued, from_flat
@@ -66,12 +65,8 @@ def train(
     if y is None and settings.get("label") in getattr(frame, "columns", ()):
         label = settings.pop("label")
         data, y = frame.drop(columns=label), frame[label]
-    path = folders.first_free(Path("runs"), "arrays") if path is None else path
-    try:
-        dataset = write_arrays(path, data, y, lengths)
-        return _train(str(dataset), path, begins_with, callbacks, settings)
-    finally:
-        discard_arrays(path)
+    with kept_arrays(path, data, y, lengths) as dataset:
+        return _train(str(dataset), dataset.parent, begins_with, callbacks, settings)
 
 
 def _train(

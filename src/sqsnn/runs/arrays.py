@@ -1,5 +1,8 @@
 """Samples from memory, kept as data.npz in the folder of their run, so that it can be resumed."""
 
+import filecmp
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +11,49 @@ from numpy.typing import ArrayLike
 
 from sqsnn.data.padding import is_ragged, stacked
 from sqsnn.errors import ConfigError
+from sqsnn.ownership import owned
 from sqsnn.runs import folder as folders
+from sqsnn.storage import write_atomically
 
 
-def write_arrays(path: Path, X: Any, y: ArrayLike | None, lengths: ArrayLike | None = None) -> Path:
-    """Write samples into the folder of a run that is to begin.
+@contextmanager
+def kept_arrays(
+    out: Path | None, X: Any, y: ArrayLike | None, lengths: ArrayLike | None = None
+) -> Iterator[Path]:
+    """Write samples into the folder of a run that is to begin; they go if it never begins.
 
     Args:
-        path: The folder.
+        out: The folder; None for the first free runs/arrays-<n>.
         X: Samples, `(n, features)` or `(n, T, features)`, a data frame, or a list of series.
         y: Labels or real values.
         lengths: Steps of each padded series.
 
     Raises:
-        ConfigError: If the arrays cannot be kept in a file of numbers and text.
+        ConfigError: If the arrays cannot be kept in a file of numbers and text, or the folder is in
+            use.
+        WriteError: If the file cannot be written.
     """
+    arrays = _checked(X, y, lengths)
+    path = folders.first_free(Path("runs"), "arrays") if out is None else out
+    run = folders.RunFolder(path)
+    folders.refuse_used(path, str(run.data))
+    try:
+        with owned(path):
+            is_new = not run.data.exists()
+            _write(run.data, arrays)
+            try:
+                yield run.data
+            finally:
+                if is_new and not run.config.exists():
+                    run.data.unlink(missing_ok=True)
+    finally:
+        if out is None:
+            with suppress(OSError):  # it holds a run
+                path.rmdir()
+
+
+def _checked(X: Any, y: ArrayLike | None, lengths: ArrayLike | None) -> dict[str, Any]:
+    """Give the arrays of the file, of numbers and of text for labels."""
     if y is None:
         raise ConfigError("y is missing: samples need labels, or real values to predict")
     arrays: dict[str, Any] = {"y": _labels(y)}
@@ -41,20 +72,22 @@ def write_arrays(path: Path, X: Any, y: ArrayLike | None, lengths: ArrayLike | N
             raise ConfigError(
                 f"{name} must hold numbers, or text for labels, but has dtype {array.dtype}"
             )
-    folders.refuse_used(path)
-    path.mkdir(parents=True, exist_ok=True)
-    place = folders.RunFolder(path).data
-    np.savez_compressed(place, **arrays)
-    return place
+    return arrays
 
 
-def discard_arrays(path: Path) -> None:
-    """Remove the samples of a run that never began."""
-    made = folders.RunFolder(path)
-    if not made.config.exists():
-        made.data.unlink(missing_ok=True)
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+def _write(place: Path, arrays: dict[str, Any]) -> None:
+    """Write the arrays over the same of a killed training, but over no others."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        if place.exists() and not filecmp.cmp(part, place, shallow=False):
+            raise ConfigError(
+                f"{place} holds other samples, and no training has begun with them: choose "
+                "another out, or remove the file"
+            )
+
+    write_atomically(place, write)
 
 
 def _labels(y: ArrayLike) -> np.ndarray:

@@ -16,6 +16,7 @@ noise.json              what `sqsnn inspect noise` found
 costs.json              what `sqsnn inspect costs` counted
 *.png                   pictures; drawn after the result
 report.html             all of it on one page, by `sqsnn report`
+.lock                   who trains it, see `sqsnn.ownership`
 """
 
 import json
@@ -29,6 +30,7 @@ from typing import Any
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import CheckpointError, ConfigError
+from sqsnn.ownership import contents
 from sqsnn.readfile import (
     LARGEST_TOML,
     checked,
@@ -47,7 +49,7 @@ from sqsnn.runs.checkpoint import chain
 from sqsnn.runs.schemas import costs, epoch_line, result, times
 from sqsnn.settings.run import RunSettings
 from sqsnn.settings.toml import from_toml, to_toml
-from sqsnn.storage import write_atomically
+from sqsnn.storage import write_atomically, write_new, writing
 
 _METRICS = "metrics_sha256"  # in the result: the digest of all lines of metrics
 
@@ -188,7 +190,7 @@ class RunFolder:
 
     def append_metrics(self, figures: dict[str, Any]) -> None:
         """Add the line of one epoch; it is on the disk when this returns."""
-        with self.metrics.open("a", encoding="utf-8", newline="\n") as file:
+        with writing(self.metrics), self.metrics.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(figures, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -239,28 +241,32 @@ class RunFolder:
         write_sealed(self.timing, content)
 
 
-def create(out: Path | None, settings: RunSettings) -> RunFolder:
-    """Make the folder of a new run and write the settings into it."""
-    if out is None:
-        path = first_free(Path("runs"), settings.data.dataset)
-    else:
-        refuse_used(out)
+def create(out: Path, settings: RunSettings) -> RunFolder:
+    """Write the settings of a new run into its folder, which is made if it is missing."""
+    refuse_used(out, settings.data.dataset)
+    folder = RunFolder(out)
+    with writing(folder.config):
         out.mkdir(parents=True, exist_ok=True)
-        path = out
-    folder = RunFolder(path)
-    write_atomically(folder.config, lambda path: path.write_text(to_toml(settings), "utf-8"))
+    try:
+        write_new(folder.config, lambda path: path.write_text(to_toml(settings), "utf-8"))
+    except FileExistsError:
+        refuse_used(out)  # another process has begun a run there meanwhile
+        raise
     return folder
 
 
-def refuse_used(out: Path) -> None:
-    """Refuse to put a new run where files lie already."""
+def refuse_used(out: Path, dataset: str = "") -> None:
+    """Refuse to put a new run where files lie already; its data may lie there."""
     folder = RunFolder(out)
     if folder.config.is_file():
         raise ConfigError(
             f"{out} holds a run already: go on with `{folder.resume_command}`, "
             "or choose another --out"
         )
-    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"data.npz"}):
+    if not out.exists():
+        return
+    own = {folder.data.name} if Path(dataset).resolve() == folder.data.resolve() else set()
+    if not out.is_dir() or contents(out) - own:
         raise ConfigError(f"out must be a new or empty folder, but {out} is neither")
 
 

@@ -194,7 +194,7 @@ def figures(loaded: Loaded, tested: Tested) -> Metrics:
     dataset, report_steps = loaded.dataset, loaded.settings.report_steps
     linear = baselines.ridge(dataset, tested.samples, report_steps)
     return {
-        "dataset": dataset.name,
+        "dataset": Path(dataset.name).name,  # wherever an own file lies, the result is the same
         **answers(loaded.network, tested, dataset.class_names),
         "best_epoch": loaded.epoch,
         "chance": baselines.chance(dataset, tested.samples, report_steps),

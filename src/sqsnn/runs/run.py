@@ -1,6 +1,7 @@
 """A whole run: from settings to a folder with the trained network, its figures and its pictures."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import CheckpointError, ConfigError, ProcessError
 from sqsnn.learning.local import Local
+from sqsnn.ownership import owned
 from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import backend, checkpoint, costs, folder
 from sqsnn.runs.folder import RunFolder
@@ -72,6 +74,7 @@ def begin(
         ProcessError: If another of the processes that share the work has ended.
         TrainingError: If a loss or a gradient is not finite.
         ValueError: If a setting does not fit the dataset or the circuit.
+        WriteError: If a file of the run cannot be written.
     """
     if isinstance(settings.rule, Local) and settings.rule.source is not None:
         raise ConfigError(
@@ -80,13 +83,16 @@ def begin(
         )
     with threads(settings.training.threads), joined() as processes:
         if out is not None and processes.is_first:
-            folder.refuse_used(out)
+            folder.refuse_used(out, settings.data.dataset)
         settled, dataset = prepare(settings, processes)
         # Before the folder: a refused run leaves nothing behind.
         progress = _start(settled, dataset, processes)
         _ask(settled, dataset, progress, watcher)
-        made = processes.of_first(partial(folder.create, out, settled))
-        _run(made, settled, dataset, progress, watcher, callbacks, pictures)
+        free = partial(folder.first_free, Path("runs"), settled.data.dataset)
+        place = processes.of_first(free) if out is None else out
+        with _owned(place, processes):
+            made = processes.of_first(partial(folder.create, place, settled))
+            _run(made, settled, dataset, progress, watcher, callbacks, pictures)
     return made
 
 
@@ -99,12 +105,16 @@ def resume(
 ) -> None:
     """Go on with a run as if it had never stopped, also with another number of processes."""
     settled = run.read_settings()
-    # Without a checkpoint the run was stopped in its first epoch, and starts again.
-    has_begun = run.has_checkpoint()
-    if has_begun:  # before anything is done with settings that may have changed
-        header = checkpoint.read_progress(run.checkpoint)[1]
-        checkpoint.check_settings(run.checkpoint, header, settled)
-    with threads(settled.training.threads), joined() as processes:
+    with (
+        threads(settled.training.threads),
+        joined() as processes,
+        _owned(run.path, processes),
+    ):
+        # Without a checkpoint the run was stopped in its first epoch, and starts again.
+        has_begun = run.has_checkpoint()
+        if has_begun:  # before anything is done with settings that may have changed
+            header = checkpoint.read_progress(run.checkpoint)[1]
+            checkpoint.check_settings(run.checkpoint, header, settled)
         dataset = _load_in_turn(settled, processes)
         progress = _start(settled, dataset, processes)
         if has_begun:
@@ -125,6 +135,11 @@ def prepare(settings: RunSettings, processes: Processes = ALONE) -> tuple[RunSet
         known["dataset"] = str(Path(settings.data.dataset).expanduser().absolute())
     data = settings.data.model_copy(update=known)
     return settle_noise(settings, processes).model_copy(update={"data": data}), dataset
+
+
+def _owned(path: Path, processes: Processes) -> AbstractContextManager[None]:
+    """Own the folder of a run for all processes that share it."""
+    return owned(path) if processes.is_first else nullcontext()
 
 
 def _load_in_turn(settings: RunSettings, processes: Processes) -> Dataset:
@@ -159,19 +174,13 @@ def _run(
             return _share(settled, dataset, progress)
         except ProcessError as error:  # perhaps the first has ended, which would say so
             raise ProcessError(f"{error}; go on with `{run.resume_command}`") from error
-    if not run.preparation.exists():
-        write_json(run.preparation, dataset.preparation.to_json())
-    elif run.read_preparation().to_json() != dataset.preparation.to_json():
-        raise CheckpointError(
-            f"{run.preparation} does not fit the data, {dataset.source}: restore the one that "
-            "changed, or remove the preparation, which is then written again"
-        )
     callbacks = [watcher, *callbacks]
     watchers = [it for it in callbacks if isinstance(it, Watcher)]
     with backend.measuring(progress.source, settled, run):
         with following(callbacks):
             for one in watchers:
                 one.opened(run, settled, dataset, progress.epoch)
+            _keep_preparation(run, dataset)
             # The best weights are in the checkpoint too: their file may be missing after a crash.
             if progress.best is not None:
                 _save_best(run, settled, dataset, progress.best)
@@ -186,6 +195,17 @@ def _run(
         # Last of all: whatever stops the drawing, the run is finished.
         if pictures:
             draw_run(run, loaded, tested)
+
+
+def _keep_preparation(run: RunFolder, dataset: Dataset) -> None:
+    """Write down how samples become inputs, or see that the run began with the same."""
+    if not run.preparation.exists():
+        write_json(run.preparation, dataset.preparation.to_json())
+    elif run.read_preparation().to_json() != dataset.preparation.to_json():
+        raise CheckpointError(
+            f"{run.preparation} does not fit the data, {dataset.source}: restore the one that "
+            "changed, or remove the preparation, which is then written again"
+        )
 
 
 def _train(

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.text import Text
+
+from sqsnn.cli.ends import Output
 
 FIGURES = Path("bench/results/scaling.json")
 
@@ -89,7 +90,7 @@ def tables(*, out: Path = FIGURES) -> None:
     """
     from sqsnn_bench.scaling import text
 
-    Console().print(Text(text.tables(out)), soft_wrap=True)
+    Output().print(Text(text.tables(out)), soft_wrap=True)
 
 
 def _finish(words: str, out: Path) -> None:
@@ -103,4 +104,4 @@ def _finish(words: str, out: Path) -> None:
 
 
 def _say(line: str) -> None:
-    Console().print(Text(line), soft_wrap=True)
+    Output().print(Text(line), soft_wrap=True)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.text import Text
+
+from sqsnn.cli.ends import Output
 
 FIGURES = Path("bench/results/shapes.json")
 Seeds = Annotated[int, Parameter(validator=Number(gte=2))]
@@ -94,7 +95,7 @@ def tables(*, out: Path = FIGURES) -> None:
     """
     from sqsnn_bench.shapes import text
 
-    Console().print(Text(text.tables(out)), soft_wrap=True)
+    Output().print(Text(text.tables(out)), soft_wrap=True)
 
 
 def _run(
@@ -119,4 +120,4 @@ def _run(
 
 
 def _say(line: str) -> None:
-    Console().print(Text(line), soft_wrap=True)
+    Output().print(Text(line), soft_wrap=True)

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sqsnn.errors import ConfigError, TrainingError
+from sqsnn.ownership import owned
 from sqsnn.storage import write_atomically
 from sqsnn_bench.study import records, tables
 from sqsnn_bench.study.config import Study
@@ -53,20 +52,16 @@ def compare(
         )
     plan = make_plan(study, out)
     content = source.read_bytes()  # before writing: it may be the file beside the results
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", blocking=False):
+    with owned(out):
+        known = records.read(out)
+        refuse_misfits(plan, known, [key for key in plan.trials() if key in known])
+        write_atomically(out / "study.toml", lambda path: path.write_bytes(content))
+        try:
+            _run(plan, known, jobs, watcher, cluster, storage)
+        finally:
             known = records.read(out)
-            refuse_misfits(plan, known, [key for key in plan.trials() if key in known])
-            write_atomically(out / "study.toml", lambda path: path.write_bytes(content))
-            try:
-                _run(plan, known, jobs, watcher, cluster, storage)
-            finally:
-                known = records.read(out)
-                records.pack(out, known)
-                tables.write(study, out, known)
-    except Timeout:
-        raise ConfigError(f"another command is at work on the study in {out}") from None
+            records.pack(out, known)
+            tables.write(study, out, known)
     if failed := list(_failed(plan, known)):
         raise TrainingError("\n".join(failed))
 
