@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hardware_stubs import tag_options
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -40,6 +41,9 @@ class Service:
         self.fetched: list[str] = []
         self.lost: dict[str, BaseException] = {}
         self.broken: set[str] = set()
+        self.tags: dict[str, list[str]] = {}
+        self.asked: list[str] = []
+        self.options = tag_options()
 
     def __call__(self, seed: int) -> "Service":
         self.seed = seed
@@ -47,8 +51,20 @@ class Service:
 
     def run(self, blocks: list[Any]) -> "ServiceJob":
         number = f"job-{len(self.results)}"
+        self.tags[number] = list(self.options.environment.job_tags)
         self.results[number] = AerSampler(seed=self.seed).run(blocks).result()
         return ServiceJob(self, number)
+
+    def instances(self) -> list[dict[str, str]]:
+        return [{"crn": "crn:v1:a"}, {"crn": "crn:v1:b"}]
+
+    def jobs(self, *, job_tags: list[str], instance: str) -> list["ServiceJob"]:
+        """Jobs of the second instance."""
+        self.asked += job_tags
+        if instance == "crn:v1:a":
+            return []
+        found = [number for number, tags in self.tags.items() if set(job_tags) <= set(tags)]
+        return [ServiceJob(self, number) for number in found]
 
     def job(self, number: str) -> "ServiceJob":
         self.fetched.append(number)
@@ -58,6 +74,10 @@ class Service:
 class ServiceJob:
     def __init__(self, service: Service, number: str) -> None:
         self.service, self.number = service, number
+
+    @property
+    def tags(self) -> list[str]:
+        return self.service.tags[self.number]
 
     def job_id(self) -> str:
         return self.number
@@ -178,7 +198,7 @@ def test_another_job_is_not_taken_for_a_finished_one(tmp_path, what):
 
 def test_a_damaged_file_is_refused_by_its_name(tmp_path):
     run(on(find("aer"), tmp_path))
-    kept = sorted(tmp_path.glob("*.npy"))
+    kept = sorted(tmp_path.glob("*.bits"))
     assert len(kept) == 3
     for damage in (b"", b"not numpy", kept[1].read_bytes()[:-1]):
         kept[1].write_bytes(damage)
@@ -189,11 +209,11 @@ def test_a_damaged_file_is_refused_by_its_name(tmp_path):
 def test_the_journals_bits_are_those_measured(tmp_path):
     spikes = np.random.default_rng(0).random((3, 5, 7, 2)) < 0.5  # 210 bits: no whole bytes
     journal = Journal(tmp_path / "deep" / "folder")
-    assert journal.kept("a", spikes.shape) is None
+    assert journal.kept("a", spikes.shape, "") is None
     journal.keep("a", spikes)
-    assert (journal.kept("a", spikes.shape) == spikes).all()
-    with pytest.raises(HardwareError, match="remove it"):
-        journal.kept("a", (3, 5, 7, 3))
+    assert (journal.kept("a", spikes.shape, "") == spikes).all()
+    with pytest.raises(HardwareError, match=r"a\.bits is damaged: run again"):
+        journal.kept("a", (3, 5, 7, 3), "run again")
 
 
 def test_a_key_depends_on_everything_and_on_nothing_else():
@@ -215,7 +235,7 @@ def test_a_key_depends_on_everything_and_on_nothing_else():
 
 def test_a_finished_run_of_a_service_is_not_paid_for_again(tmp_path, monkeypatch):
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     first = on(remote(), tmp_path, service)
     spikes = run(first)
     assert (first.counts.jobs, first.counts.device_seconds) == (3, 3.0)
@@ -236,7 +256,7 @@ def test_jobs_that_were_still_running_are_fetched_and_not_sent_again(
     # Three jobs are sent; the program dies while it waits for the second, be it by the user, by a
     # kill or by a network that fails for a moment. The jobs run on, and are paid for.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     service.lost["job-1"] = interruption
     with pytest.raises((HardwareError, type(interruption))):
         run(on(remote(), tmp_path, service))
@@ -254,7 +274,7 @@ def test_jobs_that_were_still_running_are_fetched_and_not_sent_again(
 def test_jobs_sent_before_one_was_refused_are_fetched(tmp_path, monkeypatch):
     # The queue takes two jobs and no third: the two are not paid for again.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     take = service.run
 
     def full(blocks: list[Any]) -> ServiceJob:
@@ -274,7 +294,7 @@ def test_jobs_sent_before_one_was_refused_are_fetched(tmp_path, monkeypatch):
 
 def test_a_job_that_has_failed_is_sent_again(tmp_path, monkeypatch):
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     service.broken = {"job-1"}
     with pytest.raises(HardwareError, match="the job has failed"):
         run(on(remote(), tmp_path, service))
@@ -287,7 +307,7 @@ def test_a_job_that_has_failed_is_sent_again(tmp_path, monkeypatch):
 def test_a_run_goes_on_after_the_device_was_calibrated_anew(tmp_path, monkeypatch):
     # The bits are those of the day on which they were measured; they are paid for all the same.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     spikes = run(on(remote(), tmp_path, service))
     later = on(remote(days_later=1), tmp_path, Never())
     assert (run(later) == spikes).all()
@@ -295,21 +315,20 @@ def test_a_run_goes_on_after_the_device_was_calibrated_anew(tmp_path, monkeypatc
 
 def test_what_is_written_names_the_job_and_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
-    monkeypatch.setattr(ibm, "job", Service().job)
     run(on(remote(), tmp_path, Service()))
     notes = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
     assert {note["job"] for note in notes} == {"job-0", "job-1", "job-2"}
     for note in notes:
-        assert note["device"] == "ibm:test"
+        assert note["about"]["device"] == "ibm:test"
         assert datetime.fromisoformat(note["calibrated"]).year > 2015
-        assert note["shots"] == SHOTS
+        assert note["about"]["shots"] == SHOTS
     for path in tmp_path.rglob("*"):
         assert SECRET.encode() not in path.read_bytes()
 
 
 def test_a_damaged_note_is_refused_by_its_name(tmp_path, monkeypatch):
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     service.lost["job-0"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         run(on(remote(), tmp_path, service))

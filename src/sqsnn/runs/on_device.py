@@ -148,12 +148,13 @@ def run_on_device(
     spikes = loaded.settings.encoding.encode(values, lengths=lengths, generator=generator)
     mask = evaluate.report_mask(loaded.settings, values, lengths)
     began = time.perf_counter()
+    journal = hardware.Journal(folder.path / "hardware" / "jobs")
     executor = hardware.Executor(
         device,
         pack=None if options.device.pack == "all" else options.device.pack,
         noisy=not options.ideal,
         threads=loaded.settings.training.threads,
-        journal=hardware.Journal(folder.path / "hardware" / "jobs"),
+        journal=journal,
     )
     expected = _estimate(executor, loaded, len(values), options)
     said, unpacked = expected.in_words(), None
@@ -164,7 +165,7 @@ def run_on_device(
         said += " A session is billed from its first job to its end, waiting included."
     confirm(said, device.kind == "ibm")
     errors: list[ReadoutErrors] = []
-    with ibm.open_mode(device.backend, options.device.mode) as mode:
+    with journal.held(), ibm.open_mode(device.backend, options.device.mode) as mode:
         executor.mode = mode
         if options.mitigate_readout:
             found = {
