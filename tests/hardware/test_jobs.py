@@ -1,6 +1,7 @@
 """A run that dies half-way goes on where it stopped: nothing is run or paid for twice."""
 
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -326,16 +327,165 @@ def test_what_is_written_names_the_job_and_no_secret(tmp_path, monkeypatch):
         assert SECRET.encode() not in path.read_bytes()
 
 
-def test_a_damaged_note_is_refused_by_its_name(tmp_path, monkeypatch):
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> Service:
+    """A run that died at one moment of its first job, at its service."""
     service = Service()
     monkeypatch.setattr(ibm, "account", lambda: service)
-    service.lost["job-0"] = KeyboardInterrupt()
+    take = service.run
+
+    def dies(blocks: list[Any]) -> ServiceJob:
+        if when == "before it was sent":
+            raise KeyboardInterrupt
+        take(blocks)
+        raise KeyboardInterrupt  # it was sent, and its number is not noted
+
+    if when == "waiting":
+        service.lost["job-0"] = KeyboardInterrupt()
+    else:
+        service.run = dies
     with pytest.raises(KeyboardInterrupt):
         run(on(remote(), tmp_path, service))
+    service.run = take
+    service.lost.clear()
+    return service
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_job_that_died_while_it_was_sent_is_found_by_its_tag(tmp_path, monkeypatch, sent):
+    moment = "before it was noted" if sent else "before it was sent"
+    service = interrupted(tmp_path, monkeypatch, moment)
+    (note,) = tmp_path.glob("*.json")
+    assert json.loads(note.read_text())["job"] is None
+    assert len(service.results) == sent
+    second = on(remote(), tmp_path, service)
+    run(second)
+    assert service.asked == [note.stem] * 2  # in both instances of the account
+    assert len(service.results) == 3
+    assert (second.counts.jobs, second.counts.resumed) == (3 - sent, sent)
+    assert service.tags["job-0"] == [note.stem]
+    assert json.loads(note.read_text())["job"] == "job-0"
+
+
+@pytest.mark.parametrize("failure", ["network", "others", "two"])
+def test_nothing_is_sent_while_it_is_uncertain_what_was(tmp_path, monkeypatch, failure):
+    service = interrupted(tmp_path, monkeypatch, "before it was noted")
+    (note,) = tmp_path.glob("*.json")
+    said = {
+        "network": "ConnectionError: down",
+        "others": "the service gave others",
+        "two": rf"several jobs of .*{note.name}: job-0, job-1; .*delete_job",
+    }[failure]
+    if failure == "network":
+
+        def down(**_: Any) -> Any:
+            raise RequestsConnectionError("down")
+
+        monkeypatch.setattr(service, "jobs", down)
+    elif failure == "others":
+        service.tags["job-0"] = ["another"]
+        monkeypatch.setattr(service, "jobs", lambda **_: [ServiceJob(service, "job-0")])
+    else:
+        service.tags["job-1"] = service.tags["job-0"]
+    with pytest.raises(HardwareError, match=said):
+        run(on(remote(), tmp_path, Never()))
+
+
+def test_two_runs_of_the_same_settings_do_not_share_a_job(tmp_path, monkeypatch):
+    service = interrupted(tmp_path / "a", monkeypatch, "before it was noted")
+    run(on(remote(), tmp_path / "b", service))
+    assert len(service.results) == 4
+    second = on(remote(), tmp_path / "a", service)
+    run(second)
+    assert (second.counts.jobs, second.counts.resumed) == (2, 1)
+
+
+def test_a_number_that_names_another_job_is_refused(tmp_path, monkeypatch):
+    service = interrupted(tmp_path, monkeypatch, "waiting")
+    service.tags["job-0"] = ["of-another"]
+    with pytest.raises(HardwareError, match="IBM job 'job-0', the service gave another job"):
+        run(on(remote(), tmp_path, Never()))
+
+
+def test_a_damaged_note_is_made_up_for_by_its_name(tmp_path, monkeypatch):
+    service = interrupted(tmp_path, monkeypatch, "waiting")
     for note in tmp_path.glob("*.json"):
         note.write_text("{")
-    with pytest.raises(HardwareError, match=r"\.json is damaged"):
+    second = on(remote(), tmp_path, Never())
+    whole = run(on(remote(), tmp_path / "other", Service()))
+    assert (run(second) == whole).all()
+    assert sorted(service.fetched) == ["job-0", "job-1", "job-2"]
+    # When the device had been calibrated is lost, and said to be.
+    assert all("was damaged" in calibrated for calibrated in second.calibrations)
+    assert len(second.calibrations) == 3
+
+
+def test_a_damaged_note_of_a_job_that_the_service_does_not_have_is_refused(tmp_path, monkeypatch):
+    interrupted(tmp_path, monkeypatch, "before it was sent")
+    (note,) = tmp_path.glob("*.json")
+    note.write_bytes(note.read_bytes().replace(b"ibm:test", b"ibm:best"))
+    with pytest.raises(HardwareError, match=rf"{note.name} is damaged.* remove it"):
         run(on(remote(), tmp_path, Never()))
+
+
+def test_damaged_bits_of_a_paid_job_are_fetched_again_once_they_are_removed(tmp_path, monkeypatch):
+    service = Service()
+    monkeypatch.setattr(ibm, "account", lambda: service)
+    whole = run(on(remote(), tmp_path, service))
+    bits = min(tmp_path.glob("*.bits"))
+    content = bytearray(bits.read_bytes())
+    content[-1] ^= 0x80  # one bit
+    bits.write_bytes(content)
+    with pytest.raises(HardwareError, match=rf"{bits.name} is damaged: remove it: job job-. is"):
+        run(on(remote(), tmp_path, Never()))
+    bits.unlink()
+    assert (run(on(remote(), tmp_path, Never())) == whole).all()
+
+
+def test_bits_of_a_job_without_its_note_are_not_to_be_removed_lightly(tmp_path, monkeypatch):
+    service = Service()
+    monkeypatch.setattr(ibm, "account", lambda: service)
+    whole = run(on(remote(), tmp_path, service))
+    for note in tmp_path.glob("*.json"):
+        note.unlink()
+    again = on(remote(), tmp_path, Never())
+    assert (run(again) == whole).all()
+    assert again.calibrations == {"unknown"}
+    for bits in tmp_path.glob("*.bits"):
+        bits.write_bytes(b"")
+    with pytest.raises(HardwareError, match="is damaged: put it back from a copy"):
+        run(on(remote(), tmp_path, Never()))
+
+
+# Two processes
+
+
+def test_a_folder_of_jobs_is_held_by_one(tmp_path):
+    said = rf"{tmp_path.name} is held by process {os.getpid()}"
+    with Journal(tmp_path).held(), pytest.raises(HardwareError, match=said):
+        run(on(find("aer"), tmp_path, Never()))
+    run(on(find("aer"), tmp_path))
+
+
+def test_what_a_killed_write_left_is_removed(tmp_path):
+    (tmp_path / ".a.bits.123.part").write_bytes(b"half")
+    run(on(find("aer"), tmp_path))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+# Bills
+
+
+@pytest.mark.parametrize("usage", [None, -1.0, float("nan"), "much", ValueError("down")], ids=repr)
+def test_no_answer_about_the_bill_stops_a_run(tmp_path, monkeypatch, usage):
+    def answer(_: ServiceJob) -> Any:
+        if isinstance(usage, Exception):
+            raise usage
+        return usage
+
+    monkeypatch.setattr(ServiceJob, "usage", answer)
+    executor = on(remote(), tmp_path, Service())
+    assert run(executor).shape == (ROWS, SHOTS, STEPS, 1)
+    assert executor.counts.device_seconds == 0.0
 
 
 def test_neurons_side_by_side_are_another_job_than_one_after_another(tmp_path):

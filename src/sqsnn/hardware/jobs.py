@@ -78,24 +78,26 @@ class Journal:
         Raises:
             HardwareError: If another process, or another journal of this one, holds it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         holder, first = self.folder / ".holder", not self._lock.is_locked
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
+            if first:
+                holder.write_text(f"process {os.getpid()} on {platform.node()}", "utf-8")
         except Timeout:
             who = "another process"
             with suppress(OSError, UnicodeDecodeError):
-                who = holder.read_text("utf-8")[:200].strip() or who
+                who = holder.read_text("utf-8")[:100] or who
             raise HardwareError(
-                f"{self.folder} is held by {who}, which runs the same jobs: wait until it has "
-                "ended, then start again; what it has paid for is then read"
+                f"{self.folder} is held by {who}, which runs its jobs: wait until it has ended and "
+                "start again; what it has paid for is then read"
             ) from None
+        except OSError as error:
+            self._lock.release()
+            raise HardwareError(f"{self.folder} cannot be held: {error}") from None
         try:
-            holder.write_text(f"process {os.getpid()} on {platform.node()}", "utf-8")
-            for left in (
-                self.folder.glob(".*.part") if first else ()
-            ):  # of a process that was killed
-                left.unlink(missing_ok=True)
+            for unfinished in self.folder.glob(".*.part") if first else ():
+                unfinished.unlink(missing_ok=True)  # of a process that was killed
             yield
         finally:
             self._lock.release()
