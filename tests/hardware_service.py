@@ -1,4 +1,4 @@
-"""A service of IBM's whose jobs are lines of a file, so that they outlive the process that sent them.
+"""A service of IBM's whose jobs are lines of a file, and outlive the process that sent them.
 
 Its bits follow from the angles alone: they can be told from those of another job, and repeat.
 """
@@ -134,9 +134,7 @@ class Started(NamedTuple):
         executor.journal = journal = Journal(folder)
         values = np.random.default_rng(0).normal(size=(ROWS, self.columns))
         with journal.held():
-            return executor.run(
-                CIRCUIT, STEPS, values, SHOTS, torch.Generator().manual_seed(0)
-            )
+            return executor.run(CIRCUIT, STEPS, values, SHOTS, torch.Generator().manual_seed(0))
 
     def paid(self, folder: Path) -> int:
         """Jobs that the service has taken for a folder."""
