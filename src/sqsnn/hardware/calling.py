@@ -81,9 +81,10 @@ def require_token() -> None:
     tokens = {_TOKEN: os.environ.get(_TOKEN)}
     saved = _saved()
     if not tokens[_TOKEN] and isinstance(saved, dict):
-        hide = _hide()
+        secrets = [secret.strip() for secret in _secrets() if secret.strip()]
         tokens = {
-            f"the token of account {hide(str(name))!r} in {_accounts_file()}": account.get("token")
+            f"the token of account {'***' if any(map(name.count, secrets)) else name!r} in "
+            f"{_accounts_file()}": account.get("token")
             for name, account in saved.items()
             if isinstance(account, dict)
         }
