@@ -194,7 +194,7 @@ def calls(started: Started, folder: Path) -> dict[str, Callable[[Fail], object]]
 
     def without_a_device(fail: Fail) -> object:
         account = SimpleNamespace(backend=fail)
-        with mock.patch.object(ibm, "QiskitRuntimeService", lambda: account):
+        with mock.patch.object(ibm, "service", lambda: account):
             return find("ibm:x")
 
     def device(fail: Fail) -> Device:

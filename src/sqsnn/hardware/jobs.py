@@ -29,6 +29,7 @@ from sqsnn.errors import HardwareError
 from sqsnn.storage import write_atomically, write_json
 
 _DIGEST = hashlib.sha256().digest_size
+_PATIENCE = 0.5  # seconds; the first of two that start at once has then written who it is
 _LONGEST_NOTE = 10_000_000  # bytes; the places of neurons on a chip take a few thousand
 
 
@@ -81,7 +82,7 @@ class Journal:
         holder, first = self.folder / ".holder", not self._lock.is_locked
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
+            self._lock.acquire(timeout=_PATIENCE)
             if first:
                 holder.write_text(f"process {os.getpid()} on {platform.node()}", "utf-8")
         except Timeout:
