@@ -488,6 +488,31 @@ def test_no_answer_about_the_bill_stops_a_run(tmp_path, monkeypatch, usage):
     assert executor.counts.device_seconds == 0.0
 
 
+class Opened:
+    """A session that cannot be closed."""
+
+    def __init__(self, _: Any) -> None: ...
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        raise RequestsConnectionError("down")
+
+
+def test_a_session_that_cannot_be_closed_is_a_warning(monkeypatch):
+    monkeypatch.setattr(ibm, "Session", Opened)
+    said = r"session could not be closed, and is billed until it ends .*ConnectionError: down"
+    with pytest.warns(UserWarning, match=said), ibm.open_mode(None, "session") as mode:
+        assert isinstance(mode, Opened)
+    with (
+        pytest.warns(UserWarning, match=said),
+        pytest.raises(KeyError, match="mine"),
+        ibm.open_mode(None, "session"),
+    ):
+        raise KeyError("mine")
+
+
 def test_neurons_side_by_side_are_another_job_than_one_after_another(tmp_path):
     # 20 rows are the same numbers as 10 rows of two neurons.
     device = find("fake_manila")

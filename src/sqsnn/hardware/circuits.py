@@ -207,15 +207,15 @@ def whole_spikes(
     if len(result) != 1:
         raise HardwareError(f"a job of 1 circuit returned {len(result)} results")
     data = getattr(result[0], "data", None)
-    measured = sorted(data) if isinstance(data, DataBin) else []
-    if measured != sorted(registers):
+    measured = dict(data.items()) if isinstance(data, DataBin) else {}
+    if sorted(measured) != sorted(registers):
         raise HardwareError(
-            f"the result has registers {measured}, but no register {registers[0]!r} of measured "
-            f"bits, or others than {sorted(registers)}"
+            f"the result has registers {sorted(measured)}, but no register {registers[0]!r} of "
+            f"measured bits, or others than {sorted(registers)}"
         )
     neurons = []
     for name in registers:
-        bits = data[name]
+        bits = measured[name]
         if not isinstance(bits, BitArray):
             raise HardwareError(f"register {name!r} holds no bits, but {type(bits).__name__}")
         if bits.shape != (rows,) or bits.num_shots != shots:

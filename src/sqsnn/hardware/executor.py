@@ -258,7 +258,7 @@ class Executor:
             tag = found.tag
             if found.answer is not None:
                 self._count(resumed=1)
-                self.calibrations |= {found.calibrated} - {None}
+                self.calibrations.update(filter(None, [found.calibrated]))
                 kept = isinstance(found.answer, np.ndarray)
                 return found.answer if kept else _Sent(found.answer, tag)
         # Not in the key: a new calibration of the device makes no other job. Read before the job is
@@ -275,7 +275,7 @@ class Executor:
             number = ibm.number(sent, device.name)
             journal.write(tag, note.model_copy(update={"job": number}))
         self._count(jobs=1, circuits=rows, shots=rows * program.shots)
-        self.calibrations |= {calibrated} - {None}
+        self.calibrations.update(filter(None, [calibrated]))
         return _Sent(sent, tag)
 
     def _receive(
