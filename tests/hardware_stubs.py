@@ -4,6 +4,7 @@ Angles of 0 and pi make a neuron classical logic, in which a single bit in a wro
 """
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,8 @@ def programs(channels: int, steps: int, rows: int, seed: int = 0) -> tuple[np.nd
 class Job:
     """A finished job of a device: a result, or the error that waiting for it raises."""
 
-    def __init__(self, number: str, result: Any) -> None:
-        self.number, self._result = number, result
+    def __init__(self, number: str, result: Any, tags: Sequence[str] = ()) -> None:
+        self.number, self._result, self.tags = number, result, list(tags)
 
     def job_id(self) -> str:
         return self.number
@@ -83,14 +84,23 @@ class FridgeError(Exception):
     """What a broken machine raises."""
 
 
+def tag_options(tags: Sequence[str] | None = None) -> Any:
+    """Options of a sampler of IBM's that hold the tags of its jobs."""
+    return SimpleNamespace(environment=SimpleNamespace(job_tags=tags))
+
+
 class StubSampler:
-    """Answers every block by a function of it, or raises the exception that the function raises."""
+    """Answers every block by a function of it, or raises the exception that the function raises.
+
+    It is the account as well, which finds a job by its number or its tag.
+    """
 
     def __init__(self, answer: Callable[[Any, int], Any]) -> None:
         self.answer = answer
         self.blocks: list[Any] = []
         self.seeds: list[int] = []
-        self.jobs: dict[str, Job] = {}
+        self.sent: dict[str, Job] = {}
+        self.options = tag_options()
 
     def __call__(self, seed: int) -> "StubSampler":
         self.seeds.append(seed)
@@ -100,8 +110,18 @@ class StubSampler:
         (block,) = blocks
         self.blocks.append(block)
         number = f"job-{len(self.blocks)}"
-        self.jobs[number] = Job(number, self.answer(block, len(self.blocks)))
-        return self.jobs[number]
+        tags = self.options.environment.job_tags or ()
+        self.sent[number] = Job(number, self.answer(block, len(self.blocks)), tags)
+        return self.sent[number]
+
+    def job(self, number: str) -> Job:
+        return self.sent[number]
+
+    def jobs(self, *, job_tags: Sequence[str], instance: str | None) -> list[Job]:
+        return [job for job in self.sent.values() if set(job_tags) <= set(job.tags)]
+
+    def instances(self) -> list[dict[str, str]]:
+        return [{"crn": "crn:v1:test"}]
 
 
 def rows_of(block: Any) -> int:
@@ -152,7 +172,7 @@ def play_ibm(patch: pytest.MonkeyPatch, answer: Callable[[Any, int], Any]) -> St
     sampler = StubSampler(answer)
     patch.setattr(hardware, "find", ibm_device)
     patch.setattr(executor, "sampler_for", lambda *args, **options: sampler)
-    patch.setattr(ibm, "job", lambda number: sampler.jobs[number])
+    patch.setattr(ibm, "account", lambda: sampler)
     return sampler
 
 

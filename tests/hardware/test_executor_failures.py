@@ -3,6 +3,7 @@
 Nothing is ever filled in. Samplers that fail stand in for devices that do.
 """
 
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hardware_stubs import FridgeError, StubSampler, ibm_device, logic, silence, zeros
-from qiskit.primitives import PrimitiveResult
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from tools import seeded
 
 from sqsnn.errors import HardwareError
@@ -19,6 +20,7 @@ from sqsnn.hardware.executor import Executor
 from sqsnn.quantum import circuits
 
 SECRET = "SECRET123"
+FULL = np.full((6, 4, 1), 255, np.uint8), 6
 
 
 # Devices that fail
@@ -50,7 +52,7 @@ def test_the_stand_in_is_believed_where_it_answers_in_full():
         ({"shots": 5}, r"5 shots.*4 shots"),
         ({"rows": 5}, r"\(5,\).*\(6,\)"),
         ({"rows": 0}, r"\(0,\).*\(6,\)"),
-        ({"rename": "meas"}, r"no register 'spikes"),
+        ({"rename": "meas"}, r"registers \['meas'\], but no register 'spikes"),
         ({"bits": 5}, r"5 bits.*6"),
         ({"bits": 12}, r"12 bits.*6"),
     ],
@@ -67,6 +69,29 @@ def test_a_result_that_is_not_whole_is_an_error_that_says_what_is_missing(device
 def test_a_job_brings_one_result(copies):
     error = fails(lambda block, _: PrimitiveResult(list(silence(block)) * copies))
     assert f"{copies} results" in str(error)
+
+
+def without_bits(block: Any, values: Any, *, twice: bool = False) -> PrimitiveResult:
+    (name,) = (register.name for register in block[0].cregs)
+    registers = {name: values, **({"more": values} if twice else {})}
+    return PrimitiveResult([SamplerPubResult(DataBin(**registers, shape=(6,)))])
+
+
+@pytest.mark.parametrize("device", [find("aer"), ibm_device()], ids=["aer", "ibm"])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda block, _: None, "NoneType"),
+        (lambda block, _: {"counts": {"000": 4}}, "dict"),
+        (lambda block, _: [silence(block)], "list"),
+        (lambda block, _: PrimitiveResult([None]), r"registers \[\]"),
+        (lambda block, _: without_bits(block, np.zeros((6, 4, 6))), "ndarray"),
+        (lambda block, _: without_bits(block, BitArray(*FULL), twice=True), "'more'"),
+        (lambda block, _: without_bits(block, BitArray(*FULL)), "more than 6 bits"),
+    ],
+)
+def test_a_result_of_another_type_is_refused_by_name(device, answer, said):
+    assert re.search(said, str(fails(answer, device)))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

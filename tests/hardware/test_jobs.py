@@ -1,18 +1,21 @@
 """A run that dies half-way goes on where it stopped: nothing is run or paid for twice."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hardware_stubs import tag_options
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from tools import seeded
 
-from sqsnn.errors import HardwareError
+from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.hardware import ibm
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.devices import Device, find
@@ -40,6 +43,9 @@ class Service:
         self.fetched: list[str] = []
         self.lost: dict[str, BaseException] = {}
         self.broken: set[str] = set()
+        self.tags: dict[str, list[str]] = {}
+        self.asked: list[str] = []
+        self.options = tag_options()
 
     def __call__(self, seed: int) -> "Service":
         self.seed = seed
@@ -47,8 +53,20 @@ class Service:
 
     def run(self, blocks: list[Any]) -> "ServiceJob":
         number = f"job-{len(self.results)}"
+        self.tags[number] = list(self.options.environment.job_tags)
         self.results[number] = AerSampler(seed=self.seed).run(blocks).result()
         return ServiceJob(self, number)
+
+    def instances(self) -> list[dict[str, str]]:
+        return [{"crn": "crn:v1:a"}, {"crn": "crn:v1:b"}]
+
+    def jobs(self, *, job_tags: list[str], instance: str) -> list["ServiceJob"]:
+        """Jobs of the second instance."""
+        self.asked += job_tags
+        if instance == "crn:v1:a":
+            return []
+        found = [number for number, tags in self.tags.items() if set(job_tags) <= set(tags)]
+        return [ServiceJob(self, number) for number in found]
 
     def job(self, number: str) -> "ServiceJob":
         self.fetched.append(number)
@@ -58,6 +76,10 @@ class Service:
 class ServiceJob:
     def __init__(self, service: Service, number: str) -> None:
         self.service, self.number = service, number
+
+    @property
+    def tags(self) -> list[str]:
+        return self.service.tags[self.number]
 
     def job_id(self) -> str:
         return self.number
@@ -178,7 +200,7 @@ def test_another_job_is_not_taken_for_a_finished_one(tmp_path, what):
 
 def test_a_damaged_file_is_refused_by_its_name(tmp_path):
     run(on(find("aer"), tmp_path))
-    kept = sorted(tmp_path.glob("*.npy"))
+    kept = sorted(tmp_path.glob("*.bits"))
     assert len(kept) == 3
     for damage in (b"", b"not numpy", kept[1].read_bytes()[:-1]):
         kept[1].write_bytes(damage)
@@ -189,11 +211,11 @@ def test_a_damaged_file_is_refused_by_its_name(tmp_path):
 def test_the_journals_bits_are_those_measured(tmp_path):
     spikes = np.random.default_rng(0).random((3, 5, 7, 2)) < 0.5  # 210 bits: no whole bytes
     journal = Journal(tmp_path / "deep" / "folder")
-    assert journal.kept("a", spikes.shape) is None
+    assert journal.kept("a", spikes.shape, "") is None
     journal.keep("a", spikes)
-    assert (journal.kept("a", spikes.shape) == spikes).all()
-    with pytest.raises(HardwareError, match="remove it"):
-        journal.kept("a", (3, 5, 7, 3))
+    assert (journal.kept("a", spikes.shape, "") == spikes).all()
+    with pytest.raises(HardwareError, match=r"a\.bits is damaged: run again"):
+        journal.kept("a", (3, 5, 7, 3), "run again")
 
 
 def test_a_key_depends_on_everything_and_on_nothing_else():
@@ -215,7 +237,7 @@ def test_a_key_depends_on_everything_and_on_nothing_else():
 
 def test_a_finished_run_of_a_service_is_not_paid_for_again(tmp_path, monkeypatch):
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     first = on(remote(), tmp_path, service)
     spikes = run(first)
     assert (first.counts.jobs, first.counts.device_seconds) == (3, 3.0)
@@ -236,7 +258,7 @@ def test_jobs_that_were_still_running_are_fetched_and_not_sent_again(
     # Three jobs are sent; the program dies while it waits for the second, be it by the user, by a
     # kill or by a network that fails for a moment. The jobs run on, and are paid for.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     service.lost["job-1"] = interruption
     with pytest.raises((HardwareError, type(interruption))):
         run(on(remote(), tmp_path, service))
@@ -254,7 +276,7 @@ def test_jobs_that_were_still_running_are_fetched_and_not_sent_again(
 def test_jobs_sent_before_one_was_refused_are_fetched(tmp_path, monkeypatch):
     # The queue takes two jobs and no third: the two are not paid for again.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     take = service.run
 
     def full(blocks: list[Any]) -> ServiceJob:
@@ -274,7 +296,7 @@ def test_jobs_sent_before_one_was_refused_are_fetched(tmp_path, monkeypatch):
 
 def test_a_job_that_has_failed_is_sent_again(tmp_path, monkeypatch):
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     service.broken = {"job-1"}
     with pytest.raises(HardwareError, match="the job has failed"):
         run(on(remote(), tmp_path, service))
@@ -287,7 +309,7 @@ def test_a_job_that_has_failed_is_sent_again(tmp_path, monkeypatch):
 def test_a_run_goes_on_after_the_device_was_calibrated_anew(tmp_path, monkeypatch):
     # The bits are those of the day on which they were measured; they are paid for all the same.
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
+    monkeypatch.setattr(ibm, "account", lambda: service)
     spikes = run(on(remote(), tmp_path, service))
     later = on(remote(days_later=1), tmp_path, Never())
     assert (run(later) == spikes).all()
@@ -295,28 +317,202 @@ def test_a_run_goes_on_after_the_device_was_calibrated_anew(tmp_path, monkeypatc
 
 def test_what_is_written_names_the_job_and_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
-    monkeypatch.setattr(ibm, "job", Service().job)
     run(on(remote(), tmp_path, Service()))
     notes = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*.json"))]
     assert {note["job"] for note in notes} == {"job-0", "job-1", "job-2"}
     for note in notes:
-        assert note["device"] == "ibm:test"
+        assert note["about"]["device"] == "ibm:test"
         assert datetime.fromisoformat(note["calibrated"]).year > 2015
-        assert note["shots"] == SHOTS
+        assert note["about"]["shots"] == SHOTS
     for path in tmp_path.rglob("*"):
         assert SECRET.encode() not in path.read_bytes()
 
 
-def test_a_damaged_note_is_refused_by_its_name(tmp_path, monkeypatch):
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> Service:
+    """A run that died at one moment of its first job, at its service."""
     service = Service()
-    monkeypatch.setattr(ibm, "job", service.job)
-    service.lost["job-0"] = KeyboardInterrupt()
+    monkeypatch.setattr(ibm, "account", lambda: service)
+    take = service.run
+
+    def dies(blocks: list[Any]) -> ServiceJob:
+        if when == "before it was sent":
+            raise KeyboardInterrupt
+        take(blocks)
+        raise KeyboardInterrupt  # it was sent, and its number is not noted
+
+    if when == "waiting":
+        service.lost["job-0"] = KeyboardInterrupt()
+    else:
+        service.run = dies
     with pytest.raises(KeyboardInterrupt):
         run(on(remote(), tmp_path, service))
+    service.run = take
+    service.lost.clear()
+    return service
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_job_that_died_while_it_was_sent_is_found_by_its_tag(tmp_path, monkeypatch, sent):
+    moment = "before it was noted" if sent else "before it was sent"
+    service = interrupted(tmp_path, monkeypatch, moment)
+    (note,) = tmp_path.glob("*.json")
+    assert json.loads(note.read_text())["job"] is None
+    assert len(service.results) == sent
+    second = on(remote(), tmp_path, service)
+    run(second)
+    assert service.asked == [note.stem] * 2  # in both instances of the account
+    assert len(service.results) == 3
+    assert (second.counts.jobs, second.counts.resumed) == (3 - sent, sent)
+    assert service.tags["job-0"] == [note.stem]
+    assert json.loads(note.read_text())["job"] == "job-0"
+
+
+@pytest.mark.parametrize("failure", ["network", "others", "two"])
+def test_nothing_is_sent_while_it_is_uncertain_what_was(tmp_path, monkeypatch, failure):
+    service = interrupted(tmp_path, monkeypatch, "before it was noted")
+    (note,) = tmp_path.glob("*.json")
+    said = {
+        "network": "ConnectionError: down",
+        "others": "the service gave others",
+        "two": rf"several jobs of .*{note.name}: job-0, job-1; .*delete_job",
+    }[failure]
+    if failure == "network":
+
+        def down(**_: Any) -> Any:
+            raise RequestsConnectionError("down")
+
+        monkeypatch.setattr(service, "jobs", down)
+    elif failure == "others":
+        service.tags["job-0"] = ["another"]
+        monkeypatch.setattr(service, "jobs", lambda **_: [ServiceJob(service, "job-0")])
+    else:
+        service.tags["job-1"] = service.tags["job-0"]
+    with pytest.raises(HardwareError, match=said):
+        run(on(remote(), tmp_path, Never()))
+
+
+def test_two_runs_of_the_same_settings_do_not_share_a_job(tmp_path, monkeypatch):
+    service = interrupted(tmp_path / "a", monkeypatch, "before it was noted")
+    run(on(remote(), tmp_path / "b", service))
+    assert len(service.results) == 4
+    second = on(remote(), tmp_path / "a", service)
+    run(second)
+    assert (second.counts.jobs, second.counts.resumed) == (2, 1)
+
+
+def test_a_number_that_names_another_job_is_refused(tmp_path, monkeypatch):
+    service = interrupted(tmp_path, monkeypatch, "waiting")
+    service.tags["job-0"] = ["of-another"]
+    with pytest.raises(HardwareError, match="IBM job 'job-0', the service gave another job"):
+        run(on(remote(), tmp_path, Never()))
+
+
+def test_a_damaged_note_is_made_up_for_by_its_name(tmp_path, monkeypatch):
+    service = interrupted(tmp_path, monkeypatch, "waiting")
     for note in tmp_path.glob("*.json"):
         note.write_text("{")
-    with pytest.raises(HardwareError, match=r"\.json is damaged"):
+    second = on(remote(), tmp_path, Never())
+    whole = run(on(remote(), tmp_path / "other", Service()))
+    assert (run(second) == whole).all()
+    assert sorted(service.fetched) == ["job-0", "job-1", "job-2"]
+    # When the device had been calibrated is lost, and said to be.
+    assert all("was damaged" in calibrated for calibrated in second.calibrations)
+    assert len(second.calibrations) == 3
+
+
+def test_a_damaged_note_of_a_job_that_the_service_does_not_have_is_refused(tmp_path, monkeypatch):
+    interrupted(tmp_path, monkeypatch, "before it was sent")
+    (note,) = tmp_path.glob("*.json")
+    note.write_bytes(note.read_bytes().replace(b"ibm:test", b"ibm:best"))
+    with pytest.raises(HardwareError, match=rf"{note.name} is damaged.* remove it"):
         run(on(remote(), tmp_path, Never()))
+
+
+def test_damaged_bits_of_a_paid_job_are_fetched_again_once_they_are_removed(tmp_path, monkeypatch):
+    service = Service()
+    monkeypatch.setattr(ibm, "account", lambda: service)
+    whole = run(on(remote(), tmp_path, service))
+    bits = min(tmp_path.glob("*.bits"))
+    content = bytearray(bits.read_bytes())
+    content[-1] ^= 0x80  # one bit
+    bits.write_bytes(content)
+    with pytest.raises(HardwareError, match=rf"{bits.name} is damaged: remove it: job job-. is"):
+        run(on(remote(), tmp_path, Never()))
+    bits.unlink()
+    assert (run(on(remote(), tmp_path, Never())) == whole).all()
+
+
+def test_bits_of_a_job_without_its_note_are_not_to_be_removed_lightly(tmp_path, monkeypatch):
+    service = Service()
+    monkeypatch.setattr(ibm, "account", lambda: service)
+    whole = run(on(remote(), tmp_path, service))
+    for note in tmp_path.glob("*.json"):
+        note.unlink()
+    again = on(remote(), tmp_path, Never())
+    assert (run(again) == whole).all()
+    assert again.calibrations == {"unknown"}
+    for bits in tmp_path.glob("*.bits"):
+        bits.write_bytes(b"")
+    with pytest.raises(HardwareError, match="is damaged: put it back from a copy"):
+        run(on(remote(), tmp_path, Never()))
+
+
+# Two processes
+
+
+def test_a_folder_of_jobs_is_held_by_one(tmp_path):
+    with Journal(tmp_path).held(), ThreadPoolExecutor(1) as other:
+        second = other.submit(run, on(find("aer"), tmp_path, Never()))
+        with pytest.raises(ConfigError, match=rf"in use by process {os.getpid()} on"):
+            second.result()
+    run(on(find("aer"), tmp_path))
+
+
+def test_what_a_killed_write_left_is_removed(tmp_path):
+    (tmp_path / f".a.bits.{0:032x}.part").write_bytes(b"half")
+    run(on(find("aer"), tmp_path))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+# Bills
+
+
+@pytest.mark.parametrize("usage", [None, -1.0, float("nan"), "much", ValueError("down")], ids=repr)
+def test_no_answer_about_the_bill_stops_a_run(tmp_path, monkeypatch, usage):
+    def answer(_: ServiceJob) -> Any:
+        if isinstance(usage, Exception):
+            raise usage
+        return usage
+
+    monkeypatch.setattr(ServiceJob, "usage", answer)
+    executor = on(remote(), tmp_path, Service())
+    assert run(executor).shape == (ROWS, SHOTS, STEPS, 1)
+    assert executor.counts.device_seconds == 0.0
+
+
+class Opened:
+    """A session that cannot be closed."""
+
+    def __init__(self, _: Any) -> None: ...
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        raise RequestsConnectionError("down")
+
+
+def test_a_session_that_cannot_be_closed_is_a_warning(monkeypatch):
+    monkeypatch.setattr(ibm, "Session", Opened)
+    said = r"session could not be closed, and is billed until it ends .*ConnectionError: down"
+    with pytest.warns(UserWarning, match=said), ibm.open_mode(None, "session") as mode:
+        assert isinstance(mode, Opened)
+    with (
+        pytest.warns(UserWarning, match=said),
+        pytest.raises(KeyError, match="mine"),
+        ibm.open_mode(None, "session"),
+    ):
+        raise KeyError("mine")
 
 
 def test_neurons_side_by_side_are_another_job_than_one_after_another(tmp_path):

@@ -279,7 +279,7 @@ def test_a_run_that_dies_after_the_hidden_layer_goes_on_with_the_outputs(folder,
     with pytest.raises(HardwareError, match="the fridge is warm"):
         go(folder, backend="ibm:other")
     assert not (folder.path / "hardware" / f"ibm-other-samples-{SAMPLES}").exists()
-    assert len([name for name in jobs(folder) if name.endswith(".npy")]) == 1
+    assert len([name for name in jobs(folder) if name.endswith(".bits")]) == 1
     service.answer = perfect
     service.blocks.clear()
     outcome, bits = go(folder, backend="ibm:other")

@@ -22,7 +22,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3
 from qiskit.circuit import Gate as QiskitGate
 from qiskit.circuit import Parameter
 from qiskit.circuit import library as gates
-from qiskit.primitives import BitArray
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult
 
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
@@ -191,6 +191,8 @@ def spikes_of(bits: BitArray, steps: int, channels: int) -> Bool[np.ndarray, "ro
             f"the result has {bits.num_bits} bits per shot, but {steps} steps of {channels} "
             f"channels have {wanted}"
         )
+    if bits.array.dtype != np.uint8 or (bits.array[..., 0] >> (wanted - 1) % 8 + 1).any():
+        raise HardwareError(f"the result has more than {wanted} bits in some shots")
     # Bytes are big-endian and padded in front: the last bit of the last byte is bit 0.
     flipped = np.unpackbits(bits.array, axis=-1)[..., ::-1][..., :wanted]
     return flipped.reshape(*bits.array.shape[:-1], steps, channels).astype(bool)
@@ -200,13 +202,22 @@ def whole_spikes(
     result: Any, registers: Sequence[str], *, rows: int, shots: int, steps: int, channels: int
 ) -> Bool[np.ndarray, "rows_registers shots T N"]:
     """Read the spikes of a complete result: row by row, the registers of each row in order."""
+    if not isinstance(result, PrimitiveResult):
+        raise HardwareError(f"a job returned no result of a sampler, but {type(result).__name__}")
     if len(result) != 1:
         raise HardwareError(f"a job of 1 circuit returned {len(result)} results")
+    data = getattr(result[0], "data", None)
+    measured = dict(data.items()) if isinstance(data, DataBin) else {}
+    if sorted(measured) != sorted(registers):
+        raise HardwareError(
+            f"the result has registers {sorted(measured)}, but no register {registers[0]!r} of "
+            f"measured bits, or others than {sorted(registers)}"
+        )
     neurons = []
     for name in registers:
-        bits = getattr(result[0].data, name, None)
-        if bits is None:
-            raise HardwareError(f"the result has no register {name!r} of measured bits")
+        bits = measured[name]
+        if not isinstance(bits, BitArray):
+            raise HardwareError(f"register {name!r} holds no bits, but {type(bits).__name__}")
         if bits.shape != (rows,) or bits.num_shots != shots:
             raise HardwareError(
                 f"the result has {bits.num_shots} shots of {bits.shape} rows of register {name!r}, "

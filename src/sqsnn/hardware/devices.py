@@ -8,6 +8,7 @@ one, with the same gates and errors, which is simulated many times faster than t
 import inspect
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware.calling import calling
 
 # Qiskit annotates neither properties() nor configuration(), which the backends of IBM have.
 Backend = Any
@@ -44,7 +46,8 @@ class Device:
     @property
     def target(self) -> Target:
         """Gates, qubits, error rates and durations."""
-        return self.backend.target
+        with self._asked():
+            return self.backend.target
 
     @property
     def has_chip(self) -> bool:
@@ -54,15 +57,23 @@ class Device:
     @property
     def calibrated(self) -> str | None:
         """Date and time (ISO) of the measurement of its error rates; None without a chip."""
-        properties = self.backend.properties() if self.has_chip else None
-        return None if properties is None else properties.last_update_date.isoformat()
+        if not self.has_chip:
+            return None
+        with self._asked():
+            properties = self.backend.properties()
+            return None if properties is None else properties.last_update_date.isoformat()
 
     @property
     def rep_delay(self) -> float | None:
         """Seconds between two shots, by default; None where the device reports none."""
         if not self.has_chip:
             return None
-        return getattr(self.backend.configuration(), "default_rep_delay", None)
+        with self._asked():
+            return getattr(self.backend.configuration(), "default_rep_delay", None)
+
+    def _asked(self) -> AbstractContextManager[None]:
+        """Ask the service about the device, where it has one."""
+        return calling(f"{self.name} cannot be described") if self.kind == "ibm" else nullcontext()
 
 
 def find(name: str) -> Device:

@@ -7,7 +7,8 @@ error, and nothing is ever filled in.
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,19 +17,19 @@ from jaxtyping import Bool, Float
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import ibm
+from sqsnn.hardware.calling import calling
 from sqsnn.hardware.circuits import parameter_names, whole_spikes
 from sqsnn.hardware.compile import Compiled, Groups, compile_neuron
 from sqsnn.hardware.cost import Estimate, estimate
 from sqsnn.hardware.devices import Device
-from sqsnn.hardware.jobs import Journal, job_key
+from sqsnn.hardware.jobs import Journal, Note, job_key, new_tag
 from sqsnn.hardware.packing import choose_groups
+from sqsnn.hardware.resuming import earlier
 from sqsnn.hardware.samplers import SamplerFactory, sampler_for
 from sqsnn.quantum.circuit import Circuit
 
 # Memory is the limit of a simulator.
 MAX_ROWS_LOCALLY = 100_000
-# States of a job that will never have bits.
-_LOST = ("ERROR", "CANCELLED")
 
 # Circuit, steps, reset_steps, and the circuit whose places are used.
 _Key = tuple[Circuit, int, int, Circuit]
@@ -64,6 +65,13 @@ class _Job(NamedTuple):
     seed: int
     key: str
     about: dict[str, Any]
+
+
+class _Sent(NamedTuple):
+    """A job under way, and the tag of its note; None where none is kept."""
+
+    job: Any
+    tag: str | None
 
 
 class Executor:
@@ -168,7 +176,8 @@ class Executor:
                 itself. Row r stands in place r modulo `slots`.
 
         Raises:
-            HardwareError: If a job failed or its result is incomplete.
+            HardwareError: If a job failed, its result is incomplete, or another process holds the
+                journal.
             ValueError: If the table has another number of columns, no rows, or angles that are not
                 finite.
         """
@@ -186,12 +195,13 @@ class Executor:
         placed = placed_like is not None
         program = _Program(circuit, steps, reset_steps, shots, compiled, sampler, placed)
         jobs = list(self._jobs(program, compiled.side_by_side(values), generator))
-        # All are sent before the first result is read: a service works on them meanwhile.
-        sent = [self._send(program, job) for job in jobs]
-        parts = [
-            answer if isinstance(answer, np.ndarray) else self._receive(program, job, answer)
-            for job, answer in zip(jobs, sent, strict=True)
-        ]
+        with nullcontext() if self.journal is None else self.journal.held():
+            # All are sent before the first result is read: a service works on them meanwhile.
+            sent = [self._send(program, job) for job in jobs]
+            parts = [
+                answer if isinstance(answer, np.ndarray) else self._receive(program, job, answer)
+                for job, answer in zip(jobs, sent, strict=True)
+            ]
         return np.concatenate(parts)[: len(values)]
 
     def _sampler_of(self, key: _Key) -> SamplerFactory:
@@ -238,51 +248,51 @@ class Executor:
             return MAX_ROWS_LOCALLY
         return ibm.rows_per_job(compiled.circuit, shots)
 
-    def _send(self, program: _Program, job: _Job) -> Any:
-        """Send a job and return it, or its spikes if they are on the disk."""
-        journal, compiled = self.journal, program.compiled
-        rows = len(job.values)
+    def _send(self, program: _Program, job: _Job) -> _Sent | np.ndarray:
+        """Send a job, or find what an earlier start has left of it: its spikes, or the job."""
+        journal, compiled, device = self.journal, program.compiled, self.device
+        rows, tag = len(job.values), None
         if journal is not None:
             shape = (rows * compiled.slots, program.shots, program.steps, program.circuit.channels)
-            kept = journal.kept(job.key, shape)
-            number = journal.number(job.key)
-            if kept is not None or number is not None:
+            found = earlier(journal, job.key, shape, at_service=device.kind == "ibm")
+            tag = found.tag
+            if found.answer is not None:
                 self._count(resumed=1)
-                self.calibrations.update(journal.calibrations(job.key))
-                return kept if kept is not None else ibm.job(cast(str, number))
-        block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
+                self.calibrations.update(filter(None, [found.calibrated]))
+                kept = isinstance(found.answer, np.ndarray)
+                return found.answer if kept else _Sent(found.answer, tag)
         # Not in the key: a new calibration of the device makes no other job. Read before the job is
         # sent, since nothing may come between sending and noting.
-        calibrated = self.device.calibrated
-        placed = {"calibrated": calibrated, "groups": compiled.groups}
-        try:
-            sent = program.sampler(job.seed).run([block])
-        except Exception as error:
-            # The original may hold the account's token.
-            raise HardwareError(
-                f"{self.device.name} did not take a job ({ibm.one_line(error)})"
-            ) from None
-        if journal is not None and self.device.kind == "ibm":
-            journal.submitted(job.key, sent.job_id(), {**job.about, **placed})
+        calibrated = device.calibrated
+        note = Note(calibrated=calibrated, about={**job.about, "groups": compiled.groups})
+        if journal is not None and device.kind == "ibm":
+            tag = tag or new_tag(job.key)
+            journal.write(tag, note)
+        block: Any = (compiled.circuit, {compiled.parameters: job.values}, program.shots)
+        with calling(f"{device.name} did not take a job"):
+            sent = ibm.send(program.sampler(job.seed), block, tag)
+        if journal is not None and tag is not None:
+            number = ibm.number(sent, device.name)
+            journal.write(tag, note.model_copy(update={"job": number}))
         self._count(jobs=1, circuits=rows, shots=rows * program.shots)
-        if calibrated is not None:
-            self.calibrations.add(calibrated)
-        return sent
+        self.calibrations.update(filter(None, [calibrated]))
+        return _Sent(sent, tag)
 
     def _receive(
-        self, program: _Program, job: _Job, sent: Any
+        self, program: _Program, job: _Job, sent: _Sent
     ) -> Bool[np.ndarray, "rows shots T N"]:
         """Wait for the spikes of a job, row by row, neurons side by side one after another."""
-        journal = self.journal
+        journal, noted = self.journal, None
+        if journal is not None and sent.tag is not None:
+            noted = journal.note(sent.tag)
         try:
-            result = sent.result()
-        except Exception as error:
+            with calling(f"a job on {self.device.name} failed"):
+                result = sent.job.result()
+        except HardwareError:
             # A job that is still queued while the network is down will be fetched later.
-            if journal is not None and journal.number(job.key) is not None and _is_lost(sent):
-                journal.forget(job.key)
-            raise HardwareError(
-                f"a job on {self.device.name} failed ({ibm.one_line(error)})"
-            ) from None
+            if noted is not None and ibm.is_lost(sent.job):
+                noted.unlink(missing_ok=True)
+            raise
         try:
             spikes = whole_spikes(
                 result,
@@ -293,26 +303,16 @@ class Executor:
                 channels=program.circuit.channels,
             )
         except HardwareError as error:
-            if journal is None or journal.number(job.key) is None:
+            if noted is None:
                 raise
-            raise HardwareError(
-                f"{error}; to pay for the job again, remove {journal.note(job.key)}"
-            ) from None
+            raise HardwareError(f"{error}; to pay for the job again, remove {noted}") from None
         if journal is not None:
             journal.keep(job.key, spikes)
         if self.device.kind == "ibm":
-            self._count(device_seconds=ibm.billed(sent))
+            self._count(device_seconds=ibm.billed(sent.job))
         return spikes
 
     def _count(self, **more: int | float) -> None:
         self.counts = self.counts._replace(
             **{name: getattr(self.counts, name) + number for name, number in more.items()}
         )
-
-
-def _is_lost(sent: Any) -> bool:
-    """Whether a service's job will never have bits; False while the service does not answer."""
-    try:
-        return str(sent.status()) in _LOST
-    except Exception:  # the service may fail in any way here, and the job's number must be kept
-        return False

@@ -29,9 +29,9 @@ def sampler_for(
 ) -> SamplerFactory:
     """Make the samplers that run a compiled circuit; `mode` is a session or batch of IBM."""
     if device.kind == "ibm":
-        from qiskit_ibm_runtime import SamplerV2
+        from sqsnn.hardware import ibm
 
-        sampler = SamplerV2(mode=device.backend if mode is None else mode)
+        sampler = ibm.sampler(device.backend, mode)
         return lambda seed: sampler
     width = compiled.circuit.num_qubits
     noise = NoiseModel.from_backend(compiled.backend) if noisy and device.has_chip else None

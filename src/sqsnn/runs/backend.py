@@ -64,8 +64,8 @@ def measuring(source: "BitSource | None", recipe: Recipe, run: RunFolder) -> Ite
     from sqsnn.hardware import ibm
 
     executor: Executor = source.executor  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
-    executor.journal = hardware.Journal(run.jobs)
-    with ibm.open_mode(executor.device.backend, backend.mode) as mode:
+    executor.journal = journal = hardware.Journal(run.jobs)
+    with journal.held(), ibm.open_mode(executor.device.backend, backend.mode) as mode:
         executor.mode = mode
         yield
 

@@ -21,7 +21,6 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import Backend, run_network
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.ownership import owned
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
@@ -149,12 +148,13 @@ def run_on_device(
     spikes = loaded.settings.encoding.encode(values, lengths=lengths, generator=generator)
     mask = evaluate.report_mask(loaded.settings, values, lengths)
     began = time.perf_counter()
+    journal = hardware.Journal(folder.path / "hardware" / "jobs")
     executor = hardware.Executor(
         device,
         pack=None if options.device.pack == "all" else options.device.pack,
         noisy=not options.ideal,
         threads=loaded.settings.training.threads,
-        journal=hardware.Journal(folder.path / "hardware" / "jobs"),
+        journal=journal,
     )
     expected = _estimate(executor, loaded, len(values), options)
     said, unpacked = expected.in_words(), None
@@ -165,60 +165,59 @@ def run_on_device(
         said += " A session is billed from its first job to its end, waiting included."
     confirm(said, device.kind == "ibm")
     errors: list[ReadoutErrors] = []
-    with owned(folder.path / "hardware"):
-        with ibm.open_mode(device.backend, options.device.mode) as mode:
-            executor.mode = mode
-            if options.mitigate_readout:
-                found = {
-                    (circuit, planned): hardware.calibrate(
-                        executor, circuit, planned.steps, generator, reset_steps=planned.reset_steps
-                    )
-                    for circuit, planned in dict.fromkeys(_circuits(loaded))
-                }
-                errors = [found[layer] for layer in _circuits(loaded)]
-            source = hardware.DeviceBits(executor)
-            correct = [each.correct for each in errors] or None
-            measured = run_network(loaded.network, spikes, source, generator, correct=correct)
-        seconds = time.perf_counter() - began
-        place = folder.path / "hardware" / options.label
-        place.mkdir(parents=True, exist_ok=True)
-        _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
-        shots = options.shots
-        right = _rightly_named(measured, mask, labels, shots, generator)
-        simulated = [
-            _simulated(loaded, spikes, mask, labels, shots, generator) for _ in range(SIMULATIONS)
-        ]
-        expected_right = torch.stack([one for one, _ in simulated]).mean(0)
-        difference = right - expected_right
-        layers, counts = _layers(executor, loaded), executor.counts
-        outcome = Outcome(
-            backend=options.device.backend,
-            calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
-            samples=options.samples,
-            shots=options.shots,
-            accuracy=right.mean().item(),
-            simulator_accuracy=expected_right.mean().item(),
-            difference=difference.mean().item(),
-            standard_error=difference.std().item() / len(right) ** 0.5,
-            spikes_per_sample=_spikes_per_sample(measured),
-            simulator_spikes_per_sample=np.mean([each for _, each in simulated], axis=0).tolist(),
-            jobs=counts.jobs,
-            resumed_jobs=counts.resumed,
-            circuits=counts.circuits,
-            executions=counts.shots,
-            transpilations=counts.transpilations,
-            layers=layers,
-            estimated_seconds=expected.device_seconds,
-            estimated_seconds_unpacked=unpacked,
-            device_seconds=counts.device_seconds or None,
-            false_spike=_mean_rates([each.false_spike for each in errors]),
-            missed_spike=_mean_rates([each.missed_spike for each in errors]),
-            seconds=seconds,
-        )
-        # The same command again sends nothing: what was paid the first time stays on record.
-        if counts.jobs or not (place / "result.json").is_file():
-            chosen = options.model_dump(exclude={"device"}) | asdict(options.device)
-            write_json(place / "result.json", {**chosen, **asdict(outcome)})
+    with journal.held(), ibm.open_mode(device.backend, options.device.mode) as mode:
+        executor.mode = mode
+        if options.mitigate_readout:
+            found = {
+                (circuit, planned): hardware.calibrate(
+                    executor, circuit, planned.steps, generator, reset_steps=planned.reset_steps
+                )
+                for circuit, planned in dict.fromkeys(_circuits(loaded))
+            }
+            errors = [found[layer] for layer in _circuits(loaded)]
+        source = hardware.DeviceBits(executor)
+        correct = [each.correct for each in errors] or None
+        measured = run_network(loaded.network, spikes, source, generator, correct=correct)
+    seconds = time.perf_counter() - began
+    place = folder.path / "hardware" / options.label
+    place.mkdir(parents=True, exist_ok=True)
+    _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
+    shots = options.shots
+    right = _rightly_named(measured, mask, labels, shots, generator)
+    simulated = [
+        _simulated(loaded, spikes, mask, labels, shots, generator) for _ in range(SIMULATIONS)
+    ]
+    expected_right = torch.stack([one for one, _ in simulated]).mean(0)
+    difference = right - expected_right
+    layers, counts = _layers(executor, loaded), executor.counts
+    outcome = Outcome(
+        backend=options.device.backend,
+        calibrated=" and ".join(sorted(executor.calibrations)) or device.calibrated,
+        samples=options.samples,
+        shots=options.shots,
+        accuracy=right.mean().item(),
+        simulator_accuracy=expected_right.mean().item(),
+        difference=difference.mean().item(),
+        standard_error=difference.std().item() / len(right) ** 0.5,
+        spikes_per_sample=_spikes_per_sample(measured),
+        simulator_spikes_per_sample=np.mean([each for _, each in simulated], axis=0).tolist(),
+        jobs=counts.jobs,
+        resumed_jobs=counts.resumed,
+        circuits=counts.circuits,
+        executions=counts.shots,
+        transpilations=counts.transpilations,
+        layers=layers,
+        estimated_seconds=expected.device_seconds,
+        estimated_seconds_unpacked=unpacked,
+        device_seconds=counts.device_seconds or None,
+        false_spike=_mean_rates([each.false_spike for each in errors]),
+        missed_spike=_mean_rates([each.missed_spike for each in errors]),
+        seconds=seconds,
+    )
+    # The same command again sends nothing: what was paid the first time stays on record.
+    if counts.jobs or not (place / "result.json").is_file():
+        chosen = options.model_dump(exclude={"device"}) | asdict(options.device)
+        write_json(place / "result.json", {**chosen, **asdict(outcome)})
     return outcome, place
 
 
