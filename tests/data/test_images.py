@@ -49,7 +49,7 @@ def test_a_broken_idx_file_is_named_with_what_is_wrong(mnist, pixels_of, idx, ca
     with pytest.raises(DataError, match=re.escape(expected)) as caught:
         images.read_idx(SPECS["mnist"], paths, "train")
     assert str(paths[0]) in str(caught.value)
-    assert "Delete it" in str(caught.value)
+    assert "Put a whole copy in its place" in str(caught.value)
 
 
 def test_labels_beyond_the_classes_are_refused(mnist, labels_of, idx):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet, types
 
 from sqsnn.data.own.faults import refuse, to_labels
-from sqsnn.data.own.own_data import check_size
+from sqsnn.data.trust import check_size, denied
 from sqsnn.errors import DataError
 
 # What pyarrow raises on damaged files.
@@ -61,7 +61,8 @@ def _read_schema(path: Path) -> pa.Schema:
 
 
 def _broken(path: Path, error: Exception) -> DataError:
-    return refuse(path, "", "a whole parquet file", f"{type(error).__name__}: {error}")
+    found = f"{type(error).__name__}: {error}"
+    return denied(path, error) or refuse(path, "", "a whole parquet file", found)
 
 
 def _is_number(kind: pa.DataType) -> bool:

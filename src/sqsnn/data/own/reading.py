@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sqsnn.data.own import SUFFIXES, TABLES
-from sqsnn.data.own.faults import refuse
+from sqsnn.data.own.faults import refuse, unreadable
 from sqsnn.data.own.own_data import OwnData
+from sqsnn.data.trust import check_size
 from sqsnn.errors import ConfigError, DataError
 
 
@@ -81,7 +82,8 @@ def _check_openable(path: Path) -> None:
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise unreadable(path, error) from error
+    check_size(path, "the file", path.stat().st_size)
 
 
 def _check(data: OwnData, needs_labels: bool) -> None:

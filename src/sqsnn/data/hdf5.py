@@ -1,0 +1,91 @@
+"""HDF5 files, believed in nothing: a dataset lies in the file itself and holds what it promises.
+
+The format can point to other files, make gigabytes out of a few bytes, and load programs to unpack
+them. Nothing of it is needed here, and all of it is refused before a value is read.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqsnn.data.files import broken, reading
+from sqsnn.data.trust import check_size
+
+# What h5py raises on damaged files, from many thousands of damaged ones. A group has no shape:
+# AttributeError.
+FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, AttributeError)
+_DEFLATE, _SHUFFLE, _LZF = 1, 2, 32000
+_FILTERS = ((), (_DEFLATE,), (_SHUFFLE, _DEFLATE), (_LZF,), (_SHUFFLE, _LZF))
+
+
+@contextmanager
+def opened(path: Path, expected: str, where: str = "") -> Iterator[Any]:
+    """Open a file for reading; what fails within is an error that names it.
+
+    Args:
+        path: The file.
+        expected: What should be in it.
+        where: What is read.
+
+    Raises:
+        DataError: If the file is damaged, or cannot be read.
+    """
+    import h5py
+
+    with reading(path, FAULTS, expected, where), h5py.File(path, "r") as file:
+        yield file
+
+
+def dataset(path: Path, file: Any, name: str) -> Any:
+    """Find a dataset whose values are all in the file, and as large as they look.
+
+    Args:
+        path: The file, in errors.
+        file: The open file.
+        name: Names of groups and of the dataset, with slashes between them.
+
+    Raises:
+        DataError: If it lies elsewhere, or does not hold what it promises.
+    """
+    import h5py
+
+    found = file
+    for part in name.split("/"):
+        if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+            raise broken(path, "values in the file itself", "a link", where=name)
+        found = found[part]
+    plan = found.id.get_create_plist()
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        raise broken(path, "values in the file itself", "values of other files", where=name)
+    filters = tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
+    if filters not in _FILTERS:
+        raise broken(path, "values packed by gzip or lzf, or not", f"{filters}", where=name)
+    size = math.prod(found.shape) * found.id.get_type().get_size()
+    check_size(path, name, size)
+    if plan.get_layout() == h5py.h5d.CHUNKED:
+        _check_chunks(path, name, found, filters)
+    elif size and not found.id.get_storage_size():
+        raise broken(path, "values", "none", where=name)
+    return found
+
+
+def _check_chunks(path: Path, name: str, found: Any, filters: tuple[int, ...]) -> None:
+    """Refuse chunks that are absent, which HDF5 reads as zeros, or unpack to other sizes."""
+    size = math.prod(found.chunks) * found.id.get_type().get_size()
+    check_size(path, name, size)
+    sides = zip(found.shape, found.chunks, strict=True)
+    wanted = math.prod(-(-length // side) for length, side in sides)
+    chunks: list[Any] = []
+    if found.id.get_num_chunks() == wanted:
+        found.id.chunk_iter(chunks.append)
+    places = {chunk.chunk_offset for chunk in chunks}
+    if len(places) != wanted:
+        raise broken(path, f"{wanted} chunks", f"{len(places)}", where=name)
+    for place in places if _DEFLATE in filters else ():
+        mask, packed = found.id.read_direct_chunk(place)
+        # One byte more than promised tells a bomb, and costs no more.
+        if not mask and len(zlib.decompressobj().decompress(packed, size + 1)) != size:
+            raise broken(path, f"chunks of {size} bytes", "others", where=name)
