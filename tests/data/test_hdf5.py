@@ -122,8 +122,7 @@ def test_plain_and_packed_values_are_found(tmp_path, packing):
 def test_values_of_another_type_are_refused(tiny, usps_h5, kind, found):
     path = usps_h5()
     with h5py.File(path, "r+") as file:
-        shape = file["train/data"].shape
         del file["train/data"]
-        file["train/data"] = np.zeros(shape, kind)
+        file["train/data"] = np.zeros((tiny.train_size, tiny.features), kind)
     with pytest.raises(DataError, match=f"expected fractional values .* found .*{found}"):
         images.read_usps_h5(tiny, (path,), "train")

@@ -102,6 +102,7 @@ def test_a_file_that_another_program_holds_is_not_called_broken(tmp_path):
     path = write_hdf5(tmp_path)
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(DataError, match="another program has it open for writing") as caught:
             open_hdf5(SPECS["braille"], path, "train")

@@ -16,9 +16,13 @@ from sqsnn.data.trust import check_size
 
 # What h5py raises on damaged files, from many thousands of damaged ones. A group has no shape:
 # AttributeError.
-FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, AttributeError)
-_DEFLATE, _SHUFFLE, _LZF = 1, 2, 32000
-_FILTERS = ((), (_DEFLATE,), (_SHUFFLE, _DEFLATE), (_LZF,), (_SHUFFLE, _LZF))
+FAULTS = (
+    *(OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, AttributeError),
+    zlib.error,
+)
+_HARD_LINK = 0  # h5py.h5l.TYPE_HARD
+DEFLATE, SHUFFLE, _LZF = 1, 2, 32000
+_FILTERS = ((), (DEFLATE,), (SHUFFLE, DEFLATE), (_LZF,), (SHUFFLE, _LZF))
 
 
 @contextmanager
@@ -54,13 +58,13 @@ def dataset(path: Path, file: Any, name: str) -> Any:
 
     found = file
     for part in name.split("/"):
-        if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+        if found.id.links.get_info(part.encode()).type != _HARD_LINK:
             raise broken(path, "values in the file itself", "a link", where=name)
         found = found[part]
     plan = found.id.get_create_plist()
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         raise broken(path, "values in the file itself", "values of other files", where=name)
-    filters = tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
+    filters = filters_of(found)
     if filters not in _FILTERS:
         raise broken(path, "values packed by gzip or lzf, or not", f"{filters}", where=name)
     size = math.prod(found.shape) * found.id.get_type().get_size()
@@ -70,6 +74,12 @@ def dataset(path: Path, file: Any, name: str) -> Any:
     elif size and not found.id.get_storage_size():
         raise broken(path, "values", "none", where=name)
     return found
+
+
+def filters_of(found: Any) -> tuple[int, ...]:
+    """List the filters of a dataset by their numbers, in the order of writing."""
+    plan = found.id.get_create_plist()
+    return tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
 
 
 def _check_chunks(path: Path, name: str, found: Any, filters: tuple[int, ...]) -> None:
@@ -84,7 +94,7 @@ def _check_chunks(path: Path, name: str, found: Any, filters: tuple[int, ...]) -
     places = {chunk.chunk_offset for chunk in chunks}
     if len(places) != wanted:
         raise broken(path, f"{wanted} chunks", f"{len(places)}", where=name)
-    for place in places if _DEFLATE in filters else ():
+    for place in places if DEFLATE in filters else ():
         mask, packed = found.id.read_direct_chunk(place)
         # One byte more than promised tells a bomb, and costs no more.
         if not mask and len(zlib.decompressobj().decompress(packed, size + 1)) != size:
