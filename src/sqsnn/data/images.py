@@ -85,7 +85,7 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     magic = 0x0800 + len(shape)  # 08: unsigned bytes, then the number of dimensions
     if int.from_bytes(raw[:4]) != magic:
         raise broken(path, f"IDX magic number {magic}", f"{int.from_bytes(raw[:4])}")
-    sizes = tuple(np.frombuffer(raw[4:header], ">u4").tolist())
+    sizes = tuple(np.frombuffer(raw[: min(header, len(raw) // 4 * 4)], ">u4")[1:].tolist())
     if sizes != shape:
         raise broken(path, f"the sizes {shape}", f"{sizes}")
     if len(raw) != whole:

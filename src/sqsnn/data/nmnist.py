@@ -26,6 +26,9 @@ def open_nmnist(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
     index = "the list of its members"
     with reading(path, FAULTS, "a whole zip file", index), zipfile.ZipFile(path) as archive:
         held = {member.filename: member for member in members(path, archive)}
+        for name in held:
+            if not _is_recording(name):
+                archive.open(held[name]).close()  # which compares the name with the member's own
     labelled = sorted((name, _label(path, name)) for name in held if _is_recording(name))
     if not labelled:
         found = f"{len(held)} members, none of them one"

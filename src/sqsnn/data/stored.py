@@ -29,7 +29,7 @@ from sqsnn.data.events import MICROSECONDS, Binning, Recordings, bin_events
 from sqsnn.errors import ConfigError, DataError
 
 CACHE_VARIABLE = "SQSNN_CACHE"
-_LAYOUT = 1  # of the cache files; another number makes them all again
+_LAYOUT = 2  # of the cache files; another number makes them all again
 _LARGEST = 2**30  # bytes of one spike train
 _BLOCK_BYTES = 2**20  # read at once when a whole file is checked
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
@@ -188,7 +188,8 @@ def _read_labels(path: Path, key: str, shape: tuple[int, ...]) -> np.ndarray | N
 
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs["key"] != key:
+            # Texts without a fixed length lie in heaps, which have no checksum and may have no end.
+            if file.attrs.get_id("key").dtype.kind != "S" or file.attrs["key"] != key.encode():
                 return None
             spikes, stored = (cast(h5py.Dataset, file[name]) for name in ("spikes", "labels"))
             if (spikes.shape, spikes.dtype, stored.shape) != (shape, np.uint8, shape[:1]):
@@ -252,7 +253,7 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
             labels[number] = recording.label
             checksum = zlib.crc32(train.data, checksum)
         file["labels"] = labels
-        file.attrs["key"] = key
+        file.attrs["key"] = np.bytes_(key)
         file.attrs["checksum"] = zlib.crc32(labels.data, checksum)
 
 
