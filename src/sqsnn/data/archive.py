@@ -31,7 +31,7 @@ def members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             (place.is_absolute() or ".." in place.parts, "lies outside the archive"),
             (S_ISLNK(member.external_attr >> 16), "is a link"),
             (name in names, "stands there twice"),
-            (member.is_dir() and member.file_size, "is a folder with content"),
+            (name.endswith("/") and member.file_size, "is a folder with content"),
             (member.header_offset < end, "shares its bytes with another member"),
         ):
             if is_wrong:

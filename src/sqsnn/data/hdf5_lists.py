@@ -7,7 +7,6 @@ heaps are walked here first, and each list is compared with the object that hold
 
 import mmap
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sqsnn.data.files import broken, reading
-from sqsnn.data.hdf5 import DEFLATE, SHUFFLE, filters_of
+from sqsnn.data.hdf5 import read_chunk
 
 # A global heap: signature, version 1, reserved, size. HDF5 File Format Specification, III.E.
 _HEAP = struct.Struct("<4sB3xQ")
@@ -101,12 +100,6 @@ def _references(path: Path, found: Any) -> np.ndarray:
         with path.open("rb") as file:
             file.seek(place)
             return np.frombuffer(file.read(_LIST.itemsize * len(found)), _LIST)
-    raw, filters = b"", filters_of(found)
-    for start in range(0, len(found), found.chunks[0]):
-        mask, chunk = found.id.read_direct_chunk((start,))
-        if DEFLATE in filters and not mask:
-            chunk = zlib.decompress(chunk)
-        if SHUFFLE in filters and not mask:
-            chunk = np.frombuffer(chunk, np.uint8).reshape(_LIST.itemsize, -1).T.tobytes()
-        raw += chunk
+    starts = range(0, len(found), found.chunks[0])
+    raw = b"".join(read_chunk(found, (start,)) for start in starts)
     return np.frombuffer(raw, _LIST, len(found))

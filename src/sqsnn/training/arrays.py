@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
@@ -15,17 +14,8 @@ from sklearn.utils.validation import (
 )
 
 from sqsnn.data.padding import padded
-from sqsnn.options import as_text
 
 Array = NDArray[Any]
-
-
-def random_source(random_state: Any) -> np.random.RandomState:
-    """Make what scikit-learn calls a random state, and name it where it is none."""
-    try:
-        return check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(f"random_state is {as_text(random_state)}: {error}") from None
 
 
 class Inputs(NamedTuple):

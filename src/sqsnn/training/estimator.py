@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_sample_weight  # pyright: ignore[reportPrivateUsage]
 from torch.optim.lr_scheduler import ConstantLR
 
@@ -23,7 +23,7 @@ from sqsnn.options import explain
 from sqsnn.settings import flat
 from sqsnn.settings.run import Recipe
 from sqsnn.training import trainer
-from sqsnn.training.arrays import Array, Inputs, random_source, read_inputs, stretched
+from sqsnn.training.arrays import Array, Inputs, read_inputs, stretched
 from sqsnn.training.build import Purpose, build_network, seeded
 from sqsnn.training.callback import Callback, check_callbacks, following
 from sqsnn.training.machine import threads
@@ -164,7 +164,7 @@ class SpikingEstimator(BaseEstimator):
             chosen.setdefault("steps", length)
         if given["early_stopping"]:
             chosen["patience"] = given["patience"]
-        state, rate = random_source(given["random_state"]), given["learning_rate"]
+        state, rate = check_random_state(given["random_state"]), given["learning_rate"]
         chosen["seed"] = int(state.randint(np.iinfo(np.int32).max))
         table = flat.nest(Recipe, chosen, {})
         table["training"]["final_learning_rate"] = min(1e-6, rate) if rate > 0 else 1e-6

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sqsnn.checks import check_choice, check_positive_int
@@ -17,7 +18,6 @@ from sqsnn.options import explain
 from sqsnn.settings import flat
 from sqsnn.settings.neurons import Neurons, NeuronSettings, SQSNeuronsSettings
 from sqsnn.settings.section import Section
-from sqsnn.training.arrays import random_source
 from sqsnn.training.build import Purpose, seeded
 from sqsnn.training.machine import threads
 
@@ -153,7 +153,7 @@ class SpikingReservoir(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         parameters = self._checked()
         rows = self._rows(X, reset=True)
         self.scaler_ = MinMaxScaler(clip=True).fit(rows.reshape(-1, rows.shape[-1]))
-        state = random_source(parameters["random_state"])
+        state = check_random_state(parameters["random_state"])
         self.seed_ = int(state.randint(np.iinfo(np.int32).max))
         generator = seeded(self.seed_, Purpose.WEIGHTS)
         settings = _neurons({name: parameters[name] for name in _NEURONS})

@@ -20,7 +20,6 @@ from sqsnn.data.own.faults import (
     shortened,
     text_lines,
     to_labels,
-    unreadable,
 )
 from sqsnn.errors import DataError
 
@@ -80,8 +79,6 @@ def read_columns(
         labels = {name: to_labels(path, cells, [""] * len(X)) for name, cells in entries.items()}
     except (DataError, ValueError, OverflowError, MemoryError) as error:
         _find_fault(path, names, features, texts, error)
-    except OSError as error:
-        raise unreadable(path, error) from error
     return np.ascontiguousarray(X), labels
 
 

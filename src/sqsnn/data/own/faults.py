@@ -36,30 +36,20 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: If a line is no text, or too long; it names the line.
     """
-    try:
-        with path.open("rb") as file:
-            lines = iter(partial(file.readline, SMALL + 1), b"")
-            for number, raw in enumerate(lines, start=1):
-                yield number, _decoded(path, number, raw)
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _decoded(path: Path, number: int, raw: bytes) -> str:
-    where = f"line {number}"
-    if number == 1:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if b"\0" in raw:
-        raise refuse(path, where, "text in UTF-8", "a NUL byte, as in UTF-16 or no text")
-    if len(raw) > SMALL:
-        raise refuse(path, where, f"lines of at most {SMALL:,} bytes", "a longer one")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        found = f"the byte 0x{raw[error.start]:02X}; save the file as UTF-8"
-        raise refuse(path, where, "text in UTF-8", found) from error
+    with path.open("rb") as file:
+        for number, raw in enumerate(iter(partial(file.readline, SMALL + 1), b""), start=1):
+            where = f"line {number}"
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            if b"\0" in raw:
+                raise refuse(path, where, "text in UTF-8", "a NUL byte, as in UTF-16 or no text")
+            if len(raw) > SMALL:
+                raise refuse(path, where, f"lines of at most {SMALL:,} bytes", "a longer one")
+            try:
+                yield number, raw.decode()
+            except UnicodeDecodeError as error:
+                found = f"the byte 0x{raw[error.start]:02X}; save the file as UTF-8"
+                raise refuse(path, where, "text in UTF-8", found) from error
 
 
 def meaningful_lines(path: Path, comments: str) -> Iterator[tuple[int, str]]:

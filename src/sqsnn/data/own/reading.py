@@ -52,19 +52,24 @@ def read_own(
             f"{', '.join(given)} names columns of a table, and {path} is none: a table is one of "
             f"{', '.join(TABLES)}"
         )
-    _check_openable(path)
-    if suffix == ".npz":
-        from sqsnn.data.own.npz import read_npz
+    try:
+        _check_openable(path)
+        if suffix == ".npz":
+            from sqsnn.data.own.npz import read_npz
 
-        data = read_npz(path)
-    elif suffix in TABLES:
-        from sqsnn.data.own.tables import read_table
+            data = read_npz(path)
+        elif suffix in TABLES:
+            from sqsnn.data.own.tables import read_table
 
-        data = read_table(path, label, columns, groups, needs_labels=needs_labels)
-    else:
-        from sqsnn.data.own.series import read_series
+            data = read_table(path, label, columns, groups, needs_labels=needs_labels)
+        else:
+            from sqsnn.data.own.series import read_series
 
-        data = read_series(path)
+            data = read_series(path)
+    except DataError:
+        raise
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from error
     _check(data, needs_labels)
     return data
 
@@ -79,10 +84,6 @@ def _check_openable(path: Path) -> None:
                 raise refuse(path, "", "samples", "an empty file")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
     check_size(path, "the file", path.stat().st_size)
 
 
