@@ -65,6 +65,7 @@ HOSTILE = {
     "absolute": (own_files.zip_of({"/Train/3/1.bin": EVENT}), "lies outside the archive"),
     "above": (own_files.zip_of({"../3/1.bin": EVENT}), "lies outside the archive"),
     "backslash": (own_files.zip_of({"..\\3\\1.bin": EVENT}), "lies outside the archive"),
+    "folder": (own_files.zip_of({"Train/3/": EVENT, "Train/3/1.bin": EVENT}), "is a folder with"),
     "link": (link(), "is a link"),
     "encrypted": (encrypted(), "encrypted"),
     "more": (lying(EVENT * 9, 5), "Bad CRC-32|6 bytes, and 5 in the index"),

@@ -23,8 +23,8 @@ FAULTS = (
     zlib.error,
 )
 _HARD_LINK = 0  # h5py.h5l.TYPE_HARD
-_DEFLATE, _SHUFFLE, _LZF = 1, 2, 32000
-_FILTERS = ((), (_DEFLATE,), (_SHUFFLE, _DEFLATE), (_LZF,), (_SHUFFLE, _LZF))
+_DEFLATE, _SHUFFLE = 1, 2  # lzf does not know damage
+_FILTERS = ((), (_DEFLATE,), (_SHUFFLE, _DEFLATE))
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def dataset(path: Path, file: Any, name: str) -> Any:
         raise broken(path, "values in the file itself", "values of other files", where=name)
     filters = filters_of(found)
     if filters not in _FILTERS:
-        raise broken(path, "values packed by gzip or lzf, or not", f"{filters}", where=name)
+        raise broken(path, "values packed by gzip, or not", f"{filters}", where=name)
     size = math.prod(found.shape) * found.id.get_type().get_size()
     check_size(path, name, size)
     if plan.get_layout() == h5py.h5d.CHUNKED:
@@ -85,7 +85,7 @@ def filters_of(found: Any) -> tuple[int, ...]:
 
 
 def read_chunk(found: Any, place: tuple[int, ...]) -> bytes:
-    """Unpack a chunk of a dataset without lzf, up to one byte more than it promises."""
+    """Unpack a chunk of a dataset, up to one byte more than it promises."""
     width = found.id.get_type().get_size()
     mask, raw = found.id.read_direct_chunk(place)
     for number, kind in reversed(list(enumerate(filters_of(found)))):
@@ -110,6 +110,5 @@ def _check_chunks(path: Path, name: str, found: Any) -> None:
     places = {chunk.chunk_offset for chunk in chunks}
     if len(places) != wanted:
         raise broken(path, f"{wanted} chunks", f"{len(places)}", where=name)
-    is_bounded = _DEFLATE not in filters_of(found)
-    if not is_bounded and any(len(read_chunk(found, place)) != size for place in places):
+    if any(len(read_chunk(found, place)) != size for place in places):
         raise broken(path, f"chunks of {size} bytes", "others", where=name)

@@ -30,6 +30,8 @@ from sqsnn.errors import ConfigError, DataError
 
 CACHE_VARIABLE = "SQSNN_CACHE"
 _LAYOUT = 2  # of the cache files; another number makes them all again
+# Level of gzip: unlike lzf it knows damage, and never gives what was in memory before.
+_PACKING = 1
 _LARGEST = 2**30  # bytes of one spike train
 _BLOCK_BYTES = 2**20  # read at once when a whole file is checked
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
@@ -238,7 +240,7 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
     # The latest layout has checksums on what HDF5 adds to the data.
     with h5py.File(part, "w", libver="latest") as file:
         spikes = file.create_dataset(
-            "spikes", (recordings.count, *shape), np.uint8, chunks=(1, *shape), compression="lzf"
+            "spikes", (recordings.count, *shape), np.uint8, chunks=(1, *shape), compression=_PACKING
         )
         for number, recording in enumerate(watched):
             train = bin_events(recording.events, recordings.sensor, binning)
