@@ -128,6 +128,7 @@ def _read(read: Callable[[Path], Any], path: Path) -> Any:
 
 def _serve(connection: Any, read: Callable[[Path], Any]) -> None:
     """Read one file after another, each with the time and the memory that it took."""
+    connection.send("ready")
     while True:
         path = connection.recv()
         before, start = _peak(), time.perf_counter()
@@ -152,6 +153,7 @@ class Reader:
         self._process = context.Process(target=_serve, args=(theirs, self._read), daemon=True)
         self._process.start()
         theirs.close()
+        self._connection.recv()  # imports take seconds that no file is to blame for
 
     def stop(self) -> None:
         """End the other process."""
