@@ -48,7 +48,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     Raises:
         zipfile.BadZipFile: If it is larger; for other faults, what the zip reader raises.
     """
-    # One byte more is asked for: without a limit, all would be unpacked before the rest is left.
+    # Up to one byte more: a reader without a limit unpacks everything.
     longer = copy(member)
     longer.file_size += 1
     with archive.open(longer) as file:
