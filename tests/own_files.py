@@ -327,5 +327,6 @@ ACCIDENTS = (
 def write(folder: Path, files: Files) -> Path:
     """Write files; give the path of the first."""
     for name, raw in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(raw)
     return folder / next(iter(files))

@@ -200,6 +200,20 @@ def hostile_tsv() -> list[bytes]:
     return [raw.replace(b",", b"\t") for raw in files] + files[:12]
 
 
+def repeated_text(stored: bool) -> bytes:
+    """A table of 1 kB whose labels, one text for all rows, would take 10 GB."""
+    label = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), ["z" * 10**7])
+    buffer = io.BytesIO()
+    parquet.write_table(
+        pa.table({"f": pa.array(range(1000)), "label": label}),
+        buffer,
+        compression="zstd",
+        dictionary_pagesize_limit=2**30,
+        store_schema=stored,
+    )
+    return buffer.getvalue()
+
+
 def hostile_parquet() -> list[bytes]:
     """Tables of other types, and one whose rows take no room."""
     label = pa.array(["x", "y"])
@@ -242,6 +256,7 @@ def hostile_parquet() -> list[bytes]:
         files.append(buffer.getvalue())
     return [
         *files,
+        *map(repeated_text, (True, False)),
         b"PAR1",
         b"PAR1" + bytes(8) + b"PAR1",
         b"PAR1\xff\xff\xff\xffPAR1",

@@ -12,6 +12,7 @@ from typing import Literal, cast, get_args, get_origin
 import torch
 from torch import Tensor
 
+from sqsnn.options import as_text
 from sqsnn.readback import ask
 
 Shape = tuple[int, ...]  # of a population: (H,), (maps, length) or (maps, height, width)
@@ -110,9 +111,9 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
     """Refuse a value that is not an integer from `low` to `high`; booleans do not count."""
     wanted = f"an integer of at least {low}" if high is None else f"an integer in {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
+        raise TypeError(f"{argument} must be {wanted}, but is {as_text(value)}")
     if not low <= int(value) <= (int(value) if high is None else high):
-        raise ValueError(f"{argument} must be {wanted}, but is {value}")
+        raise ValueError(f"{argument} must be {wanted}, but is {as_text(value)}")
 
 
 def checked_shape(argument: str, size: object) -> Shape:

@@ -4,13 +4,19 @@ A learning rule, a noise model or an encoding is declared once, as the object th
 line, configuration files and estimators are made from these declarations.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import wraps
-from typing import Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+
+# Numbers of things: beyond, no machine holds them, and no training ends.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 _T = TypeVar("_T")
 _Place = Sequence[int | str]  # of a fault: sections, fields, kinds, types and numbers of entries
@@ -72,7 +78,7 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
             name = _name_field(place, flags=flags)
         shown = ""
         if name and fault["type"] not in ("missing", "value_error"):
-            shown = f", but is {fault['input']!r}"
+            shown = f", but is {as_text(fault['input'])}"
         reasons.setdefault((name, shown), []).append(reason)
     return "; ".join(
         (f"{'--' + name.replace('_', '-') if flags else name}: " if name else "")
@@ -80,6 +86,17 @@ def explain(error: ValidationError, *, flags: bool = False, names: Sequence[str]
         + shown
         for (name, shown), found in reasons.items()
     )
+
+
+def as_text(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return f"an integer of about {int(value.bit_length() * math.log10(2)) + 1} digits"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # integers of more than 4300 digits, thousands of levels
+        return f"a {type(value).__name__} too large or too deep to write"
+    return text if len(text) <= 200 else f"{text[:60]}... of {len(text)} characters"
 
 
 def _shown_place(place: _Place, names: Sequence[str]) -> _Place:

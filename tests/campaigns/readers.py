@@ -9,13 +9,14 @@ the same bytes, within 10 seconds and 1 GB. Prints a table; the exit status tell
 import argparse
 import multiprocessing
 import resource
+import shutil
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,22 @@ class Case(NamedTuple):
     kind: str
     files: own_files.Files
     whole: bool = False
+
+
+class Campaign(NamedTuple):
+    """What is damaged, and how it is read.
+
+    Attributes:
+        kinds: The kinds of files.
+        cases: Makes so many files from a seed.
+        read: Reads a file, in another process.
+        agrees: Compares what was read with what an independent parser reads; None if it is equal.
+    """
+
+    kinds: Sequence[str]
+    cases: Callable[[int, int], Iterable[Case]]
+    read: Callable[[Path], Any]
+    agrees: Callable[[Any, Path], str | None]
 
 
 class Outcome(NamedTuple):
@@ -87,12 +104,20 @@ def groups_of(path: Path) -> str | None:
     return "who" if b"who" in (raw if path.suffix == ".parquet" else raw.split(b"\n")[0]) else None
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Read a user's own file."""
+    return read_own(path, groups=groups_of(path))
+
+
+OWN = Campaign(tuple(own_files.MAKERS), cases, read, own_reference.agrees)
+
+
+def _read(read: Callable[[Path], Any], path: Path) -> Any:
     """Read a file in this process: the data, or the outcome of another kind."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read_own(path, groups=groups_of(path))
+            return read(path)
     except (DataError, ConfigError) as error:
         return Outcome(
             "refused" if path.stem.split("_")[0] in f"{error}" else "foreign", f"{error}"
@@ -101,12 +126,13 @@ def _read(path: Path) -> Any:
         return Outcome("foreign", traceback.format_exc())
 
 
-def _serve(connection: Any) -> None:
+def _serve(connection: Any, read: Callable[[Path], Any]) -> None:
     """Read one file after another, each with the time and the memory that it took."""
+    connection.send("ready")
     while True:
         path = connection.recv()
         before, start = _peak(), time.perf_counter()
-        found = _read(path)
+        found = _read(read, path)
         connection.send((found, time.perf_counter() - start, _peak() - before))
 
 
@@ -117,15 +143,17 @@ def _peak() -> float:
 class Reader:
     """Reads in another process, which is started again if it dies or does not end."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path], Any]) -> None:
+        self._read = read
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, self._read), daemon=True)
         self._process.start()
         theirs.close()
+        self._connection.recv()  # imports take seconds that no file is to blame for
 
     def stop(self) -> None:
         """End the other process."""
@@ -146,10 +174,10 @@ class Reader:
         return outcome, SECONDS, 0.0
 
 
-def judge(case: Case, reader: Reader, folder: Path) -> Outcome:
+def judge(case: Case, reader: Reader, folder: Path, agrees: Callable[..., str | None]) -> Outcome:
     """Write the files of a case, read them, and compare."""
-    for old in folder.iterdir():
-        old.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     path = own_files.write(folder, case.files)
     found, seconds, megabytes = reader.read(path)
     if isinstance(found, Outcome):
@@ -157,30 +185,33 @@ def judge(case: Case, reader: Reader, folder: Path) -> Outcome:
         if case.whole and outcome.name == "refused":
             outcome = outcome._replace(name="wrong")
     else:
-        difference = own_reference.agrees(found, path)
+        difference = agrees(found, path)
         outcome = Outcome("equal") if difference is None else Outcome("wrong", difference)
     if megabytes > MEGABYTES:
         outcome = Outcome("large", f"{megabytes:.0f} MB")
     return outcome._replace(seconds=seconds, megabytes=megabytes)
 
 
-def run(count: int, seed: int, keep: Path | None = None) -> dict[str, list[Outcome]]:
+def run(
+    count: int, seed: int, keep: Path | None = None, campaign: Campaign = OWN
+) -> dict[str, list[Outcome]]:
     """Judge all cases.
 
     Args:
         count: Number of files.
         seed: Seed of the files.
         keep: Folder for the files that were not judged well.
+        campaign: What is damaged.
 
     Returns:
         The outcomes of each format.
     """
-    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in own_files.MAKERS}
-    reader = Reader()
+    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in campaign.kinds}
+    reader = Reader(campaign.read)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for number, case in enumerate(cases(count, seed)):
-                outcome = judge(case, reader, Path(folder))
+            for number, case in enumerate(campaign.cases(count, seed)):
+                outcome = judge(case, reader, Path(folder) / "files", campaign.agrees)
                 outcomes[case.kind].append(outcome)
                 if keep is not None and outcome.name not in ("refused", "equal"):
                     place = keep / f"{number}-{outcome.name}"
@@ -192,14 +223,14 @@ def run(count: int, seed: int, keep: Path | None = None) -> dict[str, list[Outco
     return outcomes
 
 
-def main() -> int:
-    """Run the campaign and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main(about: str, campaign: Campaign) -> int:
+    """Run a campaign and print its table."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the files that were not judged well")
     chosen = parser.parse_args()
-    outcomes = run(chosen.files, chosen.seed, chosen.keep)
+    outcomes = run(chosen.files, chosen.seed, chosen.keep, campaign)
     print("format  ", "files", *(f"{name:>8}" for name in OUTCOMES), " longest s", "most MB")
     every = [outcome for found in outcomes.values() for outcome in found]
     for kind, found in [*outcomes.items(), ("all", every)]:
@@ -212,4 +243,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, OWN))

@@ -8,6 +8,7 @@ they give the same events, or an error that names the file.
 from dataclasses import replace
 
 import event_files
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -192,3 +193,32 @@ def test_lists_of_a_type_that_does_not_exist_are_refused_before_hdf5_sees_them(t
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"expected lists of .*, found lists of an unknown kind"):
         open_hdf5(THREE, path, "train")
+
+
+def test_a_list_that_is_longer_than_its_object_is_refused_before_memory_is_spent(tmp_path, hdf5):
+    path = tmp_path / "train.h5"
+    path.write_bytes(hdf5[0])
+    with h5py.File(path) as file:
+        place = file["spikes/times"].id.get_offset() + 3 * 16  # pyright: ignore
+    raw = bytearray(hdf5[0])
+    raw[place : place + 4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="times, list 3: expected 8589934588 bytes, found 16"):
+        open_hdf5(THREE, path, "train")
+
+
+@pytest.mark.parametrize(
+    "packing", [{}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}]
+)
+def test_lists_in_chunks_are_read_and_compared_too(tmp_path, hdf5, packing):
+    path = tmp_path / "train.h5"
+    path.write_bytes(hdf5[0])
+    with h5py.File(path, "r+") as file:
+        for name in ("spikes/times", "spikes/units"):
+            rows = file[name][()]  # pyright: ignore
+            kind = file[name].dtype  # pyright: ignore
+            del file[name]
+            made = file.create_dataset(name, (6,), kind, chunks=(4,), maxshape=(None,), **packing)
+            for number, row in enumerate(rows):
+                made[number] = row
+    assert rows_of(open_hdf5(THREE, path, "train").read()) == hdf5[1]

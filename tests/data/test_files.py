@@ -54,7 +54,7 @@ def test_a_file_with_the_wrong_checksum_is_refused_and_left_alone(tmp_path, site
     with pytest.raises(DataError) as caught:
         fetch(DataFile("a.gz", MD5, (site.address,)), tmp_path)
     message = str(caught.value)
-    for told in (str(tmp_path / "a.gz"), MD5, hashlib.md5(half).hexdigest(), "Delete it"):
+    for told in (str(tmp_path / "a.gz"), MD5, hashlib.md5(half).hexdigest(), "move this one away"):
         assert told in message
     assert f"{site.address}a.gz" in message
     assert (tmp_path / "a.gz").read_bytes() == half

@@ -38,10 +38,12 @@ def broken_idx(pixels, idx):
         "the sizes (150, 3, 4), found (149, 3, 4)": idx(pixels[1:]),
         "1800 bytes of data, found 1799": gzip.compress(whole[:-1]),
         "the sizes (150, 3, 4), found ()": gzip.compress(whole[:4]),
+        "the sizes (150, 3, 4), found (150,)": gzip.compress(whole[:9]),
+        "1800 bytes of data, found more": gzip.compress(whole + bytes(10**6)),
     }
 
 
-@pytest.mark.parametrize("case", range(6))
+@pytest.mark.parametrize("case", range(8))
 def test_a_broken_idx_file_is_named_with_what_is_wrong(mnist, pixels_of, idx, case):
     expected, content = list(broken_idx(pixels_of("train"), idx).items())[case]
     paths = paths_of(mnist, "mnist")
@@ -49,7 +51,7 @@ def test_a_broken_idx_file_is_named_with_what_is_wrong(mnist, pixels_of, idx, ca
     with pytest.raises(DataError, match=re.escape(expected)) as caught:
         images.read_idx(SPECS["mnist"], paths, "train")
     assert str(paths[0]) in str(caught.value)
-    assert "Delete it" in str(caught.value)
+    assert "Put a whole copy in its place" in str(caught.value)
 
 
 def test_labels_beyond_the_classes_are_refused(mnist, labels_of, idx):

@@ -112,7 +112,7 @@ def test_two_members_of_one_name_are_refused(nmnist):
     with zipfile.ZipFile(buffer, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
         for _ in range(2):
             archive.writestr("Train/3/1.bin", event_files.nmnist_member(EVENTS))
-    with pytest.raises(DataError, match=r"Train/3/1\.bin: expected one .* found two"):
+    with pytest.raises(DataError, match=r"'Train/3/1\.bin' stands there twice"):
         nmnist(buffer.getvalue())
 
 
@@ -122,3 +122,18 @@ def test_a_member_with_the_wrong_checksum_is_refused(nmnist):
     crc = struct.pack("<I", zipfile.crc32(member))
     with pytest.raises(DataError, match=r"Train/3/1\.bin: expected a whole member, found Bad CRC"):
         nmnist(raw.replace(crc, b"\0\0\0\0"))
+
+
+@pytest.mark.parametrize("name", [b".rain/3/1.bin", b"Train/3/\0.bin", b"Train_3_1.bin"])
+def test_a_recording_whose_name_became_another_is_missed(tmp_path, name):
+    raw = event_files.nmnist_zip(
+        {
+            "Train/3/1.bin": event_files.nmnist_member(EVENTS),
+            "Train/3/2.bin": event_files.nmnist_member(EVENTS),
+        }
+    )
+    place = raw.rindex(b"Train/3/1.bin")  # in the index
+    path = tmp_path / "Train.zip"
+    path.write_bytes(raw[:place] + name + raw[place + len(name) :])
+    with pytest.raises(DataError, match=r"Train\.zip is broken"):
+        open_nmnist(SPECS["nmnist"], path, "train")

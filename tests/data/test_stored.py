@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import h5py
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from sqsnn.data import stored
 from sqsnn.data.dataset_spec import Sensor
 from sqsnn.data.events import Binning, Events, Recording, Recordings, bin_events
-from sqsnn.errors import DataError
+from sqsnn.errors import ConfigError, DataError
 
 SENSOR = Sensor(6, 2, 2)
 BINNING = Binning(4, 1e-3, polarity="channels")
@@ -181,6 +182,11 @@ def _flip(file):
     file["spikes"][3, 1] = 1 - file["spikes"][3, 1]
 
 
+def _replace(file, name, shape, kind):
+    del file[name]
+    file.create_dataset(name, shape, kind, chunks=(1,) * len(shape))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -190,6 +196,11 @@ def _flip(file):
         pytest.param(lambda file: file.pop("spikes"), id="no spikes"),
         pytest.param(lambda file: file.attrs.pop("key"), id="no key"),
         pytest.param(lambda file: file.attrs.pop("checksum"), id="no checksum"),
+        # HDF5 keeps such a text in a heap, without a checksum and perhaps without an end.
+        pytest.param(lambda file: file.attrs.update(key=file.attrs["key"].decode()), id="heap"),
+        pytest.param(lambda file: _replace(file, "spikes", (10**6, 10**6), "u1"), id="huge"),
+        pytest.param(lambda file: _replace(file, "labels", (10**12,), "i8"), id="huge labels"),
+        pytest.param(lambda file: _replace(file, "spikes", (10, 4, 12, 2), "f8"), id="fractions"),
     ],
 )
 def test_a_changed_file_is_made_again(recordings, read, expected, change):
@@ -199,6 +210,14 @@ def test_a_changed_file_is_made_again(recordings, read, expected, change):
     assert torch.equal(part.values[:], expected)
     assert part.targets.tolist() == [number % 3 for number in range(10)]
     assert len(read) == 2
+
+
+def test_spike_trains_that_fit_no_memory_are_refused_before_any_is_made(recordings, read):
+    large = Binning(10**6, 1.0, polarity="channels")
+    vast = replace(recordings, sensor=Sensor(2000, 2000, 2))
+    with pytest.raises(ConfigError, match=r"steps is 1000000 and pool is 1, .* fewer steps"):
+        stored.store("tiny-train", vast, large)
+    assert not read
 
 
 @pytest.mark.parametrize("raw", [b"", b"no HDF5"])

@@ -8,6 +8,7 @@ import torch
 from tools import small_run
 
 import sqsnn
+from sqsnn.errors import ConfigError
 from sqsnn.training.build import build_network
 from sqsnn.training.machine import describe_machine, threads
 
@@ -35,3 +36,25 @@ def test_threads_are_put_back_after_an_error_too():
         assert torch.get_num_threads() == before + 1
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+def test_more_threads_than_any_machine_has_are_refused():
+    said = r"threads must be an integer in 1\.\.1024, but is 1000000"
+    with pytest.raises(ValueError, match=said), threads(10**6):
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_memory_that_is_not_there_is_said_in_one_line(error):
+    said = r"too little memory .*: choose fewer hidden"
+    with pytest.raises(ConfigError, match=said) as caught, threads(1):
+        raise error
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="another"), threads(1):
+        raise RuntimeError("another")

@@ -1,6 +1,8 @@
 """Files of datasets: where they lie, their checksums, and the download of missing ones."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,6 +11,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from sqsnn.data.dataset_spec import DataFile, DatasetSpec, Source
+from sqsnn.data.trust import denied
 from sqsnn.errors import DataError
 
 FOLDER_VARIABLE = "SQSNN_DATA"
@@ -52,10 +55,8 @@ def fetch(file: DataFile, folder: Path, *, verify: bool = True) -> Path:
     if path is None:
         return _download(file, folder)
     if verify and file.md5 is not None and not file.packing:
-        try:
+        with reading(path, (OSError,), "a file"):
             found = pooch.file_hash(str(path), alg="md5")
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
         if found != file.md5:
             raise broken(path, f"MD5 {file.md5}", f"MD5 {found}", addresses=file.addresses)
     return path
@@ -64,13 +65,37 @@ def fetch(file: DataFile, folder: Path, *, verify: bool = True) -> Path:
 def broken(
     path: Path, expected: str, found: str, *, where: str = "", addresses: tuple[str, ...] = ()
 ) -> DataError:
-    """Describe what is wrong with a file, and what to do about it."""
+    """Describe what is wrong with a file, and what to do about it, which loses nothing."""
     place = f", at {where}" if where else ""
     source = f" (from {' or '.join(addresses)})" if addresses else ""
     return DataError(
-        f"{path} is broken{place}: expected {expected}, found {found}. Delete it, and the next run "
-        f"downloads it again if it can, or put a whole copy in its place{source}."
+        f"{path} is broken{place}: expected {expected}, found {found}. Put a whole copy in its "
+        f"place{source}; if sqsnn can download it, it is enough to move this one away."
     )
+
+
+@contextmanager
+def reading(
+    path: Path, faults: tuple[type[Exception], ...], expected: str, where: str = ""
+) -> Iterator[None]:
+    """Turn what a library raises on a file into an error that names the file.
+
+    Args:
+        path: The file.
+        faults: What the library raises on damaged files.
+        expected: What should be in the file.
+        where: What of it is read.
+
+    Raises:
+        DataError: If the file is broken; or if it cannot be read, which is no fault of its own.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except faults as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise denied(path, error) or broken(path, expected, said, where=where) from error
 
 
 def _download(file: DataFile, folder: Path) -> Path:

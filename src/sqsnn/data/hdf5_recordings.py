@@ -1,12 +1,5 @@
-"""Reader of event recordings in the HDF5 layout of the Spiking Heidelberg Digits.
+"""Reader of event recordings in the HDF5 layout of the Spiking Heidelberg Digits."""
 
-HDF5 keeps lists of variable length as objects in heaps, and its library walks a heap from object to
-object. In some damaged files an object has size 0, and the library walks for ever. So this reader
-walks the heaps first.
-"""
-
-import mmap
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,20 +8,15 @@ import numpy as np
 
 from sqsnn.data.dataset_spec import DatasetSpec, EventSpec, Part
 from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Recordings
-from sqsnn.data.files import broken
+from sqsnn.data.files import broken, reading
+from sqsnn.data.hdf5 import FAULTS, dataset, opened
+from sqsnn.data.hdf5_lists import check_lists, find_lists
 
-# What h5py raises on damaged files, from many thousands of damaged ones.
-_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 _KINDS = {
     "spikes/times": "lists of fractional numbers",
     "spikes/units": "lists of whole numbers",
     "labels": "whole numbers",
 }
-# A global heap: signature, version 1, reserved, size. HDF5 File Format Specification, III.E.
-_HEAP = struct.Struct("<4sB3xQ")
-_HEAP_START = b"GCOL\x01"
-# An object in it: index, references, reserved, size; index 0 is the free space, header included.
-_OBJECT = struct.Struct("<HH4xQ")
 
 
 def open_hdf5(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
@@ -39,14 +27,11 @@ def open_hdf5(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
     """
     events = spec.events
     assert events is not None and events.sensor is not None
-    _check_heaps(path)
     labels, class_names = _read_labels(path, len(spec.class_names))
 
     def read() -> Iterator[Recording]:
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            spikes = file["spikes"]
+        with opened(path, "times and units") as file:
+            spikes = {name: dataset(path, file, f"spikes/{name}") for name in ("times", "units")}
             for number, label in enumerate(labels):
                 where = f"recording {number}"
                 yield Recording(where, int(label), _read_events(path, spikes, number, events))
@@ -59,20 +44,22 @@ def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]
     import h5py
 
     index = "the list of its datasets"
-    try:
-        with h5py.File(path, "r") as file:
-            datasets: list[Any] = [file[name] for name in _KINDS]
-            shapes = [dataset.shape for dataset in datasets]
-            kinds = [_kind(dataset) for dataset in datasets]
-            labels = np.asarray(datasets[2])
-            keys: Any = file["extra/keys"]
-            if h5py.check_string_dtype(keys.dtype) is None:
-                raise ValueError("extra/keys holds no text")
-            names = tuple(str(key, "utf-8") for key in keys[()])
-    # A group has no shape: AttributeError.
-    except (*_FAULTS, AttributeError) as error:
-        expected = f"a whole HDF5 file with {', '.join(_KINDS)}, extra/keys"
-        raise broken(path, expected, f"{error}", where=index) from error
+    lists = find_lists(path)
+    with opened(path, f"a whole HDF5 file with {', '.join(_KINDS)}, extra/keys", index) as file:
+        datasets = [dataset(path, file, name) for name in _KINDS]
+        shapes = [found.shape for found in datasets]
+        kinds = [_kind(found) for found in datasets]
+        for found in datasets[:2]:
+            check_lists(path, found, lists)
+        labels = np.asarray(datasets[2])
+        keys = dataset(path, file, "extra/keys")
+        if h5py.check_string_dtype(keys.dtype) is None:
+            raise ValueError("extra/keys holds no text")
+        if keys.shape != (classes,):
+            found = " x ".join(map(str, keys.shape)) or "one"
+            raise broken(path, f"the names of {classes} classes", found, where="extra/keys")
+        check_lists(path, keys, lists)
+        names = tuple(str(key, "utf-8") for key in keys[()])
     count = len(labels) if labels.ndim == 1 else 0
     if not count or shapes[:2] != [(count,)] * 2:
         found = f"shapes {', '.join(map(str, shapes))}"
@@ -80,9 +67,6 @@ def _read_labels(path: Path, classes: int) -> tuple[np.ndarray, tuple[str, ...]]
     for (name, expected), kind in zip(_KINDS.items(), kinds, strict=True):
         if kind != expected:
             raise broken(path, expected, kind, where=name)
-    if len(names) != classes:
-        expected = f"the names of {classes} classes"
-        raise broken(path, expected, f"{len(names)}", where="extra/keys")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         where = f"labels, recording {wrong[0]}"
@@ -108,11 +92,9 @@ def _read_events(path: Path, spikes: Any, number: int, spec: EventSpec) -> Event
     """Read one recording, its times in whole microseconds."""
     assert spec.sensor is not None
     where, last = f"recording {number}", spec.sensor.columns - 1
-    try:
+    with reading(path, FAULTS, "times and units", where):
         seconds = np.asarray(spikes["times"][number]).astype(np.float64)
         units = np.asarray(spikes["units"][number]).astype(np.int64)
-    except _FAULTS as error:
-        raise broken(path, "times and units", f"{error}", where=where) from error
     if len(seconds) != len(units) or not len(units):
         found = f"{len(seconds)} times and {len(units)} units"
         raise broken(path, "as many times as units, at least 1", found, where=where)
@@ -129,34 +111,3 @@ def _read_events(path: Path, spikes: Any, number: int, spec: EventSpec) -> Event
             raise broken(path, expected, f"{values[first]}", where=f"{where}, event {first}")
     times = np.rint(seconds * MICROSECONDS).astype(np.int64)
     return Events(times, units, np.zeros_like(units), np.ones(len(units), bool))
-
-
-def _check_heaps(path: Path) -> None:
-    """Refuse a file with a heap that cannot be walked from its start to its end."""
-    try:
-        with path.open("rb") as file:
-            raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        raise broken(path, "a whole HDF5 file", f"{error}", where="byte 0") from error
-    with raw:
-        heap = raw.find(_HEAP_START)
-        while heap >= 0:
-            _walk(path, raw, heap)
-            heap = raw.find(_HEAP_START, heap + 1)
-
-
-def _walk(path: Path, raw: mmap.mmap, heap: int) -> None:
-    size = _HEAP.unpack_from(raw, heap)[2] if heap + _HEAP.size <= len(raw) else 0
-    end = heap + size
-    if size < _HEAP.size or end > len(raw):
-        found = f"{size} of the {len(raw) - heap} bytes up to the end of the file"
-        raise broken(path, "a whole heap of lists", found, where=f"byte {heap}")
-    place = heap + _HEAP.size
-    while place + _OBJECT.size <= end:
-        index, _, length = _OBJECT.unpack_from(raw, place)
-        # Lists are padded to whole eights of bytes.
-        used = length if index == 0 else _OBJECT.size + -(-length // 8) * 8
-        if used == 0 or place + used > end:
-            found = f"one of {used} in a heap with {end - place} left"
-            raise broken(path, "a list of at least 1 byte", found, where=f"byte {place}")
-        place += used

@@ -1,6 +1,7 @@
 """Readers of small images: files to arrays, checked against the specification of the dataset."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sqsnn.data.dataset_spec import DatasetSpec, Part
-from sqsnn.data.files import broken
+from sqsnn.data.files import broken, reading
+from sqsnn.data.hdf5 import dataset, opened
 from sqsnn.data.stored import RawSamples
 
 
@@ -35,19 +37,18 @@ def read_idx(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples
 
 def read_usps_h5(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> RawSamples:
     """Read one HDF5 file with train/ and test/, each with data in [0, 1] and target 0..9."""
-    import h5py
-
     (path,) = paths
-    try:
-        with h5py.File(path, "r") as file:
-            values = np.asarray(file[f"{part}/data"])
-            labels = np.asarray(file[f"{part}/target"])
-    except (OSError, KeyError, RuntimeError) as error:
-        raise broken(path, f"a whole HDF5 file with {part}/data and target", f"{error}") from error
     expected = (spec.size(part), spec.features)
-    if values.shape != expected or labels.shape != expected[:1]:
-        found = f"{values.shape} and {labels.shape}"
-        raise broken(path, f"{part}/data and target of shapes {expected}, {expected[:1]}", found)
+    with opened(path, f"a whole HDF5 file with {part}/data and target") as file:
+        data, target = (dataset(path, file, f"{part}/{name}") for name in ("data", "target"))
+        if data.shape != expected or target.shape != expected[:1]:
+            found = f"{data.shape} and {target.shape}"
+            wanted = f"{part}/data and target of shapes {expected}, {expected[:1]}"
+            raise broken(path, wanted, found)
+        if data.dtype.kind != "f" or target.dtype.kind not in "iu":
+            found = f"{data.dtype} and {target.dtype}"
+            raise broken(path, "fractional values and whole labels", found)
+        values, labels = np.asarray(data), np.asarray(target)
     _check_range(path, values, 0.0)
     _check_labels(path, labels, len(spec.class_names))
     return RawSamples(values, labels.astype(np.int64))
@@ -58,14 +59,13 @@ def read_usps_libsvm(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> Ra
     from sklearn.datasets import load_svmlight_file
 
     path = paths[0] if part == "train" else paths[1]
-    try:
+    faults = (OSError, EOFError, ValueError)
+    with reading(path, faults, "a whole bz2 file of libsvm lines"):
         sparse, targets = load_svmlight_file(
             str(path),
             n_features=spec.features,
             zero_based=False,  # pyright: ignore[reportArgumentType] (inferred from "auto")
         )
-    except (OSError, EOFError, ValueError) as error:
-        raise broken(path, "a whole bz2 file of libsvm lines", f"{error}") from error
     values = sparse.toarray()
     if len(values) != spec.size(part):
         raise broken(path, f"{spec.size(part)} samples", f"{len(values)}")
@@ -77,19 +77,20 @@ def read_usps_libsvm(spec: DatasetSpec, paths: Sequence[Path], part: Part) -> Ra
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Read a gzipped IDX file of unsigned bytes that must have the given shape."""
-    try:
-        raw = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise broken(path, "a whole gzip file", f"{error}") from error
+    header = 4 + 4 * len(shape)
+    whole = header + math.prod(shape)
+    faults = (OSError, EOFError, zlib.error)
+    with reading(path, faults, "a whole gzip file"), gzip.open(path) as file:
+        raw = file.read(whole + 1)  # a byte more than there may be: at the end is a checksum
     magic = 0x0800 + len(shape)  # 08: unsigned bytes, then the number of dimensions
     if int.from_bytes(raw[:4]) != magic:
         raise broken(path, f"IDX magic number {magic}", f"{int.from_bytes(raw[:4])}")
-    header = 4 + 4 * len(shape)
-    sizes = tuple(np.frombuffer(raw[4:header], ">u4").tolist())
+    sizes = tuple(np.frombuffer(raw[: min(header, len(raw) // 4 * 4)], ">u4")[1:].tolist())
     if sizes != shape:
         raise broken(path, f"the sizes {shape}", f"{sizes}")
-    if len(raw) - header != np.prod(shape):
-        raise broken(path, f"{np.prod(shape)} bytes of data", f"{len(raw) - header}")
+    if len(raw) != whole:
+        found = "more" if len(raw) > whole else f"{len(raw) - header}"
+        raise broken(path, f"{whole - header} bytes of data", found)
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 

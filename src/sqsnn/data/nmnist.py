@@ -1,23 +1,22 @@
 """Reader of N-MNIST's zip files, one recording at a time; names the byte where one is damaged."""
 
 import zipfile
-import zlib
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from sqsnn.data.archive import FAULTS, members, read_member
 from sqsnn.data.dataset_spec import DatasetSpec, Part, Sensor
 from sqsnn.data.events import Events, Recording, Recordings
-from sqsnn.data.files import broken
+from sqsnn.data.files import broken, reading
 from sqsnn.errors import DataError
+
+Describe = Callable[..., DataError]
 
 _EVENT_BYTES = 5
 _OVERFLOW_ROW = 240  # an event of this y says that the clock has run over
 _OVERFLOW = 2**13  # microseconds
-# What zipfile and zlib raise on damaged archives, from many thousands of damaged ones.
-_ZIP_FAULTS = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 
 
 def open_nmnist(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
@@ -25,26 +24,21 @@ def open_nmnist(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
     assert spec.events is not None and spec.events.sensor is not None
     sensor = spec.events.sensor
     index = "the list of its members"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except _ZIP_FAULTS as error:
-        raise broken(path, "a whole zip file", f"{error}", where=index) from error
-    labelled = sorted((name, _label(path, name)) for name in members if _is_recording(name))
+    with reading(path, FAULTS, "a whole zip file", index), zipfile.ZipFile(path) as archive:
+        held = {member.filename: member for member in members(path, archive)}
+        for name in held:
+            if not _is_recording(name):
+                archive.open(held[name]).close()  # which compares the name with the member's own
+    labelled = sorted((name, _label(path, name)) for name in held if _is_recording(name))
     if not labelled:
-        found = f"{len(members)} members, none of them one"
+        found = f"{len(held)} members, none of them one"
         raise broken(path, "recordings <digit>/<number>.bin", found, where=index)
-    for (name, _), (following, _) in pairwise(labelled):
-        if name == following:
-            raise broken(path, "one recording of that name", "two", where=name)
 
     def read() -> Iterator[Recording]:
-        with zipfile.ZipFile(path) as archive:
+        with reading(path, FAULTS, "a whole zip file", index), zipfile.ZipFile(path) as archive:
             for name, label in labelled:
-                try:
-                    raw = archive.read(name)
-                except _ZIP_FAULTS as error:
-                    raise broken(path, "a whole member", f"{error}", where=name) from error
+                with reading(path, FAULTS, "a whole member", name):
+                    raw = read_member(archive, held[name])
                 yield Recording(name, label, decode_events(path, name, raw, sensor))
 
     return Recordings(path, (path,), sensor, spec.class_names, len(labelled), read)
@@ -66,21 +60,25 @@ def _label(path: Path, name: str) -> int:
     return int(digit)
 
 
-def decode_events(path: Path, name: str, raw: bytes, sensor: Sensor) -> Events:
+def decode_events(
+    path: Path, name: str, raw: bytes, sensor: Sensor, describe: Describe = broken
+) -> Events:
     """Decode events of five bytes: x, y, then the polarity in one bit and microseconds in 23.
 
     Args:
-        path: The archive, or the folder, in errors.
-        name: The member or file in it.
+        path: The archive, or the file, in errors.
+        name: The member of the archive; empty for a file.
         raw: Its bytes.
         sensor: Sensor that must hold all events.
+        describe: Makes the error; `broken` for a file that is published.
 
     Raises:
         DataError: If the bytes are no such events; it names the byte.
     """
 
     def damaged(byte: object, expected: str, found: object) -> DataError:
-        return broken(path, expected, f"{found}", where=f"{name}, byte {byte}")
+        place = f"{name}, byte {byte}" if name else f"byte {byte}"
+        return describe(path, expected, f"{found}", where=place)
 
     whole = len(raw) // _EVENT_BYTES * _EVENT_BYTES
     if whole != len(raw) or not raw:

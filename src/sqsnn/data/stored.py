@@ -6,6 +6,7 @@ made from something else, is made again.
 """
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -25,10 +26,13 @@ from rich.progress import track
 from torch import Tensor
 
 from sqsnn.data.events import MICROSECONDS, Binning, Recordings, bin_events
-from sqsnn.errors import DataError
+from sqsnn.errors import ConfigError, DataError
 
 CACHE_VARIABLE = "SQSNN_CACHE"
-_LAYOUT = 1  # of the cache files; another number makes them all again
+_LAYOUT = 2  # of the cache files; another number makes them all again
+# Level of gzip: unlike lzf it knows damage, and never gives what was in memory before.
+_PACKING = 1
+_LARGEST = 2**30  # bytes of one spike train
 _BLOCK_BYTES = 2**20  # read at once when a whole file is checked
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
@@ -139,12 +143,19 @@ def cache_folder() -> Path:
 
 def store(name: str, recordings: Recordings, binning: Binning) -> RawSamples:
     """Bin a part of an event dataset, or find it in the cache."""
+    shape = (recordings.count, *binning.shape(recordings.sensor))
+    if math.prod(shape[1:]) > _LARGEST:
+        raise ConfigError(
+            f"steps is {binning.steps} and pool is {binning.pool}, with which a spike train of "
+            f"{recordings.path} has {math.prod(shape[1:]):,} bytes, and may have {_LARGEST:,}: "
+            "choose fewer steps, or a larger pool"
+        )
     key = _key(name, recordings, binning)
     path = cache_folder() / f"{re.sub(r'[^A-Za-z0-9-]+', '-', name)[-60:]}-{key[:16]}.h5"
-    labels = _read_labels(path, key)
+    labels = _read_labels(path, key, shape)
     if labels is None:
         _write(path, key, recordings, binning)
-        labels = _read_labels(path, key)
+        labels = _read_labels(path, key, shape)
     if labels is None:
         raise DataError(
             f"{path} has just been written and is damaged already: the disk that holds it is not "
@@ -173,21 +184,25 @@ def _key(name: str, recordings: Recordings, binning: Binning) -> str:
     return sha256(json.dumps(made_from).encode()).hexdigest()
 
 
-def _read_labels(path: Path, key: str) -> np.ndarray | None:
+def _read_labels(path: Path, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
     """Read the labels of a cache file; None unless it is whole and was made from the same."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs["key"] != key:
+            # Texts without a fixed length lie in heaps, which have no checksum and may have no end.
+            if file.attrs.get_id("key").dtype.kind != "S" or file.attrs["key"] != key.encode():
                 return None
-            labels, spikes = np.asarray(file["labels"]), cast(h5py.Dataset, file["spikes"])
+            spikes, stored = (cast(h5py.Dataset, file[name]) for name in ("spikes", "labels"))
+            if (spikes.shape, spikes.dtype, stored.shape) != (shape, np.uint8, shape[:1]):
+                return None
+            labels = np.asarray(stored)
             block = max(1, _BLOCK_BYTES // int(np.prod(spikes.shape[1:])))
             checksum = 0
             for start in range(0, len(spikes), block):
                 checksum = zlib.crc32(spikes[start : start + block].data, checksum)
             whole = file.attrs["checksum"] == zlib.crc32(labels.data, checksum)
-            return labels if whole and len(labels) == len(spikes) else None
+            return labels if whole else None
     except _FAULTS:  # missing or damaged: it is made again
         return None
 
@@ -225,7 +240,7 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
     # The latest layout has checksums on what HDF5 adds to the data.
     with h5py.File(part, "w", libver="latest") as file:
         spikes = file.create_dataset(
-            "spikes", (recordings.count, *shape), np.uint8, chunks=(1, *shape), compression="lzf"
+            "spikes", (recordings.count, *shape), np.uint8, chunks=(1, *shape), compression=_PACKING
         )
         for number, recording in enumerate(watched):
             train = bin_events(recording.events, recordings.sensor, binning)
@@ -240,7 +255,7 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
             labels[number] = recording.label
             checksum = zlib.crc32(train.data, checksum)
         file["labels"] = labels
-        file.attrs["key"] = key
+        file.attrs["key"] = np.bytes_(key)
         file.attrs["checksum"] = zlib.crc32(labels.data, checksum)
 
 

@@ -117,6 +117,7 @@ def _events(where: str, events: object, sensor: Sensor) -> Events:
 
 def _unfit(where: str, expected: str, found: str) -> DataError:
     return DataError(
-        f"{where}: expected {expected}, found {found}. If files are damaged, delete that folder, "
-        "and tonic downloads them again; other kinds of datasets cannot be trained on."
+        f"{where}: expected {expected}, found {found}. If files are damaged, move that folder "
+        "away, and tonic downloads them again where it can; other kinds of datasets cannot be "
+        "trained on."
     )

@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn.checks import check_shape
 from sqsnn.encoding import duration, functions
-from sqsnn.options import options
+from sqsnn.options import Count, options
 from sqsnn.uniforms import draw_uniforms
 
 
@@ -26,7 +26,7 @@ class _Encoding(ABC):
     """
 
     # A docstring would describe it here alone, and not in the encodings.
-    steps: Annotated[PositiveInt, Field(description="Time steps per sample.")] = 10
+    steps: Annotated[Count, Field(description="Time steps per sample.")] = 10
     bounded: ClassVar[bool] = True
     takes_values: ClassVar[bool] = True
     takes_series: ClassVar[bool] = True
@@ -148,7 +148,7 @@ class Current(_Encoding):
 class PopulationCode(_Encoding):
     """Several analogue inputs per value, each with a Gaussian receptive field of its own."""
 
-    fields: Annotated[int, Field(ge=3)] = 8
+    fields: Annotated[int, Field(ge=3, le=10**9)] = 8
     """Receptive fields per value."""
     field_width: Annotated[float, Field(gt=0)] = 2 / 3
     """Standard deviation of a receptive field, in distances between their centres."""

@@ -8,7 +8,6 @@ from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor
 
 from sqsnn.checks import check_positive_int
@@ -18,7 +17,7 @@ from sqsnn.network.passing import joined
 from sqsnn.neurons.drive import Membrane, settle
 from sqsnn.neurons.population import Population, Record
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.options import options
+from sqsnn.options import Count, options
 from sqsnn.processes import whole_batch
 from sqsnn.quantum import replay
 from sqsnn.quantum.shift_rules import Shifts
@@ -35,7 +34,7 @@ class Backend:
 
     backend: str = "aer"
     """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""
-    pack: PositiveInt | Literal["all"] = 1
+    pack: Count | Literal["all"] = 1
     """Neurons side by side on the chip; all: as many as fit."""
     mode: Literal["job", "batch", "session"] = "job"
     """How jobs reach an ibm:NAME device: one by one, as a batch, or in a session of their own."""

@@ -23,12 +23,11 @@ from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor
 
 from sqsnn.learning.bit_source import BitSource
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.options import options
+from sqsnn.options import Count, options
 from sqsnn.quantum import shift_rules
 from sqsnn.quantum.shift_rules import Occurrence
 
@@ -73,9 +72,9 @@ class Event(NamedTuple):
 class Geometric:
     """Repeat trials until the recorded spikes happen: unbiased, but noisy."""
 
-    repeats: PositiveInt = 1
+    repeats: Count = 1
     """Shots of each shifted circuit, and blocks of trials."""
-    max_trials: PositiveInt = 50
+    max_trials: Count = 50
     """Trials per block, after which a recorded event is given up."""
     kind: Literal["geometric"] = field(default="geometric", kw_only=True, repr=False)
 
@@ -111,7 +110,7 @@ class Geometric:
 class Laplace:
     """Count how many of some shots return the recorded spikes: less noise, but biased."""
 
-    shots: PositiveInt = 100
+    shots: Count = 100
     """Shots of every circuit."""
     kind: Literal["laplace"] = field(default="laplace", kw_only=True, repr=False)
 

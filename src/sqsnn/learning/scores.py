@@ -18,14 +18,14 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn.learning.bit_source import Backend, BitSource, SimulatedBits, require_circuits
 from sqsnn.learning.estimators import Cost, Derivative, Geometric, Laplace, measure
 from sqsnn.learning.layers import Layer
 from sqsnn.neurons.population import Population
-from sqsnn.options import options
+from sqsnn.options import Count, options
 from sqsnn.quantum import shift_rules
 
 
@@ -80,7 +80,7 @@ class Exact:
 class Measured:
     """Gradients from measured bits alone: every step is replayed from fresh memory in a window."""
 
-    window: PositiveInt = 1
+    window: Count = 1
     """Steps replayed per spike. 1 takes one circuit but is biased; as many as there are steps
     leaves no bias but that of events given up: an event takes about 2^(N (window - 1)) trials."""
     derivative: Derivative = "shift"

@@ -15,11 +15,11 @@ from typing import Annotated, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn.learning.memory import Memory
-from sqsnn.options import options
+from sqsnn.options import Count, options
 from sqsnn.placing import indicator
 from sqsnn.readout import Targets, ValueLoss
 
@@ -78,7 +78,7 @@ class Reinforce(Signal):
     With the default horizon and output score the gradient is unbiased.
     """
 
-    samples: PositiveInt = 4
+    samples: Count = 4
     """Runs of the network per sample."""
     baseline: Literal["leave_one_out", "running", "none"] = "leave_one_out"
     """Baseline subtracted from the loss: the mean of the sample's other runs, the running mean of

@@ -9,10 +9,10 @@ and synapses W, b. A learned delay lies between two steps and interpolates them.
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import nn
 
-from sqsnn.options import options
+from sqsnn.options import Count, Whole, options
 from sqsnn.synapses import Chain, Convolution, Dense, Identity, Module, Pool
 
 INPUT = "input"  # the source that is no population
@@ -31,9 +31,9 @@ class LearnedDelay:
 
     start: Annotated[float, Field(ge=0)] = 1.0
     """First value of all delays, in steps."""
-    shortest: Annotated[int, Field(ge=0)] = 0
+    shortest: Whole = 0
     """Lowest value, in steps; at least 1 for a connection that closes a cycle."""
-    longest: PositiveInt = 8
+    longest: Count = 8
     """Highest value, in steps; the state keeps as many."""
     kind: Literal["learned"] = field(default="learned", kw_only=True, repr=False)
 
@@ -66,7 +66,7 @@ class Connection:
     synapses: Linear | nn.Module | tuple[Linear | nn.Module, ...] = Dense()
     """The linear map from spikes to currents, also a linear module of torch; several in a tuple act
     one after the other."""
-    delay: Annotated[int, Field(ge=0)] | LearnedDelay = 0
+    delay: Whole | LearnedDelay = 0
     """Whole steps that spikes take, or a learned delay."""
     trace: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay per step of an exponential trace of the spikes; none: spikes act once."""

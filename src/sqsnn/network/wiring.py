@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqsnn.checks import Shape, check_positive_int
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
+from sqsnn.options import as_text
 from sqsnn.synapses import DENSE, Convolution, Dense, Method, Pool
 
 _CONVOLUTION = re.compile(r"(\d+)c(\d+)(?:s(\d+))?(?:p(\d+))?")
@@ -174,7 +175,7 @@ def parse_conv(text: str) -> list[Convolution | Pool]:
     try:
         return [_read_part(part) for part in text.split("-")] if text else []
     except ValueError as error:
-        raise ValueError(f"conv is {text!r}: {error}") from None
+        raise ValueError(f"conv is {as_text(text)}: {error}") from None
 
 
 def _read_part(part: str) -> Convolution | Pool:
@@ -194,6 +195,6 @@ def _shape_after(part: Convolution | Pool, shape: Shape, conv: str) -> Shape:
     try:
         after = part.output_shape(shape)
     except ValueError as error:
-        raise ValueError(f"conv is {conv!r}: {error}") from None
+        raise ValueError(f"conv is {as_text(conv)}: {error}") from None
     assert after is not None  # which only dense synapses leave open
     return after

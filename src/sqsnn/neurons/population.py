@@ -111,7 +111,7 @@ class Population(nn.Module, ABC):
         super().__init__()
         self.shape = checked_shape("size", size)
         self.size = math.prod(self.shape)
-        check_positive_int("channels", channels)
+        check_positive_int("channels", channels, high=1024)
         self.channels = channels
         self.groups = count_groups(self.shape, share)
         self.share: Share = share

@@ -213,7 +213,7 @@ def integrate_and_fire(channels: int, memory_qubits: int) -> Circuit:
 @register("hardware_efficient")
 def hardware_efficient(channels: int, memory_qubits: int, layers: int = 1) -> Circuit:
     """`layers` of RX and RZ on all qubits and a ring of CZ, then RX on the channels; complex."""
-    check_positive_int("layers", layers)
+    check_positive_int("layers", layers, high=1000)
     io, memory = _wires(channels, memory_qubits)
     wires = [*io, *memory]
     start = Normal(0.0, 0.5)

@@ -5,12 +5,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from sqsnn.data.dataset_spec import DatasetSpec
 from sqsnn.data.own import SUFFIXES
 from sqsnn.data.specs import TONIC, find_spec, is_folder, is_own, names, own_spec
 from sqsnn.errors import ConfigError
+from sqsnn.options import Count, as_text
 from sqsnn.settings.section import Labels, Names, Section, split_commas
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class DataSettings(Section):
     """Folder of the datasets [default: $SQSNN_DATA, else the user's cache folder]."""
     classes: Labels | None = None
     """Only these classes, e.g. 1,7 [default: all]."""
-    train_samples: PositiveInt | None = None
+    train_samples: Count | None = None
     """Number of samples for training and validation [default: all]."""
-    test_samples: PositiveInt | None = None
+    test_samples: Count | None = None
     """Number of samples for the test [default: all]."""
-    cue_delay: PositiveInt | None = None
+    cue_delay: Count | None = None
     """Blank steps between cue and report, in tasks that have them [default: the preset's]."""
-    pool: PositiveInt | None = None
+    pool: Count | None = None
     """Rows and columns of an event sensor that become one input [default: the preset's]."""
     polarity: Literal["channels", "maps", "sum"] | None = None
     """ON and OFF events: the two channels of the neurons, two maps of inputs, or both in one
@@ -50,7 +51,7 @@ class DataSettings(Section):
     """Column of an own table whose equal entries mark samples that a split keeps together."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of an own file's samples for the test, where it holds no test part."""
-    length: PositiveInt | None = None
+    length: Count | None = None
     """Steps of the series of an own file, which a run writes down."""
     source: str | None = None
     """The files that a run read; its test must read the same."""
@@ -130,14 +131,15 @@ def fill(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict[str
         for name in _TABLE_SETTINGS:
             if given.get(name) is not None:
                 raise ConfigError(
-                    f"{name} is {given[name]!r}, but {spec.name} is no table of your own"
+                    f"{name} is {as_text(given[name])}, but {spec.name} is no table of your own"
                 )
     if spec.delay is not None and filled.get("cue_delay") is None:
         filled["cue_delay"] = spec.delay
     elif spec.delay is None and given.get("cue_delay") is not None:
         delayed = ", ".join(name for name in names() if require_spec(name).delay is not None)
         raise ConfigError(
-            f"cue_delay is {given['cue_delay']}, but {spec.name} has none; it goes with {delayed}"
+            f"cue_delay is {as_text(given['cue_delay'])}, but {spec.name} has none; it goes with "
+            f"{delayed}"
         )
     return filled | _binning(spec, given, channels)
 
@@ -148,8 +150,8 @@ def _binning(spec: DatasetSpec, given: Mapping[str, Any], channels: int) -> dict
         for name, value in chosen.items():
             binned = ", ".join(name for name in names() if require_spec(name).events is not None)
             raise ConfigError(
-                f"{name} is {value!r}, but {spec.name} has no events; it goes with {binned} and "
-                f"{TONIC}NAME"
+                f"{name} is {as_text(value)}, but {spec.name} has no events; it goes with "
+                f"{binned} and {TONIC}NAME"
             )
         return {}
     one_polarity = spec.events.polarities == 1

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sqsnn.errors import ConfigError
+from sqsnn.options import as_text
 from sqsnn.settings.section import Section
 
 Table = dict[str, Any]
@@ -120,14 +121,15 @@ def nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any]) -> Table:
         for above in (part for leaf in places for part in leaf.path[:-1]):
             if not isinstance(given.get(above, ""), str):
                 raise ConfigError(
-                    f"{name} is {given[name]!r}, but {above} is given as an object: set it there"
+                    f"{name} is {as_text(given[name])}, but {above} is given as an object: set it "
+                    "there"
                 )
         if places:
             chosen = [leaf for leaf in places if leaf.kinds.items() <= given.items()]
             # Where the kinds are chosen, the object that it belongs to is absent.
             where = ", or with ".join(leaf.goes_with for leaf in places)
             where = chosen[0].path[-2] if chosen else where
-            raise ConfigError(f"{name} is {given[name]!r}, but goes with {where} only")
+            raise ConfigError(f"{name} is {as_text(given[name])}, but goes with {where} only")
         close = get_close_matches(name, {leaf.name for leaf in leaves(cls)}, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ConfigError(f"there is no setting {name}{hint}")
@@ -159,7 +161,7 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
             chosen = [member for member in found if kind_of(member) == kind]
             if not chosen:
                 allowed = ", ".join(map(kind_of, found))
-                raise ConfigError(f"{name} is {kind!r}; it may be one of {allowed}")
+                raise ConfigError(f"{name} is {as_text(kind)}; it may be one of {allowed}")
             inner = _nest(chosen[0], given, below, used)
             if inner or name in given:
                 inner = {"kind": kind, **inner}

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import model_validator
 
 from sqsnn.checks import Shape
 from sqsnn.network.build import check_graph
 from sqsnn.network.connection import INPUT, Connection, LearnedDelay
 from sqsnn.network.wiring import layers, name_layers, parse_conv
 from sqsnn.neurons.sharing import Share
+from sqsnn.options import Count, Whole
 from sqsnn.settings.section import Section, Sizes
 from sqsnn.synapses import DENSE, Dense, Method, Wiring
 
@@ -21,7 +22,7 @@ CLASSES = "classes"
 class Graph(Section):
     """Populations and connections, for networks that are no layers."""
 
-    populations: dict[str, PositiveInt | tuple[PositiveInt, ...] | Literal["classes"]]
+    populations: dict[str, Count | tuple[Count, ...] | Literal["classes"]]
     """Size or shape of each population, the output last; "classes" for a neuron per class."""
     connections: tuple[Connection, ...]
     """What carries spikes from where to where, e.g. {source = "input", target = "hidden"}."""
@@ -87,9 +88,9 @@ class Layers(Section):
     """Let each of the hidden layers also feed itself, one step later."""
     skip: bool = False
     """Let the input also feed the output."""
-    delay: NonNegativeInt = 0
+    delay: Whole = 0
     """Steps that spikes take from each layer to the next, and on a skip."""
-    longest_delay: PositiveInt | None = None
+    longest_delay: Count | None = None
     """Learn a delay for each neuron, up to so many steps; it starts at `delay`, or at 1 [default:
     none is learned]."""
     synapses: Method = DENSE

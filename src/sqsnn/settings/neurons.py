@@ -27,6 +27,7 @@ from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
+from sqsnn.options import as_text
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit_text import gate_list
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
@@ -117,7 +118,7 @@ class CircuitSettings(NeuronSettings):
             _try_to_build(self.factories(2)[1])
         except ValueError as error:
             raise ValueError(
-                f"output_memory_qubits is {self.output_memory_qubits}: {error}"
+                f"output_memory_qubits is {as_text(self.output_memory_qubits)}: {error}"
             ) from None
         return self
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sqsnn.data.dataset_spec import DatasetSpec
 from sqsnn.data.specs import is_table
@@ -12,7 +12,7 @@ from sqsnn.encoding import Current, Delta, Latency, Phase, PopulationCode, Rate,
 from sqsnn.errors import ConfigError
 from sqsnn.learning.backprop import Backprop
 from sqsnn.learning.local import Local
-from sqsnn.options import explain
+from sqsnn.options import Count, Seed, explain
 from sqsnn.readout import Classes, Traces
 from sqsnn.settings import flat
 from sqsnn.settings.data import DataSettings, fill, spec_for
@@ -20,6 +20,8 @@ from sqsnn.settings.layers import Layers
 from sqsnn.settings.neurons import CircuitSettings, Neurons, SQSNeuronsSettings
 from sqsnn.settings.section import Section
 from sqsnn.synapses import check_method
+
+MOST_THREADS = 1024  # more than any machine has; the system may end a program that asks for them
 
 S = TypeVar("S", bound=Section)
 
@@ -33,24 +35,24 @@ Readout = Annotated[Classes | Traces, Field(discriminator="kind")]
 class TrainingSettings(Section):
     """The training loop, and the machine that it runs on."""
 
-    epochs: PositiveInt = 30
+    epochs: Count = 30
     """Passes over the training data."""
-    batch_size: PositiveInt = 64
+    batch_size: Count = 64
     """Samples per batch."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
     """Highest learning rate of the one-cycle schedule (Adam)."""
     final_learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """Learning rate at the end of the one-cycle schedule."""
-    patience: PositiveInt | None = None
+    patience: Count | None = None
     """Stop after this many epochs without better weights on the validation samples, by spikes alone
     as the test counts; of equals, by probability, then by loss [default: never]."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of all that is random."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to compute."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision."""
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     """CPU threads; more pay off for large networks on an idle machine."""
 
     @model_validator(mode="after")
@@ -88,7 +90,7 @@ class Recipe(Layers):
     device_noise: DeviceNoise = DeviceNoise()
     encoding: Encoding = Rate()
     """How values become spikes."""
-    report_steps: PositiveInt | None = None
+    report_steps: Count | None = None
     """Only this many last steps count for the prediction [default: all, or the preset's]."""
     readout: Readout = Classes()
     """What the network answers: a class, by its output neurons, or real values, read from traces of

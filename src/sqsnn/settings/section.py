@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sqsnn.options import Count, Whole
 
 
 class Section(BaseModel):
@@ -45,9 +47,7 @@ def _read_word(option: object) -> object:
         return option
 
 
-Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_commas)]
-Labels = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(split_commas), Field(min_length=2)
-]
+Sizes = Annotated[tuple[Count, ...], BeforeValidator(split_commas)]
+Labels = Annotated[tuple[Whole, ...], BeforeValidator(split_commas), Field(min_length=2)]
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas), Field(min_length=1)]
 Words = Annotated[dict[str, bool | int | float | str], BeforeValidator(read_words)]

@@ -5,11 +5,11 @@ from dataclasses import field
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from sqsnn.checks import Shape
-from sqsnn.options import options
+from sqsnn.options import Count, Whole, options
 from sqsnn.synapses.base import Synapses
 from sqsnn.synapses.convolution import ConvolutionSynapses, convolved_shape
 from sqsnn.synapses.dense import DENSE, DenseSynapses, Method, Wiring
@@ -139,13 +139,13 @@ class Convolution(Options):
         torch.Size([10, 4, 10800, 1])
     """
 
-    maps: PositiveInt
+    maps: Count
     """Maps of the target."""
-    kernel: PositiveInt
+    kernel: Count
     """Side of a window."""
-    stride: PositiveInt = 1
+    stride: Count = 1
     """Distance between windows."""
-    padding: NonNegativeInt = 0
+    padding: Whole = 0
     """Zeros added on each side."""
     bias: bool = False
     """Whether every map adds a learned bias, which starts at 0."""
@@ -176,7 +176,7 @@ class Convolution(Options):
 class Pool(Options):
     """Means over windows that touch."""
 
-    window: PositiveInt
+    window: Count
     """Side of a window."""
     kind: Literal["pool"] = field(default="pool", kw_only=True, repr=False)
 

@@ -16,12 +16,14 @@ from sqsnn import launch
 from sqsnn.checks import Shape
 from sqsnn.errors import ConfigError
 from sqsnn.network import PopulationFactory, SpikingNetwork
+from sqsnn.network.connection import INPUT
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.processes import ALONE, Processes, SharedGenerator
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.readout import TraceReadout, Traces
 from sqsnn.settings.run import Recipe
-from sqsnn.synapses import DenseSynapses
+from sqsnn.synapses import Dense, DenseSynapses
+from sqsnn.training.machine import check_memory
 
 # Density matrices grow as 4**qubits; beyond this a training would take days.
 MAX_TRAINED_QUBITS = 3
@@ -85,6 +87,10 @@ def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> Spikin
     inputs = _input_shape(recipe, (features,) if isinstance(features, int) else features)
     try:
         shapes, connections = recipe.wire(inputs, None if recipe.reads_values else outputs)
+        sizes = {INPUT: math.prod(inputs)} | {name: math.prod(it) for name, it in shapes.items()}
+        dense = [one for one in connections if isinstance(one.synapses, Dense)]
+        weights = sum(sizes[one.source] * sizes[one.target] for one in dense)
+        check_memory(recipe, weights, sum(sizes.values()))
         network = SpikingNetwork(
             inputs=inputs,
             populations=shapes,

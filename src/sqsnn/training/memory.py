@@ -15,7 +15,7 @@ from pydantic import Field
 
 from sqsnn.data.series import memory_inputs
 from sqsnn.errors import ConfigError
-from sqsnn.options import options
+from sqsnn.options import Count, Seed, Whole, options
 from sqsnn.quantum import circuits
 
 WASHOUT, FITTED, TESTED = 100, 1000, 1000  # steps
@@ -30,19 +30,19 @@ Watch = Callable[[str, int, int], None]  # name, number, of how many
 class MemoryOptions:
     """The layer whose memory is measured."""
 
-    size: Annotated[int, Field(ge=1)] = 60
+    size: Count = 60
     """Neurons."""
-    shots: Annotated[int, Field(ge=1)] = 100
+    shots: Count = 100
     """Runs over which spikes are averaged."""
-    memory_qubits: Annotated[int, Field(ge=0)] = 1
+    memory_qubits: Whole = 1
     """Memory qubits of the circuits."""
     input_scale: Annotated[float, Field(ge=0)] = 1.0
     """Size of the random input weights and constant currents."""
     spread: Annotated[float, Field(ge=0)] = 0.3
     """Standard deviation of the neurons' parameters within the layer."""
-    delays: Annotated[int, Field(ge=1)] = 10
+    delays: Count = 10
     """Longest delay in steps."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of everything random."""
 
 

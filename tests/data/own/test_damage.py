@@ -51,7 +51,7 @@ def test_the_comparison_sees_a_changed_value_and_a_changed_label(tmp_path, kind)
 
 def test_a_reader_that_dies_or_hangs_is_started_again(tmp_path, monkeypatch):
     path = own_files.write(tmp_path, {"own.csv": b"a,y\n1,2\n"})
-    reader = readers.Reader()
+    reader = readers.Reader(readers.read)
     try:
         reader._process.kill()
         reader._process.join()

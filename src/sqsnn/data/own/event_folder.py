@@ -13,8 +13,9 @@ import numpy as np
 from sqsnn.data.dataset_spec import DatasetSpec, Part, Sensor
 from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Recordings
 from sqsnn.data.nmnist import decode_events
-from sqsnn.data.own.faults import listed, refuse
+from sqsnn.data.own.faults import listed, refuse, unreadable
 from sqsnn.data.splits import split
+from sqsnn.data.trust import check_size
 from sqsnn.errors import ConfigError, DataError
 
 # x of .bin is a byte, and 240 of y marks an overflow of the clock.
@@ -131,12 +132,13 @@ def _smallest_sensor(files: list[Path]) -> Sensor:
 
 def _read_events(path: Path) -> Events:
     """Read the events of a file; times count from the first event."""
+    check_size(path, "its events", 8 * path.stat().st_size)
     try:
         events = _READERS[path.suffix.lower()](path)
     except OSError as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise unreadable(path, error) from error
     if not len(events.times):
         raise refuse(path, "", "events", "none")
     times = events.times - events.times.min()
@@ -156,7 +158,10 @@ def _read_events(path: Path) -> Events:
 
 def _read_bin(path: Path) -> Events:
     # tonic's reader takes minutes for a damaged file that is full of overflows of the clock.
-    return decode_events(path.parent, path.name, path.read_bytes(), _BIN_SENSOR)
+    def describe(_: Path, expected: str, found: str, where: str) -> DataError:
+        return refuse(path, where, expected, found)
+
+    return decode_events(path, "", path.read_bytes(), _BIN_SENSOR, describe)
 
 
 def _read_aedat4(path: Path) -> Events:

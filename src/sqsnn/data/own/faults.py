@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from sqsnn.data.trust import SMALL, denied
 from sqsnn.errors import DataError
 
 # How files write that a value is missing.
@@ -23,19 +25,26 @@ def refuse(path: Path, where: str, expected: str, found: str) -> DataError:
     return DataError(f"{path}{place}: expected {expected}, found {found}")
 
 
+def unreadable(path: Path, error: OSError) -> DataError:
+    """Describe a file that the system does not let read, or that its reader does not."""
+    return denied(path, error) or refuse(path, "", "a file that can be read", f"{error}")
+
+
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Read the lines of a UTF-8 file one by one, with their numbers from 1.
 
     Raises:
-        DataError: If a line is no text; it names the line.
+        DataError: If a line is no text, or too long; it names the line.
     """
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(iter(partial(file.readline, SMALL + 1), b""), start=1):
             where = f"line {number}"
             if number == 1:
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             if b"\0" in raw:
                 raise refuse(path, where, "text in UTF-8", "a NUL byte, as in UTF-16 or no text")
+            if len(raw) > SMALL:
+                raise refuse(path, where, f"lines of at most {SMALL:,} bytes", "a longer one")
             try:
                 yield number, raw.decode()
             except UnicodeDecodeError as error:

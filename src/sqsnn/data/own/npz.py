@@ -1,29 +1,25 @@
 """Reader of .npz files: arrays X and y, and what else numpy wrote beside them; never pickled."""
 
-import struct
+import io
 import tokenize
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
+from sqsnn.data.archive import FAULTS, members, read_member
 from sqsnn.data.own.faults import refuse, shortened, suggestion
-from sqsnn.data.own.own_data import OwnData, check_size, default_names
+from sqsnn.data.own.own_data import OwnData, default_names
+from sqsnn.data.trust import denied
 from sqsnn.errors import DataError
 
 KEYS = ("X", "y", "X_test", "y_test", "groups", "lengths", "lengths_test", "feature_names")
 _KINDS = {"b": "truth values", "i": "integers", "u": "integers", "f": "floats"}
 _TEXTS = {"U": "text", "S": "bytes"}
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-# What the zip reader and its decompressors raise on damaged files.
-_ZIP_FAULTS = (
-    *(OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
-# And what numpy's reader of headers raises, which parses them as Python.
+# What numpy's reader of headers raises, which parses them as Python.
 _HEADER_FAULTS = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, SyntaxError),
     *(MemoryError, RecursionError, tokenize.TokenError),
@@ -68,51 +64,47 @@ def _read_members(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays with known names."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            names = [member.filename.removesuffix(".npy") for member in members]
-            for name in names:
+            held = {
+                member.filename.removesuffix(".npy"): member for member in members(path, archive)
+            }
+            for name in held:
                 if name not in KEYS:
                     hint = suggestion(name, KEYS)
                     raise refuse(
                         path, "", f"arrays named {', '.join(KEYS)}", f"{shortened(name)}; {hint}"
                     )
-                if names.count(name) > 1:
-                    raise refuse(path, name, "one array of this name", f"{names.count(name)}")
-            check_size(path, "its arrays", sum(member.file_size for member in members))
             return {
-                name: _read_member(path, name, archive, member)
-                for name, member in zip(names, members, strict=True)
+                name: _read_array(path, name, read_member(archive, member))
+                for name, member in held.items()
             }
     except DataError:
         raise
-    except _ZIP_FAULTS as error:
+    except FAULTS as error:
         found = f"{type(error).__name__}: {error}"
-        raise refuse(path, "", "a whole file as numpy.savez writes it", found) from error
+        expected = "a whole file as numpy.savez writes it"
+        raise denied(path, error) or refuse(path, "", expected, found) from error
 
 
-def _read_member(
-    path: Path, name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo
-) -> np.ndarray:
+def _read_array(path: Path, name: str, raw: bytes) -> np.ndarray:
     """Read one array, after its header has been compared with the size of the member."""
-    with archive.open(member) as file:
-        shape, in_columns, kind = _read_header(path, name, file)
-        if kind.hasobject:
-            found = "Python objects, which only pickle could read; save numbers or text"
-            raise refuse(path, name, "an array without objects", found)
-        if kind.kind not in (*_KINDS, *_TEXTS):
-            raise refuse(path, name, "numbers or text", f"the type {kind}")
-        count = 1
-        for size in shape:  # Python's integers: no overflow
-            count *= size
-        promised, held = count * kind.itemsize, member.file_size - file.tell()
-        if bool in map(type, shape) or min(shape, default=1) < 1 or not promised:
-            raise refuse(path, name, "an array with values", f"the shape {shape}")
-        if promised != held:
-            expected = f"{promised:,} bytes for the shape {shape}"
-            raise refuse(path, name, expected, f"{held:,} bytes")
-        raw = file.read()  # to the end, so that the zip reader tests the checksum
+    file = io.BytesIO(raw)
+    shape, in_columns, kind = _read_header(path, name, file)
+    if kind.hasobject:
+        found = "Python objects, which only pickle could read; save numbers or text"
+        raise refuse(path, name, "an array without objects", found)
+    if kind.kind not in (*_KINDS, *_TEXTS):
+        raise refuse(path, name, "numbers or text", f"the type {kind}")
+    count = 1
+    for size in shape:  # Python's integers: no overflow
+        count *= size
+    promised, held = count * kind.itemsize, len(raw) - file.tell()
+    if bool in map(type, shape) or min(shape, default=1) < 1 or not promised:
+        raise refuse(path, name, "an array with values", f"the shape {shape}")
+    if promised != held:
+        expected = f"{promised:,} bytes for the shape {shape}"
+        raise refuse(path, name, expected, f"{held:,} bytes")
     order = "F" if in_columns else "C"
-    array = np.frombuffer(raw, kind).reshape(shape, order=order)
+    array = np.frombuffer(raw, kind, offset=file.tell()).reshape(shape, order=order)
     return array.astype(kind.newbyteorder("="), order="C", copy=False)
 
 

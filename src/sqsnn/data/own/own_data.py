@@ -7,10 +7,6 @@ import numpy as np
 
 from sqsnn.data.own.faults import refuse
 
-LARGEST = 8 * 2**30  # bytes of one array
-# A small file that promises more than this, and more than 200 bytes for each of its own, is a bomb.
-SMALL, EXPANSION = 256 * 2**20, 200
-
 
 @dataclass(frozen=True)
 class OwnData:
@@ -39,23 +35,6 @@ class OwnData:
     lengths_test: np.ndarray | None = None
     feature_names: tuple[str, ...] = ()
     label_name: str = "y"
-
-
-def check_size(path: Path, where: str, promised: int) -> None:
-    """Refuse arrays that would fill the memory, before any memory is spent on them.
-
-    Args:
-        path: The file.
-        where: What in the file is that large.
-        promised: Its bytes in memory.
-
-    Raises:
-        DataError: If there are too many, or far more than a file of this size can mean.
-    """
-    limit = min(LARGEST, SMALL + EXPANSION * path.stat().st_size)
-    if promised > limit:
-        expected = f"at most {limit:,} bytes in memory, as the file is small"
-        raise refuse(path, where, expected, f"{promised:,} bytes")
 
 
 def default_names(features: int) -> tuple[str, ...]:

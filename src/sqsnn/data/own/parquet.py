@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet, types
+from pyarrow import compute, parquet, types
 
-from sqsnn.data.own.faults import refuse, to_labels
-from sqsnn.data.own.own_data import check_size
+from sqsnn.data.own.faults import LONGEST_LABEL, refuse, to_labels
+from sqsnn.data.trust import check_size, denied
 from sqsnn.errors import DataError
 
 # What pyarrow raises on damaged files.
@@ -41,7 +41,11 @@ def read_columns(
             cells = 8 * held.num_rows * len(names)
             check_size(path, "the table", max(cells, sum(one.total_byte_size for one in groups)))
         # Stricter than reading from the open file, which overlooks damage of the metadata.
-        table = parquet.read_table(path, columns=[*features, *texts], use_threads=False)
+        # Texts stay in dictionaries: a few bytes may repeat a long text for every row.
+        columns = [*features, *texts]
+        table = parquet.read_table(
+            path, columns=columns, use_threads=False, read_dictionary=list(texts)
+        )
         table.validate(full=True)
         if not table.num_rows:
             raise refuse(path, "", "rows", "none")
@@ -61,7 +65,8 @@ def _read_schema(path: Path) -> pa.Schema:
 
 
 def _broken(path: Path, error: Exception) -> DataError:
-    return refuse(path, "", "a whole parquet file", f"{type(error).__name__}: {error}")
+    found = f"{type(error).__name__}: {error}"
+    return denied(path, error) or refuse(path, "", "a whole parquet file", found)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -83,6 +88,8 @@ def _numbers(path: Path, name: str, column: Any) -> np.ndarray:
 def _labels(path: Path, name: str, column: Any) -> np.ndarray:
     """Turn a column into labels: integers, floats or text."""
     if types.is_dictionary(column.type):
+        for chunk in column.chunks:
+            _check_lengths(path, name, chunk.dictionary)
         column = column.cast(column.type.value_type)
     _check_present(path, name, column)
     kind = column.type
@@ -90,10 +97,25 @@ def _labels(path: Path, name: str, column: Any) -> np.ndarray:
         return column.cast(pa.int64()).to_numpy()
     if _is_number(kind):
         return _numbers(path, name, column)
-    if not (types.is_string(kind) or types.is_large_string(kind)):
+    if not _is_text(kind):
         raise refuse(path, f"column {name!r}", "numbers or text", f"the type {kind}")
     places = [f"row {row}, column {name!r}" for row in range(1, len(column) + 1)]
     return to_labels(path, column.to_pylist(), places)
+
+
+def _check_lengths(path: Path, name: str, texts: Any) -> None:
+    """Refuse long texts before each is copied for every row that has it."""
+    if not _is_text(texts.type) or not len(texts):
+        return
+    lengths = compute.call_function("binary_length", [texts])
+    longest = compute.call_function("max", [lengths]).as_py() or 0
+    if longest > 4 * LONGEST_LABEL:  # bytes of the longest characters
+        expected = f"labels of at most {LONGEST_LABEL} characters"
+        raise refuse(path, f"column {name!r}", expected, f"{longest} bytes")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return types.is_string(kind) or types.is_large_string(kind)
 
 
 def _check_present(path: Path, name: str, column: Any) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sqsnn.data.own import SUFFIXES, TABLES
-from sqsnn.data.own.faults import refuse
+from sqsnn.data.own.faults import refuse, unreadable
 from sqsnn.data.own.own_data import OwnData
+from sqsnn.data.trust import check_size
 from sqsnn.errors import ConfigError, DataError
 
 
@@ -51,19 +52,24 @@ def read_own(
             f"{', '.join(given)} names columns of a table, and {path} is none: a table is one of "
             f"{', '.join(TABLES)}"
         )
-    _check_openable(path)
-    if suffix == ".npz":
-        from sqsnn.data.own.npz import read_npz
+    try:
+        _check_openable(path)
+        if suffix == ".npz":
+            from sqsnn.data.own.npz import read_npz
 
-        data = read_npz(path)
-    elif suffix in TABLES:
-        from sqsnn.data.own.tables import read_table
+            data = read_npz(path)
+        elif suffix in TABLES:
+            from sqsnn.data.own.tables import read_table
 
-        data = read_table(path, label, columns, groups, needs_labels=needs_labels)
-    else:
-        from sqsnn.data.own.series import read_series
+            data = read_table(path, label, columns, groups, needs_labels=needs_labels)
+        else:
+            from sqsnn.data.own.series import read_series
 
-        data = read_series(path)
+            data = read_series(path)
+    except DataError:
+        raise
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from error
     _check(data, needs_labels)
     return data
 
@@ -78,10 +84,7 @@ def _check_openable(path: Path) -> None:
                 raise refuse(path, "", "samples", "an empty file")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    check_size(path, "the file", path.stat().st_size)
 
 
 def _check(data: OwnData, needs_labels: bool) -> None:

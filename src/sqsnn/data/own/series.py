@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sqsnn.data.own.faults import to_labels
-from sqsnn.data.own.own_data import OwnData, check_size, default_names
+from sqsnn.data.own.own_data import OwnData, default_names
+from sqsnn.data.trust import check_size
 
 
 class Series(NamedTuple):
