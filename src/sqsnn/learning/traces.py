@@ -12,6 +12,7 @@ eligibility (`eligibility.py`), which also leads from beta, theta and c to u.
 The traces take batch x 2**M numbers per parameter, as many at step 1000 as at step 10.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -257,8 +258,10 @@ class Traced:
                     traces.eligibility.advance(integrated, learned, sources)
         with torch.enable_grad():
             leaf = potential.requires_grad_()
-            phi = neurons.encoding_angle(leaf)
-            (slope,) = torch.autograd.grad(phi.sum(), leaf)
+            turns = surrogates.encoding_turns(
+                leaf, neurons.encoding_slope, saturate=neurons.drive.saturates
+            )
+            (slope,) = torch.autograd.grad(turns.sum(), leaf)
         channel = tuple(rotation.channel for rotation in neurons.circuit.encoding)
         trained = self.traces.trained
         gains = [
@@ -268,8 +271,9 @@ class Traced:
             for e, rotation in enumerate(neurons.circuit.encoding)
         ]
         gain = torch.stack(gains, dim=-1)  # (H, E)
-        phi, slope = columns(phi.detach(), channel), columns(slope, channel)
-        return Encoded(sources, gain * phi, phi, gain * slope, integrated)
+        phi, slope = (math.pi * columns(x, channel) for x in (turns.detach(), slope))
+        angles = torch.stack(neurons.encoding_angles(leaf.detach()), dim=-1).detach()
+        return Encoded(sources, angles, phi, gain * slope, integrated)
 
 
 def slope_of_probability(

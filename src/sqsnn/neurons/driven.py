@@ -126,7 +126,7 @@ class DrivenPopulation(Population):
         if start is None or not isinstance(self.drive, Leaky):
             return Fixed(*self.turns(currents))
         is_data = observed is not None or not self.drive.through_reset
-        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
+        surrogate = partial(surrogates.own_spike, surrogate=self.surrogate)
         return LeakyController(
             self.drive,
             self.learned_drive,

@@ -19,6 +19,7 @@ from sqsnn.native.library import MembraneStruct
 from sqsnn.native.threads import run_tasks
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Record
+from sqsnn.placing import LARGEST_GRADIENT
 
 if TYPE_CHECKING:
     from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
@@ -182,6 +183,7 @@ def _call(
         through_reset=options.through_reset,
         floor=options.floor,
         tau=options.tau or 0.0,
+        largest_gradient=LARGEST_GRADIENT[inputs.currents.dtype],
         g_probability_stride=(0, 0, 0) if by_probability is None else by_probability.stride(),
         **addresses,
     )

@@ -191,21 +191,28 @@ class SQSNeurons(DrivenPopulation):
 
     def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
         """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
-        saturate = self.drive.saturates
-        return surrogates.encoding_angle(potential, self.encoding_slope, saturate=saturate)
+        return self._encoded(potential)
 
     def encoding_angles(self, potential: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """Compute the angle of each rotation of the encoding in radians, `(*batch, H)` each."""
-        angle = self.encoding_angle(potential)
-        # For one channel, squeeze: the gradient of unbind is a stack, which copies.
-        phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
         gains = iter(self.gains.unbind(-1))
-        angles = []
-        for rotation in self.circuit.encoding:
-            gain = next(gains) if rotation.trainable else rotation.gain
-            fixed_one = not rotation.trainable and rotation.gain == 1.0
-            angles.append(phi[rotation.channel] if fixed_one else phi[rotation.channel] * gain)
-        return angles
+        factors = [next(gains) if r.trainable else r.gain for r in self.circuit.encoding]
+        plain = [not isinstance(gain, Tensor) and gain == 1 for gain in factors]
+        phi = self._by_channel(self.encoding_angle(potential)) if any(plain) else ()
+        parts = () if all(plain) else self._by_channel(potential)
+        return [
+            phi[rotation.channel] if is_one else self._encoded(parts[rotation.channel], gain)
+            for rotation, gain, is_one in zip(self.circuit.encoding, factors, plain, strict=True)
+        ]
+
+    def _by_channel(self, values: Float[Tensor, "*batch H N"]) -> Sequence[Tensor]:
+        # For one channel, squeeze: the gradient of unbind is a stack, which copies.
+        return values.unbind(-1) if self.channels > 1 else (values.squeeze(-1),)
+
+    def _encoded(self, potential: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        return surrogates.encoding_angle(
+            potential, self.encoding_slope, saturate=self.drive.saturates, gain=gain
+        )
 
     def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
         """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""

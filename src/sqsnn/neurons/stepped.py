@@ -115,7 +115,7 @@ class SteppedPopulation(Population):
                 uniform = uniforms[t].view(probability.shape)  # pyright: ignore[reportOptionalSubscript]
                 spikes = (uniform < probability).to(probability.dtype)
             is_data = self.own_spikes_are_data or observed is not None
-            own = spikes if is_data else surrogates.spike(spikes, probability, self.surrogate)
+            own = spikes if is_data else surrogates.own_spike(spikes, probability, self.surrogate)
             state = self.settle(carried, own)
             bits.append(spikes)
             probabilities.append(probability)

@@ -18,11 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sqsnn.placing import bounded
+
 SpikeSurrogate = Literal["straight_through", "sigmoid"] | Callable[[Tensor], Tensor]
 EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 
 # Distance from the encoding's range, in units of current, at which the slope has fallen to 1/e.
 SILENT_SCALE = 0.3
+# Of cos and sin of half the angle, in units of pi.
+PERIOD = 4.0
 # Slope of a membrane below its floor.
 FLOOR_SLOPE = 0.3
 
@@ -32,6 +36,14 @@ def spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tenso
     return _Spike.apply(bits, probability, surrogate)
 
 
+def own_spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
+    """Do the same for a spike that acts on its own neuron's next step; hold its gradient.
+
+    From step to step it may grow without bound.
+    """
+    return _OwnSpike.apply(bits, probability, surrogate)
+
+
 def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | float:
     """Compute d(spike)/d(p), the slope of a surrogate, for rules that work without autograd."""
     if callable(surrogate):
@@ -39,18 +51,38 @@ def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | floa
     return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
 
 
-def encoding_angle(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
-    """Encode currents as angles, phi = pi max(z, 0), or pi min(max(z, 0), 1) with `saturate`.
+def encoding_angle(
+    currents: Tensor,
+    slope: EncodingSlope,
+    *,
+    saturate: bool = False,
+    gain: Tensor | float = 1.0,
+) -> Tensor:
+    """Encode currents as angles, gain phi with phi = pi max(z, 0), or pi clip(z, 0, 1) to saturate.
+
+    Whole turns of 4 pi are left out before pi comes in: angles of currents up to 1e6 are exact to
+    rounding. A gain belongs to all currents, or broadcasts to them.
 
     In the backward pass the slope outside that range, d away, is 0 ("exact"; a neuron whose current
     is negative for every sample then never learns again) or pi exp(-d / 0.3) ("exponential"); a
     function of z gives slope / pi everywhere.
     """
-    if slope != "exact":
+    whole = not isinstance(gain, Tensor) and gain == 1
+    if whole and slope != "exact":
         return _Encoding.apply(currents, slope, saturate)
+    turns = encoding_turns(currents, slope, saturate=saturate)
+    if whole:
+        return math.pi * (turns if saturate else turns.fmod(PERIOD))
+    return _Angle.apply(turns, torch.as_tensor(gain, dtype=turns.dtype, device=turns.device))
+
+
+def encoding_turns(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
+    """Compute phi / pi, no turn left out; see `encoding_angle`."""
+    if slope != "exact":
+        return _Clipped.apply(currents, slope, saturate)
     # Unlike clamp's, the slope of relu at 0 is 0.
     rectified = currents.relu()
-    return math.pi * (rectified - (currents - 1).relu() if saturate else rectified)
+    return rectified - (currents - 1).relu() if saturate else rectified
 
 
 def floored(values: Float[Tensor, "*shape"], floor: float, *, exact: bool) -> Tensor:
@@ -98,24 +130,63 @@ class _Spike(torch.autograd.Function):
         return None, gradient * ctx.surrogate(probability), None
 
 
-class _Encoding(torch.autograd.Function):
+class _OwnSpike(_Spike):
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        return _Spike.backward(ctx, bounded(gradient))
+
+
+class _Clipped(torch.autograd.Function):
+    """Currents in the range of the encoding, with its slope."""
+
     @staticmethod
     def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
         ctx.save_for_backward(currents)
         ctx.slope, ctx.saturate = slope, saturate
-        return currents.clamp(0.0, 1.0 if saturate else None).mul_(math.pi)
+        return currents.clamp(0.0, 1.0 if saturate else None)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (currents,) = ctx.saved_tensors
         if callable(ctx.slope):
             slope: Any = ctx.slope(currents)
-            return slope * gradient * math.pi, None, None
+            return slope * gradient, None, None
         # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
         outside = currents.clamp_max(0.0)
         if ctx.saturate:
             outside -= (currents - 1).clamp_min_(0.0)
-        return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None, None
+        return outside.div_(SILENT_SCALE).exp_().mul_(gradient), None, None
+
+
+class _Encoding(_Clipped):
+    """Angles without a gain, in fewer operations."""
+
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
+        turns = _Clipped.forward(ctx, currents, slope, saturate)
+        return (turns if saturate else turns.fmod_(PERIOD)).mul_(math.pi)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        by_current, *rest = _Clipped.backward(ctx, gradient)
+        return by_current.mul_(math.pi), *rest
+
+
+class _Angle(torch.autograd.Function):
+    """pi times the product of turns and gains, whole periods left out."""
+
+    @staticmethod
+    def forward(ctx: Any, turns: Tensor, gain: Tensor) -> Tensor:
+        ctx.save_for_backward(turns, gain)
+        # Of float32, the product in float64 is exact.
+        return (turns.double() * gain.double()).fmod_(PERIOD).to(turns.dtype).mul_(math.pi)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        turns, gain = ctx.saved_tensors
+        turned = math.pi * gradient
+        by_gain = (turns * turned).sum_to_size(gain.shape) if ctx.needs_input_grad[1] else None
+        return gain * turned, by_gain
 
 
 class _Floored(torch.autograd.Function):

@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from sqsnn.native import library
 from sqsnn.native.library import CircuitStruct, OpStruct, PassStruct, RotationStruct
 from sqsnn.native.threads import run_tasks
+from sqsnn.placing import LARGEST_GRADIENT
 from sqsnn.quantum import rotations
 from sqsnn.quantum.circuit import Circuit
 
@@ -173,6 +174,7 @@ def _call(
         through_reset=options.through_reset,
         through_collapse=options.through_collapse,
         floor=options.floor,
+        largest_gradient=LARGEST_GRADIENT[inputs.currents.dtype],
         **addresses,
     )
     if backward and (by_spikes := tensors["g_spikes"]) is not None:
