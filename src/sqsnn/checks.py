@@ -5,7 +5,7 @@ one or two figures, which are judged with all others of a call (`readback.py`).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Literal, cast, get_args, get_origin
 
@@ -49,22 +49,31 @@ def check_finite(argument: str, tensor: object) -> None:
 
 def check_magnitude(argument: str, tensor: Tensor, largest: float) -> None:
     """Refuse a tensor that holds NaN, an infinity or a number beyond +-`largest`."""
-    if tensor.numel() == 0:
+    check_magnitudes({argument: tensor}, largest)
+
+
+def check_magnitudes(tensors: Mapping[str, Tensor], largest: float) -> None:
+    """Refuse, by its name, any tensor with such values; all are read at once."""
+    values = {name: tensor.detach() for name, tensor in tensors.items() if tensor.numel()}
+    if not values:
         return
-    values = tensor.detach()
 
     def judge(bounds: Sequence[float]) -> None:
-        low, high = bounds
         # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all faults.
-        if -largest <= low and high <= largest:
+        if -largest <= bounds[0] and bounds[1] <= largest:
             return
-        _refuse_infinite(argument, values)
-        found = high if high > largest else low
-        raise ValueError(
-            f"{argument} holds {found:g}; its values must be between -{largest:g} and {largest:g}"
-        )
+        for name, tensor in values.items():
+            _refuse_infinite(name, tensor)
+            low, high = (float(bound) for bound in torch.aminmax(tensor))
+            if low < -largest or high > largest:
+                raise ValueError(
+                    f"{name} holds {high if high > largest else low:g}; its values must be between "
+                    f"-{largest:g} and {largest:g}"
+                )
 
-    ask(torch.stack(torch.aminmax(values)), judge)
+    together = [*values.values()] if len(values) == 1 else [v.flatten() for v in values.values()]
+    whole = together[0] if len(together) == 1 else torch.cat(together)
+    ask(torch.stack(torch.aminmax(whole)), judge)
 
 
 def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:

@@ -50,6 +50,11 @@ def smallest_probability(like: Tensor) -> float:
     return torch.finfo(like.dtype).smallest_normal
 
 
+def possible_draws(uniforms: Tensor) -> Tensor:
+    """Raise numbers next to 0, with which outcomes would be drawn that count as impossible."""
+    return uniforms.clamp_min(4 * smallest_probability(uniforms))
+
+
 def bounded(gradient: Tensor) -> Tensor:
     """Hold a gradient, complex ones by their parts, to the largest that a step passes on."""
     if gradient.is_complex():

@@ -52,7 +52,10 @@ def draw_layers(
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, but is {generator!r}")
     if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype must be torch.float32 or torch.float64, but is {dtype}")
+        raise ValueError(
+            f"dtype must be torch.float32 or torch.float64, but is {dtype}; convert the parameters "
+            "of neurons by .float(), and let torch.autocast lower the products of synapses"
+        )
     layers = tuple(torch.empty((steps, batch, size), dtype=dtype, device=device) for size in sizes)
     if not layers:
         return ()

@@ -337,7 +337,7 @@ def judge_rule(draw: Draw) -> Outcome:
         for parameter in network.population(name).parameters():
             if draw.sometimes(0.7):
                 with torch.no_grad():
-                    parameter.copy_(draw.extreme(tuple(parameter.shape), 100.0))
+                    parameter.copy_(draw.extreme(tuple(parameter.shape), draw.choice((10, 1e6))))
     for pathway in network.pathways:
         for parameter in pathway.parameters():
             with torch.no_grad():

@@ -168,6 +168,7 @@ class Traced:
 
     def __init__(self, neurons: SQSNeurons, presynaptic: int, batch: int, scored: bool) -> None:
         self.neurons = neurons
+        neurons.check_parameters()
         self.parameters_changed()
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         drive, self.membrane = neurons.drive, None
@@ -195,6 +196,7 @@ class Traced:
         uniforms: Float[Tensor, "B H"],
     ) -> Observed:
         """Integrate, encode, evolve and measure; memory and traces wait for `carry`."""
+        self.neurons.check_currents(currents, "batch")
         circuit = self.neurons.circuit
         encoded = self._encode(sources, currents)
         step = tangents.step(self.tangent, self.memory, encoded.angles, uniforms)

@@ -219,8 +219,9 @@ struct Block {
     // The marginal probability of each channel; on / all = on (2 - all) to rounding, as all is 1.
     void marginals(const V* weights, V* probability, V* scale) const {
         for (int s = 0; s < S; s++) {
+            // Added up as `draw` does: where outcome 0 has no weight, its edge is then 1 to the bit.
             V sum = V{};
-            for (int o = 0; o < z.outcomes; o++) sum += weights[o * S + s];
+            for (int o = z.outcomes - 1; o >= 0; o--) sum += weights[o * S + s];
             scale[s] = all<F>((F)2) - sum;
         }
         for (int n = 0; n < z.channels; n++)

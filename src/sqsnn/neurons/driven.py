@@ -20,7 +20,7 @@ from sqsnn.neurons.drive import (
     integrate,
     settle,
 )
-from sqsnn.neurons.population import Population
+from sqsnn.neurons.population import LARGEST_PARAMETER, Population
 from sqsnn.neurons.surrogates import EncodingSlope
 from sqsnn.quantum.control import Controller, Fixed, Turns
 
@@ -40,6 +40,7 @@ class DrivenPopulation(Population):
     """The base class of neurons whose currents become angles by way of a drive."""
 
     encoding_slope: EncodingSlope
+    largest_parameter = LARGEST_PARAMETER
 
     @abstractmethod
     def turns(self, potential: Float[Tensor, "*batch H N"]) -> Turns:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.population import LARGEST_PARAMETER
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope
@@ -53,6 +54,7 @@ class QLIF(SteppedPopulation):
     """
 
     is_stochastic = False
+    largest_parameter = LARGEST_PARAMETER
     decay: Tensor
     threshold: Tensor
 

@@ -231,6 +231,7 @@ class SQSNeurons(DrivenPopulation):
 
         A leaky drive continues from a state; None starts at rest.
         """
+        self.check_parameters()
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
@@ -250,6 +251,7 @@ class SQSNeurons(DrivenPopulation):
 
         With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
+        self.check_parameters()
         self.check_currents(currents, "steps", "batch")
         control, (steps, batch) = self.controller(currents), currents.shape[:2]
         if self.noise is None:

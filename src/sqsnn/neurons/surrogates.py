@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sqsnn.placing import bounded
+from sqsnn.placing import bounded, smallest_probability
 
 SpikeSurrogate = Literal["straight_through", "sigmoid"] | Callable[[Tensor], Tensor]
 EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
@@ -102,6 +102,14 @@ def floor_slope(membrane: Tensor, floor: float, *, exact: bool) -> Tensor:
 def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Give 1 where a membrane exceeds its threshold, else 0, with the slope of atan(pi x) / pi."""
     return _Threshold.apply(excess)
+
+
+def log_of(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Take the logarithm; an impossible event gives -inf with gradient 0.
+
+    Gradients, 1/p, are held to the largest that a step passes on.
+    """
+    return _Log.apply(probability)
 
 
 def held(values: Float[Tensor, "*shape"], low: float, high: float) -> Float[Tensor, "*shape"]:
@@ -212,6 +220,19 @@ class _Threshold(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (excess,) = ctx.saved_tensors
         return gradient / (1 + (math.pi * excess).square())
+
+
+class _Log(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, probability: Tensor) -> Tensor:
+        possible = probability >= smallest_probability(probability)
+        ctx.save_for_backward(probability, possible)
+        return torch.where(possible, probability, 0.0).log()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        probability, possible = ctx.saved_tensors
+        return bounded(gradient / torch.where(possible, probability, 1.0)) * possible
 
 
 class _Held(torch.autograd.Function):

@@ -21,7 +21,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from sqsnn.checks import check_none
-from sqsnn.placing import bounded, constant, smallest_probability
+from sqsnn.placing import bounded, constant, possible_draws, smallest_probability
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.control import Controller, Turns
@@ -197,11 +197,6 @@ def choose(
     drawn = possible_draws(uniforms)[..., None]
     reached = (drawn < totals / totals[..., :1]).sum(-1)
     return reached.clamp_min(1) - 1  # 0 where nothing is possible, after an impossible event
-
-
-def possible_draws(uniforms: Tensor) -> Tensor:
-    """Raise numbers next to 0, with which outcomes would be drawn that count as impossible."""
-    return uniforms.clamp_min(4 * smallest_probability(uniforms))
 
 
 def outcome_bits(channels: int, device: torch.device) -> Int[Tensor, "outcomes channels"]:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sqsnn.placing import full_precision
+from sqsnn.placing import full_precision, possible_draws
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
 from sqsnn.quantum.control import Controller, Fixed, Turns, at
@@ -86,7 +86,7 @@ def run(
 
         return repeat(dense, control, memory, steps, keep_history)
     if uniforms is not None:
-        uniforms = quantum.possible_draws(uniforms)
+        uniforms = possible_draws(uniforms)
     plan = _Plan(layout, keep_history)
     tail = () if instrument.tail is None else (instrument.tail,)
     if isinstance(control, Fixed):
