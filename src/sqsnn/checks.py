@@ -6,8 +6,9 @@ one or two figures, which are judged with all others of a call (`readback.py`).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from numbers import Integral
-from typing import Literal, cast, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -106,6 +107,15 @@ def check_none(wrong: Tensor, refusal: Callable[[], str]) -> None:
     ask(wrong.sum(dtype=torch.float64), judge)
 
 
+def check_no_transform(what: str) -> None:
+    """Refuse to run under vmap, grad or another transform of torch.func."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        raise RuntimeError(
+            f"{what} cannot run under torch.func (vmap, grad, jvp, ...): put what vmap would map "
+            "over into the batch, and differentiate by backward() or torch.autograd.grad"
+        )
+
+
 def check_same_device(**tensors: object) -> None:
     """Refuse tensors that lie on different devices; None stands for an argument left out."""
     given = {name: value for name, value in tensors.items() if value is not None}
@@ -122,6 +132,25 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
         raise TypeError(f"{argument} must be {wanted}, but is {value!r}")
     if not low <= int(value) <= (int(value) if high is None else high):
         raise ValueError(f"{argument} must be {wanted}, but is {value}")
+
+
+def differentiable_once(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[..., Any]:
+    """Refuse to differentiate a hand-written backward pass again (a decorator).
+
+    torch's own of this kind lets second derivatives pass as 0 where the gradient that comes in is
+    a constant, as that of a sum is.
+    """
+
+    @wraps(backward)
+    def run(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the gradients of these neurons or synapses are computed by hand and cannot be "
+                "differentiated a second time; leave out create_graph=True"
+            )
+        return backward(ctx, *gradients)
+
+    return run
 
 
 def checked_shape(argument: str, size: object) -> Shape:

@@ -216,20 +216,20 @@ struct Block {
 
     bool fires(int outcome, int n) const { return outcome >> (z.channels - 1 - n) & 1; }
 
-    // The marginal probability of each channel; on / all = on (2 - all) to rounding, as all is 1.
+    // The marginal probability of each channel; on / all = on + on (1 - all) to rounding, as all is
+    // 1. Only so is it 1 to the bit where the other outcomes have no weight.
     void marginals(const V* weights, V* probability, V* scale) const {
         for (int s = 0; s < S; s++) {
-            // Added up as `draw` does: where outcome 0 has no weight, its edge is then 1 to the bit.
-            V sum = V{};
+            V sum = V{};  // added up as `draw` does
             for (int o = z.outcomes - 1; o >= 0; o--) sum += weights[o * S + s];
-            scale[s] = all<F>((F)2) - sum;
+            scale[s] = all<F>((F)1) - sum;
         }
         for (int n = 0; n < z.channels; n++)
             for (int s = 0; s < S; s++) {
                 V on = V{};
                 for (int o = 0; o < z.outcomes; o++)
                     if (fires(o, n)) on += weights[o * S + s];
-                probability[n * S + s] = at_most(on * scale[s], (F)1);
+                probability[n * S + s] = at_most(fma(on, scale[s], on), (F)1);
             }
     }
 
@@ -335,7 +335,8 @@ struct Block {
             V above = V{}, chosen = V{};
             for (int o = z.outcomes - 1; o > 0; o--) {
                 above += weights[o * S + s];
-                chosen += pick<F>(uniform < at_most(above * scale[s], (F)1), all<F>(1), V{});
+                const V edge = at_most(fma(above, scale[s], above), (F)1);
+                chosen += pick<F>(uniform < edge, all<F>(1), V{});
             }
             outcome[s] = chosen;
         }

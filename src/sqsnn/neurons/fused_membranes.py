@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from sqsnn.checks import differentiable_once
 from sqsnn.native import library
 from sqsnn.native.library import MembraneStruct
 from sqsnn.native.threads import run_tasks
@@ -140,7 +140,7 @@ class _Fused(torch.autograd.Function):
         return probability, spikes, likelihood, membrane, last
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         spikes, probability, *tensors = ctx.saved_tensors
         inputs = Inputs(*tensors)

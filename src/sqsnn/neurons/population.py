@@ -20,6 +20,7 @@ from sqsnn.checks import (
     check_choice,
     check_magnitude,
     check_magnitudes,
+    check_no_transform,
     check_none,
     check_positive_int,
     check_same_device,
@@ -213,6 +214,7 @@ class Population(nn.Module, ABC):
         Returns:
             The record, and the state from which a later call can go on.
         """
+        check_no_transform(self.class_name)
         given = {"generator": generator, "uniforms": uniforms, "observed": observed}
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:

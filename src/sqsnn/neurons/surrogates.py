@@ -79,7 +79,7 @@ def encoding_angle(
 def encoding_turns(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
     """Compute phi / pi, no turn left out; see `encoding_angle`."""
     if slope != "exact":
-        return _Clipped.apply(currents, slope, saturate)
+        return _Turns.apply(currents, slope, saturate)
     # Unlike clamp's, the slope of relu at 0 is 0.
     rectified = currents.relu()
     return rectified - (currents - 1).relu() if saturate else rectified
@@ -130,21 +130,27 @@ class _Spike(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
-        if ctx.surrogate == "straight_through":
-            return None, gradient, None
-        (probability,) = ctx.saved_tensors
-        if ctx.surrogate == "sigmoid":
-            return None, gradient * probability * (1 - probability), None
-        return None, gradient * ctx.surrogate(probability), None
+        return None, _through_spike(ctx, gradient), None
 
 
-class _OwnSpike(_Spike):
+class _OwnSpike(torch.autograd.Function):
+    forward = _Spike.forward
+
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
-        return _Spike.backward(ctx, bounded(gradient))
+        return None, _through_spike(ctx, bounded(gradient)), None
 
 
-class _Clipped(torch.autograd.Function):
+def _through_spike(ctx: Any, gradient: Tensor) -> Tensor:
+    if ctx.surrogate == "straight_through":
+        return gradient
+    (probability,) = ctx.saved_tensors
+    if ctx.surrogate == "sigmoid":
+        return gradient * probability * (1 - probability)
+    return gradient * ctx.surrogate(probability)
+
+
+class _Turns(torch.autograd.Function):
     """Currents in the range of the encoding, with its slope."""
 
     @staticmethod
@@ -155,29 +161,35 @@ class _Clipped(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (currents,) = ctx.saved_tensors
-        if callable(ctx.slope):
-            slope: Any = ctx.slope(currents)
-            return slope * gradient, None, None
-        # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
-        outside = currents.clamp_max(0.0)
-        if ctx.saturate:
-            outside -= (currents - 1).clamp_min_(0.0)
-        return outside.div_(SILENT_SCALE).exp_().mul_(gradient), None, None
+        return _through_encoding(ctx, gradient), None, None
 
 
-class _Encoding(_Clipped):
+class _Encoding(torch.autograd.Function):
     """Angles without a gain, in fewer operations."""
 
     @staticmethod
     def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
-        turns = _Clipped.forward(ctx, currents, slope, saturate)
-        return (turns if saturate else turns.fmod_(PERIOD)).mul_(math.pi)
+        ctx.save_for_backward(currents)
+        ctx.slope, ctx.saturate = slope, saturate
+        if saturate:
+            return currents.clamp(0.0, 1.0).mul_(math.pi)
+        return currents.clamp_min(0.0).fmod_(PERIOD).mul_(math.pi)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        by_current, *rest = _Clipped.backward(ctx, gradient)
-        return by_current.mul_(math.pi), *rest
+        return _through_encoding(ctx, gradient).mul_(math.pi), None, None
+
+
+def _through_encoding(ctx: Any, gradient: Tensor) -> Tensor:
+    (currents,) = ctx.saved_tensors
+    if callable(ctx.slope):
+        slope: Any = ctx.slope(currents)
+        return slope * gradient
+    # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
+    outside = currents.clamp_max(0.0)
+    if ctx.saturate:
+        outside -= (currents - 1).clamp_min_(0.0)
+    return outside.div_(SILENT_SCALE).exp_().mul_(gradient)
 
 
 class _Angle(torch.autograd.Function):

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sqsnn.checks import differentiable_once
 from sqsnn.native import library
 from sqsnn.native.library import CircuitStruct, OpStruct, PassStruct, RotationStruct
 from sqsnn.native.threads import run_tasks
@@ -119,7 +119,7 @@ class _Fused(torch.autograd.Function):
         return spikes, probability, log_likelihood, memory, membrane, last, history
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         spikes, *tensors = ctx.saved_tensors
         inputs = Inputs(*tensors)

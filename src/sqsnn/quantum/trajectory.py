@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sqsnn.checks import differentiable_once
 from sqsnn.placing import full_precision, possible_draws
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
@@ -158,7 +158,7 @@ class _Unrolled(torch.autograd.Function):
         return *measured, final, *([history] if plan.keep_history else [])
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         layout, (body_elements, tail_elements) = ctx.layout, ctx.matrices
         bits, body, *tail = ctx.saved_tensors
