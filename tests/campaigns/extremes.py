@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     text: str = ""
 
 
-class Wrong(Exception):
+class WrongNumberError(Exception):
     """A number that is not what it must be."""
 
 
@@ -140,7 +140,7 @@ def classical(draw: Draw, kind: str) -> Population:
             "floor": draw.choice((None, 0.0, -1.0, -1e30)),
         }
     if kind == "stochastic_lif":
-        options["tau"] = 10.0 ** draw.rng.uniform(-6, 6)
+        options["tau"] = 10.0 ** draw.rng.uniform(-12, 6)
     return CLASSICAL[kind](3, dtype=draw.dtype, generator=draw.generator, **options)
 
 
@@ -189,7 +189,7 @@ def judge_neurons(draw: Draw, kind: str) -> Outcome:
             raise
         return Outcome("refused", kind, str(error))
     if refused is not None:
-        raise Wrong(f"{refused} should have been refused")
+        raise WrongNumberError(f"{refused} should have been refused")
     parts = [torch.cat(pair) for pair in zip(first[:3], second[:3], strict=True)]
     spikes, probability, likelihood = parts
     check_record(neurons, parts, drawn="uniforms" in given, samples=samples)
@@ -201,29 +201,30 @@ def judge_neurons(draw: Draw, kind: str) -> Outcome:
     return Outcome("equal" if compared else "finite", kind)
 
 
-def check_record(
-    neurons: Population, parts: list[Tensor], *, drawn: bool, samples: bool
-) -> None:
+def check_record(neurons: Population, parts: list[Tensor], *, drawn: bool, samples: bool) -> None:
     """Refuse probabilities outside [0, 1], and likelihoods that no law gives."""
     spikes, probability, likelihood = parts
     if not bool(((spikes == 0) | (spikes == 1)).all()):
-        raise Wrong("spikes are not 0 and 1")
+        raise WrongNumberError("spikes are not 0 and 1")
     if not bool(((probability >= 0) & (probability <= 1)).all()):
-        raise Wrong(f"probability runs from {probability.min()} to {probability.max()}")
+        raise WrongNumberError(f"probability runs from {probability.min()} to {probability.max()}")
     if samples:
         return
     if bool(likelihood.isnan().any()) or float(likelihood.max()) > 1e-5:
-        raise Wrong(f"likelihood runs from {likelihood.min()} to {likelihood.max()}")
+        raise WrongNumberError(f"likelihood runs from {likelihood.min()} to {likelihood.max()}")
     if drawn and not bool(likelihood.isfinite().all()):
-        raise Wrong("drawn spikes are impossible")
+        raise WrongNumberError("drawn spikes are impossible")
 
 
 def check_state(neurons: Population, state: Any, simulation: str) -> None:
     """Refuse a state that is not finite, or a memory whose norm is neither 1 nor 0."""
     for name, part in state._asdict().items():
-        if part is not None and not bool(torch.view_as_real(part).isfinite().all() if
-                                         part.is_complex() else part.isfinite().all()):
-            raise Wrong(f"state.{name} is not finite")
+        if part is not None and not bool(
+            torch.view_as_real(part).isfinite().all()
+            if part.is_complex()
+            else part.isfinite().all()
+        ):
+            raise WrongNumberError(f"state.{name} is not finite")
     if not isinstance(neurons, SQSNeurons):
         return
     if simulation == "density_matrix":
@@ -232,7 +233,7 @@ def check_state(neurons: Population, state: Any, simulation: str) -> None:
         norms = state.memory.abs().square().sum(-1)
     off = (norms - 1).abs()[norms != 0]
     if len(off) and float(off.max()) > NORM:
-        raise Wrong(f"a memory has squared norm {1 + float(off.max())}")
+        raise WrongNumberError(f"a memory has squared norm {1 + float(off.max())}")
 
 
 def check_gradients(
@@ -248,15 +249,16 @@ def check_gradients(
     ]
     if chosen[3]:
         terms += [
-            (torch.view_as_real(x) if x.is_complex() else x).sum() for x in state if x is not None
-            and x.requires_grad
+            (torch.view_as_real(x) if x.is_complex() else x).sum()
+            for x in state
+            if x is not None and x.requires_grad
         ]
     if not terms:
         return
     torch.stack(terms).sum().backward()
     for name, parameter in [("currents", currents), *neurons.named_parameters()]:
         if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
-            raise Wrong(f"the gradient by {name} is not finite")
+            raise WrongNumberError(f"the gradient by {name} is not finite")
 
 
 def compare(
@@ -279,10 +281,10 @@ def compare(
     before = before & (size < 1e3)
     off = (record.probability - probability.double()).abs()[before]
     if off.numel() and float(off.max()) > tolerance:
-        raise Wrong(f"a probability is off by {float(off.max()):g}")
+        raise WrongNumberError(f"a probability is off by {float(off.max()):g}")
     off = (record.log_likelihood - likelihood.detach().double()).abs()[common & before]
     if off.numel() and float(off.max()) > 100 * tolerance:
-        raise Wrong(f"a likelihood is off by {float(off.max()):g}")
+        raise WrongNumberError(f"a likelihood is off by {float(off.max()):g}")
     return True
 
 
@@ -311,8 +313,13 @@ def judge_rule(draw: Draw) -> Outcome:
         (Feedback(), Feedback("symmetric"), Reinforce(samples=2), Both(reward=Reinforce(samples=2)))
     )
     score = draw.choice(
-        (Exact(), Online(), Measured(), Measured(window=2, estimator=Laplace(shots=4)),
-         Measured(estimator=Geometric(max_trials=5)))
+        (
+            Exact(),
+            Online(),
+            Measured(),
+            Measured(window=2, estimator=Laplace(shots=4)),
+            Measured(estimator=Geometric(max_trials=5)),
+        )
     )
     backprop = Backprop(draw.choice(("probability", "count")), rate_penalty=0.1)
     rule: Any = draw.choice((backprop, Local(signal, score), Local(signal, score)))
@@ -322,9 +329,7 @@ def judge_rule(draw: Draw) -> Outcome:
     readout = None
     if values:
         kind = Traces(value_loss="gaussian" if gaussian else "squared")
-        readout = TraceReadout(
-            3, 2, options=kind, generator=draw.generator, dtype=draw.dtype
-        )
+        readout = TraceReadout(3, 2, options=kind, generator=draw.generator, dtype=draw.dtype)
     network = SpikingNetwork(
         [4, 5, 3],
         generator=draw.generator,
@@ -348,10 +353,10 @@ def judge_rule(draw: Draw) -> Outcome:
     figures = rule.step(network, spikes, targets, draw.generator)
     for name, figure in figures.items():
         if not np.isfinite(figure):
-            raise Wrong(f"{kind}: {name} is {figure}")
+            raise WrongNumberError(f"{kind}: {name} is {figure}")
     for name, parameter in network.named_parameters():
         if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
-            raise Wrong(f"{kind}: the gradient by {name} is not finite")
+            raise WrongNumberError(f"{kind}: the gradient by {name} is not finite")
     return Outcome("finite", kind)
 
 
@@ -365,7 +370,7 @@ def judge(seed: int, number: int) -> Outcome:
         if number % 5 == 1:
             kind = draw.choice(tuple(CLASSICAL))
         return judge_neurons(draw, kind)
-    except Wrong as error:
+    except WrongNumberError as error:
         return Outcome("nan" if "not finite" in str(error) else "wrong", kind, str(error))
     except Exception:
         return Outcome("foreign", kind, traceback.format_exc())

@@ -38,7 +38,12 @@ def probabilities(currents: Tensor, gain: float = 1.0) -> Tensor:
 @backends
 def test_probabilities_of_large_currents_are_exact_to_rounding(backend, dtype):
     neurons = SQSNeurons(
-        SIZE, memory_qubits=0, circuit="crx", drive=Rectified(), backend=backend, dtype=dtype,
+        SIZE,
+        memory_qubits=0,
+        circuit="crx",
+        drive=Rectified(),
+        backend=backend,
+        dtype=dtype,
         generator=seeded(0),
     )
     with torch.no_grad():
@@ -56,7 +61,11 @@ def test_probabilities_of_large_currents_are_exact_to_rounding(backend, dtype):
 @backends
 def test_a_gain_is_multiplied_before_anything_is_rounded(backend, dtype, gain):
     neurons = SQSNeurons(
-        SIZE, circuit="integrate_and_fire", drive=Rectified(), backend=backend, dtype=dtype,
+        SIZE,
+        circuit="integrate_and_fire",
+        drive=Rectified(),
+        backend=backend,
+        dtype=dtype,
         generator=seeded(0),
     )
     with torch.no_grad():

@@ -77,9 +77,9 @@ class PublishedSQS(SteppedPopulation):
         return (angle / 2).sin().square(), angle
 
     def log_probability(self, spikes: Tensor, probability: Tensor, carried: Tensor) -> Tensor:
-        """Compute it from the amplitudes of both outcomes, right where p rounds to 1."""
-        half = carried / 2
-        return collapsed(torch.where(spikes > 0, half.sin(), half.cos())[..., None])[1]
+        """Compute that of a spike from its amplitude, of which rare ones keep their gradient."""
+        _, of_spike = collapsed((carried / 2).sin()[..., None])
+        return torch.where(spikes > 0, of_spike, surrogates.log_of(1 - probability))
 
     def settle(self, carried: Tensor, spikes: Tensor) -> PublishedState:
         """Only the spike is remembered."""

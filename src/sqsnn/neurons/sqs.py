@@ -189,9 +189,11 @@ class SQSNeurons(DrivenPopulation):
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory, *(result.control or ()))
 
-    def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
-        """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
-        return self._encoded(potential)
+    def encoding_angle(self, potential: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        """Compute gain phi of each channel in radians from u (z without membrane)."""
+        return surrogates.encoding_angle(
+            potential, self.encoding_slope, saturate=self.drive.saturates, gain=gain
+        )
 
     def encoding_angles(self, potential: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """Compute the angle of each rotation of the encoding in radians, `(*batch, H)` each."""
@@ -201,18 +203,13 @@ class SQSNeurons(DrivenPopulation):
         phi = self._by_channel(self.encoding_angle(potential)) if any(plain) else ()
         parts = () if all(plain) else self._by_channel(potential)
         return [
-            phi[rotation.channel] if is_one else self._encoded(parts[rotation.channel], gain)
+            phi[rotation.channel] if is_one else self.encoding_angle(parts[rotation.channel], gain)
             for rotation, gain, is_one in zip(self.circuit.encoding, factors, plain, strict=True)
         ]
 
     def _by_channel(self, values: Float[Tensor, "*batch H N"]) -> Sequence[Tensor]:
         # For one channel, squeeze: the gradient of unbind is a stack, which copies.
         return values.unbind(-1) if self.channels > 1 else (values.squeeze(-1),)
-
-    def _encoded(self, potential: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        return surrogates.encoding_angle(
-            potential, self.encoding_slope, saturate=self.drive.saturates, gain=gain
-        )
 
     def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
         """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""

@@ -21,7 +21,7 @@ from sqsnn.neurons.population import Backend
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import SpikeSurrogate
 
-SMALLEST_TAU = 1e-6
+SMALLEST_TAU = 1e-12
 
 
 class StochasticLIF(LeakyPopulation):
@@ -37,7 +37,7 @@ class StochasticLIF(LeakyPopulation):
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
         share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
             one map of a grid; or "population", all of them.
-        tau: Width of the noise, in units of the membrane; at least 1e-6.
+        tau: Width of the noise, in units of the membrane; at least 1e-12.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
             "auto" takes the kernel where it can.
