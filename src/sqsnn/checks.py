@@ -109,7 +109,7 @@ def check_none(wrong: Tensor, refusal: Callable[[], str]) -> None:
 
 def check_no_transform(what: str) -> None:
     """Refuse to run under vmap, grad or another transform of torch.func."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore[reportAttributeAccessIssue]
         raise RuntimeError(
             f"{what} cannot run under torch.func (vmap, grad, jvp, ...): put what vmap would map "
             "over into the batch, and differentiate by backward() or torch.autograd.grad"

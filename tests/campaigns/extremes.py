@@ -424,8 +424,10 @@ def long_runs(steps: int, seed: int, report: Callable[[str], None]) -> bool:
             for circuit in CIRCUITS:
                 if circuit == "integrate_and_fire" and not M:
                     continue
-                backends = ("fused", "torch") if circuit == "bidirectional" else ("fused",)
-                row += [drift(M, N, circuit, backend, steps, seed) for backend in backends]
+                row.append(drift(M, N, circuit, "fused", steps, seed))
+            row.append(
+                drift(M, N, "bidirectional", "torch", steps // 100, seed)
+            )  # 100 times slower
             worst = float(np.max(row))
             good = good and worst <= NORM
             report(f"{M:2} {N:2} {steps:8} {worst:12.2e}")

@@ -203,12 +203,12 @@ class SQSNeurons(DrivenPopulation):
         phi = self._by_channel(self.encoding_angle(potential)) if any(plain) else ()
         parts = () if all(plain) else self._by_channel(potential)
         return [
-            phi[rotation.channel] if is_one else self.encoding_angle(parts[rotation.channel], gain)
-            for rotation, gain, is_one in zip(self.circuit.encoding, factors, plain, strict=True)
+            phi[r.channel] if is_one else self.encoding_angle(parts[r.channel], gain)
+            for r, gain, is_one in zip(self.circuit.encoding, factors, plain, strict=True)
         ]
 
     def _by_channel(self, values: Float[Tensor, "*batch H N"]) -> Sequence[Tensor]:
-        # For one channel, squeeze: the gradient of unbind is a stack, which copies.
+        # Squeeze one channel: the gradient of unbind is a stack, which copies.
         return values.unbind(-1) if self.channels > 1 else (values.squeeze(-1),)
 
     def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
@@ -334,13 +334,11 @@ class SQSNeurons(DrivenPopulation):
         return sampled_noise.run(sampled, memory, control, **spikes)
 
     def _freeze_memory_gates(self) -> None:
-        circuit = self.circuit
-        on_memory = {
-            gate.parameter for gate in circuit.gates if max(gate.qubits) >= circuit.channels
-        }
+        circuit, first = self.circuit, self.channels
+        on_memory = {gate.parameter for gate in circuit.gates if max(gate.qubits) >= first}
         freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
-        freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
+        freeze_columns(self, "gains", [r.qubit >= first for r in trainable])
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):
