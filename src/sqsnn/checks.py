@@ -5,9 +5,10 @@ one or two figures, which are judged with all others of a call (`readback.py`).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from numbers import Integral
-from typing import Literal, cast, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -50,22 +51,31 @@ def check_finite(argument: str, tensor: object) -> None:
 
 def check_magnitude(argument: str, tensor: Tensor, largest: float) -> None:
     """Refuse a tensor that holds NaN, an infinity or a number beyond +-`largest`."""
-    if tensor.numel() == 0:
+    check_magnitudes({argument: tensor}, largest)
+
+
+def check_magnitudes(tensors: Mapping[str, Tensor], largest: float) -> None:
+    """Refuse, by its name, any tensor with such values; all are read at once."""
+    values = {name: tensor.detach() for name, tensor in tensors.items() if tensor.numel()}
+    if not values:
         return
-    values = tensor.detach()
 
     def judge(bounds: Sequence[float]) -> None:
-        low, high = bounds
         # aminmax passes NaN on, and no comparison with NaN holds: one test refuses all faults.
-        if -largest <= low and high <= largest:
+        if -largest <= bounds[0] and bounds[1] <= largest:
             return
-        _refuse_infinite(argument, values)
-        found = high if high > largest else low
-        raise ValueError(
-            f"{argument} holds {found:g}; its values must be between -{largest:g} and {largest:g}"
-        )
+        for name, tensor in values.items():
+            _refuse_infinite(name, tensor)
+            low, high = (float(bound) for bound in torch.aminmax(tensor))
+            if low < -largest or high > largest:
+                raise ValueError(
+                    f"{name} holds {high if high > largest else low:g}; its values must be between "
+                    f"-{largest:g} and {largest:g}"
+                )
 
-    ask(torch.stack(torch.aminmax(values)), judge)
+    together = [*values.values()] if len(values) == 1 else [v.flatten() for v in values.values()]
+    whole = together[0] if len(together) == 1 else torch.cat(together)
+    ask(torch.stack(torch.aminmax(whole)), judge)
 
 
 def check_unit_interval(argument: str, tensor: Tensor, *, below_one: bool = False) -> None:
@@ -98,6 +108,15 @@ def check_none(wrong: Tensor, refusal: Callable[[], str]) -> None:
     ask(wrong.sum(dtype=torch.float64), judge)
 
 
+def check_no_transform(what: str) -> None:
+    """Refuse to run under vmap, grad or another transform of torch.func."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore[reportAttributeAccessIssue]
+        raise RuntimeError(
+            f"{what} cannot run under torch.func (vmap, grad, jvp, ...): put what vmap would map "
+            "over into the batch, and differentiate by backward() or torch.autograd.grad"
+        )
+
+
 def check_same_device(**tensors: object) -> None:
     """Refuse tensors that lie on different devices; None stands for an argument left out."""
     given = {name: value for name, value in tensors.items() if value is not None}
@@ -114,6 +133,25 @@ def check_positive_int(argument: str, value: object, low: int = 1, high: int | N
         raise TypeError(f"{argument} must be {wanted}, but is {as_text(value)}")
     if not low <= int(value) <= (int(value) if high is None else high):
         raise ValueError(f"{argument} must be {wanted}, but is {as_text(value)}")
+
+
+def differentiable_once(backward: Callable[..., tuple[Tensor | None, ...]]) -> Callable[..., Any]:
+    """Refuse to differentiate a hand-written backward pass again (a decorator).
+
+    torch's own of this kind lets second derivatives pass as 0 where the gradient that comes in is
+    a constant, as that of a sum is.
+    """
+
+    @wraps(backward)
+    def run(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the gradients of these neurons or synapses are computed by hand and cannot be "
+                "differentiated a second time; leave out create_graph=True"
+            )
+        return backward(ctx, *gradients)
+
+    return run
 
 
 def checked_shape(argument: str, size: object) -> Shape:

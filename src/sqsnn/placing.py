@@ -11,6 +11,10 @@ from torch import Tensor
 
 CONSTANTS = 1024  # tables kept, of some hundred bytes each
 
+# Largest gradient that a step passes on by its spikes, or by the amplitudes that it has measured.
+# That of one event is smaller, however rare it is, but those of several multiply.
+LARGEST_GRADIENT = {torch.float32: 1e25, torch.float64: 1e200}
+
 
 def place(device: torch.device | str | None) -> torch.device:
     """Give the device on which something is made; None stands for torch's default device."""
@@ -39,6 +43,24 @@ def columns(values: Tensor, chosen: tuple[int, ...]) -> Tensor:
         return values
     index = constant(np.array, chosen, like=values, dtype=torch.int64)
     return values.index_select(-1, index)
+
+
+def smallest_probability(like: Tensor) -> float:
+    """Give the smallest normal number: an event of a lower probability counts as impossible."""
+    return torch.finfo(like.dtype).smallest_normal
+
+
+def possible_draws(uniforms: Tensor) -> Tensor:
+    """Raise numbers next to 0, with which outcomes would be drawn that count as impossible."""
+    return uniforms.clamp_min(4 * smallest_probability(uniforms))
+
+
+def bounded(gradient: Tensor) -> Tensor:
+    """Hold a gradient, complex ones by their parts, to the largest that a step passes on."""
+    if gradient.is_complex():
+        return torch.view_as_complex(bounded(torch.view_as_real(gradient.resolve_conj())))
+    largest = LARGEST_GRADIENT[gradient.dtype]
+    return gradient.clamp(-largest, largest)
 
 
 def indicator(index: Tensor, count: int, like: Tensor) -> Tensor:

@@ -206,6 +206,13 @@ class SharedGenerator(torch.Generator):
     def __init__(self, processes: Processes, device: torch.device | str = "cpu") -> None:
         """Do nothing: `__new__` has set everything."""
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied or pickled: the copy would draw for one process alone."""
+        raise TypeError(
+            "a SharedGenerator cannot be copied or pickled: make one in each process, and set its "
+            "state by set_state(other.get_state())"
+        )
+
     def copies(self, rows: int) -> int:
         """Count the copies of this process's rows that follow each other in so many rows."""
         if self.batch is None:

@@ -52,7 +52,11 @@ def draw_layers(
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, but is {generator!r}")
     if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype must be torch.float32 or torch.float64, but is {dtype}")
+        raise ValueError(
+            f"dtype must be torch.float32 or torch.float64, but is {dtype}; convert the parameters "
+            "of neurons by .float(), and let torch.autocast lower the products of synapses"
+        )
+    _refuse_a_second_time()
     layers = tuple(torch.empty((steps, batch, size), dtype=dtype, device=device) for size in sizes)
     if not layers:
         return ()
@@ -70,6 +74,22 @@ def draw_layers(
     else:
         draw(layers, generator)
     return layers
+
+
+def _refuse_a_second_time() -> None:
+    """Refuse to draw for a forward pass that a backward pass runs again.
+
+    A generator has moved on since: the second pass would spike otherwise than the first, and the
+    gradients would belong to neither.
+    """
+    # Only such a pass has gradients enabled while the engine works.
+    if torch.is_grad_enabled() and torch._C._current_graph_task_id() != -1:
+        raise RuntimeError(
+            "a generator cannot draw the same numbers again for a forward pass that is run twice, "
+            "as torch.utils.checkpoint runs it; draw them before, uniforms = "
+            "network.draw_uniforms(steps, batch, generator), and give uniforms in place of the "
+            "generator"
+        )
 
 
 def _keep_rows(layers: Sequence[Tensor], generator: SharedGenerator, draw: Draw) -> None:

@@ -216,7 +216,7 @@ def test_beta_counts_as_clamped(written, counts_as):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tau": 0.0}, "tau is 0.0; it must be above 0"),
+        ({"tau": 0.0}, "tau is 0.0; it must be finite and at least 1e-12"),
         ({"tau": -1.0}, "tau is -1.0"),
         ({"tau": float("nan")}, "tau is nan"),
         ({"beta": 2.0}, r"beta is 2.0; it must be in \[0, 1\]"),

@@ -262,8 +262,9 @@ def test_a_norm_below_one_by_rounding_still_leaves_an_outcome_for_every_uniform(
 
 def test_an_event_of_probability_0_is_normalised_to_0_with_gradient_0():
     psi = torch.tensor([[0.6, 0.0], [0.0, 0.0]], requires_grad=True)
-    states = quantum.normalised(psi, quantum.squared_norm(psi))
+    states, logarithms = quantum.collapsed(psi)
     assert_close(states.detach(), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert_close(logarithms.detach(), torch.tensor([2 * math.log(0.6), -math.inf]))
     (states * torch.tensor([1.0, 3.0])).sum().backward()
     assert_close(psi.grad, torch.tensor([[0.0, 5.0], [0.0, 0.0]]))
 

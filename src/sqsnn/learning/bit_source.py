@@ -249,7 +249,7 @@ class SimulatedBits:
         generator: torch.Generator,
     ) -> Bool[Tensor, "shifts shots W B H N"]:
         """Simulate the spikes; see `BitSource.sample`."""
-        require_circuits(neurons)
+        require_circuits(neurons).check_parameters()
         check_positive_int("shots", shots)
         neurons.check_currents(potentials, "steps", "batch", name="potentials")
         steps, batch = potentials.shape[:2]

@@ -12,6 +12,7 @@ eligibility (`eligibility.py`), which also leads from beta, theta and c to u.
 The traces take batch x 2**M numbers per parameter, as many at step 1000 as at step 10.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -167,6 +168,7 @@ class Traced:
 
     def __init__(self, neurons: SQSNeurons, presynaptic: int, batch: int, scored: bool) -> None:
         self.neurons = neurons
+        neurons.check_parameters()
         self.parameters_changed()
         self.memory = quantum.ground_state(self.tangent.instrument, batch)
         drive, self.membrane = neurons.drive, None
@@ -194,6 +196,7 @@ class Traced:
         uniforms: Float[Tensor, "B H"],
     ) -> Observed:
         """Integrate, encode, evolve and measure; memory and traces wait for `carry`."""
+        self.neurons.check_currents(currents, "batch")
         circuit = self.neurons.circuit
         encoded = self._encode(sources, currents)
         step = tangents.step(self.tangent, self.memory, encoded.angles, uniforms)
@@ -257,8 +260,10 @@ class Traced:
                     traces.eligibility.advance(integrated, learned, sources)
         with torch.enable_grad():
             leaf = potential.requires_grad_()
-            phi = neurons.encoding_angle(leaf)
-            (slope,) = torch.autograd.grad(phi.sum(), leaf)
+            turns = surrogates.encoding_turns(
+                leaf, neurons.encoding_slope, saturate=neurons.drive.saturates
+            )
+            (slope,) = torch.autograd.grad(turns.sum(), leaf)
         channel = tuple(rotation.channel for rotation in neurons.circuit.encoding)
         trained = self.traces.trained
         gains = [
@@ -268,8 +273,9 @@ class Traced:
             for e, rotation in enumerate(neurons.circuit.encoding)
         ]
         gain = torch.stack(gains, dim=-1)  # (H, E)
-        phi, slope = columns(phi.detach(), channel), columns(slope, channel)
-        return Encoded(sources, gain * phi, phi, gain * slope, integrated)
+        phi, slope = (math.pi * columns(x, channel) for x in (turns.detach(), slope))
+        angles = torch.stack(neurons.encoding_angles(leaf.detach()), dim=-1).detach()
+        return Encoded(sources, angles, phi, gain * slope, integrated)
 
 
 def slope_of_probability(

@@ -3,7 +3,7 @@
 // The steps are run once more, keeping a frame of each. With g the gradient by m', r = 1 /
 // sqrt(q_s) and s the outcome, the gradients psi~ by psi and x~ by x are
 //
-//     c = r (g - rho m'),   rho = g.m' - 2 l~,
+//     c = r (g - rho m'),   rho = g.m' - 2 l~,   held to the largest gradient,
 //     psi~_s' = [s' = s] c + 2 (sum of p~_n, n in s') psi_s',   x~ = V^T psi~
 #pragma once
 
@@ -112,7 +112,7 @@ struct Back : Block<F, S, Z> {
         for (int a = 0; a < z.memory; a++)
             for (int s = 0; s < S; s++) after[a * S + s] *= inverse[s];
         if (Z::is_sign) {
-            for (int s = 0; s < S; s++) g[s] = -rho[s] * after[s] * inverse[s];
+            for (int s = 0; s < S; s++) g[s] = held(-rho[s] * after[s] * inverse[s]);
             return;
         }
         if (pass.g_history) {
@@ -125,8 +125,12 @@ struct Back : Block<F, S, Z> {
             for (int s = 0; s < S; s++) rho[s] = fma(g[a * S + s], after[a * S + s], rho[s]);
         for (int a = 0; a < z.memory; a++)
             for (int s = 0; s < S; s++)
-                g[a * S + s] = fma(-rho[s], after[a * S + s], g[a * S + s]) * inverse[s];
+                g[a * S + s] =
+                    held(fma(-rho[s], after[a * S + s], g[a * S + s]) * inverse[s]);
     }
+
+    // Those of several rare events multiply to more than a number holds.
+    V held(V gradient) const { return within<F>(gradient, (F)pass.largest_gradient); }
 
     // By the marginals, directly and through the spikes.
     void back_through_spikes(int64_t t, const Frame<F>& frame, V* firing) const {
@@ -141,6 +145,7 @@ struct Back : Block<F, S, Z> {
                 V by_spike = firing[n * S + s];
                 if (pass.g_spikes) by_spike += by_recorded_spike(n, t, s);
                 if (pass.through_reset && z.last) by_spike += carry[n * S + s];
+                by_spike = held(by_spike);
                 if (pass.sigmoid) {
                     const V p = probability[n * S + s];
                     by_spike *= p * ((F)1 - p);

@@ -121,16 +121,23 @@ struct Block {
         }
         for (int e = 0; e < z.rotations; e++) {
             const V gain = gain_of(e), *u = frame.potential + circuit.rotation[e].channel * S;
+            const bool whole = circuit.rotation[e].trained < 0 && circuit.rotation[e].gain == 1;
             for (int s = 0; s < S; s++) {
-                V turned = gain * turn_of(u[s]);
-                if (pass.drive == RECTIFIED) {  // cos and sin of pi/2 x repeat after 4
-                    const V fours =
-                        fma(turned, all<F>((F)0.25), all<F>(MAGIC<F>)) - all<F>(MAGIC<F>);
-                    turned = fma(fours, all<F>((F)-4), turned);
-                }
+                const V turn = turn_of(u[s]);
+                V turned = gain * turn;
+                if (!whole)  // as exact as if the product were not rounded
+                    turned = within_a_turn(within_a_turn(turned)) +
+                             within_a_turn(fma(gain, turn, -turned));
+                else if (pass.drive == RECTIFIED) turned = within_a_turn(turned);
                 half_turns<F>(turned, frame.cosine[e * S + s], frame.sine[e * S + s]);
             }
         }
+    }
+
+    // cos and sin of pi/2 x repeat after 4; what is taken away is a whole number of them.
+    static V within_a_turn(V x) {
+        const V fours = fma(x, all<F>((F)0.25), all<F>(MAGIC<F>)) - all<F>(MAGIC<F>);
+        return fma(fours, all<F>((F)-4), x);
     }
 
     // The angle of the encoding in units of pi.
@@ -209,23 +216,28 @@ struct Block {
 
     bool fires(int outcome, int n) const { return outcome >> (z.channels - 1 - n) & 1; }
 
-    // The marginal probability of each channel; on / all = on (2 - all) to rounding, as all is 1.
+    // The marginal probability of each channel; on / all = on + on (1 - all) to rounding, as all is
+    // 1. Only so is it 1 to the bit where the other outcomes have no weight.
     void marginals(const V* weights, V* probability, V* scale) const {
         for (int s = 0; s < S; s++) {
-            V sum = V{};
-            for (int o = 0; o < z.outcomes; o++) sum += weights[o * S + s];
-            scale[s] = all<F>((F)2) - sum;
+            V sum = V{};  // added up as `draw` does
+            for (int o = z.outcomes - 1; o >= 0; o--) sum += weights[o * S + s];
+            scale[s] = all<F>((F)1) - sum;
         }
         for (int n = 0; n < z.channels; n++)
             for (int s = 0; s < S; s++) {
                 V on = V{};
                 for (int o = 0; o < z.outcomes; o++)
                     if (fires(o, n)) on += weights[o * S + s];
-                probability[n * S + s] = at_most(on * scale[s], (F)1);
+                probability[n * S + s] = at_most(fma(on, scale[s], on), (F)1);
             }
     }
 
-    static V inverse_root(V weight) { return pick<F>(weight > V{}, all<F>(1) / root(weight), V{}); }
+    static Ints<F> is_possible(V weight) { return weight >= all<F>(SMALLEST<F>); }
+
+    static V inverse_root(V weight) {
+        return pick<F>(is_possible(weight), all<F>(1) / root(weight), V{});
+    }
 
     // The branch of the outcome, not divided by its norm, and its weight.
     void select(const V* psi, const V* weights, const V* outcome, V* weight, V* after) const {
@@ -246,11 +258,11 @@ struct Block {
         }
     }
 
-    // Divide the branch by its norm; an event of probability 0 leaves 0.
+    // Divide the branch by its norm; an impossible event leaves 0.
     void collapse(const V* weight, V* inverse, V* after) const {
         if constexpr (Z::is_sign) {
             for (int s = 0; s < S; s++)
-                after[s] = pick<F>(weight[s] > V{}, sign_of<F>(after[s]), V{});
+                after[s] = pick<F>(is_possible(weight[s]), sign_of<F>(after[s]), V{});
         } else {
             for (int s = 0; s < S; s++) inverse[s] = inverse_root(weight[s]);
             for (int a = 0; a < z.memory; a++)
@@ -304,7 +316,7 @@ struct Block {
         if (!pass.log_likelihood) return;
         for (int s = 0; s < S; s++) {
             const V log = logarithm<F>(weight[s]), impossible = all<F>((F)-HUGE_VAL);
-            put(pass.log_likelihood, row(0, t, s), pick<F>(weight[s] > V{}, log, impossible));
+            put(pass.log_likelihood, row(0, t, s), pick<F>(is_possible(weight[s]), log, impossible));
         }
     }
 
@@ -315,14 +327,16 @@ struct Block {
         put_entries(pass.last_after, last, z.last * z.channels);
     }
 
-    // By cumulative sums from the highest outcome downward; for one channel 1 iff u < p(1).
+    // By cumulative sums from the highest outcome downward; for one channel 1 iff u < p(1). A
+    // number next to 0 draws no outcome that counts as impossible.
     void draw(int64_t t, const V* weights, const V* scale, V* outcome) const {
         for (int s = 0; s < S; s++) {
-            const V uniform = get(pass.uniforms, row(0, t, s));
+            const V uniform = at_least<F>(get(pass.uniforms, row(0, t, s)), 4 * SMALLEST<F>);
             V above = V{}, chosen = V{};
             for (int o = z.outcomes - 1; o > 0; o--) {
                 above += weights[o * S + s];
-                chosen += pick<F>(uniform < at_most(above * scale[s], (F)1), all<F>(1), V{});
+                const V edge = at_most(fma(above, scale[s], above), (F)1);
+                chosen += pick<F>(uniform < edge, all<F>(1), V{});
             }
             outcome[s] = chosen;
         }

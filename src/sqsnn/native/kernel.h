@@ -13,7 +13,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-constexpr int32_t INTERFACE = 2;  // changes with what stands below; as in library.py
+constexpr int32_t INTERFACE = 3;  // changes with what stands below; as in library.py
 
 // A part of a gate: what it does to one or two real amplitudes.
 struct Op {
@@ -55,6 +55,7 @@ struct Pass {
     int32_t through_reset;     // own spikes pass their gradient to the membrane that they reset
     int32_t through_collapse;  // and to the memory that they collapse
     double floor;
+    double largest_gradient;  // what a step passes on by its spikes, or what it has measured
     // in
     const void* currents;             // (N, T, B, H)
     const void* uniforms;             // (T, B, H), or null

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-INTERFACE = 2  # as in kernel.h; changes with the structures and what they mean
+INTERFACE = 3  # as in kernel.h; changes with the structures and what they mean
 CHUNK = 64  # samples of a task, as in kernel.cpp
 
 FOLDER = Path(__file__).parent
@@ -63,7 +63,7 @@ class PassStruct(ctypes.Structure):
     _fields_: ClassVar = [
         *_fields(c_int64, "steps batch neurons"),
         *_fields(c_int32, "drive reset_steps exact sigmoid through_reset through_collapse"),
-        ("floor", c_double),
+        *_fields(c_double, "floor largest_gradient"),
         *_fields(
             c_void_p,
             "currents uniforms observed cosines sines gains beta reset bias memory membrane last "
@@ -84,7 +84,7 @@ class MembraneStruct(ctypes.Structure):
     _fields_: ClassVar = [
         *_fields(c_int64, "steps batch membranes"),
         *_fields(c_int32, "is_noisy sigmoid through_reset padding"),
-        *_fields(c_double, "floor tau"),
+        *_fields(c_double, "floor tau largest_gradient"),
         ("g_probability_stride", c_int64 * 3),
         *_fields(
             c_void_p,

@@ -157,7 +157,10 @@ struct Task {
                     const int64_t row = t * pass.batch + b;
                     const V p = get(pass.probability, row, k, lanes), slope = p * ((F)1 - p);
                     V by_p = by_probability(t, b, k, lanes);
-                    if (pass.through_reset) by_p += pass.sigmoid ? g_last[k] * slope : g_last[k];
+                    if (pass.through_reset) {
+                        const V held = within<F>(g_last[k], (F)pass.largest_gradient);
+                        by_p += pass.sigmoid ? held * slope : held;
+                    }
                     const V here = kept[(t + 1) * GROUP + k], before = kept[t * GROUP + k];
                     V by_excess;
                     if constexpr (NOISY) {

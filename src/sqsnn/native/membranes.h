@@ -13,6 +13,7 @@ struct Membranes {
     int32_t padding;
     double floor;  // -infinity where there is none
     double tau;
+    double largest_gradient;  // by the spikes that reset
     int64_t g_probability_stride[3];  // by t, b and membrane, 0 or 1: sums come as one number
     // in
     const void* currents;          // (T, B, H N)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -148,6 +149,18 @@ template <class F>
 inline Vec<F> at_least(Vec<F> a, F low) {
     return pick<F>(a > all<F>(low), a, all<F>(low));
 }
+
+// Unlike the two above, it lets NaN through.
+template <class F>
+inline Vec<F> within(Vec<F> a, F largest) {
+    const Vec<F> high = all<F>(largest), low = -high;
+    a = pick<F>(high < a, high, a);
+    return pick<F>(low > a, low, a);
+}
+
+// The smallest normal number: an event of a lower probability counts as impossible.
+template <class F>
+constexpr F SMALLEST = std::numeric_limits<F>::min();
 
 // 1 with the sign of a.
 template <class F>

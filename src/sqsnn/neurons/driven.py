@@ -22,7 +22,7 @@ from sqsnn.neurons.drive import (
     integrate,
     settle,
 )
-from sqsnn.neurons.population import Population
+from sqsnn.neurons.population import LARGEST_PARAMETER, Population
 from sqsnn.neurons.surrogates import EncodingSlope
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.circuit_text import gate_list
@@ -45,6 +45,7 @@ class DrivenPopulation(Population):
 
     encoding_slope: EncodingSlope
     circuit: Circuit
+    largest_parameter = LARGEST_PARAMETER
 
     @property
     def law(self) -> dict[str, str]:
@@ -166,7 +167,7 @@ class DrivenPopulation(Population):
         if start is None or not isinstance(self.drive, Leaky):
             return Fixed(*self.turns(currents))
         is_data = observed is not None or not self.drive.through_reset
-        surrogate = partial(surrogates.spike, surrogate=self.surrogate)
+        surrogate = partial(surrogates.own_spike, surrogate=self.surrogate)
         return LeakyController(
             self.drive,
             self.learned_drive,

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from sqsnn.checks import differentiable_once
 from sqsnn.native import library
 from sqsnn.native.library import MembraneStruct
 from sqsnn.native.threads import run_tasks
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Record
+from sqsnn.placing import LARGEST_GRADIENT
 
 if TYPE_CHECKING:
     from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
@@ -139,7 +140,7 @@ class _Fused(torch.autograd.Function):
         return probability, spikes, likelihood, membrane, last
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         spikes, probability, *tensors = ctx.saved_tensors
         inputs = Inputs(*tensors)
@@ -182,6 +183,7 @@ def _call(
         through_reset=options.through_reset,
         floor=options.floor,
         tau=options.tau or 0.0,
+        largest_gradient=LARGEST_GRADIENT[inputs.currents.dtype],
         g_probability_stride=(0, 0, 0) if by_probability is None else by_probability.stride(),
         **addresses,
     )

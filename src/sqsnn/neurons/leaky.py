@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.neurons import fused_membranes, surrogates
-from sqsnn.neurons.population import Backend, Record
+from sqsnn.neurons.population import LARGEST_PARAMETER, Backend, Record
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 
@@ -34,6 +34,8 @@ class LeakyPopulation(SteppedPopulation):
     beta acts clamped to [0, 1].
     The arguments are those of `LIF`.
     """
+
+    largest_parameter = LARGEST_PARAMETER
 
     def __init__(
         self,

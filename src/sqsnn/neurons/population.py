@@ -8,6 +8,7 @@ it emits the same spikes, bit for bit.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from torch.nn.utils import parametrize
 from sqsnn.checks import (
     check_choice,
     check_magnitude,
+    check_magnitudes,
+    check_no_transform,
     check_none,
     check_positive_int,
     check_same_device,
@@ -33,8 +36,8 @@ from sqsnn.uniforms import draw_uniforms
 
 Backend = Literal["auto", "fused", "torch"]
 
-# There, neighbouring float32 numbers are 1/16 apart: larger currents are no angles any more.
-LARGEST_CURRENT = 1e6
+# There, neighbouring float32 numbers are 1/16 apart: larger ones are no angles any more.
+LARGEST_CURRENT = LARGEST_PARAMETER = 1e6
 
 
 class Record(NamedTuple):
@@ -70,6 +73,7 @@ class Population(nn.Module, ABC):
             were observed.
         keeps_memory: Whether a neuron's spikes can depend on its earlier steps.
         backend: What runs the time steps: "fused", the compiled kernel; "torch"; or "auto".
+        largest_parameter: Beyond which a parameter is refused.
 
     Args:
         size: Neurons H, or the shape of their grid, such as `(maps, height, width)`. Spikes and
@@ -84,6 +88,7 @@ class Population(nn.Module, ABC):
     own_spikes_are_data: bool = False
     keeps_memory: bool = True
     backend: Backend = "torch"
+    largest_parameter: float = torch.finfo(torch.float32).max
 
     @property
     def runs_fused(self) -> bool:
@@ -209,6 +214,7 @@ class Population(nn.Module, ABC):
         Returns:
             The record, and the state from which a later call can go on.
         """
+        check_no_transform(self.class_name)
         given = {"generator": generator, "uniforms": uniforms, "observed": observed}
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
@@ -257,6 +263,20 @@ class Population(nn.Module, ABC):
             )
         check_magnitude(name, currents, LARGEST_CURRENT)
 
+    def check_parameters(self) -> None:
+        """Refuse parameters in half precision, and values that are not finite or too large."""
+        dtype = self.parameter_like.dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"the parameters of {self.class_name} have {dtype}, but a neuron runs in "
+                "torch.float32 or torch.float64; convert them by .float(), and let torch.autocast "
+                "lower the products of synapses"
+            )
+        own = chain(self.named_parameters(), self.named_buffers())
+        # Where they are shared, or frozen in part, torch gives them longer names.
+        plain = {name.removeprefix("parametrizations."): values for name, values in own}
+        check_magnitudes(plain, self.largest_parameter)
+
     def check_uniforms(self, uniforms: Tensor, steps: int, batch: int) -> None:
         """Refuse random numbers of another shape, or outside [0, 1)."""
         check_shape("uniforms", uniforms, (steps, batch, *self.uniforms_shape))
@@ -265,7 +285,8 @@ class Population(nn.Module, ABC):
     def _check(
         self, currents: Tensor, state: Any, uniforms: Tensor | None, observed: Tensor | None
     ) -> None:
-        """Refuse arguments of `forward` that do not fit."""
+        """Refuse arguments of `forward` that do not fit, and parameters."""
+        self.check_parameters()
         self.check_currents(currents, "steps", "batch")
         steps, batch = currents.shape[:2]
         if steps < 1:

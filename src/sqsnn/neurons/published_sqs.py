@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.population import LARGEST_PARAMETER
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope, SpikeSurrogate
+from sqsnn.quantum.instrument import collapsed
 
 
 class PublishedState(NamedTuple):
@@ -40,6 +42,8 @@ class PublishedSQS(SteppedPopulation):
             one map of a grid; or "population", all of them.
         generator: Draws the initial values, those of `crx`.
     """
+
+    largest_parameter = LARGEST_PARAMETER
 
     def __init__(
         self,
@@ -71,6 +75,11 @@ class PublishedSQS(SteppedPopulation):
         """Compute the firing probability; nothing is carried on."""
         angle = drive + self.entangling_angle * state.spikes
         return (angle / 2).sin().square(), angle
+
+    def log_probability(self, spikes: Tensor, probability: Tensor, carried: Tensor) -> Tensor:
+        """Compute that of a spike from its amplitude, of which rare ones keep their gradient."""
+        _, of_spike = collapsed((carried / 2).sin()[..., None])
+        return torch.where(spikes > 0, of_spike, surrogates.log_of(1 - probability))
 
     def settle(self, carried: Tensor, spikes: Tensor) -> PublishedState:
         """Only the spike is remembered."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sqsnn.checks import check_choice
 from sqsnn.neurons import surrogates
+from sqsnn.neurons.population import LARGEST_PARAMETER
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import SteppedPopulation, learned
 from sqsnn.neurons.surrogates import EncodingSlope
@@ -53,6 +54,7 @@ class QLIF(SteppedPopulation):
     """
 
     is_stochastic = False
+    largest_parameter = LARGEST_PARAMETER
     decay: Tensor
     threshold: Tensor
 
@@ -94,8 +96,8 @@ class QLIF(SteppedPopulation):
         return self.decay
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
-        """Compute pi max(z, 0)."""
-        return surrogates.encoding_angle(currents, self.encoding_slope)
+        """Compute max(z, 0): the rotations in units of pi."""
+        return surrogates.encoding_turns(currents, self.encoding_slope)
 
     def fire(self, drive: Float[Tensor, "B H N"], state: QLIFState) -> tuple[Tensor, Tensor]:
         """Compute the spike, and the angle before a reset."""
@@ -103,8 +105,11 @@ class QLIF(SteppedPopulation):
         decay = surrogates.held(self.decay, SMALLEST_DECAY, math.inf)
         excited = (state.angle / 2).sin().abs()
         relaxed = 2 * torch.asin(torch.exp(-decay / 2) * excited)
-        # Where nothing rotates the drive is 0, but may have a surrogate slope.
-        angle = torch.where(drive > 0, state.angle, relaxed) + drive
+        # Where nothing rotates the drive is 0, but may have a surrogate slope. Whole turns of 4 pi
+        # are left out, before and after, as large angles are coarse.
+        turned = math.pi * drive.fmod(surrogates.PERIOD)
+        angle = torch.where(drive > 0, state.angle, relaxed) + turned
+        angle = angle.fmod(math.pi * surrogates.PERIOD)
         threshold = surrogates.held(self.threshold, 0.0, 1.0)
         return surrogates.threshold((angle / 2).sin().square() - threshold), angle
 

@@ -189,23 +189,27 @@ class SQSNeurons(DrivenPopulation):
         record = Record(spikes, result.marginals, result.log_likelihood, result.history)
         return record, SQSState(result.memory, *(result.control or ()))
 
-    def encoding_angle(self, potential: Float[Tensor, "*batch H N"]) -> Float[Tensor, "*batch H N"]:
-        """Compute phi of each channel in radians, before any gain, from u (z without membrane)."""
-        saturate = self.drive.saturates
-        return surrogates.encoding_angle(potential, self.encoding_slope, saturate=saturate)
+    def encoding_angle(self, potential: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        """Compute gain phi of each channel in radians from u (z without membrane)."""
+        return surrogates.encoding_angle(
+            potential, self.encoding_slope, saturate=self.drive.saturates, gain=gain
+        )
 
     def encoding_angles(self, potential: Float[Tensor, "*batch H N"]) -> list[Tensor]:
         """Compute the angle of each rotation of the encoding in radians, `(*batch, H)` each."""
-        angle = self.encoding_angle(potential)
-        # For one channel, squeeze: the gradient of unbind is a stack, which copies.
-        phi = angle.unbind(-1) if self.channels > 1 else (angle.squeeze(-1),)
         gains = iter(self.gains.unbind(-1))
-        angles = []
-        for rotation in self.circuit.encoding:
-            gain = next(gains) if rotation.trainable else rotation.gain
-            fixed_one = not rotation.trainable and rotation.gain == 1.0
-            angles.append(phi[rotation.channel] if fixed_one else phi[rotation.channel] * gain)
-        return angles
+        factors = [next(gains) if r.trainable else r.gain for r in self.circuit.encoding]
+        plain = [not isinstance(gain, Tensor) and gain == 1 for gain in factors]
+        phi = self._by_channel(self.encoding_angle(potential)) if any(plain) else ()
+        parts = () if all(plain) else self._by_channel(potential)
+        return [
+            phi[r.channel] if is_one else self.encoding_angle(parts[r.channel], gain)
+            for r, gain, is_one in zip(self.circuit.encoding, factors, plain, strict=True)
+        ]
+
+    def _by_channel(self, values: Float[Tensor, "*batch H N"]) -> Sequence[Tensor]:
+        # Squeeze one channel: the gradient of unbind is a stack, which copies.
+        return values.unbind(-1) if self.channels > 1 else (values.squeeze(-1),)
 
     def driven(self, potential: Float[Tensor, "*batch H N"]) -> Bool[Tensor, "*batch H rotations"]:
         """Tell whether each rotation of the encoding is placed: no gate where u (or z) <= 0."""
@@ -224,6 +228,7 @@ class SQSNeurons(DrivenPopulation):
 
         A leaky drive continues from a state; None starts at rest.
         """
+        self.check_parameters()
         self.check_currents(currents, "batch")
         if self.noise is not None:
             raise ValueError(
@@ -243,6 +248,7 @@ class SQSNeurons(DrivenPopulation):
 
         With noise it is that of the recorded spikes, by density matrices in both simulations.
         """
+        self.check_parameters()
         self.check_currents(currents, "steps", "batch")
         control, (steps, batch) = self.controller(currents), currents.shape[:2]
         if self.noise is None:
@@ -328,13 +334,11 @@ class SQSNeurons(DrivenPopulation):
         return sampled_noise.run(sampled, memory, control, **spikes)
 
     def _freeze_memory_gates(self) -> None:
-        circuit = self.circuit
-        on_memory = {
-            gate.parameter for gate in circuit.gates if max(gate.qubits) >= circuit.channels
-        }
+        circuit, first = self.circuit, self.channels
+        on_memory = {gate.parameter for gate in circuit.gates if max(gate.qubits) >= first}
         freeze_columns(self, "angles", [k in on_memory for k in range(circuit.parameters)])
         trainable = [rotation for rotation in circuit.encoding if rotation.trainable]
-        freeze_columns(self, "gains", [r.qubit >= circuit.channels for r in trainable])
+        freeze_columns(self, "gains", [r.qubit >= first for r in trainable])
 
     def _check_noise(self, noise: Noise) -> None:
         if not isinstance(noise, Noise):

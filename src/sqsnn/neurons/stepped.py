@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sqsnn.neurons import surrogates
 from sqsnn.neurons.population import Population, Record
+from sqsnn.placing import possible_draws
 
 
 class SteppedPopulation(Population):
@@ -106,16 +107,17 @@ class SteppedPopulation(Population):
             state = rest
         else:
             self.check_start(state, type(rest), currents)
+        drawn = None if uniforms is None else possible_draws(uniforms)
         bits, probabilities, carries = [], [], []
         for t, drive in enumerate(drives):
             probability, carried = self.fire(drive, state)
             if observed is not None:
                 spikes = observed[t]
             else:
-                uniform = uniforms[t].view(probability.shape)  # pyright: ignore[reportOptionalSubscript]
+                uniform = drawn[t].view(probability.shape)  # pyright: ignore[reportOptionalSubscript]
                 spikes = (uniform < probability).to(probability.dtype)
             is_data = self.own_spikes_are_data or observed is not None
-            own = spikes if is_data else surrogates.spike(spikes, probability, self.surrogate)
+            own = spikes if is_data else surrogates.own_spike(spikes, probability, self.surrogate)
             state = self.settle(carried, own)
             bits.append(spikes)
             probabilities.append(probability)
@@ -144,7 +146,7 @@ class SteppedPopulation(Population):
         carried: Float[Tensor, "T B H N"],
     ) -> Float[Tensor, "T B H N"]:
         """Compute log p of each channel's spikes from what `fire` gave at every step."""
-        return torch.where(spikes > 0, probability, 1 - probability).log()
+        return surrogates.log_of(torch.where(spikes > 0, probability, 1 - probability))
 
     def extra_repr(self) -> str:
         """Give what `print(network)` shows."""

@@ -21,6 +21,8 @@ from sqsnn.neurons.population import Backend
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.surrogates import SpikeSurrogate
 
+SMALLEST_TAU = 1e-12
+
 
 class StochasticLIF(LeakyPopulation):
     """H leaky neurons with escape noise; beta, threshold and bias are learned.
@@ -35,7 +37,7 @@ class StochasticLIF(LeakyPopulation):
         through_reset: Let own spikes pass their surrogate gradient to the membrane that they reset.
         share: Which neurons learn one set of parameters: "none", each has its own; "map", those of
             one map of a grid; or "population", all of them.
-        tau: Width of the noise, in units of the membrane; above 0.
+        tau: Width of the noise, in units of the membrane; at least 1e-12.
         surrogate: d(spike)/d(probability) in the backward pass: a name or a function.
         backend: "fused" runs the time steps through the compiled kernel, "torch" through torch;
             "auto" takes the kernel where it can.
@@ -73,8 +75,11 @@ class StochasticLIF(LeakyPopulation):
             dtype=dtype,
             device=device,
         )
-        if not 0 < tau < math.inf:
-            raise ValueError(f"tau is {tau}; it must be above 0 and finite")
+        if not SMALLEST_TAU <= tau < math.inf:
+            raise ValueError(
+                f"tau is {tau}; it must be finite and at least {SMALLEST_TAU:g} (without noise, a "
+                "membrane is a LIF's)"
+            )
         check_choice("surrogate", surrogate, SpikeSurrogate)
         self.tau = tau
         self.surrogate: SpikeSurrogate = surrogate

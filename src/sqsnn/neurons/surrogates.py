@@ -18,11 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sqsnn.placing import bounded, smallest_probability
+
 SpikeSurrogate = Literal["straight_through", "sigmoid"] | Callable[[Tensor], Tensor]
 EncodingSlope = Literal["exponential", "exact"] | Callable[[Tensor], Tensor]
 
 # Distance from the encoding's range, in units of current, at which the slope has fallen to 1/e.
 SILENT_SCALE = 0.3
+# Of cos and sin of half the angle, in units of pi.
+PERIOD = 4.0
 # Slope of a membrane below its floor.
 FLOOR_SLOPE = 0.3
 
@@ -32,6 +36,14 @@ def spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tenso
     return _Spike.apply(bits, probability, surrogate)
 
 
+def own_spike(bits: Tensor, probability: Tensor, surrogate: SpikeSurrogate) -> Tensor:
+    """Do the same for a spike that acts on its own neuron's next step; hold its gradient.
+
+    From step to step it may grow without bound.
+    """
+    return _OwnSpike.apply(bits, probability, surrogate)
+
+
 def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | float:
     """Compute d(spike)/d(p), the slope of a surrogate, for rules that work without autograd."""
     if callable(surrogate):
@@ -39,18 +51,38 @@ def spike_slope(probability: Tensor, surrogate: SpikeSurrogate) -> Tensor | floa
     return probability * (1 - probability) if surrogate == "sigmoid" else 1.0
 
 
-def encoding_angle(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
-    """Encode currents as angles, phi = pi max(z, 0), or pi min(max(z, 0), 1) with `saturate`.
+def encoding_angle(
+    currents: Tensor,
+    slope: EncodingSlope,
+    *,
+    saturate: bool = False,
+    gain: Tensor | float = 1.0,
+) -> Tensor:
+    """Encode currents as angles, gain phi with phi = pi max(z, 0), or pi clip(z, 0, 1) to saturate.
+
+    Whole turns of 4 pi are left out before pi comes in: angles of currents up to 1e6 are exact to
+    rounding. A gain belongs to all currents, or broadcasts to them.
 
     In the backward pass the slope outside that range, d away, is 0 ("exact"; a neuron whose current
     is negative for every sample then never learns again) or pi exp(-d / 0.3) ("exponential"); a
     function of z gives slope / pi everywhere.
     """
-    if slope != "exact":
+    whole = not isinstance(gain, Tensor) and gain == 1
+    if whole and slope != "exact":
         return _Encoding.apply(currents, slope, saturate)
+    turns = encoding_turns(currents, slope, saturate=saturate)
+    if whole:
+        return math.pi * (turns if saturate else turns.fmod(PERIOD))
+    return _Angle.apply(turns, torch.as_tensor(gain, dtype=turns.dtype, device=turns.device))
+
+
+def encoding_turns(currents: Tensor, slope: EncodingSlope, *, saturate: bool = False) -> Tensor:
+    """Compute phi / pi, no turn left out; see `encoding_angle`."""
+    if slope != "exact":
+        return _Turns.apply(currents, slope, saturate)
     # Unlike clamp's, the slope of relu at 0 is 0.
     rectified = currents.relu()
-    return math.pi * (rectified - (currents - 1).relu() if saturate else rectified)
+    return rectified - (currents - 1).relu() if saturate else rectified
 
 
 def floored(values: Float[Tensor, "*shape"], floor: float, *, exact: bool) -> Tensor:
@@ -72,6 +104,14 @@ def threshold(excess: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return _Threshold.apply(excess)
 
 
+def log_of(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Take the logarithm; an impossible event gives -inf with gradient 0.
+
+    Gradients, 1/p, are held to the largest that a step passes on.
+    """
+    return _Log.apply(probability)
+
+
 def held(values: Float[Tensor, "*shape"], low: float, high: float) -> Float[Tensor, "*shape"]:
     """Clamp values to [low, high], but let a gradient that leads back inside pass.
 
@@ -90,32 +130,83 @@ class _Spike(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
-        if ctx.surrogate == "straight_through":
-            return None, gradient, None
-        (probability,) = ctx.saved_tensors
-        if ctx.surrogate == "sigmoid":
-            return None, gradient * probability * (1 - probability), None
-        return None, gradient * ctx.surrogate(probability), None
+        return None, _through_spike(ctx, gradient), None
 
 
-class _Encoding(torch.autograd.Function):
+class _OwnSpike(torch.autograd.Function):
+    forward = _Spike.forward
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        return None, _through_spike(ctx, bounded(gradient)), None
+
+
+def _through_spike(ctx: Any, gradient: Tensor) -> Tensor:
+    if ctx.surrogate == "straight_through":
+        return gradient
+    (probability,) = ctx.saved_tensors
+    if ctx.surrogate == "sigmoid":
+        return gradient * probability * (1 - probability)
+    return gradient * ctx.surrogate(probability)
+
+
+class _Turns(torch.autograd.Function):
+    """Currents in the range of the encoding, with its slope."""
+
     @staticmethod
     def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
         ctx.save_for_backward(currents)
         ctx.slope, ctx.saturate = slope, saturate
-        return currents.clamp(0.0, 1.0 if saturate else None).mul_(math.pi)
+        return currents.clamp(0.0, 1.0 if saturate else None)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (currents,) = ctx.saved_tensors
-        if callable(ctx.slope):
-            slope: Any = ctx.slope(currents)
-            return slope * gradient * math.pi, None, None
-        # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
-        outside = currents.clamp_max(0.0)
-        if ctx.saturate:
-            outside -= (currents - 1).clamp_min_(0.0)
-        return outside.div_(SILENT_SCALE).exp_().mul_(gradient).mul_(math.pi), None, None
+        return _through_encoding(ctx, gradient), None, None
+
+
+class _Encoding(torch.autograd.Function):
+    """Angles without a gain, in fewer operations."""
+
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor, slope: EncodingSlope, saturate: bool) -> Tensor:
+        ctx.save_for_backward(currents)
+        ctx.slope, ctx.saturate = slope, saturate
+        if saturate:
+            return currents.clamp(0.0, 1.0).mul_(math.pi)
+        return currents.clamp_min(0.0).fmod_(PERIOD).mul_(math.pi)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _through_encoding(ctx, gradient).mul_(math.pi), None, None
+
+
+def _through_encoding(ctx: Any, gradient: Tensor) -> Tensor:
+    (currents,) = ctx.saved_tensors
+    if callable(ctx.slope):
+        slope: Any = ctx.slope(currents)
+        return slope * gradient
+    # exp(0) = 1 is the slope of the inside, so that one clamp serves it, too.
+    outside = currents.clamp_max(0.0)
+    if ctx.saturate:
+        outside -= (currents - 1).clamp_min_(0.0)
+    return outside.div_(SILENT_SCALE).exp_().mul_(gradient)
+
+
+class _Angle(torch.autograd.Function):
+    """pi times the product of turns and gains, whole periods left out."""
+
+    @staticmethod
+    def forward(ctx: Any, turns: Tensor, gain: Tensor) -> Tensor:
+        ctx.save_for_backward(turns, gain)
+        # Of float32, the product in float64 is exact.
+        return (turns.double() * gain.double()).fmod_(PERIOD).to(turns.dtype).mul_(math.pi)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        turns, gain = ctx.saved_tensors
+        turned = math.pi * gradient
+        by_gain = (turns * turned).sum_to_size(gain.shape) if ctx.needs_input_grad[1] else None
+        return gain * turned, by_gain
 
 
 class _Floored(torch.autograd.Function):
@@ -141,6 +232,19 @@ class _Threshold(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (excess,) = ctx.saved_tensors
         return gradient / (1 + (math.pi * excess).square())
+
+
+class _Log(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, probability: Tensor) -> Tensor:
+        possible = probability >= smallest_probability(probability)
+        ctx.save_for_backward(probability, possible)
+        return torch.where(possible, probability, 0.0).log()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        probability, possible = ctx.saved_tensors
+        return bounded(gradient / torch.where(possible, probability, 1.0)) * possible
 
 
 class _Held(torch.autograd.Function):

@@ -7,14 +7,14 @@ one such matrix per neuron, built once per pass; only the encoding and its noise
 """
 
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from sqsnn.placing import constant
+from sqsnn.placing import bounded, constant, smallest_probability
 from sqsnn.quantum import gates
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum.circuit import Circuit, placed_matrix
@@ -97,13 +97,9 @@ def run(
         weights = after[..., 0].clamp_min(0.0)  # (B, H, 2**N)
         total = weights.sum(-1, keepdim=True)
         marginals = (weights @ table.to(weights.dtype)) / torch.where(total > 0, total, 1.0)
-        index, bits, likelihood, log_likelihood = quantum.measure(
-            weights, table, at(uniforms, t), at(outcomes, t)
-        )
-        possible = likelihood > 0
-        scale = possible / torch.where(possible, likelihood, 1.0)
-        collapsed = _physical(quantum.pick(after, index) * scale[..., None])
-        return bits, marginals, log_likelihood, to_density(instrument, collapsed)
+        index, bits = quantum.measure(weights, table, at(uniforms, t), at(outcomes, t))
+        collapsed, log_likelihood = _Collapse.apply(quantum.pick(after, index))
+        return bits, marginals, log_likelihood, to_density(instrument, _physical(collapsed))
 
     return repeat(step, control, memory, steps, keep_history)
 
@@ -175,6 +171,34 @@ def _rotated(blocks: Tensor, angle: Tensor, placed: Tensor, noise: Tensor) -> Te
     turned = torch.stack([one, x, c * y - s * z, s * y + c * z], dim=-2)
     # Where there is no gate there is no noise, yet the angle 0 keeps its surrogate gradient.
     return torch.where(placed[..., None, None, None], noise @ turned, turned)
+
+
+class _Collapse(torch.autograd.Function):
+    """m' = v / q, l = log q with q the first of v, and v~ = (m'~ - e (<m'~, m'> - l~)) / q.
+
+    e is 1 for the first and 0 for the others; 1 / q^2 would be too large for rare events.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pauli: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(pauli)
+        weight = pauli[..., 0]
+        logarithm = torch.where(weight >= smallest_probability(weight), weight, 0.0).log()
+        return pauli * _inverse(pauli), logarithm
+
+    @staticmethod
+    def backward(ctx: Any, by_memory: Tensor, by_logarithm: Tensor) -> Tensor:
+        (pauli,) = ctx.saved_tensors
+        inverse = _inverse(pauli)
+        radial = (by_memory * pauli * inverse).sum(-1, keepdim=True) - by_logarithm[..., None]
+        by_weight, rest = by_memory[..., :1] - radial, by_memory[..., 1:]
+        return bounded(inverse * torch.cat([by_weight, rest], dim=-1))
+
+
+def _inverse(pauli: Tensor) -> Float[Tensor, "*batch 1"]:
+    weight = pauli[..., :1]
+    possible = weight >= smallest_probability(weight)
+    return possible / torch.where(possible, weight, 1.0)
 
 
 def _physical(pauli: Tensor) -> Tensor:

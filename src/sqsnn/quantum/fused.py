@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sqsnn.checks import differentiable_once
 from sqsnn.native import library
 from sqsnn.native.library import CircuitStruct, OpStruct, PassStruct, RotationStruct
 from sqsnn.native.threads import run_tasks
+from sqsnn.placing import LARGEST_GRADIENT
 from sqsnn.quantum import rotations
 from sqsnn.quantum.circuit import Circuit
 
@@ -118,7 +119,7 @@ class _Fused(torch.autograd.Function):
         return spikes, probability, log_likelihood, memory, membrane, last, history
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         spikes, *tensors = ctx.saved_tensors
         inputs = Inputs(*tensors)
@@ -173,6 +174,7 @@ def _call(
         through_reset=options.through_reset,
         through_collapse=options.through_collapse,
         floor=options.floor,
+        largest_gradient=LARGEST_GRADIENT[inputs.currents.dtype],
         **addresses,
     )
     if backward and (by_spikes := tensors["g_spikes"]) is not None:

@@ -21,7 +21,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from sqsnn.checks import check_none
-from sqsnn.placing import constant
+from sqsnn.placing import bounded, constant, possible_draws, smallest_probability
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import Circuit, unitary
 from sqsnn.quantum.control import Controller, Turns
@@ -122,19 +122,16 @@ def measure(
     table: Int[Tensor, "outcomes channels"],
     uniforms: Float[Tensor, "B H"] | None,
     outcomes: Int[Tensor, "B H"] | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Int[Tensor, "B H"], Float[Tensor, "B H channels"]]:
     """Draw one outcome per neuron with a uniform number in [0, 1), or take the observed one.
 
-    Returned are its index, its bits, its probability and the logarithm, -inf for probability 0.
+    Returned are its index and its bits.
     """
     if uniforms is not None:
         outcomes = choose(weights.detach(), uniforms)
     elif outcomes is None:
         raise ValueError("give uniforms, to draw outcomes, or the observed ones")
-    likelihood = weights.gather(-1, outcomes[..., None]).squeeze(-1)
-    possible = likelihood > 0
-    logarithm = torch.where(possible, likelihood, 1.0).log().masked_fill(~possible, -torch.inf)
-    return outcomes, table[outcomes].to(weights.dtype), likelihood, logarithm
+    return outcomes, table[outcomes].to(weights.dtype)
 
 
 def pick(states: Tensor, outcomes: Int[Tensor, "*batch"]) -> Tensor:
@@ -150,21 +147,55 @@ def squared_norm(amplitudes: Tensor) -> Tensor:
     return (amplitudes * amplitudes).sum(-1)
 
 
-def normalised(psi: Tensor, weight: Tensor) -> Tensor:
-    """Divide psi by sqrt(weight); an event of probability 0 gives 0 with gradient 0."""
-    possible = weight > 0
-    scale = torch.where(possible, weight, 1.0).rsqrt() * possible
-    return psi * scale[..., None]
+def collapsed(psi: Tensor) -> tuple[Tensor, Float[Tensor, "*batch"]]:
+    """Divide states by their norm; give them, and the logarithm of their probability |psi|^2.
+
+    An impossible event gives 0 and -inf, with gradient 0.
+    """
+    return _Collapse.apply(psi)
+
+
+class _Collapse(torch.autograd.Function):
+    """m' = r psi, l = log |psi|^2 with r = 1 / |psi|, and psi~ = r (m'~ - (<m'~, m'> - 2 l~) m').
+
+    Autograd's own chain would go through r^3, which float32 does not hold for rare events.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, psi: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(psi)
+        weight = squared_norm(psi)
+        logarithm = torch.where(weight >= smallest_probability(weight), weight, 0.0).log()
+        return psi * _inverse_norm(psi)[..., None], logarithm
+
+    @staticmethod
+    def backward(ctx: Any, by_memory: Tensor, by_logarithm: Tensor) -> Tensor:
+        (psi,) = ctx.saved_tensors
+        inverse = _inverse_norm(psi)[..., None]
+        memory = psi * inverse
+        along = (by_memory * memory.conj()).real if psi.is_complex() else by_memory * memory
+        radial = along.sum(-1, keepdim=True) - 2 * by_logarithm[..., None]
+        return bounded(inverse * (by_memory - radial * memory))
+
+
+def _inverse_norm(psi: Tensor) -> Float[Tensor, "*batch"]:
+    weight = squared_norm(psi)
+    possible = weight >= smallest_probability(weight)
+    return torch.where(possible, weight, 1.0).rsqrt() * possible
 
 
 def choose(
     weights: Float[Tensor, "*batch outcomes"], uniforms: Float[Tensor, "*batch"]
 ) -> Int[Tensor, "*batch"]:
-    """Draw outcomes by inverse cumulative sum from the highest downward (N=1: 1 iff u < p(1))."""
+    """Draw outcomes by inverse cumulative sum from the highest downward (N=1: 1 iff u < p(1)).
+
+    A number next to 0 draws no outcome that counts as impossible.
+    """
     # Dividing by the total keeps outcomes of probability 0 from ever being drawn, whatever the
     # rounding of the norm.
     totals = weights.flip(-1).cumsum(-1).flip(-1)
-    reached = (uniforms[..., None] < totals / totals[..., :1]).sum(-1)
+    drawn = possible_draws(uniforms)[..., None]
+    reached = (drawn < totals / totals[..., :1]).sum(-1)
     return reached.clamp_min(1) - 1  # 0 where nothing is possible, after an impossible event
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sqsnn.checks import differentiable_once
 from sqsnn.quantum import gates
 from sqsnn.quantum.circuit import placed_matrix, unitary
 from sqsnn.quantum.placements import Gate
@@ -42,7 +42,7 @@ class _Reversible(torch.autograd.Function):
         return product
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
         angles, product = ctx.saved_tensors
         by_angle = torch.zeros_like(angles)

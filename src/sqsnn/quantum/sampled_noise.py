@@ -194,4 +194,4 @@ def _rows(table: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _unit(states: Tensor) -> Tensor:
-    return quantum.normalised(states, quantum.squared_norm(states))
+    return quantum.collapsed(states)[0]

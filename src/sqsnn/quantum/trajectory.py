@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from sqsnn.placing import full_precision
+from sqsnn.checks import differentiable_once
+from sqsnn.placing import full_precision, possible_draws
 from sqsnn.quantum import instrument as quantum
 from sqsnn.quantum import unrolled
 from sqsnn.quantum.control import Controller, Fixed, Turns, at
@@ -85,6 +85,8 @@ def run(
             return dense_step(instrument, memory, angles, *drawn, through_collapse)
 
         return repeat(dense, control, memory, steps, keep_history)
+    if uniforms is not None:
+        uniforms = possible_draws(uniforms)
     plan = _Plan(layout, keep_history)
     tail = () if instrument.tail is None else (instrument.tail,)
     if isinstance(control, Fixed):
@@ -156,7 +158,7 @@ class _Unrolled(torch.autograd.Function):
         return *measured, final, *([history] if plan.keep_history else [])
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         layout, (body_elements, tail_elements) = ctx.layout, ctx.matrices
         bits, body, *tail = ctx.saved_tensors
@@ -235,15 +237,14 @@ def dense_step(
     # p = ||K_s m||^2 has no denominator: dividing only takes the rounding of the norm away.
     total = (firing + silent).detach().clamp_min(torch.finfo(weights.dtype).tiny)
     marginals = firing / total
-    index, bits, likelihood, log_likelihood = quantum.measure(weights, table, uniforms, outcomes)
+    index, bits = quantum.measure(weights, table, uniforms, outcomes)
     if through_collapse is None:
-        collapsed = quantum.normalised(quantum.pick(psi, index), likelihood)
+        collapsed, log_likelihood = quantum.collapsed(quantum.pick(psi, index))
         return bits, marginals, log_likelihood, collapsed
     # m' = sum_s' prod_n [s_n if s'_n = 1 else 1 - s_n] psi_s' / sqrt(p_s') over branches with
     # p > 0: the value is the measured branch, the gradient also runs through the own spikes s.
     spikes = through_collapse(bits, marginals)[..., None, :]  # (B, H, 1, N)
     share = torch.where(table > 0, spikes, 1 - spikes).prod(-1)  # (B, H, 2**N)
-    states = quantum.normalised(psi, weights)
-    # An impossible branch passes on neither a value nor a gradient.
-    states = torch.where(weights[..., None] > 0, states, torch.zeros_like(states))
+    states, logarithms = quantum.collapsed(psi)
+    log_likelihood = logarithms.gather(-1, index[..., None]).squeeze(-1)
     return bits, marginals, log_likelihood, (share[..., None] * states).sum(-2)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqsnn.placing import bounded, smallest_probability
 from sqsnn.quantum.circuit import Circuit, pattern
 
 MAX_ELEMENTS = 64  # Beyond this many non-zero elements of V', batched matrix products win.
@@ -114,7 +115,7 @@ def forward(
     reached = weights[-1:]  # weight of all outcomes >= s
     for weight in reversed(weights[:-1]):
         reached = [weight + reached[0], *reached]
-    tiny = torch.finfo(weights[0].dtype).tiny
+    tiny = smallest_probability(weights[0])
     marginals = [_share(weights, n, channels, tiny) for n in range(channels)]
     if uniforms is not None:
         # For N = 1 the edge is the marginal itself: a spike iff u < p(1), to the last bit.
@@ -129,8 +130,9 @@ def forward(
     weight = _dot(picked, weights)
     inverse_norm = weight.clamp_min(tiny).rsqrt()
     if observed is not None:
-        # After an event of probability 0 the memory is 0, and so is all that follows; never NaN.
-        inverse_norm = inverse_norm * (weight > 0)
+        # After an impossible event the memory is 0, and so is all that follows; never NaN.
+        possible = weight >= tiny
+        weight, inverse_norm = weight * possible, inverse_norm * possible
     collapsed = [_dot(picked, list(same)) * inverse_norm for same in zip(*branches, strict=True)]
     after = collapsed if tail is None else _multiply(tail, shape.tail, collapsed)
     for n in range(channels):
@@ -166,7 +168,7 @@ def backward(
     _add_turning(out.tail_planes, shape.tail_planes, memory, after)
     if tail is not None:
         memory = _multiply_transposed(tail, shape.tail, memory)
-    chosen = [gradient * saved.inverse_norm for gradient in memory]
+    chosen = [bounded(gradient * saved.inverse_norm) for gradient in memory]
 
     registers = _registers(shape, saved.before, saved.cosines, saved.sines)
     amplitudes = _multiply(body, shape.body, registers.pop())

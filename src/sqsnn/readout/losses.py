@@ -153,15 +153,16 @@ class ValueLoss:
 
     def steps(self, rows: Float[Tensor, "T B rows"], targets: Targets) -> Float[Tensor, "T B"]:
         """Compute what each step adds to the loss of a sample."""
-        wanted = (targets.values - self.readout.target_mean) / self.readout.target_scale
+        values, mask = targets.values, targets.mask
+        if mask is not None and values.ndim == 3:  # what does not count may be of any size
+            values = torch.where(mask[..., None] > 0, values, self.readout.target_mean)
+        wanted = (values - self.readout.target_mean) / self.readout.target_scale
         squared = (rows[..., : self.readout.outputs] - wanted).square()
         if self.readout.is_gaussian:
             variance = self.readout.variance(rows)
             squared = 0.5 * (variance.log() + squared / variance)
         losses = squared.mean(-1)
-        if targets.mask is None:
-            return losses / len(losses)
-        return losses * targets.mask / targets.mask.sum(0)
+        return losses / len(losses) if mask is None else losses * mask / mask.sum(0)
 
 
 Loss = ClassLoss | ValueLoss

@@ -103,7 +103,14 @@ class TraceReadout(nn.Module):
         """Take over mean and standard deviation of the training targets; a constant has scale 1."""
         check_shape("targets", targets, (*targets.shape[:-1], self.outputs))
         flat = targets.reshape(-1, self.outputs).double()
-        scale = flat.std(0, correction=0)
+        scale, info = flat.std(0, correction=0), torch.finfo(self.target_scale.dtype)
+        for name, found in (("size", flat.abs().amax(0)), ("standard deviation", scale)):
+            wrong = ~((found == 0) | ((found >= info.smallest_normal) & (found <= info.max)))
+            if bool(wrong.any()):
+                raise ValueError(
+                    f"targets have the {name} {found[wrong][0].item():g}, which {info.dtype} does "
+                    "not hold; give them in other units"
+                )
         self.target_mean.copy_(flat.mean(0))
         self.target_scale.copy_(torch.where(scale > 0, scale, 1.0))
 

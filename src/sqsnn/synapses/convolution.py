@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from sqsnn.checks import Shape, check_positive_int
+from sqsnn.checks import Shape, check_positive_int, differentiable_once
 from sqsnn.synapses.base import Synapses, aligned, draw_weight, lowered
 
 
@@ -133,7 +132,7 @@ class _StepwiseConvolution(torch.autograd.Function):
         return currents.flatten(3).movedim(0, -1)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         spikes, weight = ctx.saved_tensors
         wanted = [*ctx.needs_input_grad[:2], False]

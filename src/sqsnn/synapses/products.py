@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sqsnn.checks import differentiable_once
 from sqsnn.native import events
 from sqsnn.synapses.base import aligned
 
@@ -73,7 +73,7 @@ class _EventProduct(torch.autograd.Function):
         return currents.unflatten(1, (steps, batch)).movedim(0, -1)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         weight, *parts = ctx.saved_tensors
         needs_spikes, needs_weight = ctx.needs_input_grad
