@@ -35,3 +35,7 @@ class HardwareError(SqsnnError, RuntimeError):
 
 class ProcessError(SqsnnError, RuntimeError):
     """Another process that shares the work has ended, or cannot be reached."""
+
+
+class EndedError(ProcessError):
+    """Another process that shares the work has ended, and said why."""

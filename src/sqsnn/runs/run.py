@@ -8,7 +8,7 @@ from typing import Any
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
-from sqsnn.errors import ConfigError, ProcessError
+from sqsnn.errors import ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.processes import ALONE, Processes, joined
 from sqsnn.runs import backend, checkpoint, costs, folder
@@ -150,10 +150,8 @@ def _run(
     pictures: bool,
 ) -> None:
     if not progress.processes.is_first:
-        try:
-            return _share(settled, dataset, progress)
-        except ProcessError as error:  # perhaps the first has ended, which would say so
-            raise ProcessError(f"{error}; go on with `{run.resume_command}`") from error
+        watcher.opened(run, settled, dataset, progress.epoch)  # it says how to go on
+        return _share(settled, dataset, progress)
     if not run.preparation.is_file():
         write_json(run.preparation, dataset.preparation.to_json())
     callbacks = [watcher, *callbacks]
