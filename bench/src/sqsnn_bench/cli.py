@@ -57,7 +57,7 @@ def compare(
 
     Args:
         study: File of the study, e.g. study.toml.
-        out: Folder of the results [default: runs/<name of the study>].
+        out: Folder of the results [default: runs/NAME, by the name of the study].
         jobs: Trials at a time, each in a process of its own.
         cluster: Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786: its workers run the trials.
         storage: URL of a database, e.g. postgresql://user@host/search: commands that name the same
@@ -71,20 +71,24 @@ def compare(
     from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
+    shown = ""
+    if storage:
+        from sqsnn_bench.study.storage_url import read_url
+
+        shown = read_url(storage).shown
     console = Console()
     lines = Lines(read, console)
     try:
         with lines.shown():
+            if cluster or shown:
+                lines.note(f"connecting to {cluster or shown}")
             run_study(read, study, folder, jobs, lines, cluster=cluster, storage=storage)
     except KeyboardInterrupt:
         command = f"sqsnn-bench compare {shlex.quote(str(study))}"
         command += f" --out {shlex.quote(str(folder))}" if out else ""
         command += f" --jobs {jobs}" if jobs > 1 else ""
         command += f" --cluster {shlex.quote(cluster)}" if cluster else ""
-        if storage:
-            from sqsnn_bench.study.storage_url import read_url
-
-            command += f" --storage {shlex.quote(read_url(storage).shown)}"
+        command += f" --storage {shlex.quote(shown)}" if shown else ""
         raise KeyboardInterrupt(
             f"Interrupted: trials that are done are kept. To go on:\n  {command}"
         ) from None

@@ -1,6 +1,6 @@
 """Running a study, whole or what is left of it: its folder, its workers, its tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -51,6 +51,11 @@ def compare(
             f"--jobs is {jobs}, but counts processes of this machine, and --cluster has workers of "
             "its own: leave one of them out"
         )
+    if cluster is not None and storage is not None:
+        raise ConfigError(
+            "--cluster runs all trials of a command, and --storage shares them among commands: "
+            "leave one of them out"
+        )
     plan = make_plan(study, out)
     content = source.read_bytes()  # before writing: it may be the file beside the results
     out.mkdir(parents=True, exist_ok=True)
@@ -62,9 +67,9 @@ def compare(
             try:
                 _run(plan, known, jobs, watcher, cluster, storage)
             finally:
-                known = records.read(out)
-                records.pack(out, known)
-                tables.write(study, out, known)
+                if known := records.read(out):
+                    records.pack(out, known)
+                    tables.write(study, out, known)
     except Timeout:
         raise ConfigError(f"another command is at work on the study in {out}") from None
     if failed := list(_failed(plan, known)):
@@ -82,7 +87,7 @@ def _run(
     journal = Journal(plan.out, watcher.note)
     with ExitStack() as stack:
         # Workers stop before their trials are given back.
-        claims = stack.enter_context(_claims(plan, known, journal, storage))
+        claims = stack.enter_context(_claims(plan, known, journal, storage, watcher.waiting))
         if all(key in known for key in plan.trials()):
             return
         workers = stack.enter_context(_workers(jobs, cluster, shared=storage is not None))
@@ -91,7 +96,11 @@ def _run(
 
 @contextmanager
 def _claims(
-    plan: Plan, known: dict[Key, Record], journal: Journal, storage: str | None
+    plan: Plan,
+    known: dict[Key, Record],
+    journal: Journal,
+    storage: str | None,
+    waiting: Callable[[str], None],
 ) -> Iterator[Claims]:
     if storage is None:
         yield Alone()
@@ -100,7 +109,7 @@ def _claims(
     from sqsnn_bench.study.shared_search import SharedSearch
     from sqsnn_bench.study.storage_url import read_url
 
-    shared = SharedSearch(read_url(storage), plan)
+    shared = SharedSearch(read_url(storage), plan, waiting)
     try:
         for key, what in shared.join(known):
             journal.noted(key, what)
