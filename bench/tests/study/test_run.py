@@ -129,10 +129,11 @@ def test_changed_settings_are_refused_by_name(run_study):
         run_study(change)
 
 
-def test_a_cluster_and_a_shared_search_do_not_go_together(run_study, tmp_path):
+def test_a_cluster_and_a_shared_search_do_not_go_together(study, study_file, tmp_path):
+    both = {"cluster": "tcp://127.0.0.1:9", "storage": "sqlite:///a.db"}
     with pytest.raises(ConfigError, match="leave one of them out"):
-        run_study("both", Watcher(), cluster="tcp://127.0.0.1:9", storage="sqlite:///a.db")
-    assert not (tmp_path / "both" / "results.md").exists()
+        compare(study(), study_file(), tmp_path / "out", 1, Watcher(), **both)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_command_on_the_same_folder_is_refused(run_study, tmp_path):

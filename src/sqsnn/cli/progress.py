@@ -126,7 +126,8 @@ class Screen(Watcher):
             return
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.iterdir()):
-            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(path.stem, ""))
+            kind = path.stem.rstrip("0123456789")
+            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(kind, ""))
         self._console.print(files)
 
     def show_evaluation(self, path: Path, figures: dict[str, Any]) -> None:
@@ -240,6 +241,7 @@ _CONTENTS = {
     "circuit.png": "the circuit of a neuron",
     "circuit-output.png": "the circuit of an output neuron",
     "evaluation.json": "the test repeated, with one shot",
+    "evaluation-shots-": "the test repeated, with more shots",
     "costs.json": "costs of an inference",
     "noise.json": "accuracy under the noise of a device",
     "noise.png": "the same as a picture",

@@ -6,7 +6,6 @@ Errors of the database and its driver are never chained to ours, since they may 
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any, TypeVar
 
 import optuna
@@ -164,7 +163,8 @@ class Storage:
     def _patiently(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call the storage, also where it is away for a while."""
         end = time.monotonic() + self._patience
-        for attempt in count():
+        is_said = False
+        while True:
             said, passing = "", False
             try:
                 return function(*arguments, **named)
@@ -178,7 +178,8 @@ class Storage:
                     f"the storage {self._url.shown} cannot be used: {said}. Trials that are done "
                     "are kept, here and there; the same command goes on once it is back"
                 )
-            if not attempt:
+            if not is_said:
+                is_said = True
                 self._say(f"the database is away, for {self._patience:.0f} s at most")
             time.sleep(_PAUSE)
 
