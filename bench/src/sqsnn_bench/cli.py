@@ -1,5 +1,6 @@
 """The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling."""
 
+import json
 import re
 import shlex
 import signal
@@ -68,30 +69,32 @@ def compare(
 
     read = read_study(study)
     folder = out or Path("runs") / read.name
+    from sqsnn_bench.study.page import RESULTS, accuracy
     from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
-    shown = ""
-    if storage:
-        from sqsnn_bench.study.storage_url import read_url
-
-        shown = read_url(storage).shown
     console = Console()
     lines = Lines(read, console)
     try:
         with lines.shown():
-            if cluster or shown:
-                lines.note(f"connecting to {cluster or shown}")
             run_study(read, study, folder, jobs, lines, cluster=cluster, storage=storage)
     except KeyboardInterrupt:
         command = f"sqsnn-bench compare {shlex.quote(str(study))}"
         command += f" --out {shlex.quote(str(folder))}" if out else ""
         command += f" --jobs {jobs}" if jobs > 1 else ""
         command += f" --cluster {shlex.quote(cluster)}" if cluster else ""
-        command += f" --storage {shlex.quote(shown)}" if shown else ""
+        if storage:
+            from sqsnn_bench.study.storage_url import read_url
+
+            command += f" --storage {shlex.quote(read_url(storage).shown)}"
         raise KeyboardInterrupt(
             f"Interrupted: trials that are done are kept. To go on:\n  {command}"
         ) from None
+    for row in json.loads((folder / RESULTS).read_text("utf-8"))["rows"]:
+        lines.note(
+            f"{row['dataset']}, {row['label']}: test accuracy "
+            f"{accuracy(row['test_accuracy'])} % over {len(row['seeds'])} seeds"
+        )
     for name in ("results.md", "results.json"):
         console.print(Text(str(folder / name)), soft_wrap=True)
 

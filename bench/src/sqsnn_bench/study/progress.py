@@ -48,7 +48,7 @@ class Lines(Watcher):
 
     def waiting(self, text: str) -> None:
         """Print it."""
-        self._print(f"waiting: {text}")
+        self._print(text)
 
     def pulse(self, standing: Standing) -> None:
         """Renew the line of status."""

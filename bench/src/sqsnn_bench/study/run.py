@@ -90,7 +90,9 @@ def _run(
         claims = stack.enter_context(_claims(plan, known, journal, storage, watcher.waiting))
         if all(key in known for key in plan.trials()):
             return
-        workers = stack.enter_context(_workers(jobs, cluster, shared=storage is not None))
+        workers = stack.enter_context(
+            _workers(jobs, cluster, watcher.waiting, shared=storage is not None)
+        )
         Sharing(plan, known, workers, claims, journal, watcher).run()
 
 
@@ -109,7 +111,9 @@ def _claims(
     from sqsnn_bench.study.shared_search import SharedSearch
     from sqsnn_bench.study.storage_url import read_url
 
-    shared = SharedSearch(read_url(storage), plan, waiting)
+    url = read_url(storage)
+    waiting(f"connecting to {url.shown}")
+    shared = SharedSearch(url, plan, waiting)
     try:
         for key, what in shared.join(known):
             journal.noted(key, what)
@@ -119,11 +123,14 @@ def _claims(
 
 
 @contextmanager
-def _workers(jobs: int, cluster: str | None, *, shared: bool) -> Iterator[Workers]:
+def _workers(
+    jobs: int, cluster: str | None, waiting: Callable[[str], None], *, shared: bool
+) -> Iterator[Workers]:
     workers: Workers
     if cluster is not None:
         from sqsnn_bench.study.cluster import Cluster  # here: it imports distributed
 
+        waiting(f"connecting to {cluster}")
         workers = Cluster(cluster)
     elif jobs == 1 and not shared:
         workers = ThisProcess()

@@ -175,7 +175,7 @@ class Sharing:
         taken = {} if self._running else self._claims.taken()
         for key in taken.keys() - self._known.keys() - self._awaited:
             self._awaited.add(key)
-            self._watcher.waiting(f"{name_of(key)} is at work, by {taken[key]}")
+            self._watcher.waiting(f"waiting for {name_of(key)}, at work by {taken[key]}")
 
     def _collect(self) -> None:
         """Wait a moment, and take what is done."""

@@ -180,7 +180,7 @@ class Storage:
                 )
             if not is_said:
                 is_said = True
-                self._say(f"the database is away, for {self._patience:.0f} s at most")
+                self._say(f"the database is away: waiting {self._patience:.0f} s for it")
             time.sleep(_PAUSE)
 
     def _said(self, error: BaseException) -> str:

@@ -37,7 +37,7 @@ class Watcher:
         """A trial has its record, perhaps by another command."""
 
     def waiting(self, text: str) -> None:
-        """This command waits for others, and why."""
+        """This command waits, and for what."""
 
     def note(self, text: str) -> None:
         """Something that a user should know: a trial was lost, or runs a second time."""
