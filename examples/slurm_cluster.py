@@ -9,6 +9,7 @@ scheduler. Every worker is one process with one thread, which runs one trial at 
 """
 
 import argparse
+import shutil
 import signal
 
 from dask_jobqueue import SLURMCluster
@@ -37,6 +38,8 @@ def main() -> None:
     if options.script:
         print(cluster.job_script())
         return
+    if shutil.which("sbatch") is None:
+        parser.error("there is no sbatch here: start this where jobs of Slurm can be submitted")
     cluster.scale(options.workers)
     print(f"sqsnn-bench compare study.toml --cluster {cluster.scheduler_address}", flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -14,8 +14,9 @@ import torch
 from parallel_cases import CASES, train
 from safetensors.torch import load_file
 
+from sqsnn.cli.progress import watching
 from sqsnn.errors import ConfigError, ProcessError
-from sqsnn.processes import Processes, SharedGenerator
+from sqsnn.processes import Processes, SharedGenerator, _reporting
 from sqsnn.runs import folder, run
 from sqsnn.settings.run import from_flat
 from sqsnn.training import trainer
@@ -170,7 +171,8 @@ def test_a_process_that_dies_ends_the_run_and_one_process_goes_on(alone, tmp_pat
     os.kill(second, signal.SIGKILL)
     code, _, said = finished(started)
     assert code != 0
-    assert f"sqsnn train --resume {made.path}" in said
+    assert f"torchrun --nproc-per-node 2 -m sqsnn train --resume {made.path}" in said
+    assert "out of reach (connection" in said
     resume = [sys.executable, "-m", "sqsnn", "train", "--resume", str(made.path)]
     subprocess.run(resume, check=True, capture_output=True)
     assert_same_run(made, alone)
@@ -200,7 +202,7 @@ def test_a_refused_setting_is_said_by_the_first_process(tmp_path):
 @pytest.mark.parametrize("command", [["hardware", "runs/a"], ["predict", "runs/a", "new.csv"]])
 def test_what_processes_cannot_share_is_refused_behind_torchrun(command):
     # Jobs on a device would be paid once per process.
-    variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "sqsnn", *command],
         env={**os.environ, **variables},
@@ -209,20 +211,51 @@ def test_what_processes_cannot_share_is_refused_behind_torchrun(command):
         check=False,
     )
     assert done.returncode == 2
-    assert "process 1 of 2: 2 processes were started, which share" in done.stderr
+    assert "process 0 of 2: 2 processes were started, which share" in done.stderr
     assert f"call `sqsnn {command[0]}` without torchrun" in done.stderr
 
 
-def test_the_others_say_how_to_go_on_when_the_first_process_has_ended(monkeypatch, tmp_path):
+def test_the_others_say_how_to_go_on_where_the_first_has_ended(monkeypatch, tmp_path):
     settings = from_flat("digits", {"epochs": 1})
     settled, dataset = run.prepare(settings)
     progress = trainer.start(settled, 64, 10, 100, processes=Processes(1, 2))
 
     def lose(*_):
-        raise ProcessError("the exchange with the other processes failed")
+        raise ProcessError("another process has ended")
 
     monkeypatch.setattr(run, "_share", lose)
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
     made = folder.RunFolder(tmp_path / "run")
-    with pytest.raises(ProcessError, match=f"failed; go on with `sqsnn train --resume {tmp_path}"):
-        run._run(made, settled, dataset, progress, run.SILENT, (), False)
+    with pytest.raises(ProcessError) as raised, watching(track=" --track mlflow") as screen:
+        run._run(made, settled, dataset, progress, screen, (), False)
+    assert str(raised.value) == (
+        "another process has ended. Interrupted: no epoch had ended. To go on with any number of "
+        "processes, or without torchrun:\n"
+        f"  torchrun --nproc-per-node 2 -m sqsnn train --resume {made.path} --track mlflow"
+    )
     assert not made.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("[/__w/pair.cc:537] Read error [::1]:5: Connection reset by peer. Ha", "connection reset"),
+        ("[/__w/unbound_buffer.cc:78] Timed out waiting 1800000ms for recv", "timed out"),
+        ("NCCL has no words\nand many lines", "NCCL has no words"),
+    ],
+)
+def test_a_broken_exchange_is_said_in_plain_words(said, reason):
+    with pytest.raises(ProcessError) as raised, _reporting():
+        raise RuntimeError(said)
+    assert str(raised.value) == f"another process has ended, or is out of reach ({reason})"
+
+
+def test_the_error_of_one_process_is_passed_on_and_said_once(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "used").touch()
+    command = "-m", "sqsnn", "train", *SETTINGS, "--out", tmp_path / "run"
+    _, _, said = finished(torchrun(2, *command))
+    assert "process 0 of 2: out must be a new or empty folder" in said
+    assert "process 1 of 2" not in said

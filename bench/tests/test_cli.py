@@ -37,20 +37,23 @@ def test_the_example_is_compared_tabled_and_reported(bench, here):
     models = tomllib.loads(EXAMPLE.read_text("utf-8"))["models"]
     done = bench("compare", hurried(here, models))
     assert (done.code, done.err) == (0, "")
-    lines = done.out.splitlines()
-    assert len(lines) == 22  # 4 models with 3 trials and 2 seeds each, and 2 files
+    first, *lines = done.out.splitlines()
+    assert first == "digits: 20 trials, 0 done, 1 worker, into runs/digits"
+    assert len(lines) == 26  # 4 models with 3 trials and 2 seeds each, 4 results, and 2 files
     assert lines[0].startswith("1 of 20: digits, SQS crx, M=1, search training.learning_rate 0.0")
     assert ": validation " in lines[0]
     assert "; best validation " in lines[0]
     assert "20 of 20: digits, stochastic LIF, seed 1: test " in lines[19]
-    assert lines[20:] == ["runs/digits/results.md", "runs/digits/results.json"]
+    assert lines[20].startswith("digits, SQS crx, M=1: test accuracy ")
+    assert all(" ± " in line and line.endswith(" % over 2 seeds") for line in lines[20:24])
+    assert lines[24:] == ["runs/digits/results.md", "runs/digits/results.json"]
     table = here / "runs" / "digits" / "results.md"
     before = table.read_text("utf-8")
     assert before.count("| 2 of 2 |") == 4
     again = bench("compare", hurried(here, models))
     assert (again.code, again.out.splitlines()) == (0, lines[20:])
     table.unlink()
-    assert bench("tables", "runs/digits").out.splitlines() == lines[20:]
+    assert bench("tables", "runs/digits").out.splitlines() == lines[24:]
     assert table.read_text("utf-8") == before
     assert bench("report", "runs/digits").out.splitlines() == ["runs/digits/report.html"]
     assert "stochastic LIF" in (here / "runs" / "digits" / "report.html").read_text("utf-8")

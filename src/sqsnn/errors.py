@@ -37,5 +37,9 @@ class ProcessError(SqsnnError, RuntimeError):
     """Another process that shares the work has ended, or cannot be reached."""
 
 
+class EndedError(ProcessError):
+    """Another process that shares the work has ended, and said why."""
+
+
 class WriteError(SqsnnError, OSError):
     """A file cannot be written: the disk is full, or its folder is read-only or gone."""

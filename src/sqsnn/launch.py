@@ -21,6 +21,13 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", rank())) if is_launched() else 0
 
 
+def command() -> str:
+    """Give what starts sqsnn as this process was started; of several machines, on one."""
+    if not is_launched():
+        return "sqsnn"
+    return f"torchrun --nproc-per-node {os.environ.get('LOCAL_WORLD_SIZE', processes())} -m sqsnn"
+
+
 def processes() -> int:
     """Count the processes that were started together."""
     return int(os.environ["WORLD_SIZE"]) if is_launched() else 1

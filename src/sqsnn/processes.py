@@ -6,8 +6,9 @@ up to the rounding of sums. What the processes tell each other goes through `tor
 gloo on CPUs, NCCL on GPUs.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, distributed
 
 from sqsnn import launch
-from sqsnn.errors import ProcessError
+from sqsnn.errors import EndedError, ProcessError
 
 Value = TypeVar("Value")
 
@@ -137,6 +138,7 @@ class Processes:
 
 ALONE = Processes()
 _MEETINGS = count()  # how often this process has joined the others; all join equally often
+_STORES: list[Any] = []  # where the processes of a meeting leave word
 
 
 @cache
@@ -147,13 +149,14 @@ def _meeting_place() -> tuple[Any, int, int]:
     return next(rendezvous("env://"))
 
 
-def _join(backend: str) -> None:
+def _join(backend: str) -> Any:
     from torch.distributed.distributed_c10d import PrefixStore
 
     store, rank, number = _meeting_place()
     # The addresses of the last time are still there, and lead to a process that left late.
     fresh = PrefixStore(f"sqsnn/{next(_MEETINGS)}", store)
     distributed.init_process_group(backend, store=fresh, rank=rank, world_size=number)
+    return fresh
 
 
 @contextmanager
@@ -175,10 +178,17 @@ def joined() -> Iterator[Processes]:
     if launch.local_rank() < gpus:
         torch.cuda.set_device(launch.local_rank())
     with _reporting():
-        _join("cpu:gloo,cuda:nccl" if gpus else "gloo")
+        _STORES.append(_join("cpu:gloo,cuda:nccl" if gpus else "gloo"))
+    processes = Processes(distributed.get_rank(), distributed.get_world_size())
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        yield processes
+    except Exception as error:
+        if not isinstance(error, ProcessError):  # the others find the exchange broken
+            with suppress(RuntimeError):
+                _STORES[-1].compare_set("ended", "", f"process {processes.rank}: {error}")
+        raise
     finally:
+        _STORES.pop()
         distributed.destroy_process_group()
 
 
@@ -263,7 +273,22 @@ def _reporting() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # of gloo or NCCL, which name addresses only
-        reason = str(error).splitlines()[0]
+        if word := _word():
+            raise EndedError(word) from error
         raise ProcessError(
-            f"the exchange with the other processes failed; one may have ended ({reason})"
+            f"another process has ended, or is out of reach ({_reason(str(error))})"
         ) from error
+
+
+def _word() -> str:
+    """What a process left that ended by an error; the store may have ended with it."""
+    with suppress(RuntimeError):
+        if _STORES and _STORES[-1].check(["ended"]):
+            return _STORES[-1].get("ended").decode()
+    return ""
+
+
+def _reason(said: str) -> str:
+    """What a library says of an exchange that failed, in its field's words where it has them."""
+    known = re.search(r"connection (reset|closed|refused)|broken pipe|timed? ?out", said, re.I)
+    return known[0].lower() if known else said.splitlines()[0]

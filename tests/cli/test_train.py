@@ -257,13 +257,16 @@ def test_an_interrupted_run_says_how_to_go_on(sqsnn, here, monkeypatch, stop):
 
     with monkeypatch.context() as patch:
         patch.setattr(Screen, "step", interrupt)
-        done = sqsnn("train", "digits", *TWO, "--out", "my run")
+        done = sqsnn("train", "digits", *TWO, "--out", "my run", "--track", "tensorboard")
     assert done.code == 130
     assert "Traceback" not in done.err
     interrupted, command = done.err.splitlines()
-    assert "epochs 1 to 1 are kept" in interrupted
+    assert "epoch 1 is kept" in interrupted
     program, *arguments = shlex.split(command)
-    assert (program, arguments) == ("sqsnn", ["train", "--resume", "my run"])
+    assert (program, arguments) == (
+        "sqsnn",
+        ["train", "--resume", "my run", "--track", "tensorboard"],
+    )
     assert sqsnn(*arguments).code == 0
     for name in ("metrics.jsonl", "metrics.json", "best.safetensors"):
         assert (here / "my run" / name).read_bytes() == (here / "never stopped" / name).read_bytes()

@@ -113,9 +113,9 @@ def test_a_tracker_that_fails_says_how_to_go_on_and_loses_nothing(settings, plai
         begun(settings, tmp_path, Notebook(server, failing=(place,)))
     folder = RunFolder(tmp_path / "run")
     assert str(raised.value) == (
-        f"Notebook failed: ConnectionError: {place}: no answer from https://host/api. The run is "
-        f"kept: go on with `sqsnn train --resume {folder.path} --track notebook`, or without the "
-        "tracker"
+        f"Notebook failed: ConnectionError: {place}: no answer from https://host/api. "
+        f"Interrupted: {folder.kept()}. To go on, also without it: "
+        f"`sqsnn train --resume {folder.path} --track notebook`"
     )
     assert raised.value.__suppress_context__  # a traceback would show the password
     assert folder.is_finished() == (place in ("test", "disconnect"))

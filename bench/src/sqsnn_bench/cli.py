@@ -1,5 +1,6 @@
 """The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling."""
 
+import json
 import re
 import shlex
 import sys
@@ -54,7 +55,7 @@ def compare(
 
     Args:
         study: File of the study, e.g. study.toml.
-        out: Folder of the results [default: runs/<name of the study>].
+        out: Folder of the results [default: runs/NAME, by the name of the study].
         jobs: Trials at a time, each in a process of its own.
         cluster: Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786: its workers run the trials.
         storage: URL of a database, e.g. postgresql://user@host/search: commands that name the same
@@ -65,6 +66,7 @@ def compare(
 
     read = read_study(study)
     folder = out or Path("runs") / read.name
+    from sqsnn_bench.study.page import RESULTS, accuracy
     from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
@@ -86,6 +88,11 @@ def compare(
         if isinstance(error, OutputError):
             raise OutputError(f"{error}. {said}", error.is_closed) from error
         raise KeyboardInterrupt(said) from None
+    for row in json.loads((folder / RESULTS).read_text("utf-8"))["rows"]:
+        lines.note(
+            f"{row['dataset']}, {row['label']}: test accuracy "
+            f"{accuracy(row['test_accuracy'])} % over {len(row['seeds'])} seeds"
+        )
     for name in ("results.md", "results.json"):
         console.print(Text(str(folder / name)), soft_wrap=True)
 

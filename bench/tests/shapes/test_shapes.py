@@ -37,6 +37,19 @@ def test_a_figure_is_made_once_and_sections_lie_side_by_side(tmp_path):
     }
 
 
+def test_a_command_that_makes_nothing_says_so_and_leaves_the_file_as_it_is(tmp_path):
+    path = tmp_path / "figures.json"
+    first = Kept(path, "parity")
+    first.once("group", "name", lambda: 1)
+    assert first.finish({"machine": "a"}) == str(path)
+    before = path.read_bytes()
+    again = Kept(path, "parity")
+    again.once("group", "name", lambda: 2)
+    said = again.finish({"machine": "b"})
+    assert said == f"{path}: 1 parts were there before; another --out makes all anew"
+    assert path.read_bytes() == before
+
+
 def test_the_best_rate_by_validation_is_tested_with_each_seed(tmp_path):
     calls = []
 

@@ -119,7 +119,7 @@ def test_24_trials_find_what_one_process_finds_though_a_worker_is_killed(
     assert log.read_text().count("killed") == 1
     (lost, again) = seen.notes
     assert lost.startswith("digits/lif/seed-1 was lost: its worker tcp://")
-    assert again.startswith("digits/lif/seed-1 starts again, time 2: its worker tcp://")
+    assert again.startswith("digits/lif/seed-1 starts again, start 2")
     events = [json.loads(line)["event"] for line in (out / NAME).read_text().splitlines()]
     assert {name: events.count(name) for name in events} == {"started": 25, "done": 24, "lost": 1}
     serial = run_study("serial", Watcher(), of_24)
@@ -192,7 +192,7 @@ def test_a_scheduler_that_vanishes_keeps_what_is_done(run_study, tmp_path):
     again = Seen()
     run_study("cluster", again)
     (note,) = again.notes
-    assert "starts again, time 2: the command that ran it was stopped" in note
+    assert "starts again, start 2: the command that ran it ended before it" in note
     assert reached(out) == reached(run_study("serial", Watcher()))
 
 

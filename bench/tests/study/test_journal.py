@@ -35,7 +35,7 @@ def test_a_trial_that_runs_once_is_written_down_in_silence(command, tmp_path):
     ("end", "why"),
     [
         (lambda journal: None, "the command that ran it was killed"),
-        (lambda journal: journal.stopped(KEY), "the command that ran it was stopped"),
+        (lambda journal: journal.stopped(KEY), "the command that ran it ended before it"),
         (lambda journal: journal.lost(KEY, "its worker was killed"), "its worker was killed"),
         (lambda journal: journal.done(KEY), "its record was gone"),
     ],
@@ -47,14 +47,31 @@ def test_a_second_start_is_said_with_its_reason(command, end, why):
     end(first)
     again, said = command()
     again.started(KEY, 0)
-    assert said == [f"digits/lif/seed-0 starts again, time 2: {why}"]
+    assert said == [f"digits/lif/seed-0 starts again, start 2: {why}"]
     assert again.again == 1
 
 
 def test_starts_by_other_commands_count(command):
     journal, said = command()
     journal.started(KEY, 2)
-    assert said == ["digits/lif/seed-0 starts again, time 3: another command had started it"]
+    assert said == ["digits/lif/seed-0 starts again, start 3: another command had started it"]
+
+
+def test_a_reason_is_said_once(command):
+    journal, said = command()
+    journal.started(KEY, 0)
+    journal.lost(KEY, "its worker was killed")
+    journal.started(KEY, 0)
+    assert said == [
+        "digits/lif/seed-0 was lost: its worker was killed",
+        "digits/lif/seed-0 starts again, start 2",
+    ]
+
+
+def test_a_record_of_another_command_is_said_to_be_its(command, tmp_path):
+    journal, _ = command()
+    journal.done(KEY, "by the command on vm")
+    assert json.loads((tmp_path / NAME).read_text())["why"] == "by the command on vm"
 
 
 def test_a_line_that_a_crash_tore_is_left_out(command, tmp_path):

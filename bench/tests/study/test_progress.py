@@ -38,6 +38,21 @@ def test_a_line_tells_trial_workers_and_best(study):
     )
 
 
+def test_the_first_line_says_what_is_to_be_done(plan):
+    out = console()
+    made = plan()
+    Lines(made.study, out).begun(made, Standing(3, 8, 2, 0, 0, {}))
+    name = made.study.name
+    assert out.file.getvalue() == f"{name}: 8 trials, 3 done, 2 workers, into {made.out}\n"
+
+
+def test_a_trial_of_another_command_is_no_own_one(study):
+    out = console()
+    standing = Standing(3, 8, 1, 1, 0, {})
+    Lines(study(), out).done(SEARCHED, RECORD, standing, "the command on vm")
+    assert "97.50%, 3 s, by the command on vm; none" in out.file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("workers", "at_work", "said"),
     [(4, 2, "2 of 4 workers at work"), (0, 0, "0 of 0 workers at work, waiting for workers")],

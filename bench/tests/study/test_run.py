@@ -23,7 +23,7 @@ class Seen(Watcher):
         self.trials, self.standings, self.notes, self.stop_after = [], [], [], stop_after
         self.records = []
 
-    def done(self, key, record, standing):
+    def done(self, key, record, standing, by=""):
         self.trials.append((key.model, key.trial))
         self.records.append(record)
         self.standings.append(standing)
@@ -128,6 +128,13 @@ def test_changed_settings_are_refused_by_name(run_study):
     said = r"crx/search-0 in .* was made with rule.loss_on 'probability', which is 'count' now"
     with pytest.raises(ConfigError, match=said):
         run_study(change)
+
+
+def test_a_cluster_and_a_shared_search_do_not_go_together(study, study_file, tmp_path):
+    both = {"cluster": "tcp://127.0.0.1:9", "storage": "sqlite:///a.db"}
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        compare(study(), study_file(), tmp_path / "out", 1, Watcher(), **both)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_command_on_the_same_folder_is_refused(run_study, tmp_path):

@@ -28,7 +28,7 @@ class Seen(Watcher):
     def __init__(self, act):
         self.notes, self.act, self.trials = [], act, 0
 
-    def done(self, key, record, standing):
+    def done(self, key, record, standing, by=""):
         self.trials += 1
         if self.trials == 2:
             self.act()
@@ -69,8 +69,10 @@ def test_two_commands_share_a_study_though_one_is_killed(study, study_file, tmp_
             text=True,
         ) as killed:
             assert killed.stdout is not None
-            said = killed.stdout.readline()
-            assert said.startswith("1 of 8: digits")
+            said, begun, first = [killed.stdout.readline() for _ in range(3)]
+            assert said == f"connecting to {read_url(server.url).shown}\n"
+            assert begun == f"tiny: 8 trials, 0 done, 1 worker, into {tmp_path / 'killed'}\n"
+            assert first.startswith("1 of 8: digits")
 
             def kill():
                 while len(started(tmp_path / "killed")) < 2:
@@ -84,7 +86,7 @@ def test_two_commands_share_a_study_though_one_is_killed(study, study_file, tmp_
         trial = lost.partition(" ")[0]
         assert lost.startswith(f"{trial} was lost: the command on ")
         assert lost.endswith(" was silent for 4 s")
-        assert again.startswith(f"{trial} starts again, time 2: ")
+        assert again.startswith(f"{trial} starts again, start 2")
         # The same command of the killed one finds all done, and the same.
         silent = Seen(lambda: None)
         compare(study(), source, tmp_path / "killed", 1, silent, storage=server.url)
@@ -156,6 +158,6 @@ def test_a_database_that_cannot_be_opened_is_refused(study, study_file, tmp_path
 
 def test_a_url_is_shown_without_any_of_its_secrets():
     url = read_url("postgresql://lab:S3%40cret@host/db?host=/tmp/x&password=0ther&sslmode=require")
-    assert url.shown == "postgresql+psycopg://lab:***@host/db?host=%2Ftmp%2Fx"
+    assert url.shown == "postgresql://lab:***@host/db?host=%2Ftmp%2Fx"
     for secret in ("S3@cret", "S3%40cret", "0ther"):
         assert url.without_secrets(f"failed for {secret}!") == "failed for ***!"

@@ -148,6 +148,8 @@ def test_records_of_other_settings_or_data_are_refused_by_name(plan, trial):
     said = r"trial digits/crx/.* was made with neurons.encoding_slope 'exact', which is 'exponent"
     with pytest.raises(ConfigError, match=said):
         refuse_misfit(made, trial, other)
+    with pytest.raises(ConfigError, match=r"in the storage was made .*give the study another name"):
+        refuse_misfit(made, trial, other, shared=True)
     facts = {"digits": made.facts["digits"]._replace(source="a subset")}
     with pytest.raises(ConfigError, match="but the data here are a subset"):
         refuse_misfit(replace(made, facts=facts), trial, fitting)

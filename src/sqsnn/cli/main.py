@@ -1,6 +1,7 @@
 """The command `sqsnn`: its subcommands, and how errors and interrupts look."""
 
 import sys
+import time
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
@@ -10,9 +11,10 @@ from sqsnn import __version__, launch
 from sqsnn.cli import ends, help
 from sqsnn.cli.allocation import keep_freed_memory
 from sqsnn.data.specs import names
-from sqsnn.errors import ConfigError, SqsnnError
+from sqsnn.errors import ConfigError, EndedError, ProcessError, SqsnnError
 from sqsnn.options import explain
 
+PATIENCE = 5.0  # seconds in which torchrun ends a process after another has ended
 SHARED = ("train", "evaluate")  # commands whose work processes can share
 
 app = App(
@@ -82,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(str(error), "red")
         sys.exit(ends.CLOSED if error.is_closed else ends.WRONG_USE)
     except (CycloptsError, SqsnnError, ValueError, OSError) as error:
-        _say(_reason(error), "red")
+        if not _is_told(error):
+            _say(_reason(error), "red")
         sys.exit(ends.WRONG_USE)
     finally:
         ends.end_at_once()
@@ -96,6 +99,18 @@ def _refuse_repetition(typed: Sequence[str]) -> None:
             f"{launch.processes()} processes were started, which share the work of "
             f"{' and '.join(SHARED)} only: call `sqsnn {command}` without torchrun"
         )
+
+
+def _is_told(error: Exception) -> bool:
+    """Whether the first process has the same error and tells it: torchrun then ends this one."""
+    is_news = isinstance(error, ProcessError) and not isinstance(error, EndedError)
+    if launch.rank() == 0 or is_news:
+        return False
+    try:
+        time.sleep(PATIENCE)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _reason(error: Exception) -> str:

@@ -29,9 +29,9 @@ class Screen(Watcher):
     The bar appears on terminals only; elsewhere there is one line per epoch.
     """
 
-    def __init__(self, yes: bool = False) -> None:
+    def __init__(self, yes: bool = False, track: str = "") -> None:
         self._console = Output(quiet=launch.rank() > 0)  # of several processes one speaks
-        self._yes = yes
+        self._yes, self._track = yes, track
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -43,14 +43,15 @@ class Screen(Watcher):
             disable=not self._console.is_terminal,
         )
         self._folder: RunFolder | None = None
-        self._done, self._epochs = 0, 0
+        self._epochs = 0
 
     def opened(
         self, folder: RunFolder, settings: RunSettings, dataset: Dataset, epochs: int
     ) -> None:
         """Say what is trained and where it goes, and start the bar."""
-        self._folder = folder
-        self._done, self._epochs = epochs, settings.training.epochs
+        self._folder, self._epochs = folder, settings.training.epochs
+        if self._console.quiet:
+            return
         goes_on = f", going on after epoch {epochs}" if epochs else ""
         self.say(f"Training on {settings.data.dataset}, run folder {folder.path}{goes_on}")
         self.say(_described(dataset))
@@ -77,9 +78,8 @@ class Screen(Watcher):
     def epoch(self, epoch: Epoch, progress: training.Progress) -> None:
         """Print the line of an epoch."""
         figures = epoch.metrics
-        self._done = figures["epoch"]
         self.say(
-            f"epoch {self._done:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
+            f"epoch {figures['epoch']:>3}/{self._epochs}  loss {figures['train_loss']:.4f}  "
             f"{_reached(figures)}  {epoch.seconds:.1f} s{_measured(figures)}"
         )
 
@@ -109,13 +109,9 @@ class Screen(Watcher):
         if self._folder.is_finished():
             again = f"sqsnn report {shlex.quote(str(self._folder.path))}"
             return f"Interrupted: the result is kept. For a page with all pictures:\n  {again}"
-        kept = f"epochs 1 to {self._done} are kept" if self._done else "no epoch had ended"
-        how = (
-            " (under torchrun with any number of processes, or without)"
-            if launch.is_launched()
-            else ""
-        )
-        return f"Interrupted: {kept}. To go on{how}:\n  {self._folder.resume_command}"
+        how = " with any number of processes, or without torchrun" if launch.is_launched() else ""
+        again = f"{self._folder.resume_command}{self._track}"
+        return f"Interrupted: {self._folder.kept()}. To go on{how}:\n  {again}"
 
     def show_result(self, folder: RunFolder) -> None:
         """Show the figures of a finished run."""
@@ -133,7 +129,8 @@ class Screen(Watcher):
             return
         files = Table(title=Text(str(folder.path)), show_header=False)
         for path in sorted(folder.path.glob("[!.]*")):
-            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(path.stem, ""))
+            kind = path.stem.rstrip("0123456789")
+            files.add_row(path.name, _CONTENTS.get(path.name) or _CONTENTS.get(kind, ""))
         self._console.print(files)
 
     def show_evaluation(self, path: Path, figures: dict[str, Any]) -> None:
@@ -144,15 +141,13 @@ class Screen(Watcher):
 
 
 @contextmanager
-def watching(yes: bool = False) -> Iterator[Screen]:
-    """Open a screen for a run; an interrupt says how to go on."""
-    screen = Screen(yes)
+def watching(yes: bool = False, track: str = "") -> Iterator[Screen]:
+    """Open a screen for a run; an interrupt says how to go on, with these flags, too."""
+    screen = Screen(yes, track)
     try:
         with last_words(screen.how_to_go_on):
             yield screen
     except (ProcessError, WriteError) as error:
-        if launch.rank() > 0:
-            raise
         raise type(error)(f"{error}. {screen.how_to_go_on()}") from error
     except OutputError as error:
         raise OutputError(f"{error}. {screen.how_to_go_on()}", error.is_closed) from error
@@ -252,6 +247,7 @@ _CONTENTS = {
     "circuit.png": "the circuit of a neuron",
     "circuit-output.png": "the circuit of an output neuron",
     "evaluation.json": "the test repeated, with one shot",
+    "evaluation-shots-": "the test repeated, with more shots",
     "costs.json": "costs of an inference",
     "noise.json": "accuracy under the noise of a device",
     "noise.png": "the same as a picture",

@@ -94,12 +94,16 @@ def train(
     yes
         Do not ask before device time is spent (--backend ibm:NAME).
     """
-    tracked = [getattr(trackers, trackers.WORDS[word][0])() for word in dict.fromkeys(track)]
+    words = dict.fromkeys(track)
+    tracked: list[Tracker] = [getattr(trackers, trackers.WORDS[word][0])() for word in words]
+    flags_again = "".join(f" --track {word}" for word in words)
+    for tracker in tracked:
+        tracker.flags = flags_again
     chosen = given(flags)
     if resume is not None:
         if dataset is not None or out is not None or config is not None or chosen:
-            raise ConfigError("--resume takes no dataset and no other flags: a run keeps its own")
-        return _resume(resume, tracked, yes)
+            raise ConfigError("--resume takes no dataset and no settings: a run keeps its own")
+        return _resume(resume, tracked, yes, flags_again)
     start = go_on or begin_with
     if go_on is not None and (dataset is not None or begin_with is not None):
         raise ConfigError("--continue takes no dataset; fine-tune on other data by --from")
@@ -116,7 +120,7 @@ def train(
         settings = from_flat(str(dataset), chosen)
     else:
         settings = continued(read_model(start).settings, start, dataset, chosen)
-    with watching(yes) as screen:
+    with watching(yes, flags_again) as screen:
         if start is not None:
             screen.say(
                 f"Beginning with the weights of {start}, which stays as it is; the learning rate "
@@ -126,9 +130,9 @@ def train(
     screen.show_files(made)
 
 
-def _resume(path: Path, tracked: list[Tracker], yes: bool) -> None:
+def _resume(path: Path, tracked: list[Tracker], yes: bool, again: str) -> None:
     found = folder.find(path)
-    with watching(yes) as screen:
+    with watching(yes, again) as screen:
         if found.is_finished():
             screen.say(f"{path} is finished: nothing is left to do.")
             screen.show_result(found)

@@ -58,8 +58,8 @@ def train(
         return _train(str(data), path, begins_with, callbacks, settings)
     if launch.is_launched():
         raise ConfigError(
-            "data are arrays, but torchrun started several processes, which read the same file: "
-            "save the samples as .npz and give its path"
+            "data are arrays, but torchrun started several processes, each of which would need "
+            "the same arrays: save the samples as .npz and give its path"
         )
     frame: Any = data
     if y is None and settings.get("label") in getattr(frame, "columns", ()):

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqsnn import launch
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
 from sqsnn.errors import CheckpointError, ConfigError
@@ -113,7 +114,14 @@ class RunFolder:
     @property
     def resume_command(self) -> str:
         """What to type to go on."""
-        return f"sqsnn train --resume {shlex.quote(str(self.path))}"
+        return f"{launch.command()} train --resume {shlex.quote(str(self.path))}"
+
+    def kept(self) -> str:
+        """Say which epochs are kept."""
+        epochs = self.metrics.read_bytes().count(b"\n") if self.metrics.is_file() else 0
+        if epochs < 2:
+            return "epoch 1 is kept" if epochs else "no epoch had ended"
+        return f"epochs 1 to {epochs} are kept"
 
     def is_finished(self) -> bool:
         """Whether the run has its result."""

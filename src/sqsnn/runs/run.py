@@ -9,7 +9,7 @@ from typing import Any
 from sqsnn.data.dataset import Dataset
 from sqsnn.data.preparation import Preparation
 from sqsnn.data.specs import is_folder, is_own
-from sqsnn.errors import CheckpointError, ConfigError, ProcessError
+from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.learning.local import Local
 from sqsnn.ownership import owned
 from sqsnn.processes import ALONE, Processes, joined
@@ -170,10 +170,8 @@ def _run(
     pictures: bool,
 ) -> None:
     if not progress.processes.is_first:
-        try:
-            return _share(settled, dataset, progress)
-        except ProcessError as error:  # perhaps the first has ended, which would say so
-            raise ProcessError(f"{error}; go on with `{run.resume_command}`") from error
+        watcher.opened(run, settled, dataset, progress.epoch)  # it says how to go on
+        return _share(settled, dataset, progress)
     callbacks = [watcher, *callbacks]
     watchers = [it for it in callbacks if isinstance(it, Watcher)]
     with backend.measuring(progress.source, settled, run):

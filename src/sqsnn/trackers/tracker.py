@@ -40,6 +40,7 @@ class Tracker(Watcher, ABC):
     word: ClassVar[str]  # behind --track
 
     def __init__(self, *failures: type[Exception]) -> None:
+        self.flags = f" --track {self.word}"  # what goes on with this tracker, and those beside it
         self._failures = (OSError, *failures)
         self._folder: RunFolder | None = None
         self._id = ""  # of the run, at the tracker
@@ -132,11 +133,12 @@ class Tracker(Watcher, ABC):
             if after is not None:
                 return
             # Not chained, and without the user and password that an address may hold.
-            said = re.sub(r"//[^/\s@]*@", "//", " ".join(str(failure).split()))
+            said = re.sub(r"//[^/\s@]*@", "//", " ".join(str(failure).split())).rstrip(".")
             said = f"{type(self).__name__} failed: {type(failure).__name__}: {said}"
             if self._folder is not None:
-                again = f"{self._folder.resume_command} --track {self.word}"
-                said = f"{said}. The run is kept: go on with `{again}`, or without the tracker"
+                again = f"{self._folder.resume_command}{self.flags}"
+                kept = self._folder.kept()
+                said = f"{said}. Interrupted: {kept}. To go on, also without it: `{again}`"
             raise TrackerError(said) from None
 
 

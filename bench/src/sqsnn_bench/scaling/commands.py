@@ -1,13 +1,16 @@
 """The commands `sqsnn-bench scaling ...`: what more processes and larger networks give and cost."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
 from sqsnn.cli.ends import Output
+
+if TYPE_CHECKING:
+    from sqsnn_bench.shapes.kept import Kept
 
 FIGURES = Path("bench/results/scaling.json")
 
@@ -30,8 +33,8 @@ def parity(*, out: Path = FIGURES) -> None:
     from sqsnn_bench.scaling import parity as task
     from sqsnn_bench.shapes.kept import Kept
 
-    task.measure_all(Kept(out, "parity"), _say)
-    _finish("parity", out)
+    task.measure_all(kept := Kept(out, "parity"), _say)
+    _finish("parity", kept)
 
 
 @scaling.command
@@ -47,8 +50,8 @@ def processes(
     from sqsnn_bench.scaling import processes as task
     from sqsnn_bench.shapes.kept import Kept
 
-    task.measure_all(Kept(out, "processes"), turns, _say)
-    _finish(f"processes --turns {turns}", out)
+    task.measure_all(kept := Kept(out, "processes"), turns, _say)
+    _finish(f"processes --turns {turns}", kept)
 
 
 @scaling.command
@@ -63,13 +66,15 @@ def growth(*, out: Path = FIGURES) -> None:
     from sqsnn_bench.scaling import growth as task
     from sqsnn_bench.shapes.kept import Kept
 
-    task.measure_all(Kept(out, "growth"), _say)
-    _finish("growth", out)
+    task.measure_all(kept := Kept(out, "growth"), _say)
+    _finish("growth", kept)
 
 
 @scaling.command
 def calculated(*, out: Path = FIGURES) -> None:
     """Calculate what many processes and quantum processors would take, from `processes`' figures.
+
+    Needs Qiskit: `pip install -c constraints.txt -e '.[hardware]'`.
 
     Args:
         out: File of the figures.
@@ -77,8 +82,9 @@ def calculated(*, out: Path = FIGURES) -> None:
     from sqsnn_bench.scaling import calculated as task
     from sqsnn_bench.shapes.kept import Kept
 
-    task.calculate_all(Kept(out, "calculated"), Kept(out, "processes").read()["networks"])
-    _finish("calculated", out)
+    measured = Kept(out, "processes").read()["networks"]
+    task.calculate_all(kept := Kept(out, "calculated"), measured)
+    _finish("calculated", kept)
 
 
 @scaling.command
@@ -93,14 +99,11 @@ def tables(*, out: Path = FIGURES) -> None:
     Output().print(Text(text.tables(out)), soft_wrap=True)
 
 
-def _finish(words: str, out: Path) -> None:
+def _finish(words: str, kept: "Kept") -> None:
     """Keep what the figures of a command depend on."""
-    from sqsnn_bench.shapes.kept import Kept
     from sqsnn_bench.timing import machine
 
-    section = words.split()[0]
-    Kept(out, section).write({"command": f"sqsnn-bench scaling {words}", **machine()})
-    _say(str(out))
+    _say(kept.finish({"command": f"sqsnn-bench scaling {words}", **machine()}))
 
 
 def _say(line: str) -> None:

@@ -45,7 +45,7 @@ def measure_all(kept: Kept, watch: Watch) -> None:
         laws[variable] = {
             measure: law(sizes, [row[measure] for row in rows]) for measure in MEASURES
         }
-    kept.write({"base": BASE, "variables": points, "calculated_laws": laws})
+    kept.finish({"base": BASE, "variables": points, "calculated_laws": laws})
 
 
 def size_of(variable: str, shape: dict[str, int]) -> int:

@@ -38,7 +38,7 @@ def _parity(found: dict[str, Any]) -> str:
             figures = (f"{row['weights']:.0e}", f"{row['metrics']:.0e}", first)
             rows.append([name, count, *figures, f"{1e6 * shares[-1]:.1f}", told])
     titles = ("training", "processes", "weights", "figures", "first step with another spike")
-    return table((*titles, "such spikes per million, last step", "gradients, given spikes"), rows)
+    return table((*titles, "other spikes per million, last step", "gradients, given spikes"), rows)
 
 
 def _processes(found: dict[str, Any]) -> str:

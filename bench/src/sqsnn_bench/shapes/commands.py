@@ -115,8 +115,7 @@ def _run(
         work(kept)
     said = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     command = shlex.join(["sqsnn-bench", "shapes", section, *(words or []), *said])
-    kept.write({"command": command, **machine()})
-    _say(str(out))
+    _say(kept.finish({"command": command, **machine()}))
 
 
 def _say(line: str) -> None:

@@ -37,6 +37,7 @@ class Journal:
         self._path, self._say = out / NAME, say
         self._starts: Counter[str] = Counter()
         self._ends: dict[str, str] = {}
+        self._told: set[str] = set()  # trials of which the last thing said is why they were lost
         self.again = 0
         for entry in _entries(self._path, say):
             self._count(entry.get("trial", ""), entry.get("event", ""), entry.get("why", ""))
@@ -54,19 +55,22 @@ class Journal:
         self._write("started", trial)
         if starts:
             self.again += 1
-            self._say(f"{trial} starts again, time {starts + 1}: {why}")
+            told = "" if trial in self._told else f": {why}"
+            self._say(f"{trial} starts again, start {starts + 1}{told}")
+        self._told.discard(trial)
 
-    def done(self, key: Key) -> None:
-        """A trial has its record."""
-        self._write("done", name_of(key))
+    def done(self, key: Key, by: str = "") -> None:
+        """A trial has its record, perhaps by another command."""
+        self._write("done", name_of(key), by)
 
     def lost(self, key: Key, why: str) -> None:
         """A trial was lost before it had its record."""
         self._write("lost", name_of(key), why)
+        self._told.add(name_of(key))
         self._say(f"{name_of(key)} was lost: {why}")
 
     def stopped(self, key: Key) -> None:
-        """A trial was at work when this command was stopped."""
+        """A trial was at work when this command ended."""
         self._write("stopped", name_of(key))
 
     def noted(self, key: Key, why: str) -> None:
@@ -90,7 +94,7 @@ class Journal:
         elif event == "lost":
             self._ends[trial] = why
         elif event == "stopped":
-            self._ends[trial] = "the command that ran it was stopped"
+            self._ends[trial] = "the command that ran it ended before it"
 
 
 def name_of(key: Key) -> str:

@@ -7,6 +7,7 @@ from rich.status import Status
 from rich.text import Text
 
 from sqsnn_bench.study.config import Study
+from sqsnn_bench.study.plan import Plan
 from sqsnn_bench.study.records import Key, Record
 from sqsnn_bench.study.watching import Standing, Watcher
 
@@ -28,13 +29,24 @@ class Lines(Watcher):
         """The line of status while the study runs; files and pipes get none."""
         return self._status if self._console.is_terminal else _Nothing()
 
-    def done(self, key: Key, record: Record, standing: Standing) -> None:
+    def begun(self, plan: Plan, standing: Standing) -> None:
+        """Say what is done, by whom the rest will be, and where it goes."""
+        workers = "1 worker" if standing.workers == 1 else f"{standing.workers} workers"
+        trials = f"{standing.total} trials, {standing.done} done"
+        self._print(f"{plan.study.name}: {trials}, {workers}, into {plan.out}")
+
+    def done(self, key: Key, record: Record, standing: Standing, by: str = "") -> None:
         """Print the line of a trial."""
+        by = f", by {by}" if by else ""
         workers = f"; {standing.workers} workers" if standing.workers > 1 else ""
         line = _trial(key, record, standing, self._study)
-        self._print(f"{line}{workers}; {self._best(standing)}")
+        self._print(f"{line}{by}{workers}; {self._best(standing)}")
 
     def note(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
+
+    def waiting(self, text: str) -> None:
         """Print it."""
         self._print(text)
 

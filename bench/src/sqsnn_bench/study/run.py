@@ -1,6 +1,6 @@
 """Running a study, whole or what is left of it: its folder, its workers, its tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -50,6 +50,11 @@ def compare(
             f"--jobs is {jobs}, but counts processes of this machine, and --cluster has workers of "
             "its own: leave one of them out"
         )
+    if cluster is not None and storage is not None:
+        raise ConfigError(
+            "--cluster runs all trials of a command, and --storage shares them among commands: "
+            "leave one of them out"
+        )
     plan = make_plan(study, out)
     content = source.read_bytes()  # before writing: it may be the file beside the results
     with owned(out):
@@ -60,8 +65,9 @@ def compare(
             _run(plan, known, jobs, watcher, cluster, storage)
         finally:
             known = records.read(out)
-            records.pack(out, known)
-            tables.write(study, out, known)
+            if known:
+                records.pack(out, known)
+                tables.write(study, out, known)
     if failed := list(_failed(plan, known)):
         raise TrainingError("\n".join(failed))
 
@@ -77,16 +83,22 @@ def _run(
     journal = Journal(plan.out, watcher.note)
     with ExitStack() as stack:
         # Workers stop before their trials are given back.
-        claims = stack.enter_context(_claims(plan, known, journal, storage))
+        claims = stack.enter_context(_claims(plan, known, journal, storage, watcher.waiting))
         if all(key in known for key in plan.trials()):
             return
-        workers = stack.enter_context(_workers(jobs, cluster, shared=storage is not None))
+        workers = stack.enter_context(
+            _workers(jobs, cluster, watcher.waiting, shared=storage is not None)
+        )
         Sharing(plan, known, workers, claims, journal, watcher).run()
 
 
 @contextmanager
 def _claims(
-    plan: Plan, known: dict[Key, Record], journal: Journal, storage: str | None
+    plan: Plan,
+    known: dict[Key, Record],
+    journal: Journal,
+    storage: str | None,
+    waiting: Callable[[str], None],
 ) -> Iterator[Claims]:
     if storage is None:
         yield Alone()
@@ -95,7 +107,9 @@ def _claims(
     from sqsnn_bench.study.shared_search import SharedSearch
     from sqsnn_bench.study.storage_url import read_url
 
-    shared = SharedSearch(read_url(storage), plan)
+    url = read_url(storage)
+    waiting(f"connecting to {url.shown}")
+    shared = SharedSearch(url, plan, waiting)
     try:
         for key, what in shared.join(known):
             journal.noted(key, what)
@@ -105,11 +119,14 @@ def _claims(
 
 
 @contextmanager
-def _workers(jobs: int, cluster: str | None, *, shared: bool) -> Iterator[Workers]:
+def _workers(
+    jobs: int, cluster: str | None, waiting: Callable[[str], None], *, shared: bool
+) -> Iterator[Workers]:
     workers: Workers
     if cluster is not None:
         from sqsnn_bench.study.cluster import Cluster  # here: it imports distributed
 
+        waiting(f"connecting to {cluster}")
         workers = Cluster(cluster)
     elif jobs == 1 and not shared:
         workers = ThisProcess()

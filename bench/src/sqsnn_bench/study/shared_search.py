@@ -13,7 +13,7 @@ Proposals follow from records, as in a search that is not shared, so that all fi
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -43,17 +43,20 @@ _STOPPED, _NEVER = "its command was stopped", "another command was first"
 class SharedSearch:
     """The claims of one of several commands, each with a folder of its own."""
 
-    def __init__(self, url: StorageUrl, plan: Plan) -> None:
+    def __init__(
+        self, url: StorageUrl, plan: Plan, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Join a search, or begin it; nothing is claimed yet.
 
         Args:
             url: Where all commands meet.
             plan: The study.
+            say: Called with what this command waits for.
 
         Raises:
             ConfigError: If there is no such storage.
         """
-        self._storage, self._plan = Storage(url, BEAT, GRACE), plan
+        self._storage, self._plan = Storage(url, BEAT, GRACE, say), plan
         self._owner = _owner(plan.out)
         self._studies = {
             pair: self._storage.study(f"{plan.study.name}/{pair[0]}/{pair[1]}")
@@ -116,9 +119,10 @@ class SharedSearch:
                     lost.append((_key(start), why))
         return News(records, lost)
 
-    def taken(self) -> set[Key]:
-        """The trials that other commands run or have run."""
-        return {key for key in self._starts if key not in self._mine and self._holder(key)}
+    def taken(self) -> dict[Key, str]:
+        """The trials that other commands run or have run, and by whom."""
+        others = {key: self._holder(key) for key in self._starts if key not in self._mine}
+        return {key: _host(holder) for key, holder in others.items() if holder is not None}
 
     def before(self, key: Key) -> int:
         """Starts of a trial that came to nothing, by any command."""

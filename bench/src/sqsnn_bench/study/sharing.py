@@ -42,8 +42,8 @@ class Claims(Protocol):
         """What other commands did since the last call; and tell them that this one is alive."""
         ...
 
-    def taken(self) -> set[Key]:
-        """The trials that other commands run or have run."""
+    def taken(self) -> dict[Key, str]:
+        """The trials that other commands run or have run, and by whom."""
         ...
 
     def before(self, key: Key) -> int:
@@ -74,9 +74,9 @@ class Alone:
         """Nothing."""
         return News()
 
-    def taken(self) -> set[Key]:
+    def taken(self) -> dict[Key, str]:
         """None."""
-        return set()
+        return {}
 
     def before(self, key: Key) -> int:
         """None; the journal knows of own starts."""
@@ -125,6 +125,7 @@ class Sharing:
         self._open: dict[Key, Job] = {}
         self._running: dict[Future[Any], Job] = {}
         self._losses: Counter[Key] = Counter()
+        self._awaited: set[Key] = set()
 
     def run(self) -> None:
         """Run all trials that are left.
@@ -135,9 +136,11 @@ class Sharing:
         """
         try:
             self._hear()
+            self._watcher.begun(self._plan, self._standing())
             while self._missing():
                 self._start()
                 self._watcher.pulse(self._standing())
+                self._say_awaited()
                 self._collect()
                 self._hear()
         except VanishedError as error:
@@ -154,7 +157,9 @@ class Sharing:
         idle = self._workers.size() - len(self._running)
         if idle <= 0:
             return
-        for trial in ready(self._plan, self._known, self._open.keys() | self._claims.taken()):
+        for trial in ready(
+            self._plan, self._known, self._open.keys() | self._claims.taken().keys()
+        ):
             made = job(self._plan, trial)
             if not self._claims.claim(made):
                 continue
@@ -164,6 +169,13 @@ class Sharing:
             idle -= 1
             if not idle:
                 return
+
+    def _say_awaited(self) -> None:
+        """Name what other commands are at work on, where this one can do nothing else."""
+        taken = {} if self._running else self._claims.taken()
+        for key in taken.keys() - self._known.keys() - self._awaited:
+            self._awaited.add(key)
+            self._watcher.waiting(f"waiting for {name_of(key)}, at work by {taken[key]}")
 
     def _collect(self) -> None:
         """Wait a moment, and take what is done."""
@@ -197,18 +209,19 @@ class Sharing:
         """Take over what other commands did."""
         news = self._claims.news()
         arrived = {records.key_of(record): record for record in news.records}
-        refuse_misfits(self._plan, {**self._known, **arrived}, list(arrived))
+        taken = self._claims.taken() if arrived else {}
+        refuse_misfits(self._plan, {**self._known, **arrived}, list(arrived), shared=True)
         for record in news.records:
             records.write(self._plan.out, record)
-            self._know(record)
+            self._know(record, taken.get(records.key_of(record), ""))
         for key, why in news.lost:
             self._lose(key, why)
 
-    def _know(self, record: Record) -> None:
+    def _know(self, record: Record, by: str = "") -> None:
         key = records.key_of(record)
         self._known[key] = record
-        self._journal.done(key)
-        self._watcher.done(key, record, self._standing())
+        self._journal.done(key, by and f"by {by}")
+        self._watcher.done(key, record, self._standing(), by)
 
     def _lose(self, key: Key, why: str) -> None:
         self._journal.lost(key, why)
@@ -253,13 +266,16 @@ def ready(plan: Plan, known: dict[Key, Record], busy: set[Key]) -> Iterator[Tria
                 yield Trial(key, found)
 
 
-def refuse_misfits(plan: Plan, known: dict[Key, Record], keys: list[Key]) -> None:
+def refuse_misfits(
+    plan: Plan, known: dict[Key, Record], keys: list[Key], *, shared: bool = False
+) -> None:
     """Refuse records that were made with other settings, or of other data.
 
     Args:
         plan: The study.
         known: All records.
         keys: Those to check.
+        shared: Whether they come from the storage of a shared search.
 
     Raises:
         ConfigError: If one does not fit.
@@ -267,4 +283,4 @@ def refuse_misfits(plan: Plan, known: dict[Key, Record], keys: list[Key]) -> Non
     for key in keys:
         found = plan.find(key, known)
         if found is not None:
-            refuse_misfit(plan, Trial(key, found), known[key])
+            refuse_misfit(plan, Trial(key, found), known[key], shared=shared)

@@ -36,18 +36,21 @@ T = TypeVar("T")
 class Storage:
     """What a shared search needs of a storage: studies, and trials as starts that end once."""
 
-    def __init__(self, url: StorageUrl, beat: float, grace: int) -> None:
+    def __init__(
+        self, url: StorageUrl, beat: float, grace: int, say: Callable[[str], None]
+    ) -> None:
         """Open a storage; a new database gets its tables.
 
         Args:
             url: Where it is.
             beat: Seconds between two signs of life of a trial that is at work.
             grace: Seconds without one after which a trial is taken for lost.
+            say: Called when the database is away.
 
         Raises:
             ConfigError: If optuna cannot open it.
         """
-        self._url, self._patience = url, PATIENCE
+        self._url, self._patience, self._say = url, PATIENCE, say
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # warnings quote whole statements
         warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats
         arguments = _CONNECT if url.full.startswith("postgresql+psycopg:") else {}
@@ -160,6 +163,7 @@ class Storage:
     def _patiently(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call the storage, also where it is away for a while."""
         end = time.monotonic() + self._patience
+        is_said = False
         while True:
             said, passing = "", False
             try:
@@ -174,6 +178,9 @@ class Storage:
                     f"the storage {self._url.shown} cannot be used: {said}. Trials that are done "
                     "are kept, here and there; the same command goes on once it is back"
                 )
+            if not is_said:
+                is_said = True
+                self._say(f"the database is away: waiting {self._patience:.0f} s for it")
             time.sleep(_PAUSE)
 
     def _said(self, error: BaseException) -> str:

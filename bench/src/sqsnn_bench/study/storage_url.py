@@ -53,9 +53,9 @@ def read_url(text: str) -> StorageUrl:
             f"{f'{scheme}://*** cannot be read' if found else 'is none'}: write special "
             "characters of user and password as %XX"
         )
+    shown = _shown(url)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")  # the driver that comes with sqsnn-bench
-    shown = _shown(url)
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigError(f"--storage {shown} is in memory, which no other command sees")
     return StorageUrl(url.render_as_string(hide_password=False), shown, _secrets(url))

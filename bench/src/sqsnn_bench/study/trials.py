@@ -82,30 +82,37 @@ def run_folder(out: Path, key: Key) -> Path:
     return out / "runs" / key.dataset / key.model / key.trial
 
 
-def refuse_misfit(plan: Plan, trial: Trial, record: Record) -> None:
+def refuse_misfit(plan: Plan, trial: Trial, record: Record, *, shared: bool = False) -> None:
     """Refuse a record that was made with other settings, or of other data.
 
     Args:
         plan: The study.
         trial: The trial, as the study is now.
         record: Its record.
+        shared: Whether it comes from the storage of a shared search.
 
     Raises:
         ConfigError: If they differ.
     """
-    where = f"trial {trial.key.dataset}/{trial.key.model}/{trial.key.trial} in {plan.out}"
+    place = "the storage" if shared else plan.out
+    where = f"trial {trial.key.dataset}/{trial.key.model}/{trial.key.trial} in {place}"
+    other = (
+        "give the study another name, or take another database"
+        if shared
+        else ("choose another --out")
+    )
     now, before = library.plain(plan.settings(trial)), record["settings"]
     # A setting that one of two versions of the library does not know is no difference.
     for name in sorted(now.keys() & before.keys()):
         if now[name] != before[name]:
             raise ConfigError(
                 f"{where} was made with {name} {before[name]!r}, which is {now[name]!r} now: set "
-                "it in the file of the study, or choose another --out"
+                f"it in the file of the study, or {other}"
             )
     source = plan.facts[trial.key.dataset].source
     if record.get("source", source) != source:  # older records name none
         raise ConfigError(
             f"{where} was made of {record['source']}, but the data here are {source}: a study "
-            "compares what had the same data; point data_dir or SQSNN_DATA at them, or choose "
-            "another --out"
+            "compares what had the same data; point data_dir or SQSNN_DATA at them, or "
+            f"{other}"
         )

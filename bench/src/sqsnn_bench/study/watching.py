@@ -30,8 +30,14 @@ class Standing(NamedTuple):
 class Watcher:
     """Follows a study; this one does nothing."""
 
-    def done(self, key: Key, record: Record, standing: Standing) -> None:
-        """A trial has its record."""
+    def begun(self, plan: Plan, standing: Standing) -> None:
+        """The study goes on; trials come next."""
+
+    def done(self, key: Key, record: Record, standing: Standing, by: str = "") -> None:
+        """A trial has its record, perhaps by another command."""
+
+    def waiting(self, text: str) -> None:
+        """This command waits, and for what."""
 
     def note(self, text: str) -> None:
         """Something that a user should know: a trial was lost, or runs a second time."""
