@@ -44,6 +44,15 @@ def test_a_second_process_is_told_who_holds_the_folder(holder, tmp_path):
     assert str(holder.pid) in (tmp_path / "run" / ".lock").read_text()
 
 
+def test_an_owner_that_has_not_signed_yet_is_waited_for(holder, tmp_path):
+    lock = tmp_path / "run" / ".lock"
+    signed = lock.read_text()
+    lock.write_text("")
+    threading.Timer(0.1, lock.write_text, [signed]).start()
+    with pytest.raises(ConfigError, match=f"process {holder.pid} on"), owned(tmp_path / "run"):
+        pass
+
+
 def test_the_lock_dies_with_its_process(holder, tmp_path):
     holder.send_signal(signal.SIGKILL)
     holder.wait()

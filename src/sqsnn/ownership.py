@@ -7,6 +7,7 @@ owner: if it were removed, one process could lock the old file while another mak
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -18,6 +19,7 @@ from sqsnn.errors import ConfigError, WriteError
 from sqsnn.storage import is_leftover, writing
 
 LOCK = ".lock"
+_LOOKS = 25
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
@@ -54,7 +56,8 @@ def owned(folder: Path) -> Iterator[None]:
             raise
     try:
         for path in filter(is_leftover, folder.iterdir()):
-            path.unlink(missing_ok=True)
+            with writing(path):
+                path.unlink(missing_ok=True)
         yield
     finally:
         if lock.lock_counter == 1:
@@ -78,10 +81,13 @@ def _sign(file: int) -> None:
 
 
 def _owner(file: Path) -> str:
-    said = ""
-    with suppress(OSError, UnicodeDecodeError):  # Windows lets only the owner read it
-        said = file.read_text("utf-8").strip()
-    return said or "another process"
+    """Read who holds the lock; it is signed a moment after it is taken."""
+    for _ in range(_LOOKS):
+        with suppress(OSError, UnicodeDecodeError):  # Windows lets only the owner read it
+            if said := file.read_text("utf-8").strip():
+                return said
+        time.sleep(0.02)
+    return "another process"
 
 
 def _tidy(file: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -71,7 +71,8 @@ def _put(path: Path, write: Callable[[Path], object], move: Callable[[Path, Path
             raise CheckpointError(f"{path} is a folder, but must be a file: move it away")
         move(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the next owner of the folder removes it
+            temporary.unlink()
 
 
 def _claim(temporary: Path, path: Path) -> None:

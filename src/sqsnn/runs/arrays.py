@@ -45,7 +45,8 @@ def kept_arrays(
                 yield run.data
             finally:
                 if is_new and not run.config.exists():
-                    run.data.unlink(missing_ok=True)
+                    with suppress(OSError):  # the same samples may be there when they come again
+                        run.data.unlink()
     finally:
         if out is None:
             with suppress(OSError):  # it holds a run
