@@ -235,8 +235,8 @@ def dense_step(
     table = quantum.outcome_bits(instrument.circuit.channels, psi.device)
     firing, silent = weights @ table.to(weights.dtype), weights @ (1 - table).to(weights.dtype)
     # p = ||K_s m||^2 has no denominator: dividing only takes the rounding of the norm away.
-    total = (firing + silent).detach().clamp_min(torch.finfo(weights.dtype).tiny)
-    marginals = firing / total
+    total = (firing + silent).detach()
+    marginals = firing / torch.where(total > 0, total, 1.0)  # 0 after an impossible event
     index, bits = quantum.measure(weights, table, uniforms, outcomes)
     if through_collapse is None:
         collapsed, log_likelihood = quantum.collapsed(quantum.pick(psi, index))
