@@ -169,7 +169,9 @@ def test_a_run_over_events_is_trained_recorded_and_resumed(sqsnn, here):
     config = folder.config.read_text()
     assert 'synapses = "events"' in config
     folder.config.write_text(config.replace('synapses = "events"', 'synapses = "dense"'))
-    assert (events.code, sqsnn("evaluate", "runs/digits-1").code) == (0, 0)
+    changed = sqsnn("evaluate", "runs/digits-1")
+    assert (events.code, changed.code) == (0, 2)
+    assert "other settings: synapses changed in config.toml" in " ".join(changed.err.split())
 
 
 def test_the_preset_of_digits_resets_for_three_steps(sqsnn, here):
