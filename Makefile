@@ -1,8 +1,10 @@
 # make train   install, then train on the 8x8 digits (the main job)
 # make test    install, then run the tests of library and laboratory, with coverage
 # make check   install, then formatting, linting, types and spelling
-# make full    install, then run all tests, the slow ones too, damage 2,000 data files, and on Linux
-#              make sanitize
+# make full    install, then run all tests, the slow ones too, make campaigns, and on Linux make
+#              sanitize
+# make campaigns  install, then damage files, kill trainings and try extreme numbers, as often as
+#              docs/reliability.md says (two hours)
 # make sanitize  install, then test the kernel on builds that stop at bad memory accesses
 # make wheel   build dist/*.tar.gz and dist/*.whl, and test the wheel in an environment of its own
 # Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
@@ -14,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: train test check full sanitize wheel clean
+.PHONY: train test check full campaigns sanitize wheel clean
 
 train: $(VENV)/run.stamp
 	$(BIN)/sqsnn train digits
@@ -30,10 +32,21 @@ check: $(VENV)/dev.stamp
 
 full: $(VENV)/dev.stamp
 	$(PYTEST) -m "slow or not slow"
-	$(BIN)/python tests/campaigns/readers.py --files 2000
+	$(MAKE) campaigns
 ifeq ($(shell uname),Linux)
 	$(MAKE) sanitize
 endif
+
+campaigns: $(VENV)/dev.stamp
+	$(BIN)/python tests/campaigns/readers.py --files 60000
+	$(BIN)/python tests/campaigns/datasets.py --files 60000
+	$(BIN)/python tests/campaigns/folders.py --mutations 10000
+	$(BIN)/python tests/campaigns/kills.py
+	$(BIN)/python tests/campaigns/pairs.py
+	$(BIN)/python tests/campaigns/disk_full.py
+	$(BIN)/python tests/campaigns/jobs.py
+	$(BIN)/python tests/campaigns/leaks.py --every 1
+	$(BIN)/python tests/campaigns/extremes.py --cases 10000 --steps 100000
 
 sanitize: $(VENV)/dev.stamp
 	$(BIN)/python tests/campaigns/sanitize.py

@@ -24,7 +24,7 @@ WRONG = {
     "train digts": "did you mean digits",
     "train digits extra": "these words are no flags .*: extra",
     "train digits --hiden 3": "--hiden. Did you mean --hidden",
-    "train digits --hidden 0": "--hidden: .*greater than 0, but is '0'",
+    "train digits --hidden 0": "--hidden: .*greater than or equal to 1, but is '0'",
     "train digits --hidden 64,,": "--hidden: .*integer.* but is ''",
     "train digits --hidden three": "--hidden: .*integer.* but is 'three'",
     "train digits --epochs 1.5": "--epochs: .*integer.* but is '1.5'",

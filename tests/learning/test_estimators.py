@@ -492,5 +492,7 @@ def test_a_window_of_one_step_tells_the_memory_gates_of_crx_nothing():
 )
 @pytest.mark.parametrize("value", [0, -3])
 def test_numbers_below_one_are_refused(make, argument, value):
-    with pytest.raises(ValueError, match=f"{argument}: .*greater than 0, but is {value}"):
+    with pytest.raises(
+        ValueError, match=f"{argument}: .*greater than or equal to 1, but is {value}"
+    ):
         make(**{argument: value})

@@ -194,7 +194,7 @@ def test_a_running_baseline_of_other_steps_is_refused():
         (Feedback, {"feedback_path": "unknown"}, "feedback_path: .*'unknown'"),
         (Reinforce, {"baseline": "unknown"}, "baseline: .*'unknown'"),
         (Reinforce, {"horizon": "unknown"}, "horizon: .*'unknown'"),
-        (Reinforce, {"samples": 0}, "samples: .*greater than 0, but is 0"),
+        (Reinforce, {"samples": 0}, "samples: .*greater than or equal to 1, but is 0"),
         (
             Feedback,
             {"feedback": "symmetric", "feedback_path": "direct"},

@@ -121,7 +121,7 @@ def test_threads_of_the_process_are_put_back(tmp_path):
         ("cifar", {}, "dataset must be one of digits, mnist"),
         ("digits", {"hiden": 3}, "there is no setting hiden; did you mean hidden"),
         ("digits", {"window": 3}, "window is 3, but .*rule 'local' and score 'measured' only"),
-        ("digits", {"hidden": (0,)}, "hidden.0: .*greater than 0, but is 0"),
+        ("digits", {"hidden": (0,)}, "hidden.0: .*greater than or equal to 1, but is 0"),
         ("digits", {"rule": "hebb"}, "rule is 'hebb'; it may be one of backprop, local"),
     ],
 )

@@ -192,7 +192,10 @@ def test_a_noise_without_rates_is_none():
             "floor is 0.5; it must be finite and at most 0, or None",
         ),
         ({"neurons": "lif", "beta": "half"}, "beta: .*valid number.*, but is 'half'"),
-        ({"neurons": "stochastic_lif", "tau": 0.0}, "tau is 0.0; it must be above 0"),
+        (
+            {"neurons": "stochastic_lif", "tau": 0.0},
+            "tau is 0.0; it must be finite and at least 1e-12",
+        ),
         ({"neurons": "qlif", "threshold": 1.0}, r"threshold is 1.0; it must be in \(0, 1\)"),
         ({"neurons": "qlif", "learn": 7}, "learn: .*boolean"),
     ],

@@ -61,7 +61,7 @@ def test_words_are_read_as_what_they_are():
     ("given", "message"),
     [
         ({"sizes": "64,,64"}, "sizes.1: Input should be a valid integer, .* but is ''"),
-        ({"sizes": (0,)}, "sizes.0: .*greater than 0, but is 0"),
+        ({"sizes": (0,)}, "sizes.0: .*greater than or equal to 1, but is 0"),
         ({"labels": "3"}, "labels: .*at least 2"),
         ({"labels": (-1, 2)}, "labels.0: .*greater than or equal to 0, but is -1"),
         ({"words": 3}, "words: .*dictionary, but is 3"),

@@ -88,7 +88,9 @@ CONNECTIONS = st.builds(
 
 @trials(max_examples=50)
 @given(
-    size=st.one_of(st.integers(1), st.lists(st.integers(1), min_size=2, max_size=3).map(tuple)),
+    size=st.one_of(
+        st.integers(1, 10**9), st.lists(st.integers(1, 10**4), min_size=2, max_size=3).map(tuple)
+    ),
     connections=st.lists(CONNECTIONS, min_size=1, max_size=4).map(tuple),
 )
 def test_a_graph_comes_back_byte_for_byte(size, connections):

@@ -117,9 +117,9 @@ def test_synapses_of_no_grid_are_refused():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"maps": 0, "kernel": 5}, "maps: .*greater than 0"),
-        ({"maps": 2, "kernel": 0}, "kernel: .*greater than 0"),
-        ({"maps": 2, "kernel": 2, "stride": 0}, "stride: .*greater than 0"),
+        ({"maps": 0, "kernel": 5}, "maps: .*greater than or equal to 1"),
+        ({"maps": 2, "kernel": 0}, "kernel: .*greater than or equal to 1"),
+        ({"maps": 2, "kernel": 2, "stride": 0}, "stride: .*greater than or equal to 1"),
         ({"maps": 2, "kernel": 2, "padding": -1}, "padding: .*greater than or equal to 0"),
     ],
 )

@@ -233,7 +233,7 @@ def test_verbose_prints_one_line_per_epoch(data, capsys):
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"hidden": (0,)}, r"^hidden\.0: .*greater than 0"),
+        ({"hidden": (0,)}, r"^hidden\.0: .*greater than or equal to 1"),
         ({"steps": 0}, "^steps: .*but is 0"),
         ({"encoding": "morse"}, "'morse'"),
         ({"circuit": "transmon"}, "transmon"),

@@ -299,10 +299,10 @@ class Coins(Population):
     ("options", "said"),
     [
         ({"draws": 1}, "draws must be an integer of at least 2, but is 1"),
-        ({"windows": [1, 0]}, "window: .* greater than 0, but is 0"),
-        ({"repeats": [0]}, "repeats: .* greater than 0, but is 0"),
-        ({"shots": [0]}, "shots: .* greater than 0, but is 0"),
-        ({"max_trials": 0}, "max_trials: .* greater than 0, but is 0"),
+        ({"windows": [1, 0]}, "window: .* greater than or equal to 1, but is 0"),
+        ({"repeats": [0]}, "repeats: .* greater than or equal to 1, but is 0"),
+        ({"shots": [0]}, "shots: .* greater than or equal to 1, but is 0"),
+        ({"max_trials": 0}, "max_trials: .* greater than or equal to 1, but is 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, said):
