@@ -148,10 +148,7 @@ def squared_norm(amplitudes: Tensor) -> Tensor:
 
 
 def collapsed(psi: Tensor) -> tuple[Tensor, Float[Tensor, "*batch"]]:
-    """Divide states by their norm; give them, and the logarithm of their probability |psi|^2.
-
-    An impossible event gives 0 and -inf, with gradient 0.
-    """
+    """Divide states by their norm; give log |psi|^2, too. Impossible events give 0 and -inf."""
     return _Collapse.apply(psi)
 
 
