@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from sqsnn import load
 from sqsnn.data import own_sets
 from sqsnn.errors import SqsnnError
 from sqsnn.runs import run
-from sqsnn.runs.arrays import write_arrays
+from sqsnn.runs.arrays import kept_arrays
 from sqsnn.runs.folder import RunFolder
 from sqsnn.runs.report import write_report
 from sqsnn.settings.run import from_flat
@@ -97,13 +98,10 @@ def make_run(path: Path, seed: int, stop: int | None) -> Files:
     values = rng.random((24, 3))
     labels = np.where(values[:, 0] + values[:, 1] > 1, "red", "blue")
     shutil.rmtree(path, ignore_errors=True)
-    data = write_arrays(path, values, labels)
     chosen = {"hidden": (3,), "epochs": 4, "steps": 3, "batch_size": 8, "seed": seed}
-    try:
-        callbacks = [] if stop is None else [StopAt(stop)]
+    callbacks = [] if stop is None else [StopAt(stop)]
+    with suppress(KeyboardInterrupt), kept_arrays(path, values, labels) as data:
         run.begin(from_flat(str(data), chosen), path, callbacks=callbacks, pictures=False)
-    except KeyboardInterrupt:
-        pass
     # Pictures that are there are not drawn again.
     for name in ("learning-curve", "raster", "confusion-matrix", "circuit", "circuit-output"):
         (path / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n")

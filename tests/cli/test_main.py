@@ -53,7 +53,7 @@ WRONG = {
     "train recall --conv 2c3": "conv is '2c3', which needs inputs on a grid, but how the 3 values",
     "train digits --hidden= --recurrent": "recurrent needs a dense hidden layer",
     "train digits --delay 5": "delay is 5, .* after 10 steps, but steps is 10",
-    "train --config nowhere.toml": "nowhere.toml cannot be read",
+    "train --config nowhere.toml": "there is no file nowhere.toml",
     "train --config a.toml --from b": "--config goes with neither --continue nor --from",
     "train --resume nowhere --config a.toml": "--resume takes no dataset and no settings",
     "train recall --encoding rate": "must be 'spikes'",
@@ -61,7 +61,7 @@ WRONG = {
     "train tonic:DVSGesture": "--duration SECONDS",
     "train --resume nowhere": "nowhere holds no run",
     "train digits --resume nowhere": "--resume takes no dataset and no settings",
-    "train --resume nowhere --seed 0": "--resume takes no dataset and no other",
+    "train --resume nowhere --seed 0": "--resume takes no dataset and no settings",
     "evaluate nowhere": "nowhere holds no run",
     "evaluate": "RUN",
 }

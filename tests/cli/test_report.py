@@ -14,13 +14,9 @@ def test_a_run_becomes_a_page(sqsnn, trained):
     assert (trained.parent / "b.html").read_bytes() == (trained / "report.html").read_bytes()
 
 
-def test_missing_pictures_are_reported(sqsnn, trained):
+def test_a_result_without_its_weights_is_not_believed(refused, trained):
     (trained / "best.safetensors").unlink()
-    done = sqsnn("report", "a")
-    assert done.code == 0
-    why, path = done.out.splitlines()
-    assert "the test cannot be repeated" in why
-    assert path == "a/report.html"
+    assert "a/best.safetensors is missing" in refused("report", "a")
 
 
 def test_a_wrong_call_is_refused_in_one_line(refused, here):

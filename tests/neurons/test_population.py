@@ -162,7 +162,7 @@ def test_a_step_refuses_what_does_not_fit(neurons):
 
 @pytest.mark.parametrize("argument", ["size", "channels"])
 def test_a_population_of_nothing_is_refused(argument):
-    with pytest.raises(ValueError, match=f"{argument} must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=f"{argument} must be an integer .*1"):
         Coins(**{"size": 1, "channels": 1, argument: 0})
 
 

@@ -421,7 +421,7 @@ def test_a_run_without_an_epoch_is_refused(folder, tmp_path):
     ("chosen", "said"),
     [
         ({"samples": 1}, "samples: .*greater than or equal to 2, but is 1"),
-        ({"shots": 0}, "shots: .*greater than or equal to 1, but is 0"),
+        ({"shots": 0}, "shots: .*greater than 0, but is 0"),
         ({"shots": 1.5}, "shots: .*integer"),
         ({"seed": -1}, "seed: .*greater than or equal to 0, but is -1"),
         ({"backend": SNAPSHOT, "pack": 0}, "pack: .*greater than or equal to 1 or 'all', but is 0"),

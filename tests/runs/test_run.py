@@ -328,7 +328,7 @@ def test_a_run_without_an_epoch_cannot_be_evaluated(tmp_path):
 def test_the_test_must_come_from_the_source_of_the_training(whole, monkeypatch):
     other = replace(run.prepare(whole.read_settings())[1], source="usps.h5")
     monkeypatch.setattr(loading.catalog, "load", lambda *_, **__: other)
-    with pytest.raises(ConfigError, match=r"trained on digits from scikit-learn, .* usps\.h5"):
+    with pytest.raises(ConfigError, match=r"trained on digits from scikit-learn .* usps\.h5"):
         loading.evaluate_run(whole, shots=1, data_dir=None)
 
 
@@ -431,5 +431,5 @@ def test_a_batch_of_events_goes_to_the_network_as_it_was_binned(on_events, chann
 def test_other_recordings_are_another_source(on_events, tmp_path):
     folder = begun(on_events(1, epochs=1), tmp_path / "run")
     event_files.write_nmnist(tmp_path / "data", train=16, test=3)
-    with pytest.raises(ConfigError, match=r"150-recording subset, but here lies .*160-recording"):
+    with pytest.raises(ConfigError, match=r"150-recording .* here lies .*160-recording"):
         loading.load(folder)

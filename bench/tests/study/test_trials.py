@@ -53,6 +53,7 @@ def test_a_record_holds_all_that_the_tables_need(plan):
     best = lines[record["best_epoch"] - 1]
     assert record["validation_loss"] == best["validation_loss"]
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock",
         "best.safetensors",
         "config.toml",
         "metrics.json",

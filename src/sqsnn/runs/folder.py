@@ -117,8 +117,9 @@ class RunFolder:
         return f"{launch.command()} train --resume {shlex.quote(str(self.path))}"
 
     def kept(self) -> str:
-        """Say which epochs are kept."""
-        epochs = self.metrics.read_bytes().count(b"\n") if self.metrics.is_file() else 0
+        """Say which epochs a resumed training goes on from."""
+        there = self.checkpoint.is_file()
+        epochs = checkpoint.read_progress(self.checkpoint)[1].epoch if there else 0
         if epochs < 2:
             return "epoch 1 is kept" if epochs else "no epoch had ended"
         return f"epochs 1 to {epochs} are kept"

@@ -56,8 +56,9 @@ def read_model(path: Path) -> Model:
     if path.is_file():
         return _read_file(path)
     found = folders.find(path)
+    settings = found.read_settings()
     weights, header, _ = checkpoint.read_weights(found.best)
-    settings, preparation = found.read_settings(), found.read_preparation()
+    preparation = found.read_preparation()
     checkpoint.check_origin(found.best, header, settings, preparation)
     metrics = found.read_result() if found.is_finished() else {}
     return Model(weights, settings, preparation, metrics, header.epoch)

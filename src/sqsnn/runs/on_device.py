@@ -21,6 +21,7 @@ from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import Backend, run_network
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.ownership import owned
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.runs import loading
 from sqsnn.runs.folder import RunFolder
@@ -148,13 +149,12 @@ def run_on_device(
     spikes = loaded.settings.encoding.encode(values, lengths=lengths, generator=generator)
     mask = evaluate.report_mask(loaded.settings, values, lengths)
     began = time.perf_counter()
-    journal = hardware.Journal(folder.path / "hardware" / "jobs")
     executor = hardware.Executor(
         device,
         pack=None if options.device.pack == "all" else options.device.pack,
         noisy=not options.ideal,
         threads=loaded.settings.training.threads,
-        journal=journal,
+        journal=hardware.Journal(folder.path / "hardware" / "jobs"),
     )
     expected = _estimate(executor, loaded, len(values), options)
     said, unpacked = expected.in_words(), None
@@ -165,8 +165,8 @@ def run_on_device(
         said += " A session is billed from its first job to its end, waiting included."
     confirm(said, device.kind == "ibm")
     errors: list[ReadoutErrors] = []
-    with journal.held(), ibm.open_mode(device.backend, options.device.mode) as mode:
-        executor.mode = mode
+    mode, place = options.device.mode, folder.path / "hardware"
+    with owned(place), ibm.open_mode(device.backend, mode) as executor.mode:
         if options.mitigate_readout:
             found = {
                 (circuit, planned): hardware.calibrate(
@@ -179,7 +179,7 @@ def run_on_device(
         correct = [each.correct for each in errors] or None
         measured = run_network(loaded.network, spikes, source, generator, correct=correct)
     seconds = time.perf_counter() - began
-    place = folder.path / "hardware" / options.label
+    place /= options.label
     place.mkdir(parents=True, exist_ok=True)
     _write_bits(place / "bits.npz", chosen, labels, spikes, measured)
     shots = options.shots
