@@ -230,12 +230,14 @@ def _fill(part: Path, key: str, recordings: Recordings, binning: Binning) -> Non
     shape = binning.shape(recordings.sensor)
     labels = np.empty(recordings.count, np.int64)
     checksum = 0
+    console = Console(stderr=True)
     watched = track(
         recordings.read(),
         f"Binning {recordings.path.name}",
         recordings.count,
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # where it would leave an empty line
     )
     # The latest layout has checksums on what HDF5 adds to the data.
     with h5py.File(part, "w", libver="latest") as file:
