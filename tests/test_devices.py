@@ -265,7 +265,8 @@ def test_a_network_lies_on_the_default_device():
     with elsewhere(), torch.device(THERE):
         network = network_of()
         found = network.state_dict()
-        assert {value.device for value in found.values()} == {THERE}
+        laws = {name for name in found if name.endswith("_extra_state")}  # text, and no numbers
+        assert {found[name].device for name in found.keys() - laws} == {THERE}
         assert all(torch.equal(value, here(found[name])) for name, value in expected.items())
 
 
