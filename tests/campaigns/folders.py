@@ -255,7 +255,7 @@ def judge(case: Case, path: Path, wanted: Any) -> Outcome:
 
     signal.signal(signal.SIGALRM, late)
     signal.alarm(SECONDS)
-    start, name = time.perf_counter(), Path(case.file).name
+    start, before, name = time.perf_counter(), _peak(), Path(case.file).name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -270,16 +270,13 @@ def judge(case: Case, path: Path, wanted: Any) -> Outcome:
         outcome = Outcome("foreign", traceback.format_exc())
     finally:
         signal.alarm(0)
-    if _peak() > _peak.before + MEGABYTES:
-        outcome, _peak.before = Outcome("large", outcome.text), _peak()
+    if _peak() > before + MEGABYTES:
+        outcome = Outcome("large", outcome.text)
     return outcome._replace(seconds=time.perf_counter() - start)
 
 
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # MB on Linux
-
-
-_peak.before = _peak()
 
 
 def campaign(
