@@ -95,18 +95,16 @@ def mackey_glass(
     x, step = [start] * (delay + 1), 1 / _SUBSTEPS
     for i in range(size):
         half = (x[i] + x[i + 1]) / 2
-        k1 = _slope(x[-1], x[i])
-        k2 = _slope(x[-1] + step / 2 * k1, half)
-        k3 = _slope(x[-1] + step / 2 * k2, half)
-        k4 = _slope(x[-1] + step * k3, x[i + 1])
+        # What the delayed values add at the start, half-way and at the end of the step.
+        first, middle, last = (0.2 * d / (1 + d**10) for d in (x[i], half, x[i + 1]))
+        k1 = first - 0.1 * x[-1]
+        k2 = middle - 0.1 * (x[-1] + step / 2 * k1)
+        k3 = middle - 0.1 * (x[-1] + step / 2 * k2)
+        k4 = last - 0.1 * (x[-1] + step * k3)
         x.append(x[-1] + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
     low, high = MACKEY_GLASS_RANGE
     values = (np.array(x[delay + _WASHOUT * _SUBSTEPS :: _SUBSTEPS]) - low) / (high - low)
     return values[:steps], values[horizon : horizon + steps]
-
-
-def _slope(x: float, delayed: float) -> float:
-    return 0.2 * delayed / (1 + delayed**10) - 0.1 * x
 
 
 def memory_inputs(
