@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
+LONGEST = 300  # seconds
+
+
 class Job(NamedTuple):
     """A call to make in a process of its own.
 
@@ -100,7 +103,11 @@ def _run(job: Job) -> None:
     """Make the call as a program of its own would."""
     code = 1
     try:
+        # As in a terminal, whatever the tests themselves run under.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.alarm(LONGEST)  # which ends a call that does not
         os.chdir(job.folder)
         for number, path in enumerate(job.out, start=1):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), number)
