@@ -73,7 +73,7 @@ def calling(refusal: str) -> Iterator[None]:
 
 
 def require_token() -> None:
-    """Refuse a token that is none of IBM's, such as one with a line break.
+    """Refuse a token that IBM cannot have issued, such as one with a line break.
 
     Raises:
         HardwareError: It names where the token stands, and does not show it.
