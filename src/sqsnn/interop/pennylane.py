@@ -15,6 +15,8 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import torch
@@ -142,7 +144,7 @@ def apply_neuron(
         for e, rotation in enumerate(circuit.encoding):
             if rotation.is_gate:
                 bits = [row[rotation.channel] for row in past]
-                _encode(turns[e][t], bits, t, kept, wires[rotation.qubit])
+                _encode(turns[t, :, e], bits, t, kept, wires[rotation.qubit])
         for gate in circuit.gates:
             angle = own["angles"][gate.parameter] if gate.parameter is not None else gate.angle
             placed = getattr(qml, _GATES[gate.name])
@@ -262,7 +264,7 @@ def _remembered(neurons: SQSNeurons, steps: int) -> int:
     if reset_steps is None and steps > MAX_REMEMBERED + 1:
         raise ValueError(
             f"currents have {steps} steps, and the membrane remembers all own spikes: conditions "
-            f"on them are built for up to {MAX_REMEMBERED + 1} steps; Leaky(reset_steps=3) has any"
+            f"on them go up to {MAX_REMEMBERED + 1} steps; Leaky(reset_steps=3) has no such limit"
         )
     return min(steps - 1, steps if reset_steps is None else reset_steps)
 
@@ -284,13 +286,19 @@ class _Drive(nn.Module):
             device=like.angles.device,
         )
 
-    def forward(self, currents: Tensor, spikes: Tensor) -> list[Tensor]:
-        return self.neurons.encoding_angles(self.neurons.potentials(currents, spikes))
+    def forward(self, currents: Tensor, spikes: Tensor) -> Tensor:
+        control = self.neurons.controller(currents, observed=spikes)
+        state, angles = control.start, []
+        for t, fired in enumerate(spikes):
+            turns, state = control.turns(t, state)
+            state = control.settle(state, fired, None)
+            angles.append(torch.stack(list(turns.angles), dim=-1).squeeze(1))
+        return torch.stack(angles)  # (T, histories, rotations)
 
 
 def _turns(
     neurons: SQSNeurons, currents: Float[Tensor, "T N"], own: dict[str, Tensor], kept: int
-) -> list[Float[Tensor, "T histories"]]:
+) -> Float[Tensor, "T histories rotations"]:
     """The angle of each rotation at every step, for all that a channel may have fired before.
 
     Bit k of a history stands for the spikes of all steps t with t mod `kept` = k, so that every
@@ -303,8 +311,7 @@ def _turns(
     spikes = torch.stack(fired)[..., None, None].expand(shape)
     values = {f"neurons.{name}": row[None] for name, row in own.items() if row.numel()}
     given = currents[:, None, None].expand(shape), spikes
-    turns = torch.func.functional_call(_Drive(neurons), values, given)
-    return [turn.squeeze(-1) for turn in turns]
+    return torch.func.functional_call(_Drive(neurons), values, given)
 
 
 def _encode(
@@ -317,10 +324,7 @@ def _encode(
     places = [(t - len(bits) + place) % kept for place in range(len(bits))]
     for history in outcome_bits(len(bits), turns.device).tolist():
         agree = [bit if value else ~bit for bit, value in zip(bits, history, strict=True)]
-        condition = agree[0]
-        for other in agree[1:]:
-            condition = condition & other
         column = sum(value << (kept - 1 - k) for k, value in zip(places, history, strict=True))
         with qml.QueuingManager.stop_recording():
             rotation = qml.RX(turns[column], wires=wire)
-        qml.ops.Conditional(condition, rotation).grad_recipe = _SHIFT_RULE
+        qml.ops.Conditional(reduce(and_, agree), rotation).grad_recipe = _SHIFT_RULE
