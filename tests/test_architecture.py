@@ -222,6 +222,7 @@ OPTIONAL = (
     "pyarrow",
     "nir",
     "neurobench",
+    "pennylane",
     "snntorch",
     "tensorboard",
     "wandb",

@@ -108,6 +108,14 @@ def test_the_page_on_exchange_runs_from_its_first_line_to_its_last(tmp_path, mon
     assert (tmp_path / "digits.nir").is_file()
 
 
+def test_the_page_on_pennylane_runs_from_its_first_line_to_its_last(capsys):
+    pytest.importorskip("pennylane", reason="the extra pennylane is not installed")
+    names = type_page("pennylane.md")
+    assert "Probs[MCM]" in capsys.readouterr().out
+    assert names["drawn"].shape == (100, 4)
+    assert names["layers"].angles.shape == (16, 12)
+
+
 def test_the_loop_on_scaling_runs_alone_and_the_commands_exist(capsys):
     blocks = blocks_of("scaling.md")
     ((_, program),) = [block for block in blocks if block[0] == "python"]

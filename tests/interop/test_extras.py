@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("name", ["nir", "neurobench"])
+@pytest.mark.parametrize("name", ["nir", "neurobench", "pennylane"])
 def test_a_missing_extra_is_named(name):
     code = f"""
 import sys

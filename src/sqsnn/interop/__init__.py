@@ -1,4 +1,4 @@
-"""Exchange with other packages: `interop.nir` (networks), `interop.neurobench` (benchmarks).
+"""Exchange with other packages: networks (`nir`), benchmarks (`neurobench`), QNodes (`pennylane`).
 
 Each needs an extra of its own and is loaded on first use; without it, an error says what to
 install.
@@ -10,7 +10,9 @@ import lazy_loader
 
 from sqsnn.errors import SqsnnError
 
-_load, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["neurobench", "nir"])
+_load, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["neurobench", "nir", "pennylane"]
+)
 
 
 class _MissingError(SqsnnError, AttributeError):
