@@ -148,6 +148,27 @@ def test_a_decay_out_of_its_range_is_led_back_and_no_further_out(beta, fixed):
     assert any((slope != 0).any() for slope in slopes)
 
 
+@pytest.mark.parametrize("beta", [1.2, -0.1])
+def test_given_potentials_a_decay_out_of_its_range_is_led_by_the_sum_over_the_steps(beta):
+    neurons = quantum_neurons("crx", drive=Leaky())
+    currents = currents_of_both_signs(neurons, 6, batch=1)
+    spikes = torch.randint(0, 2, currents.shape, generator=seeded(3)).double()
+    weights = torch.randn(currents.shape, generator=seeded(4), dtype=torch.float64)
+
+    def slope(value: float) -> Tensor:
+        with torch.no_grad():
+            neurons.beta.fill_(value)
+        (weights * neurons.potentials(currents, spikes)).sum().backward()
+        found, neurons.beta.grad = neurons.beta.grad, None
+        return found
+
+    bound = min(max(beta, 0.0), 1.0)
+    of_the_sum = slope(bound)  # on the bound nothing is held, and the potentials are the same
+    outward = of_the_sum < 0 if beta > bound else of_the_sum > 0
+    assert outward.any() and not outward.all()
+    assert_close(slope(beta), of_the_sum.masked_fill(outward, 0.0), rtol=1e-12, atol=0.0)
+
+
 # Surrogates, for one channel and no memory: p = sin^2((phi + angle) / 2)
 
 

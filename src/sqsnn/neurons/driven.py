@@ -110,9 +110,11 @@ class DrivenPopulation(Population):
         """
         if not isinstance(self.drive, Leaky):
             return currents
+        # Held once per pass: what leads beta outward is a matter of the sum over the steps.
+        learned, exact = self.learned_drive, self.encoding_slope == "exact"
         membrane, rows = at_rest(self.drive, currents[0]), []
         for current, own in zip(currents, spikes, strict=True):
-            potential, membrane = self.integrate(current, membrane)
+            potential, membrane = integrate(self.drive, learned, current, membrane, exact=exact)
             membrane = settle(membrane, own)
             rows.append(potential)
         return torch.stack(rows)
