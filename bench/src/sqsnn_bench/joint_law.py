@@ -259,7 +259,9 @@ def table(content: dict[str, Any]) -> str:
 def _shown(p: float | None) -> str:
     if p is None:
         return ""
-    return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}" if p > 0 else "0"
+    if p == 0:
+        return "< 1e-300"  # the least number there is
+    return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}"
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -92,7 +92,6 @@ def _neuron(layer: "LayerOnDevice") -> str:
         said += f"; one shot {layer.shot_microseconds:.0f} us"
     if layer.feed_forward_microseconds:
         said += f", {layer.feed_forward_microseconds:.1f} of them waiting for own spikes"
-        said += f", {layer.conditional_microseconds:.1f} gates under conditions"
     if layer.neurons_side_by_side > 1:
         said += f"; {layer.neurons_side_by_side} side by side"
     return said
