@@ -25,6 +25,7 @@ from sqsnn.errors import HardwareError
 from sqsnn.hardware import DeviceBits, Executor, feedforward, find
 from sqsnn.hardware.free_run import plan_network
 from sqsnn.learning import run_network
+from sqsnn.learning.bit_source import require_circuits
 from sqsnn.network import NetworkRecord
 from sqsnn.neurons.drive import Drive
 
@@ -107,7 +108,7 @@ def network_of(case: Case, circuit: str) -> SpikingNetwork:
 
 def populations_of(network: SpikingNetwork) -> list[SQSNeurons]:
     """The hidden neuron and the output."""
-    return [network.population(name) for name in network.names]
+    return [require_circuits(network.population(name)) for name in network.names]
 
 
 def synapses_of(network: SpikingNetwork) -> list[Any]:
