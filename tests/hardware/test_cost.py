@@ -88,13 +88,22 @@ def test_runs_together_cost_what_they_cost_alone():
     parts = [
         estimate(rows=30, shots=2, jobs=1, shot_duration=60e-6, rep_delay=200e-6),
         estimate(
-            rows=10, shots=1, jobs=3, shot_duration=90e-6, rep_delay=200e-6, feed_forward=6e-6
+            rows=10,
+            shots=1,
+            jobs=3,
+            shot_duration=90e-6,
+            rep_delay=200e-6,
+            feed_forward=6e-6,
+            conditions=14,
+            under_conditions=2e-6,
         ),
     ]
     both = Estimate.together(parts)
     assert (both.jobs, both.circuits, both.shots) == (4, 40, 70)
     assert both.device_seconds == pytest.approx(sum(part.device_seconds for part in parts))
     assert both.feed_forward * 70 == pytest.approx(10 * 6e-6)
+    assert both.under_conditions * 70 == pytest.approx(10 * 2e-6)
+    assert both.conditions * 70 == pytest.approx(10 * 14)
     simulated = estimate(rows=10, shots=1, jobs=1, shot_duration=None, rep_delay=None)
     assert Estimate.together([simulated] * 2).device_seconds is None
 
@@ -102,7 +111,10 @@ def test_runs_together_cost_what_they_cost_alone():
 def test_feed_forward_is_said_where_there_is_some():
     about = {"rows": 10, "shots": 1, "jobs": 1, "shot_duration": 90e-6, "rep_delay": 200e-6}
     assert "feed-forward" not in estimate(**about).in_words()
-    waiting = estimate(**about, feed_forward=6.3e-6)
-    assert "of 90 us (6.3 us of it feed-forward of own spikes)" in waiting.in_words()
-    # It is part of a shot, not an addition to it.
+    waiting = estimate(**about, feed_forward=6.3e-6, under_conditions=7.1e-6, conditions=62)
+    said = "(6.3 us of it feed-forward of own spikes, 7.1 us gates under 62 conditions)"
+    assert f"of 90 us {said}" in waiting.in_words()
+    # They are parts of a shot, not additions to it.
     assert waiting.device_seconds == estimate(**about).device_seconds
+    simulated = estimate(rows=5, shots=2, jobs=1, shot_duration=None, rep_delay=None, conditions=62)
+    assert "5 circuits with 62 conditions each, 10 shots" in simulated.in_words()

@@ -1,9 +1,12 @@
 """Conditional rotations: their law without sampling, their counts, their time, and their text."""
 
 import re
+from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
+import reference_drive
 import torch
 from hardware_leaky import leaky, some_currents
 from hardware_reference import circuit_law
@@ -15,7 +18,7 @@ from qiskit.transpiler import InstructionProperties
 from tools import seeded
 
 from sqsnn.errors import HardwareError
-from sqsnn.hardware import feedforward
+from sqsnn.hardware import feedforward, ibm
 from sqsnn.hardware.circuits import (
     count_gates,
     from_qasm3,
@@ -25,7 +28,8 @@ from sqsnn.hardware.circuits import (
 )
 from sqsnn.hardware.compile import Compiled, compile_neuron
 from sqsnn.hardware.devices import Device, Part, bare_target, find, instructions
-from sqsnn.hardware.free_run import angles_by_history
+from sqsnn.hardware.free_run import angles_by_history, remembered
+from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit, Encoded, Normal
 
@@ -37,7 +41,7 @@ HIDDEN = Circuit.build(
     encoding=[Encoded(1, 0, 1.0, trainable=True), Encoded(2, 0, 0.5)],
 )
 CASES = [
-    # circuit, channels, memory qubits, K, steps
+    # circuit, channels, memory qubits, K (None: the whole membrane), steps
     ("bidirectional", 1, 1, 1, 4),
     ("bidirectional", 1, 1, 3, 5),
     ("integrate_and_fire", 1, 1, 2, 4),
@@ -45,11 +49,23 @@ CASES = [
     ("hardware_efficient", 2, 0, 3, 4),
     ("crx", 1, 0, 2, 4),
     (HIDDEN, 1, 2, 2, 4),
+    ("bidirectional", 1, 1, None, 6),
+    ("integrate_and_fire", 2, 1, None, 3),
+    ("hardware_efficient", 1, 1, 4, 6),
+    ("bidirectional", 1, 1, None, 1),
 ]
 
 
 def named(value) -> str | None:
     return value.name if isinstance(value, Circuit) else None
+
+
+def driven(
+    circuit: str | Circuit, channels: int, memory_qubits: int, length: int | None, steps: int
+) -> tuple[SQSNeurons, dict[str, Any]]:
+    """Leaky neurons, and what their circuit of so many steps is told."""
+    neurons = leaky(circuit, channels, memory_qubits, length)
+    return neurons, {"per_occurrence": True, "reset_steps": remembered(neurons.drive, steps)}
 
 
 def bound_law(circuit: QuantumCircuit, names: tuple[str, ...], row: np.ndarray) -> np.ndarray:
@@ -60,41 +76,42 @@ def bound_law(circuit: QuantumCircuit, names: tuple[str, ...], row: np.ndarray) 
 
 
 @pytest.mark.parametrize(
-    ("circuit", "channels", "memory_qubits", "reset_steps", "steps"), CASES, ids=named
+    ("circuit", "channels", "memory_qubits", "length", "steps"), CASES, ids=named
 )
-def test_one_circuit_has_the_law_of_the_free_run(
-    circuit, channels, memory_qubits, reset_steps, steps
-):
-    neurons = leaky(circuit, channels, memory_qubits, reset_steps)
+def test_one_circuit_has_the_law_of_the_free_run(circuit, channels, memory_qubits, length, steps):
+    neurons, about = driven(circuit, channels, memory_qubits, length, steps)
     currents = some_currents(neurons, steps)
-    about = {"per_occurrence": True, "reset_steps": reset_steps}
     written = neuron_circuit(neurons.circuit, channels, memory_qubits, steps, **about)
     names = parameter_names(neurons.circuit, steps, **about)
     assert {parameter.name for parameter in written.parameters} == set(names)
-    table = angles_by_history(neurons, currents, reset_steps).detach().numpy()
+    table = angles_by_history(neurons, currents, about["reset_steps"]).detach().numpy()
     laws = neurons.sequence_probabilities(currents).detach().numpy()
     for b, h in np.ndindex(laws.shape[:2]):
         np.testing.assert_allclose(bound_law(written, names, table[b, h]), laws[b, h], atol=1e-12)
+    if steps == 1:
+        assert feedforward.conditions(written) == 0
+        return
     # Histories matter: with those of no spike in place of all others it is another law.
     silent = table[0, 0].copy()
     for column, name in enumerate(names):
         if found := re.fullmatch(r"(phi_\d+_\d+)_([01]+)", name):
             silent[column] = silent[names.index(f"{found[1]}_{'0' * len(found[2])}")]
-    assert abs(bound_law(written, names, silent) - laws[0, 0]).max() > 1e-2
+    assert abs(bound_law(written, names, silent) - laws[0, 0]).sum() > 2e-2
 
 
 @pytest.mark.parametrize(
-    ("circuit", "channels", "memory_qubits", "reset_steps", "steps"), CASES[1:4], ids=named
+    ("circuit", "channels", "memory_qubits", "length", "steps"),
+    [*CASES[1:4], CASES[7]],
+    ids=named,
 )
-def test_the_law_survives_openqasm_and_back(circuit, channels, memory_qubits, reset_steps, steps):
-    neurons = leaky(circuit, channels, memory_qubits, reset_steps)
-    about = {"per_occurrence": True, "reset_steps": reset_steps}
+def test_the_law_survives_openqasm_and_back(circuit, channels, memory_qubits, length, steps):
+    neurons, about = driven(circuit, channels, memory_qubits, length, steps)
     text = to_qasm3(neuron_circuit(circuit, channels, memory_qubits, steps, **about))
     assert "&&" not in text and "if (!spikes[0]) {" in text
     read = from_qasm3(text)
     currents = some_currents(neurons, steps)
     names = parameter_names(neurons.circuit, steps, **about)
-    row = angles_by_history(neurons, currents, reset_steps)[0, 0].detach().numpy()
+    row = angles_by_history(neurons, currents, about["reset_steps"])[0, 0].detach().numpy()
     law = neurons.sequence_probabilities(currents)[0, 0].detach().numpy()
     np.testing.assert_allclose(bound_law(read, names, row), law, atol=1e-12)
 
@@ -107,34 +124,60 @@ def test_without_a_reset_the_circuit_is_the_static_one():
     assert not feedforward.is_conditional(neuron_circuit(given, 2, 1, 3))
 
 
-def test_angles_of_histories_are_those_of_the_spikes_that_they_name():
-    steps, neurons = 4, leaky("integrate_and_fire", 2, 1, 3)
-    currents = some_currents(neurons, steps)
-    names = parameter_names(neurons.circuit, steps, per_occurrence=True, reset_steps=3)
-    table = angles_by_history(neurons, currents, 3).detach()
-    spikes = (torch.rand(currents.shape, generator=seeded(6)) < 0.5).double()
-    encoding = neurons.encoding_angles(neurons.potentials(currents, spikes))
+@pytest.mark.parametrize(("length", "steps"), [(2, 5), (3, 5), (4, 6), (None, 6)])
+def test_angles_of_histories_are_those_of_the_spikes_that_they_name(length, steps):
+    # By the equations of the drive, and where its clip and its floor bind, too.
+    neurons, about = driven("integrate_and_fire", 2, 1, length, steps)
+    with torch.no_grad():
+        neurons.reset.uniform_(0.5, 2.5, generator=seeded(4))
+    currents = 2 * some_currents(neurons, steps) - 0.3
+    names = parameter_names(neurons.circuit, steps, **about)
+    table = angles_by_history(neurons, currents, about["reset_steps"]).detach()
+    spread, potentials = set(), []
     for b, h in np.ndindex(table.shape[:2]):
-        for e, rotation in enumerate(neurons.circuit.encoding):
-            for t in range(steps):
-                own = spikes[max(t - 3, 0) : t, b, h, rotation.channel].int().tolist()
-                name = f"phi_{t}_{e}" + ("_" + "".join(map(str, own)) if own else "")
-                expected = encoding[e][t, b, h].item()
-                assert table[b, h, names.index(name)].item() == pytest.approx(expected, abs=1e-14)
+        gains = [0, *neurons.gains[h].tolist()][-len(neurons.circuit.encoding) :]
+        reset = neurons.reset[h].tolist()
+        drive = reference_drive.Drive(
+            "leaky",
+            neurons.beta[h].tolist(),
+            neurons.bias[h].tolist(),
+            whole_reset=reset if length is None else None,
+            reset=() if length is None else reset,
+        )
+        for column, name in enumerate(names[: table.shape[-1]]):
+            found = re.fullmatch(r"phi_(\d+)_(\d+)_?([01]*)", name)
+            if not found:
+                continue
+            t, e, own = int(found[1]), int(found[2]), [int(bit) for bit in found[3]]
+            rotation = neurons.circuit.encoding[e]
+            # What is forgotten may have been anything.
+            spikes = [[1, 1]] * (t - len(own)) + [[bit, bit] for bit in own]
+            u = reference_drive.potential(drive, currents[: t + 1, b, h].tolist(), spikes)
+            u = u[rotation.channel]
+            expected = gains[e] * np.pi * min(max(u, 0), 1)
+            assert table[b, h, column].item() == pytest.approx(expected, abs=1e-13)
+            potentials.append(u)
+            spread.add(len(own))
+    assert spread == set(range(about["reset_steps"] + 1))
+    assert min(potentials) <= -1 and max(potentials) > 1
 
 
 # Counts
 
 
 @pytest.mark.parametrize(
-    ("reset_steps", "conditions"), [(1, 2 * 9), (2, 2 + 4 * 8), (3, 6 + 8 * 7)]
+    ("steps", "reset_steps", "conditions"),
+    [(10, 1, 2 * 9), (10, 2, 2 + 4 * 8), (10, 3, 6 + 8 * 7), (6, 5, 2 + 4 + 8 + 16 + 32)],
 )
-def test_gates_and_depth_are_of_one_shot_and_conditions_of_all_histories(reset_steps, conditions):
-    steps, static = 10, neuron_circuit("bidirectional", 1, 1, 10)
+def test_gates_and_depth_are_of_one_shot_and_conditions_of_all_histories(
+    steps, reset_steps, conditions
+):
+    static = neuron_circuit("bidirectional", 1, 1, steps)
     circuit = neuron_circuit("bidirectional", 1, 1, steps, reset_steps=reset_steps)
     # Of all branches one is taken: the gates are those of the static circuit.
     assert count_gates(circuit) == {**count_gates(static), "if_else": conditions}
     assert feedforward.waits(circuit) == steps - 1
+    assert feedforward.conditions(circuit) == conditions
     path = feedforward.one_path(circuit)
     assert path.depth(lambda i: i.operation.name != "barrier") == static.depth()
     executor_counts = compile_neuron(
@@ -194,6 +237,8 @@ def test_a_shot_takes_longer_by_waiting_and_by_branches_that_are_not_taken():
     # Static rotations merge with the gates beside them: a few pulses either way.
     assert free.duration - static.duration == pytest.approx(more, abs=2 * steps * pulse)
     assert free.gate_counts["if_else"] == 2 + 4 + 4
+    assert free.under_conditions == pytest.approx((2 + 4 + 4) * pulse)
+    assert static.under_conditions == 0
     assert {"barrier", "delay"}.isdisjoint(free.gate_counts)
 
 
@@ -245,8 +290,29 @@ def test_conditions_of_neurons_side_by_side_read_their_own_bits():
         if isinstance(instruction.operation, IfElseOp):
             (slot,) = {pair.circuit.find_bit(qubit).index // 2 for qubit in instruction.qubits}
             assert set(instruction.clbits) <= registers[slot]
-    conditions = sum(isinstance(i.operation, IfElseOp) for i in pair.circuit.data)
-    assert conditions == 2 * pair.gate_counts["if_else"]
+    assert feedforward.conditions(pair.circuit) == 2 * pair.gate_counts["if_else"]
+    # They are tested at the same time.
+    assert pair.under_conditions == pytest.approx(compiled(find("fake_manila"), 2).under_conditions)
+
+
+def test_a_job_has_room_for_branches_that_are_not_taken():
+    # Of each branch of a rotation: the condition, and the gates that it is written in.
+    static, free = (compiled(find("fake_manila"), k).circuit for k in (0, 3))
+    branches = [i for i in free.data if isinstance(i.operation, IfElseOp)]
+    inside = sum(len(branch.operation.blocks[0].data) for branch in branches)
+    assert inside >= 3 * len(branches) == 3 * (2 + 4 + 8)
+    on = Counter(qubit for i in free.data for qubit in i.qubits)
+    (driven,) = {qubit for branch in branches for qubit in branch.qubits}
+    assert ibm.rows_per_job(free, 1) == ibm.MAX_INSTRUCTIONS // (on[driven] + inside)
+    assert ibm.rows_per_job(free, 1) < 0.6 * ibm.rows_per_job(static, 1)
+    # A branch on two qubits is no gate on two.
+    wide = QuantumCircuit(2, 1)
+    wide.cz(0, 1)
+    with wide.if_test((0, True)):
+        wide.x([0, 1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ibm, "MAX_PAIR_GATES", 100)
+        assert ibm.rows_per_job(wide, 1) == 100
 
 
 # Refusals
@@ -259,10 +325,17 @@ def test_a_device_without_conditions_is_refused_with_what_to_do():
         compiled(device, 1)
 
 
-@pytest.mark.parametrize("reset_steps", [-1, 4])
-def test_other_lengths_of_the_reset_are_refused(reset_steps):
-    with pytest.raises(ValueError, match=r"reset_steps must be an integer"):
-        neuron_circuit("crx", 1, 1, 2, reset_steps=reset_steps)
+@pytest.mark.parametrize(
+    ("reset_steps", "steps", "said"),
+    [
+        (-1, 2, r"reset_steps must be an integer"),
+        (4, 7, r"reset_steps is 4, but may be 0\.\.3 in a circuit of 7 steps; one of at most 6"),
+        (6, 7, r"reset_steps is 6, but"),
+    ],
+)
+def test_other_lengths_of_the_reset_are_refused(reset_steps, steps, said):
+    with pytest.raises(ValueError, match=said):
+        neuron_circuit("crx", 1, 1, steps, reset_steps=reset_steps)
 
 
 def test_conditions_with_an_else_are_left_alone():

@@ -1,7 +1,7 @@
 """Free runs measured on a device: their law for every drive, jobs, estimates, and refusals.
 
 A law is compared by chi-square, of rows of one shot as a layer over a batch has them. Each is
-refused at p < 1e-4: of the 28 laws here, a right device would fail one at one seed in 350. The
+refused at p < 1e-4: of the 38 laws here, a right device would fail one at one seed in 260. The
 seeds are fixed.
 """
 
@@ -74,9 +74,12 @@ def assert_follows(source: DeviceBits, neurons: SQSNeurons, steps: int, rows: in
         ("crx", 1, 0, 3, 5),
         ("integrate_and_fire", 1, 1, 2, 4),
         ("integrate_and_fire", 2, 1, 1, 3),
+        ("bidirectional", 1, 1, None, 6),
+        ("crx", 1, 1, 4, 6),
+        ("integrate_and_fire", 2, 1, None, 3),
     ],
 )
-def test_a_reset_of_some_steps_runs_in_one_job_and_follows_the_law(
+def test_conditions_run_in_one_job_and_follow_the_law(
     circuit, channels, memory_qubits, reset_steps, steps
 ):
     source = aer()
@@ -104,14 +107,14 @@ def test_without_memory_a_longer_reset_runs_step_by_step_and_follows_the_law(
         ("fake_fez", "integrate_and_fire", 1, 1, 1),
         # Three qubits in a row need swaps, in whose midst the conditions stand.
         ("fake_manila", "bidirectional", 2, 2, 1),
+        ("fake_manila", "bidirectional", 1, None, 2),
     ],
 )
 def test_a_chip_without_noise_follows_the_law(backend, circuit, memory_qubits, reset_steps, pack):
     source = DeviceBits(Executor(find(backend), noisy=False, pack=pack))
-    assert_follows(source, leaky(circuit, 1, memory_qubits, reset_steps), 4, 600)
-    compiled = source.executor.compiled(
-        leaky(circuit, 1, memory_qubits, reset_steps).circuit, 4, reset_steps=reset_steps
-    )
+    neurons = leaky(circuit, 1, memory_qubits, reset_steps)
+    assert_follows(source, neurons, 4, 600)
+    compiled = free_run.plan(neurons, 4).compiled(source.executor, neurons.circuit)
     assert compiled.slots == pack and compiled.feed_forward > 0
 
 
@@ -161,9 +164,10 @@ def test_a_free_run_is_kept_and_not_taken_for_another_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("memory_qubits", "reset_steps", "jobs"), [(1, 0, 1), (1, 3, 1), (0, 2, 1), (0, None, 4)]
+    ("memory_qubits", "reset_steps", "jobs", "conditions"),
+    [(1, 0, 1, 0), (1, 3, 1, 14), (0, 2, 1, 10), (0, None, 4, 0), (1, None, 1, 14)],
 )
-def test_the_estimate_is_what_is_run(memory_qubits, reset_steps, jobs):
+def test_the_estimate_is_what_is_run(memory_qubits, reset_steps, jobs, conditions):
     executor = Executor(find("fake_manila"))
     neurons = leaky("crx", 1, memory_qubits, reset_steps)
     expected = free_run.estimate(executor, neurons, free_run.plan(neurons, 4), 10)
@@ -172,9 +176,14 @@ def test_the_estimate_is_what_is_run(memory_qubits, reset_steps, jobs):
     assert (counts.jobs, counts.circuits, counts.shots) == expected[:2] + expected[3:4]
     assert counts.jobs == jobs
     words = expected.in_words()
-    if reset_steps:
+    assert expected.conditions == conditions
+    if conditions:
         assert expected.feed_forward == pytest.approx(3 * 0.7e-6)
-        assert "(2.1 us of it feed-forward of own spikes)" in words
+        assert "(2.1 us of it feed-forward of own spikes, " in words
+        # A rotation is two pulses.
+        pulse = find("fake_manila").target["sx"][0,].duration
+        assert expected.under_conditions == pytest.approx(conditions * 2 * pulse)
+        assert f" us gates under {conditions} conditions)" in words
     else:
         assert expected.feed_forward == 0 and "feed-forward" not in words
 
@@ -199,20 +208,33 @@ def test_a_network_learns_from_free_runs_and_static_circuits():
 @pytest.mark.parametrize(
     ("reset_steps", "said"),
     [
-        (None, r"reset_steps is None and memory_qubits is 1: .*all earlier spikes.*reset_steps 0"),
-        (4, r"reset_steps is 4 and memory_qubits is 1: .*16 angles per gate.*memory_qubits 0"),
+        (None, r"is None and memory_qubits is 1, with 7 steps.*all earlier spikes.*up to 2\^6"),
+        (4, r"is 4 and memory_qubits is 1, with 7 steps.*the last 4 spikes.*up to 2\^4 angles"),
     ],
 )
 def test_long_resets_with_memory_are_refused_before_anything_is_sent(reset_steps, said):
     source, neurons = aer(), leaky("bidirectional", 1, 1, reset_steps)
+    said = rf"reset_steps {said}.*at most 6 steps, with reset_steps 0\.\.3, or with memory_qubits 0"
     with pytest.raises(HardwareError, match=said):
-        source.run(neurons, some_currents(neurons, 3), seeded(0))
+        source.run(neurons, some_currents(neurons, 7), seeded(0))
     with pytest.raises(HardwareError, match=said):
-        free_run.plan(neurons, 3)
+        free_run.plan(neurons, 7)
     assert source.executor.counts.jobs == source.executor.counts.transpilations == 0
     # Scores of recorded spikes are static whatever the reset.
-    potentials = neurons.potentials(some_currents(neurons, 3), torch.zeros(3, 2, 2, 1))
-    assert source.sample(neurons, potentials, [()], 2, seeded(0)).shape == (1, 2, 3, 2, 2, 1)
+    potentials = neurons.potentials(some_currents(neurons, 7), torch.zeros(7, 2, 2, 1))
+    assert source.sample(neurons, potentials, [()], 2, seeded(0)).shape == (1, 2, 7, 2, 2, 1)
+
+
+def test_a_device_without_conditions_is_refused_by_name():
+    source = DeviceBits(Executor(find("fake_lima"), noisy=False))
+    whole = leaky("bidirectional", 1, 1, None)
+    currents = some_currents(whole, 3)
+    with pytest.raises(HardwareError, match="fake_lima offers no if_else"):
+        source.run(whole, currents, seeded(0))
+    assert source.executor.counts.jobs == 0
+    # Without memory the membrane is integrated between jobs, and nothing is conditional.
+    without = leaky("crx", 1, 0, None)
+    assert source.run(without, currents, seeded(0)).shape == currents.shape
 
 
 def test_currents_that_do_not_fit_are_refused():

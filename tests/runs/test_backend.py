@@ -139,6 +139,24 @@ def test_a_stopped_run_goes_on_bit_for_bit(measured, tmp_path):
         assert (folder.path / name).read_bytes() == (whole.path / name).read_bytes(), name
 
 
+def test_the_whole_membrane_learns_from_free_runs_in_one_circuit(tmp_path):
+    watcher, made = Estimates(), []
+    chosen = settings(epochs=1, steps=4, reset_steps=None, train_samples=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            backend, "build_source", lambda one: made.append(build_source(one)) or made[0]
+        )
+        folder = run.begin(chosen, tmp_path / "run", watcher, pictures=False)
+    ((text, _),) = watcher.estimates
+    counts = made[0].executor.counts
+    # Of both layers of a batch the free runs, 1 + 4 jobs, and the shifted circuits.
+    assert f"{counts.jobs:,} jobs, {counts.circuits:,} circuits" in text
+    # Free runs of four steps and of one, whose circuit is that of the outputs' scores; and single
+    # steps of the hidden neurons.
+    assert counts.transpilations == 3
+    assert sum(folder.read_metrics()[0]["spikes_per_sample"]) > 0
+
+
 def test_another_seed_gives_another_run(measured, tmp_path):
     whole, _, _, _ = measured
     folder = run.begin(settings(epochs=1, seed=1), tmp_path / "run", pictures=False)
@@ -215,6 +233,8 @@ def test_neurons_side_by_side_are_those_of_the_settings():
     [
         ({"backend": "fake_atlantis"}, HardwareError, "fake_atlantis"),
         ({"backend": "aer2"}, HardwareError, "'aer2'"),
+        ({"reset_steps": None, "steps": 7}, HardwareError, "with 7 steps.*at most 6 steps"),
+        ({"backend": "fake_lima"}, HardwareError, "fake_lima offers no if_else"),
         ({"backend": "fake_manila", "pack": 3}, HardwareError, "3"),
         ({"false_spike": 0.1}, ConfigError, "noise rates go with the simulator only"),
         ({"surrogate": "sigmoid"}, ConfigError, "needs probabilities"),

@@ -158,6 +158,20 @@ def test_the_inputs_are_the_encoding_and_nothing_else(once, tmp_path):
     assert (counts["measure"], counts["reset"]) == (3, 2)
 
 
+def test_the_whole_membrane_runs_free_in_as_many_steps_as_fit(once, tmp_path):
+    folder = RunFolder(shutil.copytree(once["the whole membrane"].path, tmp_path / "run"))
+    named = [
+        f"phi_{t}_0" + (f"_{history:0{t}b}" if t else "")
+        for t in range(6)
+        for history in range(2**t)
+    ]
+    for steps, inputs in ((6, named), (7, [f"phi_{t}_0" for t in range(7)])):
+        text = export_neuron(folder, 0, 0, steps, None)[0].read_text("utf-8")
+        assert re.findall(r"input float\[64\] (\w+);", text) == inputs
+        assert ("if (" in text) == (steps == 6)
+        assert {parameter.name for parameter in from_qasm3(text).parameters} == set(inputs)
+
+
 @pytest.mark.parametrize(
     ("layer", "neuron", "steps", "said"),
     [

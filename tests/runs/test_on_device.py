@@ -195,6 +195,9 @@ def test_a_snapshot_adds_what_a_chip_has(folder):
     for layer in outcome.layers:
         assert 1 < layer.shot_microseconds < 1000
         assert layer.feed_forward_microseconds == pytest.approx((STEPS - 1) * 0.7)
+        # A rotation is two pulses, under each of 2 + 4 conditions.
+        pulse = 1e6 * device.target["sx"][0,].duration
+        assert layer.conditional_microseconds == pytest.approx(6 * 2 * pulse)
     assert outcome.estimated_seconds > 4 * 2  # the jobs' overhead at least
     assert outcome.device_seconds is None  # nothing is billed
     for rates in (outcome.false_spike, outcome.missed_spike):
@@ -203,6 +206,28 @@ def test_a_snapshot_adds_what_a_chip_has(folder):
     ideal, _ = go(folder, backend="fake_manila", samples=3, ideal=True)
     assert ideal.resumed_jobs == 0
     assert [layer.gates for layer in ideal.layers] == [layer.gates for layer in outcome.layers]
+
+
+def test_layers_of_different_kinds_run_the_whole_membrane(tmp_path):
+    # With memory in one circuit; without it step by step, in single steps that are calibrated too.
+    folder = trained(tmp_path / "run", epochs=1, reset_steps=None)
+    chosen = {"backend": "fake_manila", "samples": 3, "pack": 2, "mitigate_readout": True}
+    outcome, bits = go(folder, **chosen)
+    hidden, output = outcome.layers
+    assert (hidden.steps_per_circuit, output.steps_per_circuit) == (STEPS, 1)
+    assert hidden.gates["if_else"] == 2 + 4 and "if_else" not in output.gates
+    assert hidden.feed_forward_microseconds > 0 == output.feed_forward_microseconds
+    assert outcome.jobs == 1 + STEPS + 2
+    assert bits["layer_1"].any() and bits["layer_2"].shape == (STEPS, 3, CLASSES, 1)
+    again, _ = go(folder, **chosen)
+    assert (again.resumed_jobs, again.accuracy) == (outcome.jobs, outcome.accuracy)
+
+
+def test_a_drive_that_no_circuit_holds_is_refused_by_name(tmp_path, service):
+    folder = trained(tmp_path / "run", epochs=1, reset_steps=None, steps=7)
+    with pytest.raises(HardwareError, match=r"reset_steps is None.*with 7 steps.*at most 6 steps"):
+        go(folder, backend="ibm:x")
+    assert not service.blocks and not jobs(folder)
 
 
 def test_only_the_steps_that_report_count(tmp_path, service):

@@ -232,6 +232,47 @@ def series(
     console.print(Text(str(out)), soft_wrap=True)
 
 
+@app.command(name="joint-law")
+def joint_law(
+    *,
+    backend: str = "aer",
+    circuit: tuple[str, ...] = ("crx", "bidirectional"),
+    shots: Annotated[int, Parameter(validator=Number(gte=1000))] = 20_000,
+    seed: int = 0,
+    out: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Compare the joint law of hidden and output spikes on a device with the exact one.
+
+    Networks of one hidden neuron and one output, of every drive, run one sample many times; by
+    chi-square. What the device refuses is noted. Writes the figures, and prints them as a Markdown
+    table.
+
+    Args:
+        backend: Device that `sqsnn hardware` takes: aer, a snapshot (without noise), or another.
+        circuit: Circuit of the neurons; several are given one by one.
+        shots: Records of each network.
+        seed: Of the outcomes, where they are simulated.
+        out: File of the figures [default: bench/results/hardware/joint-law-BACKEND.json].
+    """
+    from sqsnn.storage import write_json
+    from sqsnn.training.machine import threads
+    from sqsnn_bench import joint_law as laws
+    from sqsnn_bench.timing import machine
+
+    console, target = Output(), out
+    if target is None:
+        target = Path("bench/results/hardware") / f"joint-law-{backend.replace(':', '-')}.json"
+    with threads(1):
+        content = laws.compare(
+            backend, circuit, shots, seed, lambda line: console.print(Text(line), soft_wrap=True)
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_json(target, {**content, **machine()})
+    console.print()
+    console.print(Text(laws.table(content)), soft_wrap=True)
+    console.print(Text(str(target)), soft_wrap=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code, see `sqsnn.cli.ends.CODES`.
 

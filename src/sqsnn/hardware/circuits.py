@@ -104,13 +104,19 @@ def neuron_circuit(
         memory_qubits: M; a `Circuit` knows its own.
         steps: T; the channels are reset between steps, not after the last.
         per_occurrence: Whether every placed gate has its own angle, which can be shifted alone.
-        reset_steps: Own last spikes of a channel that choose its angle, by conditional rotations.
+        reset_steps: Own last spikes of a channel that choose its angle, by conditional rotations:
+            0..3, or, in at most 6 steps, up to all earlier ones (T - 1).
 
     Raises:
         ValueError: If the circuit is unknown or a number is out of range.
     """
     check_positive_int("steps", steps)
-    check_positive_int("reset_steps", reset_steps, low=0, high=feedforward.MAX_RESET_STEPS)
+    check_positive_int("reset_steps", reset_steps, low=0)
+    if not feedforward.fits(steps, reset_steps):
+        raise ValueError(
+            f"reset_steps is {reset_steps}, but may be 0..{feedforward.MAX_RESET_STEPS} in a "
+            f"circuit of {steps} steps; one of at most {feedforward.MAX_STEPS} may remember all"
+        )
     if isinstance(circuit, Circuit):
         channels = circuit.channels if channels is None else channels
         memory_qubits = circuit.memory_qubits if memory_qubits is None else memory_qubits
@@ -233,6 +239,6 @@ def count_gates(circuit: QuantumCircuit) -> dict[str, int]:
     `if_else` counts all conditions, of which one per rotation is true.
     """
     executed = feedforward.one_path(circuit).count_ops()
-    conditions = circuit.count_ops().get("if_else", 0)
+    conditions = feedforward.conditions(circuit)
     counts = {**executed, **({"if_else": conditions} if conditions else {})}
     return {name: counts[name] for name in sorted(counts) if name not in ("delay", "barrier")}

@@ -53,6 +53,7 @@ class Compiled(NamedTuple):
     depth: int  # of what one shot of the first neuron executes, without delays
     duration: float | None  # s of one shot, without the delay between shots; None without a chip
     feed_forward: float  # s of it in which a neuron waits for its own spikes
+    under_conditions: float  # s of it in which gates stand under conditions, true or not
 
     @property
     def slots(self) -> int:
@@ -113,7 +114,7 @@ def compile_neuron(
         known = parameters_by_name(native)
         parameters = tuple(known[name] for name in names)
         about = parameters, (REGISTER,), circuit.channels, (), count_gates(native), _depth(native)
-        return Compiled(native, device.backend, *about, duration=None, feed_forward=0.0)
+        return Compiled(native, device.backend, *about, None, 0.0, 0.0)
     natives = _transpiled(neuron, device.backend, groups)
     qubits = [qubit for group in groups for qubit in group]
     part, first = restrict(device.backend, qubits), natives[0]
@@ -126,10 +127,10 @@ def compile_neuron(
         timed = _scheduled(hidden.circuit, target, device.name)
         scheduled = feedforward.show(timed, hidden, target, wait=device.kind != "ibm")
         waiting = feedforward.waits(first) * feedforward.latency(target)
-        times = timed.estimate_duration(target, unit="s"), waiting
+        times = timed.estimate_duration(target, unit="s"), waiting, hidden.under_conditions
     else:
         scheduled = _scheduled(together, part.target, device.name)
-        times = scheduled.estimate_duration(part.target, unit="s"), 0.0
+        times = scheduled.estimate_duration(part.target, unit="s"), 0.0, 0.0
     if device.kind != "ibm":
         return Compiled(scheduled, part, *about, *times)
     whole = QuantumCircuit(QuantumRegister(device.backend.num_qubits, "q"), *scheduled.cregs)

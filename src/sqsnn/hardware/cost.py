@@ -30,10 +30,12 @@ class Estimate(NamedTuple):
     shot_duration: float | None  # seconds of one shot, without the delay; None for a simulator
     rep_delay: float  # seconds between two shots
     feed_forward: float = 0.0  # seconds of a shot in which a neuron waits for its own spikes
+    conditions: float = 0.0  # that a shot tests, over all neurons side by side
+    under_conditions: float = 0.0  # seconds of a shot for the gates under them, executed or not
 
     @classmethod
     def together(cls, parts: Sequence["Estimate"]) -> "Estimate":
-        """Add runs on one device up; the times of a shot are then means over all shots."""
+        """Add runs on one device up; what is of a shot is then a mean over all shots."""
         shots = sum(part.shots for part in parts)
         times = [part.shot_duration for part in parts]
         known = [time for time in times if time is not None]
@@ -46,6 +48,8 @@ class Estimate(NamedTuple):
             shot_duration=None if len(known) < len(times) else total / shots,
             rep_delay=parts[0].rep_delay,
             feed_forward=sum(part.shots * part.feed_forward for part in parts) / shots,
+            conditions=sum(part.shots * part.conditions for part in parts) / shots,
+            under_conditions=sum(part.shots * part.under_conditions for part in parts) / shots,
         )
 
     @property
@@ -72,8 +76,14 @@ class Estimate(NamedTuple):
         counts = f"{_counted(self.jobs, 'job')}, {_counted(self.circuits, 'circuit')}"
         if self.shot_duration is not None:
             counts += f" of {_time(self.shot_duration)}"
-            if self.feed_forward:
-                counts += f" ({_time(self.feed_forward)} of it feed-forward of own spikes)"
+            if self.conditions:
+                counts += (
+                    f" ({_time(self.feed_forward)} of it feed-forward of own spikes, "
+                    f"{_time(self.under_conditions)} gates under {_mean(self.conditions)} "
+                    "conditions)"
+                )
+        elif self.conditions:
+            counts += f" with {_mean(self.conditions)} conditions each"
         if self.slots > 1:
             counts += f" with up to {self.slots} neurons side by side"
         counts += f", {_counted(self.shots, 'shot')}"
@@ -128,6 +138,8 @@ def estimate(
     shot_duration: float | None,
     rep_delay: float | None,
     feed_forward: float = 0.0,
+    conditions: int = 0,
+    under_conditions: float = 0.0,
     slots: int = 1,
 ) -> Estimate:
     """Estimate the cost of running rows of angles, `slots` of them side by side in one circuit.
@@ -142,11 +154,16 @@ def estimate(
             raise ValueError(f"{argument} must be a time in s, 0 or more, but is {seconds}")
     circuits = math.ceil(rows / slots)
     delay = USUAL_REP_DELAY if rep_delay is None else rep_delay
-    return Estimate(jobs, circuits, slots, circuits * shots, shot_duration, delay, feed_forward)
+    of_a_shot = shot_duration, delay, feed_forward, float(conditions), under_conditions
+    return Estimate(jobs, circuits, slots, circuits * shots, *of_a_shot)
 
 
 def _counted(count: int, name: str) -> str:
     return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _mean(count: float) -> str:
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
 
 
 def _time(seconds: float) -> str:

@@ -119,8 +119,8 @@ def require_conditions(device: Device) -> None:
     """Refuse a device on which no gate can depend on an earlier measurement."""
     if "if_else" not in device.target.operation_names:
         raise HardwareError(
-            f"backend {device.name} offers no if_else, but with a reset of 1..3 steps a leaky "
-            "neuron's last spikes choose its angles in the middle of a circuit; choose a device "
+            f"backend {device.name} offers no if_else, but the own spikes of a leaky neuron "
+            "choose its angles in the middle of a circuit; choose a device "
             "that does, such as fake_brisbane, or train with reset_steps 0, or with memory_qubits "
             "0 and the whole membrane, which runs step by step"
         )

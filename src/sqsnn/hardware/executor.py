@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
-from sqsnn.hardware import ibm
+from sqsnn.hardware import feedforward, ibm
 from sqsnn.hardware.calling import calling
 from sqsnn.hardware.circuits import parameter_names, whole_spikes
 from sqsnn.hardware.compile import Compiled, Groups, compile_neuron
@@ -148,6 +148,8 @@ class Executor:
             jobs=math.ceil(bound / self._rows_per_job(compiled, shots)),
             shot_duration=compiled.duration,
             feed_forward=compiled.feed_forward,
+            conditions=feedforward.conditions(compiled.circuit),
+            under_conditions=compiled.under_conditions,
             rep_delay=self.device.rep_delay,
             slots=compiled.slots,
         )

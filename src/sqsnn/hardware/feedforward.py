@@ -1,9 +1,9 @@
 """Rotations whose angle a neuron's own last spikes choose, within one circuit.
 
 At step t the encoding of channel n turns by one of 2^k angles, k = min(t, K), chosen by what the
-channel measured at the last k steps: one `if` per history, of which exactly one is true, each with
-an angle of its own. They stand side by side and not inside each other, and there is no `switch`:
-devices of IBM take neither.
+channel measured at the last k steps; with K = T - 1 by all that it measured. There is one `if` per
+history, of which exactly one is true, each with an angle of its own. They stand side by side and
+not inside each other, and there is no `switch`: devices of IBM take neither.
 
 A barrier before the conditional rotations of a step marks where the device waits: the newest
 spikes travel to the controller and back (`latency`). Schedulers know no control flow, so that
@@ -15,6 +15,7 @@ spikes travel to the controller and back (`latency`). Schedulers know no control
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -33,13 +34,20 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from qiskit.transpiler import InstructionProperties, Target
 
-# A limit: 2^K angles per rotation and step, each a gate under a condition of its own.
+# Limits: 2^k angles per rotation and step, each a gate under a condition of its own. Circuits of
+# any length choose by three bits; of six steps by all earlier ones, 1 + 2 + ... + 32 = 63 angles.
 MAX_RESET_STEPS = 3
+MAX_STEPS = 6
 # Seconds from the end of a measurement to a gate that depends on it. An assumption, used where a
 # device reports no duration of its `if_else`, as none of the snapshots does.
 FEED_FORWARD = 0.7e-6
 
 _WAIT = "feed_forward"
+
+
+def fits(steps: int, reset_steps: int) -> bool:
+    """Whether so many own last spikes may choose the angles of a circuit of T steps."""
+    return reset_steps <= MAX_RESET_STEPS or steps <= MAX_STEPS
 
 
 def histories(step: int, reset_steps: int) -> list[str]:
@@ -91,9 +99,22 @@ def latency(target: Target) -> float:
     return max(reported, default=FEED_FORWARD)
 
 
+def conditions(circuit: QuantumCircuit) -> int:
+    """Count the conditions of a circuit, which a shot tests one by one, true or not."""
+    return sum(isinstance(instruction.operation, IfElseOp) for instruction in circuit.data)
+
+
 def is_conditional(circuit: QuantumCircuit) -> bool:
     """Whether gates of a circuit depend on earlier spikes."""
-    return any(isinstance(instruction.operation, IfElseOp) for instruction in circuit.data)
+    return conditions(circuit) > 0
+
+
+def written_out(circuit: QuantumCircuit) -> Iterator[CircuitInstruction]:
+    """Yield all that a device keeps of a circuit: conditions, and the gates under each."""
+    for instruction in circuit.data:
+        yield instruction
+        if isinstance(instruction.operation, IfElseOp):
+            yield from _placed(instruction)
 
 
 def waits(circuit: QuantumCircuit) -> int:
@@ -152,6 +173,7 @@ class Hidden(NamedTuple):
 
     circuit: QuantumCircuit
     branches: tuple[CircuitInstruction, ...]  # what the gates of the label "0", "1", ... stand for
+    under_conditions: float  # seconds of all branches, on the qubit that has most of them
 
 
 def hide(circuit: QuantumCircuit, target: Target) -> Hidden:
@@ -162,12 +184,14 @@ def hide(circuit: QuantumCircuit, target: Target) -> Hidden:
     """
     plain, branches = circuit.copy_empty_like(), []
     durations: dict[tuple[int, ...], float] = {}
+    busy = Counter[int]()
     for instruction in circuit.data:
         operation = instruction.operation
         if isinstance(operation, IfElseOp):
             place = _places(circuit, instruction.qubits)
             lasts = _duration(circuit, instruction, target)
             durations[place] = max(durations.get(place, 0.0), lasts)
+            busy.update(dict.fromkeys(place, lasts))
             stand_in = Gate(_branch(len(place)), len(place), [], label=str(len(branches)))
             plain.append(stand_in, instruction.qubits)
             branches.append(instruction)
@@ -186,7 +210,7 @@ def hide(circuit: QuantumCircuit, target: Target) -> Hidden:
     waiting = InstructionProperties(_wait(target) * target.dt)
     every = {(qubit,): waiting for qubit in range(circuit.num_qubits)}
     target.add_instruction(Gate(_WAIT, 1, []), every)
-    return Hidden(plain, tuple(branches))
+    return Hidden(plain, tuple(branches), max(busy.values(), default=0.0))
 
 
 def show(

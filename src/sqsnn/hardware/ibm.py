@@ -15,10 +15,12 @@ from functools import cache
 from typing import Any, Literal
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import Gate
 from qiskit.providers import BackendV2
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, SamplerV2, Session
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware import feedforward
 from sqsnn.hardware.calling import calling, require_token
 
 # A job's limits: shots, instructions on any one qubit, and two-qubit gates, over all rows of angles
@@ -138,11 +140,13 @@ def open_mode(backend: Any, mode: Literal["job", "batch", "session"]) -> Iterato
 
 def rows_per_job(circuit: QuantumCircuit, shots: int) -> int:
     """Compute how many rows of angles a job of this circuit may have."""
-    on = Counter(qubit for instruction in circuit.data for qubit in instruction.qubits)
+    every = list(feedforward.written_out(circuit))  # branches that are not taken are kept, too
+    on = Counter(qubit for instruction in every for qubit in instruction.qubits)
+    pairs = sum(isinstance(each.operation, Gate) and len(each.qubits) > 1 for each in every)
     rows = min(
         MAX_EXECUTIONS // shots,
         MAX_INSTRUCTIONS // max(on.values()),
-        MAX_PAIR_GATES // max(1, circuit.num_nonlocal_gates()),
+        MAX_PAIR_GATES // max(1, pairs),
     )
     if rows < 1:
         raise HardwareError(

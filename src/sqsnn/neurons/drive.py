@@ -73,8 +73,8 @@ class Leaky:
     """Lowest value of the membrane; it is not learned."""
     reset_steps: Annotated[int, Field(ge=0, le=MAX_RESET_STEPS)] | None = None
     """Steps for which an own spike counts, 0 to 4, each with its own theta; none: as long as the
-    membrane remembers it. With 3 or fewer, a device runs all steps in one circuit [default: none,
-    or the preset's]."""
+    membrane remembers it. A device runs all steps in one circuit with 3 or fewer, or up to 6 steps
+    with any [default: none, or the preset's]."""
     through_reset: bool = True
     """Let own spikes pass their surrogate gradient to the membrane that they reset."""
     kind: Literal["leaky"] = field(default="leaky", kw_only=True, repr=False)

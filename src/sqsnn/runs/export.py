@@ -18,14 +18,16 @@ def export_neuron(
     """Write a neuron, counted from 0, on a grid row by row, as a program and as a drawing.
 
     The angles are those of training; its encoding angles stay free, `input` variables, which the
-    head of the program explains. With a leaky drive and a reset of 1..3 steps there is an angle for
-    every history of own spikes, and conditions choose among them: the program runs free. With a
-    longer reset the program is static, and its angles hold for own spikes that are given.
+    head of the program explains. With a leaky drive and a reset of 1..3 steps, or of any length in
+    at most 6 steps, there is an angle for every history of own spikes, and conditions choose among
+    them: the program runs free. Else it is static, and its angles hold for own spikes that are
+    given.
     """
     from sqsnn import hardware
 
     hardware.require()
-    from sqsnn.hardware.feedforward import MAX_RESET_STEPS
+    from sqsnn.hardware.feedforward import fits
+    from sqsnn.hardware.free_run import remembered
 
     loaded = loading.load(folder, data_dir)
     require_circuit(loaded.settings)
@@ -38,8 +40,8 @@ def export_neuron(
         raise ConfigError(f"neuron is {neuron}, but layer {layer} has 0..{neurons.size - 1}")
     circuit = neurons.circuit
     steps = loaded.settings.encoding.steps if steps is None else steps
-    length = neurons.drive.reset_steps if isinstance(neurons.drive, Leaky) else 0
-    chosen_by = length if length is not None and length <= MAX_RESET_STEPS else 0
+    needed = remembered(neurons.drive, steps)
+    chosen_by = needed if fits(steps, needed) else 0
     free = hardware.neuron_circuit(
         circuit, circuit.channels, circuit.memory_qubits, steps, reset_steps=chosen_by
     )

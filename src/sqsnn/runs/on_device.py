@@ -92,6 +92,7 @@ class LayerOnDevice:
     depth: int  # of these
     shot_microseconds: float | None  # of that circuit, without the delay
     feed_forward_microseconds: float  # of these, waiting for own spikes
+    conditional_microseconds: float  # of these, gates under conditions, executed or not
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,7 @@ def _layers(executor: "Executor", loaded: Loaded) -> list[LayerOnDevice]:
                 depth=compiled.depth,
                 shot_microseconds=None if compiled.duration is None else 1e6 * compiled.duration,
                 feed_forward_microseconds=1e6 * compiled.feed_forward,
+                conditional_microseconds=1e6 * compiled.under_conditions,
             )
         )
     return layers
