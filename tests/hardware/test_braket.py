@@ -127,6 +127,17 @@ def test_own_spikes_choose_the_angles(reset_steps):
     assert p_value(counts, law_of(neurons, currents)) < 1e-12
 
 
+def test_the_whole_membrane_runs_step_by_step():
+    steps, batch = 3, 60
+    neurons = leaky("crx", 1, 0, None, size=1)
+    device = executor()
+    currents = some_currents(neurons, steps, batch=1).expand(-1, batch, -1, -1)
+    spikes = DeviceBits(device).run(neurons, currents, seeded(1))
+    assert device.counts.jobs == steps
+    law = law_of(neurons, currents[:, :1])
+    assert p_value(counted(spikes[:, :, 0].movedim(1, 0).numpy()), law) > FALSE_ALARM
+
+
 def test_bits_that_are_certain_stand_in_their_places():
     table, expected = programs(channels=2, steps=3, rows=5)
     spikes = executor().run(logic(2), 3, table, 3, seeded(0))

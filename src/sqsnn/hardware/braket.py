@@ -2,7 +2,7 @@
 
 The simulator reads one program for every row of angles. At a measurement in the middle it splits
 the shots by what they measured, so that many shots of one row cost little more than one. Devices of
-Braket are refused: none gives back what it measures in the middle of a circuit.
+Braket are refused: none is documented to give back what it measures in the middle of a circuit.
 """
 
 import logging
@@ -32,7 +32,7 @@ from sqsnn.hardware import feedforward
 
 NAME = "braket"
 
-# Of the gates that all devices of Braket take by name; CX is `cnot` there.
+# Enough for every circuit; CX is `cnot` there.
 _GATES = ("rx", "ry", "rz", "h", "x", "cx", "cz")
 _REWRITTEN = (
     (re.compile(r"^(\s*)cx ", re.MULTILINE), r"\1cnot "),
@@ -79,9 +79,9 @@ def backend(name: str) -> LocalSimulator:
     maker, model = found.groups() if found else ("", "")
     what = f"{model} ({maker})" if found else "a device of Amazon Braket"
     raise HardwareError(
-        f"backend names {what}, which cannot run a spiking neuron: {_WHY.get(maker, _STATIC)} "
-        f"(docs/hardware.md says where that stands). Take {NAME!r}, Braket's simulator on this "
-        "machine, or write the program with `sqsnn export --dialect braket`"
+        f"backend names {what}, which by Amazon's documents cannot run a spiking neuron: "
+        f"{_WHY.get(maker, _STATIC)} (sources in docs/hardware.md). Take {NAME!r}, Braket's "
+        "simulator on this machine, or write the program with `sqsnn export --dialect braket`"
     )
 
 
