@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hardware_reference import circuit_law
-from tools import TINY, populations_of
+from tools import TINY, p_value, populations_of
 
 from sqsnn.errors import CheckpointError, ConfigError
 from sqsnn.hardware import from_qasm3
@@ -128,6 +128,27 @@ def test_the_program_read_back_has_the_law_of_that_neuron(once, model, tmp_path)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert abs(laws[one] - laws[other]).max() > 1e-3  # another neuron would be seen
         assert programs[one] != programs[other]
+
+
+def test_the_program_of_braket_has_the_law_too_on_its_own_simulator(folder):
+    from braket.default_simulator import StateVectorSimulator
+    from braket.ir.openqasm import Program
+
+    path, _ = export_neuron(folder, 0, 0, None, None, "braket")
+    assert path == folder.path / "layer-0-neuron-0.braket.qasm"
+    neurons = populations_of(loading.load(folder).network.double())[0]
+    currents = torch.tensor([0.6, 0.5], dtype=torch.float64).reshape(STEPS, 1, 1, 1)
+    law = neurons.sequence_probabilities(currents.expand(-1, -1, neurons.size, -1))[0, 0]
+    program = path.read_text("utf-8")
+    written, angles = Head(program), {}
+    for step, history in re.findall(r"input float phi_(\d)_0_?(\d*);", program):
+        own = torch.tensor([int(history or 0), 0])
+        value = written.potential(int(step), 0, currents.flatten(), own)
+        angles["phi_" + step + "_0" + (history and "_" + history)] = math.pi * value
+    done = StateVectorSimulator().run(Program(source=program, inputs=angles), shots=4000)
+    counts = np.bincount(np.array(done.measurements).astype(int) @ [2, 1], minlength=4)
+    # Braket takes no seed: of right programs one in a million fails.
+    assert p_value(counts, law.detach().numpy()) > 1e-6
 
 
 def test_neurons_that_share_a_circuit_have_one_program(tmp_path):

@@ -85,6 +85,13 @@ def jobs(folder: RunFolder) -> list[str]:
 # What comes out
 
 
+def test_a_run_goes_to_the_simulator_of_braket_as_it_stands(folder):
+    outcome, bits = go(folder, backend="braket", samples=2)
+    assert (outcome.jobs, outcome.circuits) == (2, 2 * (HIDDEN + CLASSES))
+    assert bits["layer_2"].shape == (STEPS, 2, CLASSES, 1) and bits["layer_1"].any()
+    assert outcome.device_seconds is outcome.estimated_seconds is None
+
+
 @pytest.mark.parametrize("shots", [1, 3])
 def test_the_files_hold_the_measured_bits(folder, shots):
     outcome, bits = go(folder, shots=shots)

@@ -1,5 +1,6 @@
 from . import ibm as ibm
 from .bit_source import DeviceBits as DeviceBits
+from .braket import to_braket as to_braket
 from .calibration import effective_noise as effective_noise
 from .circuits import from_qasm3 as from_qasm3
 from .circuits import neuron_circuit as neuron_circuit
@@ -27,5 +28,6 @@ __all__ = [
     "from_qasm3",
     "ibm",
     "neuron_circuit",
+    "to_braket",
     "to_qasm3",
 ]

@@ -1,4 +1,4 @@
-"""Where circuits run: the Aer simulator, a snapshot of an IBM device, or an IBM device itself.
+"""Where circuits run: the simulators Aer and Braket's, a snapshot of an IBM device, or the device.
 
 A snapshot (`fake_brisbane`) is a device's chip, gates and error rates of one day, which Aer
 imitates. A part of a device is a device too: `restrict` gives a few of its qubits as a smaller
@@ -19,6 +19,7 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware import braket
 from sqsnn.hardware.calling import calling
 
 # Qiskit annotates neither properties() nor configuration(), which the backends of IBM have.
@@ -26,7 +27,7 @@ Backend = Any
 Kind = Literal["simulator", "fake", "ibm"]
 
 _IBM = "ibm:"
-_NAMES = "'aer', a snapshot such as 'fake_brisbane', or 'ibm:NAME' for a device of your account"
+_NAMES = "'aer', 'braket', a snapshot such as 'fake_brisbane', or 'ibm:NAME' for a device of yours"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def find(name: str) -> Device:
     """Find a device by its name.
 
     Args:
-        name: "aer", "fake_..." or "ibm:NAME".
+        name: "aer", "braket", "fake_..." or "ibm:NAME".
 
     Raises:
         HardwareError: If there is no such device, no account, or the device cannot measure and
@@ -88,6 +89,8 @@ def find(name: str) -> Device:
     """
     if name == "aer":
         return Device(name, AerSimulator(), "simulator")
+    if name.partition(":")[0] == braket.NAME:
+        return Device(name, braket.backend(name), "simulator")
     if name == _IBM:
         raise HardwareError(
             f"backend is {name!r}, without the name of a device; it may be {_NAMES}"

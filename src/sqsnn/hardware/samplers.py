@@ -1,4 +1,4 @@
-"""Samplers that run a compiled circuit: Aer, Aer with a snapshot's noise, or an IBM device.
+"""Samplers that run a compiled circuit: Aer, alone or with a snapshot's noise, Braket's, or IBM's.
 
 All have Qiskit's SamplerV2 form. Aer simulates only the part of a snapshot that the circuit stands
 on: by state vectors of up to a dozen qubits, else by matrix product states, which stay small since
@@ -13,6 +13,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 
+from sqsnn.hardware import braket
 from sqsnn.hardware.compile import Compiled
 from sqsnn.hardware.devices import Device
 from sqsnn.hardware.feedforward import is_conditional
@@ -33,6 +34,8 @@ def sampler_for(
 
         sampler = ibm.sampler(device.backend, mode)
         return lambda seed: sampler
+    if device.name == braket.NAME:
+        return braket.LocalSampler
     width = compiled.circuit.num_qubits
     noise = NoiseModel.from_backend(compiled.backend) if noisy and device.has_chip else None
     # Angles are bound inside Aer, which is several times faster than a circuit for every row; but

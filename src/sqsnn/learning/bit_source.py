@@ -33,15 +33,17 @@ class Backend:
     """The device that measures all spikes of a network."""
 
     backend: str = "aer"
-    """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""
+    """Device: aer or braket (simulators without noise), a snapshot (fake_brisbane), or ibm:NAME."""
     pack: Count | Literal["all"] = 1
     """Neurons side by side on the chip; all: as many as fit."""
     mode: Literal["job", "batch", "session"] = "job"
     """How jobs reach an ibm:NAME device: one by one, as a batch, or in a session of their own."""
 
     def __post_init__(self) -> None:
-        if self.pack != 1 and self.backend == "aer":
-            raise ValueError(f"pack is {self.pack!r}, but backend 'aer' has no chip to pack")
+        if self.pack != 1 and self.backend in ("aer", "braket"):
+            raise ValueError(
+                f"pack is {self.pack!r}, but backend {self.backend!r} has no chip to pack"
+            )
         if self.mode != "job" and not self.backend.startswith("ibm:"):
             raise ValueError(
                 f"mode is {self.mode!r}, which applies to ibm:NAME only, but backend is "

@@ -1,6 +1,7 @@
 """One trained neuron as an OpenQASM 3 program that any quantum stack reads, and as a drawing."""
 
 from pathlib import Path
+from typing import Literal
 
 from sqsnn.errors import ConfigError
 from sqsnn.learning.bit_source import require_circuits
@@ -13,7 +14,12 @@ from sqsnn.training.build import require_circuit
 
 
 def export_neuron(
-    folder: RunFolder, layer: int, neuron: int, steps: int | None, data_dir: Path | None
+    folder: RunFolder,
+    layer: int,
+    neuron: int,
+    steps: int | None,
+    data_dir: Path | None,
+    dialect: Literal["qiskit", "braket"] = "qiskit",
 ) -> tuple[Path, Path]:
     """Write a neuron, counted from 0, on a grid row by row, as a program and as a drawing.
 
@@ -48,8 +54,11 @@ def export_neuron(
     angles = enumerate(neurons.angles[neuron].tolist())
     trained = free.assign_parameters({f"theta_{number}": angle for number, angle in angles})
     name = f"layer-{layer}-neuron-{neuron}"
-    program, drawing = folder.path / f"{name}.qasm", folder.path / f"{name}.txt"
-    version, rest = hardware.to_qasm3(trained).split("\n", 1)
+    kind, write = "", hardware.to_qasm3
+    if dialect == "braket":
+        kind, write = ".braket", hardware.to_braket
+    program, drawing = folder.path / f"{name}{kind}.qasm", folder.path / f"{name}.txt"
+    version, rest = write(trained).split("\n", 1)
     comments = [f"// {line}" for line in _inputs(neurons, neuron, chosen_by)]
     written = "\n".join([version, *comments, rest])
     write_atomically(program, lambda path: path.write_text(written, "utf-8"))
