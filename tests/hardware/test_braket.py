@@ -127,6 +127,18 @@ def test_own_spikes_choose_the_angles(reset_steps):
     assert p_value(counts, law_of(neurons, currents)) < 1e-12
 
 
+def test_the_first_shots_of_a_row_are_as_any_others():
+    # Geometric scores count the shots before the first that agrees.
+    neurons = quantum_neurons("bidirectional", size=1)
+    currents = some_currents(neurons, 3, batch=1)
+    row = row_of(neurons, currents)
+    (spikes,) = executor().run(neurons.circuit, 3, row, 4_000, seeded(1))
+    first, later = spikes[:2_000], spikes[2_000:]
+    law = law_of(neurons, currents)
+    assert p_value(counted(first), law) > FALSE_ALARM
+    assert p_value(counted(later), law) > FALSE_ALARM
+
+
 def test_the_whole_membrane_runs_step_by_step():
     steps, batch = 3, 60
     neurons = leaky("crx", 1, 0, None, size=1)

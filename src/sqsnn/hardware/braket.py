@@ -116,7 +116,8 @@ class LocalSampler(BaseSamplerV2):
     """
 
     def __init__(self, seed: int, simulator: Any = None) -> None:
-        self._simulator = _seeded(np.random.default_rng(seed)) if simulator is None else simulator
+        self._rng = np.random.default_rng(seed)
+        self._simulator = _seeded(self._rng) if simulator is None else simulator
 
     def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> Any:
         """Run circuits with all their rows of angles; each has one register of bits."""
@@ -138,7 +139,9 @@ class LocalSampler(BaseSamplerV2):
                 inputs: Any = dict(zip(names, map(float, rows[place]), strict=True))
                 program = Program(source=text, inputs=inputs)
                 result = self._simulator.run(program, shots=shots)
-                bits[place] = _bits(result, qubits, shots)
+                # The simulator lists the shots of a branch side by side, but their order counts:
+                # learning reads how many shots came before the first that agrees.
+                bits[place] = self._rng.permutation(_bits(result, qubits, shots))
         array = BitArray.from_bool_array(bits, order="little")
         return SamplerPubResult(DataBin(shape=pub.shape, **{register.name: array}))
 
