@@ -126,6 +126,15 @@ def require_conditions(device: Device) -> None:
         )
 
 
+def mid_circuit(target: Target, name: str) -> str:
+    """Name what a device has for `measure` or `reset` in the middle of a circuit.
+
+    Newer chips of IBM have a shorter `measure_2` and `reset_2` there.
+    """
+    shorter = f"{name}_2"
+    return shorter if shorter in target.operation_names else name
+
+
 class Part(BackendV2):
     """Some qubits of a backend as a backend, to transpile for and to simulate."""
 

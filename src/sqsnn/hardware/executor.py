@@ -288,12 +288,6 @@ class Executor:
         try:
             with calling(f"a job on {self.device.name} failed"):
                 result = sent.job.result()
-        except HardwareError:
-            # A job that is still queued while the network is down will be fetched later.
-            if noted is not None and ibm.is_lost(sent.job):
-                noted.unlink(missing_ok=True)
-            raise
-        try:
             spikes = whole_spikes(
                 result,
                 program.compiled.registers,
@@ -305,7 +299,14 @@ class Executor:
         except HardwareError as error:
             if noted is None:
                 raise
-            raise HardwareError(f"{error}; to pay for the job again, remove {noted}") from None
+            if ibm.is_lost(sent.job):
+                noted.unlink(missing_ok=True)
+                raise
+            # It may be queued while the network is down, or its result cannot be read.
+            raise HardwareError(
+                f"{error}; the next start asks for it again; to pay for the job again, remove "
+                f"{noted}"
+            ) from None
         if journal is not None:
             journal.keep(job.key, spikes)
         if self.device.kind == "ibm":
