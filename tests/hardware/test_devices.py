@@ -48,7 +48,7 @@ def test_aer_is_a_simulator_without_a_chip():
 
 
 @pytest.mark.parametrize(
-    ("name", "qubits"), [("fake_brisbane", 127), ("fake_manila", 5), ("fake_torino", 133)]
+    ("name", "qubits"), [("fake_boston", 156), ("fake_manila", 5), ("fake_torino", 133)]
 )
 def test_a_snapshot_is_found_by_name(name, qubits):
     device = find(name)
@@ -62,16 +62,16 @@ def test_a_hardware_error_is_one_of_the_packages():
     assert issubclass(HardwareError, SqsnnError)
 
 
-@pytest.mark.parametrize("name", ["", "brisbane", "AER", "ibm_brisbane", "aer ", "qasm_simulator"])
+@pytest.mark.parametrize("name", ["", "boston", "AER", "ibm_boston", "aer ", "qasm_simulator"])
 def test_unknown_kinds_of_names_are_refused_with_the_known_ones(name):
-    with pytest.raises(HardwareError, match=r"aer.*fake_brisbane.*ibm:") as refused:
+    with pytest.raises(HardwareError, match=r"aer.*fake_boston.*ibm:") as refused:
         find(name)
     assert repr(name) in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["fake_", "fake_brisban", "fake_Brisbane", "fake_provider"])
+@pytest.mark.parametrize("name", ["fake_", "fake_bosto", "fake_Boston", "fake_provider"])
 def test_an_unknown_snapshot_is_refused_with_those_there_are(name):
-    with pytest.raises(HardwareError, match=r"fake_brisbane.*fake_manila") as refused:
+    with pytest.raises(HardwareError, match=r"fake_boston.*fake_manila") as refused:
         find(name)
     assert repr(name) in str(refused.value)
 
@@ -252,7 +252,7 @@ def test_an_account_that_fails_is_refused_with_a_hint_and_without_the_token(monk
 
     monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
     monkeypatch.setattr(ibm, "IBMQuantumComputeService", service)
-    message = message_of("ibm:brisbane")
+    message = message_of("ibm:boston")
     assert SECRET not in message
     assert "QISKIT_IBM_TOKEN" in message
     assert "save_account" in message
@@ -319,7 +319,7 @@ for token in (None, {SECRET!r}):
     if token:
         os.environ["QISKIT_IBM_TOKEN"] = token
     try:
-        find("ibm:brisbane")
+        find("ibm:boston")
     except HardwareError as error:
         print("REFUSED", error)
         traceback.print_exception(error)

@@ -255,7 +255,7 @@ def test_conditions_of_neurons_side_by_side_read_their_own_bits():
 def test_a_device_without_conditions_is_refused_with_what_to_do():
     device = find("fake_lima")
     assert compiled(device, 0).duration is not None
-    with pytest.raises(HardwareError, match=r"fake_lima offers no if_else.*fake_brisbane.*step by"):
+    with pytest.raises(HardwareError, match=r"fake_lima offers no if_else.*fake_boston.*step by"):
         compiled(device, 1)
 
 

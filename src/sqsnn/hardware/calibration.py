@@ -37,7 +37,7 @@ from sqsnn.quantum.noise import Noise, damping_rates
 # Steps of the circuit whose gates are counted: the longer, the less its start and end weigh.
 _STEPS = 4
 
-_SUCH_AS = "; noise is taken from a device that reports errors and durations, e.g. fake_brisbane"
+_SUCH_AS = "; noise is taken from a device that reports errors and durations, e.g. fake_boston"
 
 
 def effective_noise(target: Target, circuit: Circuit) -> Noise:

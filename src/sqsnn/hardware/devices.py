@@ -1,6 +1,6 @@
 """Where circuits run: the Aer simulator, a snapshot of an IBM device, or an IBM device itself.
 
-A snapshot (`fake_brisbane`) is a device's chip, gates and error rates of one day, which Aer
+A snapshot (`fake_boston`) is a device's chip, gates and error rates of one day, which Aer
 imitates. A part of a device is a device too: `restrict` gives a few of its qubits as a smaller
 one, with the same gates and errors, which is simulated many times faster than the whole chip.
 """
@@ -26,7 +26,7 @@ Backend = Any
 Kind = Literal["simulator", "fake", "ibm"]
 
 _IBM = "ibm:"
-_NAMES = "'aer', a snapshot such as 'fake_brisbane', or 'ibm:NAME' for a device of your account"
+_NAMES = "'aer', a snapshot such as 'fake_boston', or 'ibm:NAME' for a device of your account"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def require_conditions(device: Device) -> None:
         raise HardwareError(
             f"backend {device.name} offers no if_else, but with a reset of 1..3 steps a leaky "
             "neuron's last spikes choose its angles in the middle of a circuit; choose a device "
-            "that does, such as fake_brisbane, or train with reset_steps 0, or with memory_qubits "
+            "that does, such as fake_boston, or train with reset_steps 0, or with memory_qubits "
             "0 and the whole membrane, which runs step by step"
         )
 

@@ -106,7 +106,7 @@ class Executor:
         if pack != 1 and not device.has_chip:
             raise HardwareError(
                 f"pack is {pack}, but {device.name} has no chip on which neurons could stand side "
-                "by side; choose a snapshot such as fake_brisbane, or a device"
+                "by side; choose a snapshot such as fake_boston, or a device"
             )
         self.device = device
         self.counts = Counts()

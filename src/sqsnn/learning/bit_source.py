@@ -33,7 +33,7 @@ class Backend:
     """The device that measures all spikes of a network."""
 
     backend: str = "aer"
-    """Device: aer (a simulator without noise), a snapshot such as fake_brisbane, or ibm:NAME."""
+    """Device: aer (a simulator without noise), a snapshot such as fake_boston, or ibm:NAME."""
     pack: Count | Literal["all"] = 1
     """Neurons side by side on the chip; all: as many as fit."""
     mode: Literal["job", "batch", "session"] = "job"
