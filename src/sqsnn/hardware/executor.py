@@ -297,16 +297,13 @@ class Executor:
                 channels=program.circuit.channels,
             )
         except HardwareError as error:
-            if noted is None:
-                raise
-            if ibm.is_lost(sent.job):
+            if noted is not None and ibm.is_lost(sent.job):
                 noted.unlink(missing_ok=True)
-                raise
-            # It may be queued while the network is down, or its result cannot be read.
-            raise HardwareError(
-                f"{error}; the next start asks for it again; to pay for the job again, remove "
-                f"{noted}"
-            ) from None
+            elif noted is not None:
+                # It may be queued while the network is down, or its result cannot be read.
+                again = "the next start asks for it again; to pay for the job again, remove"
+                error.args = (f"{error}; {again} {noted}",)
+            raise
         if journal is not None:
             journal.keep(job.key, spikes)
         if self.device.kind == "ibm":
