@@ -3,7 +3,7 @@
     python examples/hardware.py
 
 Needs the extra `hardware` and takes well under a minute. `hardware.find("ibm:NAME")` in place of
-`hardware.find("fake_brisbane")` runs the same on a real device of your account, which is billed.
+`hardware.find("fake_boston")` runs the same on a real device of your account, which is billed.
 """
 
 from functools import partial
@@ -30,7 +30,7 @@ def main() -> None:
     # Encoded once: all three get the same input spikes.
     spikes = sqsnn.encoding.rate(test.values[:SAMPLES], steps=STEPS, generator=g)
     show("simulator", sqsnn.readout.predict(network(spikes, generator=g).layers[-1]), labels)
-    for name in ("aer", "fake_brisbane"):
+    for name in ("aer", "fake_boston"):
         executor = hardware.Executor(hardware.find(name))
         record = learning.run_network(network, spikes, hardware.DeviceBits(executor), g)
         # A device gives no probabilities: the generator breaks ties of counts at random.

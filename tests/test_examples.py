@@ -63,7 +63,7 @@ def test_a_network_runs_on_aer_and_on_a_snapshot():
     accuracies = re.findall(
         r"^(\w+) +(\d+)% ± \d+% of 100 test samples$", printed, flags=re.MULTILINE
     )
-    assert [name for name, _ in accuracies] == ["simulator", "aer", "fake_brisbane"]
+    assert [name for name, _ in accuracies] == ["simulator", "aer", "fake_boston"]
     # Far above chance, which is 10 %, and far below what comes out.
     assert all(int(percent) >= 50 for _, percent in accuracies), printed
     assert printed.count("  2 jobs, 2600 circuits of one shot\n") == 2

@@ -201,7 +201,7 @@ def calls(started: Started, folder: Path) -> dict[str, Callable[[Fail], object]]
         return Device("ibm:x", FailingBackend(fail), "ibm")
 
     return {
-        "service": patched(ibm, "QiskitRuntimeService", ibm.service),
+        "service": patched(ibm, "IBMQuantumComputeService", ibm.service),
         "backend": without_a_device,
         "target": lambda fail: device(fail).target,
         "properties": lambda fail: device(fail).calibrated,
@@ -210,7 +210,7 @@ def calls(started: Started, folder: Path) -> dict[str, Callable[[Fail], object]]
         "session": patched(ibm, "Session", lambda: ibm.open_mode(None, "session").__enter__()),
         "enter": lambda fail: mode(fail, "__enter__"),
         "exit": lambda fail: mode(fail, "__exit__"),
-        "sampler": patched(ibm, "SamplerV2", lambda: ibm.sampler(None)),
+        "sampler": patched(ibm, "Sampler", lambda: ibm.sampler(None)),
         "run": patched(FileService, "run", run),
         "number": patched(FileJob, "job_id", run),
         "result": patched(FileJob, "result", run),

@@ -182,6 +182,6 @@ def test_a_missing_account_is_explained_in_one_line(refused, trained, monkeypatc
     def no_account():
         raise ValueError("Unable to find account.")
 
-    monkeypatch.setattr(ibm, "QiskitRuntimeService", no_account)
-    line = refused("hardware", "a", "--backend", "ibm:brisbane", "--yes")
+    monkeypatch.setattr(ibm, "IBMQuantumComputeService", no_account)
+    line = refused("hardware", "a", "--backend", "ibm:boston", "--yes")
     assert "no IBM account could be used" in line and "save_account" in line

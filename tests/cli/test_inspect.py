@@ -29,7 +29,7 @@ def test_costs_are_counted_from_the_command_line(sqsnn, narrow):
 
 
 def test_a_run_is_put_under_noise_from_the_command_line(sqsnn, narrow):
-    options = "--backend fake_brisbane --strengths 0,0.5,4 --samples 4 --repeats 2"
+    options = "--backend fake_boston --strengths 0,0.5,4 --samples 4 --repeats 2"
     done = sqsnn("inspect", "noise", "a", *options.split())
     assert (done.code, done.err) == (0, "")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]

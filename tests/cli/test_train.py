@@ -190,12 +190,12 @@ def test_every_rate_of_noise_reaches_the_settings(sqsnn, here):
 
 
 def test_a_flag_names_the_device_that_gives_the_noise(sqsnn, here):
-    flags = "--noise-from fake_brisbane --noise-strength 0.5 --out there"
+    flags = "--noise-from fake_boston --noise-strength 0.5 --out there"
     done = sqsnn("train", "digits", *ONE, *flags.split())
     assert (done.code, done.err) == (0, "")
     settings = RunFolder(here / "there").read_settings()
     device = settings.device_noise
-    assert (device.noise_from, device.noise_strength) == ("fake_brisbane", 0.5)
+    assert (device.noise_from, device.noise_strength) == ("fake_boston", 0.5)
     assert settings.neurons.noise.depolarising_2q > 0
 
 
@@ -204,8 +204,8 @@ def test_a_flag_names_the_device_that_gives_the_noise(sqsnn, here):
     [
         ("--false-spike 2", "--false-spike: .*less than or equal to 1, but is '2'"),
         ("--noise-strength 2", "noise_strength is 2.0, .* with noise_from only"),
-        ("--noise-from fake_brisbane --false-spike 0.1", "noise_from gives all rates"),
-        ("--noise-from aer", "reports no .* e.g. fake_brisbane"),
+        ("--noise-from fake_boston --false-spike 0.1", "noise_from gives all rates"),
+        ("--noise-from aer", "reports no .* e.g. fake_boston"),
         ("--noise-from fake_atlantis", "fake_atlantis"),
         ("--false-spike 0.1 --memory-qubits 3", "with noise are trained with at most 3"),
     ],
@@ -330,7 +330,7 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
         ("--neurons published_sqs --channels 2", "channels is 2, but goes with"),
         ("--neurons lif --memory-qubits 2", "memory_qubits is 2, but goes with neurons 'sqs' only"),
         ("--neurons lif --false-spike 0.1", "false_spike is 0.1, but goes with neurons 'sqs' only"),
-        ("--neurons lif --noise-from fake_brisbane", "noise_from goes with neurons 'sqs'.*'lif'"),
+        ("--neurons lif --noise-from fake_boston", "noise_from goes with neurons 'sqs'.*'lif'"),
         ("--neurons lif --rule local --score measured --backend aer", "'lif'|LIF"),
         ("--neurons lif --circuit crx", "circuit is 'crx', but goes with neurons 'sqs' only"),
         (

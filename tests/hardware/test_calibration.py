@@ -14,11 +14,11 @@ from sqsnn.hardware.devices import find
 from sqsnn.quantum import circuits
 from sqsnn.quantum.noise import Noise, damping_rates
 
-BRISBANE = find("fake_brisbane")
+BOSTON = find("fake_boston")
 
 
 def test_a_simulator_has_no_rates_to_take_noise_from():
-    with pytest.raises(HardwareError, match=r"reports no .* e\.g\. fake_brisbane"):
+    with pytest.raises(HardwareError, match=r"reports no .* e\.g\. fake_boston"):
         effective_noise(find("aer").target, circuits.get("crx", 1, 1))
 
 
@@ -26,12 +26,17 @@ def test_a_simulator_has_no_rates_to_take_noise_from():
 
 
 def test_a_typical_line_has_the_medians_of_the_device():
-    line = typical_target(BRISBANE.target, 3)
-    assert set(line.qargs_for_operation_name("ecr")) == {(0, 1), (1, 2), (1, 0), (2, 1)}
-    assert line["sx"][(2,)].error == np.median([p.error for p in BRISBANE.target["sx"].values()])
-    assert line["reset"][(0,)].duration == BRISBANE.target["reset"][(0,)].duration
+    line = typical_target(BOSTON.target, 3)
+    assert set(line.qargs_for_operation_name("cz")) == {(0, 1), (1, 2), (1, 0), (2, 1)}
+    errors = [properties.error for properties in BOSTON.target["sx"].values()]
+    assert line["sx"][(2,)].error == np.median([error for error in errors if error < 1])
+    assert line["reset"][(0,)].duration == BOSTON.target["reset_2"][(0,)].duration
+    # A neuron is measured in the middle of a circuit.
+    assert line["measure"][(0,)].error == np.median(
+        [p.error for p in BOSTON.target["measure_2"].values()]
+    )
     assert line.qubit_properties[1].t1 == np.median(
-        [q.t1 for q in BRISBANE.target.qubit_properties]
+        [q.t1 for q in BOSTON.target.qubit_properties]
     )
 
 
@@ -68,6 +73,6 @@ def test_a_controlled_rotation_is_two_native_gates_and_a_cz_one():
 
 
 def test_without_memory_nothing_idles_and_no_pair_has_gates():
-    found = effective_noise(BRISBANE.target, circuits.get("hardware_efficient", 1, 0))
+    found = effective_noise(BOSTON.target, circuits.get("hardware_efficient", 1, 0))
     assert found.depolarising_1q > 0
     assert found.idle_amplitude_damping == found.idle_phase_damping == 0

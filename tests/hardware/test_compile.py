@@ -17,6 +17,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qiskit_ibm_runtime.utils.validations import validate_isa_circuits
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware import compile as compile_module
 from sqsnn.hardware.circuits import parameter_names
 from sqsnn.hardware.compile import Compiled, compile_neuron
 from sqsnn.hardware.devices import Device, find, restrict
@@ -33,6 +34,7 @@ PLACES = {
     "fake_manila": (((2, 1, 3),), ((0, 1), (4, 3))),
     "fake_brisbane": (((64, 63, 62),), ((0, 1), (5, 4))),
     "fake_torino": (((2, 1, 0),),),
+    "fake_boston": (((2, 1, 0),),),
 }
 CASES = [(device, groups) for device, choices in PLACES.items() for groups in choices]
 
@@ -187,6 +189,72 @@ def test_elsewhere_they_stay_two():
     assert "measure_reset" not in compiled.circuit.count_ops()
 
 
+# Instructions for the middle of a circuit
+
+
+def in_the_middle(device: Device, circuit: Circuit, reset_steps: int = 0) -> Compiled:
+    groups = choose_groups(device.target, circuit, 1)
+    return compile_neuron(circuit, STEPS, device, groups, reset_steps)
+
+
+@pytest.mark.parametrize("kind", ["fake", "ibm"])
+@pytest.mark.parametrize("reset_steps", [0, 3])
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [("fake_boston", 1.152e-6), ("fake_kingston", 0.52e-6), ("fake_pittsburgh", 1.296e-6)],
+)
+def test_a_shot_is_shorter_by_what_measuring_in_the_middle_saves(
+    name, saved, reset_steps, kind, monkeypatch
+):
+    device = Device("x", find(name).backend, kind)
+    circuit = circuits.get("bidirectional", 1, 1)
+    short = in_the_middle(device, circuit, reset_steps)
+    monkeypatch.setattr(compile_module, "mid_circuit", lambda target, name: name)
+    long = in_the_middle(device, circuit, reset_steps)
+    assert short.groups == long.groups
+    # On the grid of times, twice a step.
+    assert long.duration - short.duration == pytest.approx((STEPS - 1) * saved, abs=1e-8)
+    assert short.gate_counts == long.gate_counts
+    assert short.depth == long.depth
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_service_is_sent_them_at_all_steps_but_the_last(copies):
+    device = Device("ibm:test", find("fake_boston").backend, "ibm")
+    circuit = circuits.get("bidirectional", 1, 1)
+    groups = choose_groups(device.target, circuit, copies)
+    compiled = compile_neuron(circuit, STEPS, device, groups)
+    validate_isa_circuits([compiled.circuit], device.target)
+    counts = compiled.circuit.count_ops()
+    assert [counts[name] for name in ("measure_2", "reset_2", "measure")] == [
+        copies * (STEPS - 1),
+        copies * (STEPS - 1),
+        copies,
+    ]
+    assert "reset" not in counts
+
+
+def test_aer_waits_as_long_and_reads_as_wrongly_as_in_the_middle():
+    device, circuit = find("fake_kingston"), circuits.get("bidirectional", 1, 1)
+    compiled = in_the_middle(device, circuit)
+    ((channel, _),) = compiled.groups
+    counts = compiled.circuit.count_ops()
+    assert (counts["measure"], counts["reset"]) == (STEPS, STEPS - 1)
+    target, part = device.target, compiled.backend.target
+    in_the_snapshot = target["measure_2"][(channel,)]
+    assert part["measure"][(0,)].error == in_the_snapshot.error
+    assert in_the_snapshot.error != target["measure"][(channel,)].error
+    # While the channel is measured and reset, the memory waits, and nothing else does.
+    waits = sorted(
+        step.operation.duration * target.dt
+        for step in compiled.circuit.data
+        if step.operation.name == "delay" and compiled.circuit.find_bit(step.qubits[0]).index == 1
+    )
+    idle = in_the_snapshot.duration + target["reset"][(channel,)].duration
+    assert sum(wait >= idle for wait in waits) == STEPS - 1
+    assert min(wait for wait in waits if wait >= idle) < idle + 1e-6
+
+
 # Refusals
 
 
@@ -205,7 +273,7 @@ def test_a_chip_that_reports_no_times_is_refused_by_name(name):
         compile_neuron(circuits.get("crx", 1, 1), 2, find(name), ((0, 1),))
 
 
-@pytest.mark.parametrize("name", ["fake_brisbane", "fake_fez"])
+@pytest.mark.parametrize("name", ["fake_brisbane", "fake_boston"])
 @pytest.mark.parametrize(("channels", "memory_qubits", "copies"), [(1, 1, 3), (2, 1, 1)])
 def test_a_service_takes_the_circuit_as_it_is(name, channels, memory_qubits, copies):
     # What IBM's client checks of every circuit before it sends it; it raises where it would not.

@@ -22,7 +22,7 @@ from qiskit.quantum_info import SuperOp
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
-from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime import IBMQuantumComputeService
 from qiskit_ibm_runtime.exceptions import IBMNotAuthorizedError
 from qiskit_ibm_runtime.fake_provider import FakeBerlin, FakeBrisbane, FakeManilaV2
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -48,7 +48,7 @@ def test_aer_is_a_simulator_without_a_chip():
 
 
 @pytest.mark.parametrize(
-    ("name", "qubits"), [("fake_brisbane", 127), ("fake_manila", 5), ("fake_torino", 133)]
+    ("name", "qubits"), [("fake_boston", 156), ("fake_manila", 5), ("fake_torino", 133)]
 )
 def test_a_snapshot_is_found_by_name(name, qubits):
     device = find(name)
@@ -62,16 +62,16 @@ def test_a_hardware_error_is_one_of_the_packages():
     assert issubclass(HardwareError, SqsnnError)
 
 
-@pytest.mark.parametrize("name", ["", "brisbane", "AER", "ibm_brisbane", "aer ", "qasm_simulator"])
+@pytest.mark.parametrize("name", ["", "boston", "AER", "ibm_boston", "aer ", "qasm_simulator"])
 def test_unknown_kinds_of_names_are_refused_with_the_known_ones(name):
-    with pytest.raises(HardwareError, match=r"aer.*fake_brisbane.*ibm:") as refused:
+    with pytest.raises(HardwareError, match=r"aer.*fake_boston.*ibm:") as refused:
         find(name)
     assert repr(name) in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["fake_", "fake_brisban", "fake_Brisbane", "fake_provider"])
+@pytest.mark.parametrize("name", ["fake_", "fake_bosto", "fake_Boston", "fake_provider"])
 def test_an_unknown_snapshot_is_refused_with_those_there_are(name):
-    with pytest.raises(HardwareError, match=r"fake_brisbane.*fake_manila") as refused:
+    with pytest.raises(HardwareError, match=r"fake_boston.*fake_manila") as refused:
         find(name)
     assert repr(name) in str(refused.value)
 
@@ -213,10 +213,10 @@ def test_a_part_runs_nothing_itself():
 SECRET = "SECRET123"
 
 
-def account_with(device: Callable[[str], BackendV2]) -> type[QiskitRuntimeService]:
+def account_with(device: Callable[[str], BackendV2]) -> type[IBMQuantumComputeService]:
     """An account, without a network, whose devices are those of the function."""
 
-    class Service(QiskitRuntimeService):
+    class Service(IBMQuantumComputeService):
         def __new__(cls) -> "Service":
             return object.__new__(cls)
 
@@ -251,8 +251,8 @@ def test_an_account_that_fails_is_refused_with_a_hint_and_without_the_token(monk
         raise error
 
     monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
-    monkeypatch.setattr(ibm, "QiskitRuntimeService", service)
-    message = message_of("ibm:brisbane")
+    monkeypatch.setattr(ibm, "IBMQuantumComputeService", service)
+    message = message_of("ibm:boston")
     assert SECRET not in message
     assert "QISKIT_IBM_TOKEN" in message
     assert "save_account" in message
@@ -264,7 +264,7 @@ def test_a_device_that_the_account_lacks_is_refused_without_the_token(monkeypatc
         raise IBMNotAuthorizedError(f"{name}: no access with {SECRET}")
 
     monkeypatch.setenv("QISKIT_IBM_TOKEN", SECRET)
-    monkeypatch.setattr(ibm, "QiskitRuntimeService", account_with(refuse))
+    monkeypatch.setattr(ibm, "IBMQuantumComputeService", account_with(refuse))
     message = message_of("ibm:atlantis")
     assert "atlantis" in message
     assert SECRET not in message
@@ -272,7 +272,7 @@ def test_a_device_that_the_account_lacks_is_refused_without_the_token(monkeypatc
 
 def test_an_ibm_device_is_checked_for_reset_and_keeps_its_name(monkeypatch):
     offered = {"good": FakeManilaV2(), "lame": FakeBerlin()}
-    monkeypatch.setattr(ibm, "QiskitRuntimeService", account_with(offered.__getitem__))
+    monkeypatch.setattr(ibm, "IBMQuantumComputeService", account_with(offered.__getitem__))
     device = find("ibm:good")
     assert (device.name, device.kind, device.has_chip) == ("ibm:good", "ibm", True)
     assert device.backend is offered["good"]
@@ -282,7 +282,7 @@ def test_an_ibm_device_is_checked_for_reset_and_keeps_its_name(monkeypatch):
 
 def test_no_name_is_no_device(monkeypatch):
     # A service asked for the device "" may give any that it has.
-    monkeypatch.setattr(ibm, "QiskitRuntimeService", account_with(lambda _: FakeManilaV2()))
+    monkeypatch.setattr(ibm, "IBMQuantumComputeService", account_with(lambda _: FakeManilaV2()))
     with pytest.raises(HardwareError, match="ibm:"):
         find("ibm:")
 
@@ -319,7 +319,7 @@ for token in (None, {SECRET!r}):
     if token:
         os.environ["QISKIT_IBM_TOKEN"] = token
     try:
-        find("ibm:brisbane")
+        find("ibm:boston")
     except HardwareError as error:
         print("REFUSED", error)
         traceback.print_exception(error)

@@ -116,7 +116,7 @@ def test_every_bit_lands_at_its_row_step_and_channel(channels, max_rows):
 
 @pytest.mark.parametrize(
     ("name", "pack", "rows"),
-    [("fake_manila", 1, 9), ("fake_manila", 2, 9), ("fake_brisbane", 4, 9)],
+    [("fake_manila", 1, 9), ("fake_manila", 2, 9), ("fake_boston", 4, 9)],
 )
 def test_the_order_is_the_same_on_a_chip_and_side_by_side(name, pack, rows):
     circuit, steps = logic(1), 4
@@ -128,7 +128,7 @@ def test_the_order_is_the_same_on_a_chip_and_side_by_side(name, pack, rows):
     assert executor.counts == (1, -(-rows // pack), 2 * -(-rows // pack), 1, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["aer", "fake_brisbane"])
+@pytest.mark.parametrize("name", ["aer", "fake_boston"])
 def test_eight_channels_are_eight_bits_per_step(name):
     values, expected = programs(8, 2, 5, seed=3)
     executor = Executor(find(name), noisy=False)

@@ -321,7 +321,7 @@ def test_a_job_has_room_for_branches_that_are_not_taken():
 def test_a_device_without_conditions_is_refused_with_what_to_do():
     device = find("fake_lima")
     assert compiled(device, 0).duration is not None
-    with pytest.raises(HardwareError, match=r"fake_lima offers no if_else.*fake_brisbane.*step by"):
+    with pytest.raises(HardwareError, match=r"fake_lima offers no if_else.*fake_boston.*step by"):
         compiled(device, 1)
 
 

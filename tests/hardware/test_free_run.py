@@ -127,7 +127,7 @@ def test_noise_acts_in_branches_and_while_they_wait():
         neurons.reset.fill_(1.0)
     currents = torch.ones((6, 200, 2, 1), dtype=torch.float64)
     perfect, noisy = (
-        DeviceBits(Executor(find("fake_brisbane"), noisy=each)).run(neurons, currents, seeded(0))
+        DeviceBits(Executor(find("fake_boston"), noisy=each)).run(neurons, currents, seeded(0))
         for each in (False, True)
     )
     rhythm = torch.tensor([True, False] * 3)[:, None, None, None].expand_as(perfect)

@@ -80,7 +80,7 @@ def answering(bits_of) -> StubSampler:
     return StubSampler(answer)
 
 
-@pytest.mark.parametrize(("backend", "pack"), [("fake_manila", 2), ("fake_brisbane", 4)])
+@pytest.mark.parametrize(("backend", "pack"), [("fake_manila", 2), ("fake_boston", 4)])
 def test_a_row_stands_where_its_errors_are_looked_up(backend, pack):
     # Place k answers k in binary, so that the spikes say where each row stood.
     device = find(backend)
@@ -145,6 +145,19 @@ def test_the_calibration_stands_on_the_channels_of_the_neurons_circuit():
     channels = list(own.groups[0][:2])
     assert measured_qubits(block[0]) == channels
     assert measured_qubits(own.circuit) == channels * STEPS  # where the neuron itself is measured
+
+
+def test_errors_are_measured_by_what_measures_in_the_middle_of_the_neurons_circuit():
+    sampler = StubSampler(lambda block, _: silence(block))
+    device = Device("ibm:test", find("fake_kingston").backend, "ibm")
+    executor, circuit = Executor(device, sampler=sampler), logic(1)
+    for steps, name in ((STEPS, "measure_2"), (1, "measure")):
+        with pytest.raises(HardwareError):  # a silent device misses every spike
+            calibrate(executor, circuit, steps, seeded(0), 10)
+        measured = next(step for step in sampler.blocks[-1][0].data if step.clbits)
+        assert measured.operation.name == name
+        (angles,) = sampler.blocks[-1][1].values()
+        np.testing.assert_array_equal(angles[:, 0], [0, np.pi])
 
 
 def measured_qubits(circuit) -> list[int]:

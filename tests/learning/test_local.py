@@ -653,8 +653,8 @@ def test_measured_bits_have_no_output_score_to_leave_out(signal):
 
 
 def test_a_backend_needs_the_source_that_measures_on_it():
-    network, backend = network_of(2, 4, CLASSES), Backend("fake_brisbane")
-    with pytest.raises(ValueError, match="backend is 'fake_brisbane', but no source measures"):
+    network, backend = network_of(2, 4, CLASSES), Backend("fake_boston")
+    with pytest.raises(ValueError, match="backend is 'fake_boston', but no source measures"):
         Local(score=Measured(backend=backend)).step(network, inputs_of(2), some_labels(), seeded(0))
     rule = Local(score=Measured(backend=backend, source=SimulatedBits()))
     assert isinstance(rule.source, SimulatedBits)

@@ -409,8 +409,8 @@ def test_spsa_in_a_window_of_several_steps_is_refused():
         (Measured, {"source": 3}, "source: .*BitSource"),
         (Backend, {"pack": 4}, "pack is 4, but backend 'aer' has no chip"),
         (Backend, {"pack": "all"}, "pack is 'all', but backend 'aer' has no chip"),
-        (Backend, {"backend": "fake_brisbane", "pack": 0}, "pack"),
-        (Backend, {"backend": "fake_brisbane", "mode": "batch"}, "applies to ibm:NAME only"),
+        (Backend, {"backend": "fake_boston", "pack": 0}, "pack"),
+        (Backend, {"backend": "fake_boston", "mode": "batch"}, "applies to ibm:NAME only"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make, options, message):

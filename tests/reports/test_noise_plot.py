@@ -17,7 +17,7 @@ POINTS = [point(1.0, 0.7), point(0.0, 0.8), point(4.0, 0.4)]  # in the order tha
 
 
 def test_every_strength_is_drawn_in_order_with_its_deviation():
-    (axes,) = accuracy_against_noise(POINTS, "fake_brisbane", 10).axes
+    (axes,) = accuracy_against_noise(POINTS, "fake_boston", 10).axes
     (drawn,) = axes.containers
     line, _, (bars,) = drawn
     assert_allclose(np.array(line.get_data(), float), [[0, 1, 4], [0.8, 0.7, 0.4]])
@@ -26,15 +26,15 @@ def test_every_strength_is_drawn_in_order_with_its_deviation():
 
 
 def test_chance_and_the_device_are_marked():
-    (axes,) = accuracy_against_noise(POINTS, "fake_brisbane", 10).axes
+    (axes,) = accuracy_against_noise(POINTS, "fake_boston", 10).axes
     assert [0.1, 0.1] in [list(line.get_ydata()) for line in axes.lines]
     assert [1, 1] in [list(line.get_xdata()) for line in axes.lines]
-    assert "fake_brisbane" in axes.get_title("left")
+    assert "fake_boston" in axes.get_title("left")
     assert "2 runs" in axes.get_title("left")
 
 
 def test_a_picture_is_saved_and_settings_stay(tmp_path):
     before = dict(dict.items(matplotlib.rcParams))
-    style.save(accuracy_against_noise(POINTS, "fake_brisbane", 10), tmp_path / "noise.png")
+    style.save(accuracy_against_noise(POINTS, "fake_boston", 10), tmp_path / "noise.png")
     assert imread(tmp_path / "noise.png").shape[1] > 1200
     assert dict(dict.items(matplotlib.rcParams)) == before

@@ -36,7 +36,7 @@ def folder(trained, tmp_path) -> RunFolder:
 
 
 def rates_of(folder: RunFolder) -> Noise:
-    return device_noise("fake_brisbane", require_circuit(folder.read_settings()))
+    return device_noise("fake_boston", require_circuit(folder.read_settings()))
 
 
 def test_the_findings_are_written_and_repeat(folder):
@@ -44,7 +44,7 @@ def test_the_findings_are_written_and_repeat(folder):
     points = inspect.noise(folder, SMALL, watch=lambda *given: seen.append(given))
     assert seen == [("strength 2", 1, 2), ("strength 0", 2, 2)]
     content = json.loads((folder.path / "noise.json").read_text())
-    assert (content["backend"], content["samples"], content["repeats"]) == ("fake_brisbane", 6, 3)
+    assert (content["backend"], content["samples"], content["repeats"]) == ("fake_boston", 6, 3)
     assert content["best_epoch"] == 1
     assert content["rates"] == asdict(rates_of(folder))
     assert content["points"] == json.loads(json.dumps([asdict(point) for point in points]))

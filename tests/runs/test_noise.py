@@ -19,10 +19,10 @@ def settings(**chosen):
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_the_rates_of_a_device_are_written_down_scaled(strength):
-    chosen = settings(noise_from="fake_brisbane", noise_strength=strength)
+    chosen = settings(noise_from="fake_boston", noise_strength=strength)
     assert chosen.needs_rates
     settled = settle_noise(chosen)
-    expected = device_noise("fake_brisbane", require_circuit(chosen)).scaled(strength)
+    expected = device_noise("fake_boston", require_circuit(chosen)).scaled(strength)
     assert settled.neurons.noise == expected
     assert expected.depolarising_2q > 0
     assert not settled.needs_rates
@@ -32,7 +32,7 @@ def test_the_rates_of_a_device_are_written_down_scaled(strength):
 
 def test_other_processes_take_the_rates_that_the_first_has_read(monkeypatch):
     # Each reading of a device gives other rates.
-    chosen, read = settings(noise_from="fake_brisbane"), Noise(false_spike=0.01)
+    chosen, read = settings(noise_from="fake_boston"), Noise(false_spike=0.01)
     monkeypatch.setattr(noises, "device_noise", lambda *_: Noise(false_spike=0.02))
 
     class Second(Processes):
@@ -43,7 +43,7 @@ def test_other_processes_take_the_rates_that_the_first_has_read(monkeypatch):
 
 
 def test_a_run_repeats_without_the_device(tmp_path, monkeypatch):
-    chosen = settings(noise_from="fake_brisbane", noise_strength=2)
+    chosen = settings(noise_from="fake_boston", noise_strength=2)
     folder = run.begin(chosen, tmp_path / "run", pictures=False)
     monkeypatch.setattr(noises, "device_noise", None)
     saved = folder.read_settings()
@@ -60,13 +60,13 @@ def test_settings_that_name_no_device_stay_as_they_are():
 
 def test_rates_that_do_not_fit_the_neurons_are_refused_in_our_words():
     with pytest.raises(ConfigError, match="density matrices take up to 4 qubits") as refused:
-        settle_noise(settings(noise_from="fake_brisbane", memory_qubits=4))
+        settle_noise(settings(noise_from="fake_boston", memory_qubits=4))
     assert "pydantic" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("device", "said"),
-    [("aer", "aer reports no error rates; .* e.g. fake_brisbane"), ("fake_atlantis", "fake_at")],
+    [("aer", "aer reports no error rates; .* e.g. fake_boston"), ("fake_atlantis", "fake_at")],
 )
 def test_devices_without_rates_are_refused_before_there_is_a_folder(tmp_path, device, said):
     with pytest.raises(HardwareError, match=said):

@@ -520,8 +520,8 @@ def test_every_option_that_changes_the_outcome_changes_the_name():
 
 def test_the_name_is_a_folder_on_any_system():
     assert options_of().label == "aer"
-    chosen = {"backend": "ibm:brisbane", "mitigate_readout": True, "samples": 9, "pack": "all"}
+    chosen = {"backend": "ibm:boston", "mitigate_readout": True, "samples": 9, "pack": "all"}
     label = options_of(**chosen).label
-    assert label == "ibm-brisbane-pack-all-samples-9-mitigate-readout"
+    assert label == "ibm-boston-pack-all-samples-9-mitigate-readout"
     assert re.fullmatch(r"[\w-]+", label)
     assert options_of(**chosen, mode="batch").label == label

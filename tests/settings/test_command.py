@@ -26,7 +26,7 @@ COMMANDS = [
     "digits --rule local --signal both --samples 3 --output-score=false",
     "digits --rule local --score measured --window 2 --repeats 3",
     "digits --rule local --score measured --backend aer",
-    "digits --rule local --score measured --backend fake_brisbane --pack 2",
+    "digits --rule local --score measured --backend fake_boston --pack 2",
     "digits --depolarising-1q 0.01 --missed-spike 0.05",
     "recall",
     "recall --cue-delay 2 --report-steps 2",
@@ -98,10 +98,10 @@ def test_settings_are_listed_once_with_meaning_where_they_apply():
 
 
 def test_the_name_of_a_device_stands_for_its_rates():
-    settings = from_flat("digits", {"noise_from": "fake_brisbane"})
+    settings = from_flat("digits", {"noise_from": "fake_boston"})
     neurons = settings.neurons.model_copy(update={"noise": Noise(missed_spike=0.01)})
     settled = settings.model_copy(update={"neurons": neurons})
-    assert train_command(settled) == "sqsnn train digits --noise-from fake_brisbane"
+    assert train_command(settled) == "sqsnn train digits --noise-from fake_boston"
 
 
 def test_the_folder_of_the_data_is_left_out(tmp_path):

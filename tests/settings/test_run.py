@@ -131,12 +131,12 @@ def test_the_report_window_is_free_within_the_steps():
                 "derivative": "spsa",
                 "estimator": "laplace",
                 "shots": 7,
-                "backend": "fake_brisbane",
+                "backend": "fake_boston",
                 "pack": "all",
             },
             Local(
                 score=Measured(
-                    derivative="spsa", estimator=Laplace(7), backend=Backend("fake_brisbane", "all")
+                    derivative="spsa", estimator=Laplace(7), backend=Backend("fake_boston", "all")
                 )
             ),
         ),
@@ -255,10 +255,10 @@ def test_a_rule_refuses_what_it_would_not_use_or_cannot_do(chosen, message):
     ("given", "message"),
     [
         ({"noise_strength": 2.0}, "noise_strength is 2.0, .* with noise_from only"),
-        ({"noise_from": "fake_brisbane", "noise_strength": 0}, "noise_strength: .*greater than 0"),
-        ({"noise_from": "fake_brisbane", "false_spike": 0.0}, "noise_from gives all rates"),
-        ({"noise_from": "fake_brisbane", "noise": Noise()}, "noise_from gives all rates"),
-        ({"noise_from": "fake_brisbane", "neurons": "lif"}, "noise_from goes with neurons 'sqs'"),
+        ({"noise_from": "fake_boston", "noise_strength": 0}, "noise_strength: .*greater than 0"),
+        ({"noise_from": "fake_boston", "false_spike": 0.0}, "noise_from gives all rates"),
+        ({"noise_from": "fake_boston", "noise": Noise()}, "noise_from gives all rates"),
+        ({"noise_from": "fake_boston", "neurons": "lif"}, "noise_from goes with neurons 'sqs'"),
         ({"false_spike": 0.1, "neurons": "lif"}, "false_spike is 0.1, .*neurons 'sqs' only"),
     ],
 )
@@ -267,7 +267,7 @@ def test_contradictions_about_noise_are_refused(given, message):
 
 
 def test_the_noise_of_a_device_is_open_until_its_rates_are_written_down():
-    settings = small_run(noise_from="fake_brisbane")
+    settings = small_run(noise_from="fake_boston")
     assert settings.needs_rates
     known = settings.neurons.model_copy(update={"noise": Noise()})
     assert not settings.model_copy(update={"neurons": known}).needs_rates

@@ -89,7 +89,7 @@ def test_the_method_of_the_synapses_reaches_the_first_layer():
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"noise_from": "fake_brisbane"}, "rates of noise_from 'fake_brisbane' are not known yet"),
+        ({"noise_from": "fake_boston"}, "rates of noise_from 'fake_boston' are not known yet"),
         (
             {"channels": 2, "memory_qubits": 2, "false_spike": 0.1},
             "memory_qubits is 4, .* at most 3",

@@ -17,7 +17,7 @@ from sqsnn_bench.study.trials import job, refuse_misfit, work
 FOUND = {"training.learning_rate": 0.03}
 SEARCH = Trial(Key("digits", "crx", "search", 1), FOUND)
 FINAL = Trial(Key("digits", "crx", "seed", 1), FOUND)
-DEVICE = {"noise_from": "fake_brisbane", "noise_strength": 2.0}
+DEVICE = {"noise_from": "fake_boston", "noise_strength": 2.0}
 
 
 def test_the_search_never_reads_the_test(plan, tests_read):
@@ -127,7 +127,7 @@ def test_a_stopped_training_with_the_noise_of_a_device_goes_on(plan, monkeypatch
         with pytest.raises(KeyboardInterrupt):
             work(job(made, FINAL))
     settings = work(job(made, FINAL))["settings"]
-    assert settings["device_noise.noise_from"] == "fake_brisbane"
+    assert settings["device_noise.noise_from"] == "fake_boston"
 
 
 def test_a_run_folder_with_other_settings_is_refused(plan):

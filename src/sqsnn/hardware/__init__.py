@@ -1,6 +1,6 @@
 """Real quantum stacks: circuits, devices and the jobs that run on them (extra `hardware`).
 
-device = hardware.find("fake_brisbane")
+device = hardware.find("fake_boston")
 bits = hardware.DeviceBits(hardware.Executor(device, pack=16))
 record = sqsnn.learning.run_network(network, spikes, bits, generator)
 

@@ -30,14 +30,14 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware.circuits import neuron_circuit
-from sqsnn.hardware.devices import bare_target, instructions
+from sqsnn.hardware.devices import bare_target, instructions, mid_circuit
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.quantum.noise import Noise, damping_rates
 
 # Steps of the circuit whose gates are counted: the longer, the less its start and end weigh.
 _STEPS = 4
 
-_SUCH_AS = "; noise is taken from a device that reports errors and durations, e.g. fake_brisbane"
+_SUCH_AS = "; noise is taken from a device that reports errors and durations, e.g. fake_boston"
 
 
 def effective_noise(target: Target, circuit: Circuit) -> Noise:
@@ -107,7 +107,8 @@ def typical_target(target: Target, qubits: int) -> Target:
     for name, operation in instructions(target):
         if operation.num_qubits not in places:
             continue
-        reported = [properties for properties in target[name].values() if properties is not None]
+        placed = target[mid_circuit(target, name)]
+        reported = [properties for properties in placed.values() if properties is not None]
         working = [one for one in reported if one.error is None or one.error < 1]
         error = _median(one.error for one in working)
         duration = _median(one.duration for one in working)

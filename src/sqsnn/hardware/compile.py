@@ -18,6 +18,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import CircuitInstruction, ControlFlowOp, Measure, Parameter, Qubit, Reset
 from qiskit.transpiler import Target, TranspilerError, generate_preset_pass_manager
 from qiskit_ibm_runtime.circuit import MeasureReset
+from qiskit_ibm_runtime.transpiler.passes import ConvertToMidCircuitResetAndMeasure
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import feedforward
@@ -28,7 +29,7 @@ from sqsnn.hardware.circuits import (
     parameter_names,
     parameters_by_name,
 )
-from sqsnn.hardware.devices import Backend, Device, require_conditions, restrict
+from sqsnn.hardware.devices import Backend, Device, mid_circuit, require_conditions, restrict
 from sqsnn.quantum.circuit import Circuit
 
 Groups = tuple[tuple[int, ...], ...]
@@ -119,7 +120,7 @@ def compile_neuron(
     qubits = [qubit for group in groups for qubit in group]
     part, first = restrict(device.backend, qubits), natives[0]
     together, registers, parameters = _side_by_side(natives, names)
-    together = _combine_reset(together, part.target)
+    together = _in_the_middle(_combine_reset(together, part.target), part.target)
     about = parameters, registers, circuit.channels, groups, count_gates(first), _depth(first)
     if reset_steps:
         target = restrict(device.backend, qubits).target  # one to which gates can be added
@@ -132,7 +133,7 @@ def compile_neuron(
         scheduled = _scheduled(together, part.target, device.name)
         times = scheduled.estimate_duration(part.target, unit="s"), 0.0, 0.0
     if device.kind != "ibm":
-        return Compiled(scheduled, part, *about, *times)
+        return Compiled(_as_aer_knows(scheduled, part.target), part, *about, *times)
     whole = QuantumCircuit(QuantumRegister(device.backend.num_qubits, "q"), *scheduled.cregs)
     whole.compose(scheduled, qubits, scheduled.clbits, inplace=True)
     return Compiled(whole, device.backend, *about, *times)
@@ -213,6 +214,28 @@ def _combine_reset(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
     combined = circuit.copy_empty_like()
     combined.data = data
     return combined
+
+
+def _in_the_middle(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Measure and reset by what the device has for the middle of a circuit, all but at its end."""
+    names = (mid_circuit(target, name) for name in ("measure", "reset"))
+    return ConvertToMidCircuitResetAndMeasure(target, *names)(circuit)
+
+
+def _as_aer_knows(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Write measurements and resets as the plain ones of Aer, which then read as in the middle.
+
+    Aer has one readout error for a qubit: the last step, too, gets that of the others.
+    """
+    plain = {mid_circuit(target, each.name): each for each in (Measure(), Reset())}
+    for name, each in plain.items():
+        for place, properties in target[name].items():
+            target.update_instruction_properties(each.name, place, properties)
+    shown = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        operation = plain.get(instruction.operation.name, instruction.operation)
+        shown.append(instruction.replace(operation=operation))
+    return shown
 
 
 def _scheduled(circuit: QuantumCircuit, target: Target, name: str) -> QuantumCircuit:

@@ -1,6 +1,6 @@
 """Where circuits run: the simulators Aer and Braket's, a snapshot of an IBM device, or the device.
 
-A snapshot (`fake_brisbane`) is a device's chip, gates and error rates of one day, which Aer
+A snapshot (`fake_boston`) is a device's chip, gates and error rates of one day, which Aer
 imitates. A part of a device is a device too: `restrict` gives a few of its qubits as a smaller
 one, with the same gates and errors, which is simulated many times faster than the whole chip.
 """
@@ -27,7 +27,7 @@ Backend = Any
 Kind = Literal["simulator", "fake", "ibm"]
 
 _IBM = "ibm:"
-_NAMES = "'aer', 'braket', a snapshot such as 'fake_brisbane', or 'ibm:NAME' for a device of yours"
+_NAMES = "'aer', 'braket', a snapshot such as 'fake_boston', or 'ibm:NAME' for a device of yours"
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,18 @@ def require_conditions(device: Device) -> None:
         raise HardwareError(
             f"backend {device.name} offers no if_else, but the own spikes of a leaky neuron "
             "choose its angles in the middle of a circuit; choose a device "
-            "that does, such as fake_brisbane, or train with reset_steps 0, or with memory_qubits "
+            "that does, such as fake_boston, or train with reset_steps 0, or with memory_qubits "
             "0 and the whole membrane, which runs step by step"
         )
+
+
+def mid_circuit(target: Target, name: str) -> str:
+    """Name what a device has for `measure` or `reset` in the middle of a circuit.
+
+    Newer chips of IBM have a shorter `measure_2` and `reset_2` there.
+    """
+    shorter = f"{name}_2"
+    return shorter if shorter in target.operation_names else name
 
 
 class Part(BackendV2):

@@ -106,7 +106,7 @@ class Executor:
         if pack != 1 and not device.has_chip:
             raise HardwareError(
                 f"pack is {pack}, but {device.name} has no chip on which neurons could stand side "
-                "by side; choose a snapshot such as fake_brisbane, or a device"
+                "by side; choose a snapshot such as fake_boston, or a device"
             )
         self.device = device
         self.counts = Counts()
@@ -290,12 +290,6 @@ class Executor:
         try:
             with calling(f"a job on {self.device.name} failed"):
                 result = sent.job.result()
-        except HardwareError:
-            # A job that is still queued while the network is down will be fetched later.
-            if noted is not None and ibm.is_lost(sent.job):
-                noted.unlink(missing_ok=True)
-            raise
-        try:
             spikes = whole_spikes(
                 result,
                 program.compiled.registers,
@@ -305,9 +299,13 @@ class Executor:
                 channels=program.circuit.channels,
             )
         except HardwareError as error:
-            if noted is None:
-                raise
-            raise HardwareError(f"{error}; to pay for the job again, remove {noted}") from None
+            if noted is not None and ibm.is_lost(sent.job):
+                noted.unlink(missing_ok=True)
+            elif noted is not None:
+                # It may be queued while the network is down, or its result cannot be read.
+                again = "the next start asks for it again; to pay for the job again, remove"
+                error.args = (f"{error}; {again} {noted}",)
+            raise
         if journal is not None:
             journal.keep(job.key, spikes)
         if self.device.kind == "ibm":

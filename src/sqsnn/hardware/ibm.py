@@ -1,6 +1,6 @@
 """IBM devices, through the user's account, of which nothing enters files, messages or logs.
 
-The account is the one saved by `QiskitRuntimeService.save_account`, or that of the environment
+The account is the one saved by `IBMQuantumComputeService.save_account`, or that of the environment
 variable QISKIT_IBM_TOKEN. No token passes through sqsnn. All that depends on the client of IBM
 stands here.
 """
@@ -17,7 +17,8 @@ from typing import Any, Literal
 from qiskit import QuantumCircuit
 from qiskit.circuit import Gate
 from qiskit.providers import BackendV2
-from qiskit_ibm_runtime import Batch, QiskitRuntimeService, SamplerV2, Session
+from qiskit_ibm_runtime import Batch, IBMQuantumComputeService, Session
+from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from sqsnn.errors import HardwareError
 from sqsnn.hardware import feedforward
@@ -33,20 +34,20 @@ MAX_PAIR_GATES = 5_000_000
 _LOST = ("ERROR", "CANCELLED")
 
 _HOW = (
-    "save an account once with qiskit_ibm_runtime.QiskitRuntimeService.save_account(token=...), "
-    "or set QISKIT_IBM_TOKEN"
+    "save an account once with "
+    "qiskit_ibm_runtime.IBMQuantumComputeService.save_account(token=...), or set QISKIT_IBM_TOKEN"
 )
 
 
-def service() -> QiskitRuntimeService:
+def service() -> IBMQuantumComputeService:
     """Open the service of the user's account."""
     require_token()
     with calling(f"no IBM account could be used: {_HOW}"):
-        return QiskitRuntimeService()
+        return IBMQuantumComputeService()
 
 
 @cache
-def account() -> QiskitRuntimeService:
+def account() -> IBMQuantumComputeService:
     """Open the service once, for jobs that were sent earlier."""
     return service()
 
@@ -61,7 +62,7 @@ def backend(name: str) -> BackendV2:
 def sampler(backend: Any, mode: Any = None) -> Any:
     """Make the sampler of a device, within a session or a batch if `mode` is one."""
     with calling("no sampler of the device could be made"):
-        return SamplerV2(mode=backend if mode is None else mode)
+        return Sampler(mode=backend if mode is None else mode)
 
 
 def send(sampler: Any, block: Any, tag: str | None) -> Any:

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sqsnn.errors import HardwareError
+from sqsnn.hardware.devices import mid_circuit
 from sqsnn.hardware.executor import Executor
 from sqsnn.quantum.circuit import Circuit
 
@@ -73,9 +74,12 @@ def calibrate(
         )
     places = compiled.slots
     bare = Circuit.build(circuit.channels, circuit.memory_qubits, [])
-    angles = np.zeros((2 * places, circuit.channels))
-    angles[places:] = math.pi
-    spikes = executor.run(bare, 1, angles, shots, generator, placed_like=circuit)
+    # A device may measure otherwise in the middle of a circuit, as at all steps but the last one.
+    otherwise = mid_circuit(executor.device.target, "measure") != "measure"
+    steps = min(steps, 1 + otherwise)
+    angles = np.zeros((2 * places, steps * circuit.channels))
+    angles[places:, : circuit.channels] = math.pi
+    spikes = executor.run(bare, steps, angles, shots, generator, placed_like=circuit)
     rates = spikes[:, :, 0].mean(1)  # (2 * places, N)
     errors = ReadoutErrors(rates[:places], 1 - rates[places:])
     worst = (errors.false_spike + errors.missed_spike).max()

@@ -17,7 +17,7 @@ from qiskit.transpiler import CouplingMap, Target
 
 from sqsnn.checks import check_positive_int
 from sqsnn.errors import HardwareError
-from sqsnn.hardware.devices import instructions
+from sqsnn.hardware.devices import instructions, mid_circuit
 from sqsnn.quantum.circuit import Circuit
 
 # Native gates in place of one of ours, for any of ECR, CX, CZ, RZZ as the native two-qubit gate.
@@ -97,8 +97,8 @@ class _Chip(NamedTuple):
         size = coupling.size()
         singles, pairs = _gate_names(target, 1), _gate_names(target, 2)
         qubits = [(qubit,) for qubit in range(size)]
-        measured = _errors(target, ["measure"], qubits)
-        reset = _errors(target, ["reset"], qubits)
+        reading, setting = ([mid_circuit(target, name)] for name in ("measure", "reset"))
+        measured, reset = _errors(target, reading, qubits), _errors(target, setting, qubits)
         pulsed = _errors(target, singles, qubits)
         coupled = _errors(target, pairs, list(coupling.get_edges()))
         usable = sorted(qubit for (qubit,) in measured.keys() & reset.keys() & pulsed.keys())
@@ -120,7 +120,7 @@ class _Chip(NamedTuple):
             np.array([getattr(each, "t1", None) or np.inf for each in properties]),
             np.array([getattr(each, "t2", None) or np.inf for each in properties]),
             _duration(target, pairs),
-            _duration(target, ["measure"]) + _duration(target, ["reset"]),
+            _duration(target, reading) + _duration(target, setting),
         )
 
     def role_losses(self, circuit: Circuit) -> np.ndarray:

@@ -48,7 +48,7 @@ def earlier(journal: Journal, key: str, shape: tuple[int, ...], *, at_service: b
         if len(numbers) > 1:
             raise HardwareError(
                 f"the service has several jobs of {path}: {', '.join(numbers)}; keep one and "
-                "delete the others there, with QiskitRuntimeService().delete_job(NUMBER)"
+                "delete the others there, with IBMQuantumComputeService().delete_job(NUMBER)"
             )
         if not numbers and damaged:
             raise HardwareError(

@@ -33,7 +33,7 @@ class Backend:
     """The device that measures all spikes of a network."""
 
     backend: str = "aer"
-    """Device: aer or braket (simulators without noise), a snapshot (fake_brisbane), or ibm:NAME."""
+    """Device: aer or braket (simulators without noise), a snapshot (fake_boston), or ibm:NAME."""
     pack: Count | Literal["all"] = 1
     """Neurons side by side on the chip; all: as many as fit."""
     mode: Literal["job", "batch", "session"] = "job"

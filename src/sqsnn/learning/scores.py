@@ -89,7 +89,7 @@ class Measured:
     """How shots become probabilities: trials until an event, or smoothed shares."""
     backend: Backend | None = None
     """Device that measures all spikes, also those of validation and test: aer, a snapshot such as
-    fake_brisbane, or ibm:NAME [default: the simulator]."""
+    fake_boston, or ibm:NAME [default: the simulator]."""
     source: Annotated[BitSource | None, Field(exclude=True)] = field(default=None, repr=False)
     """A running source of bits, which measures all spikes of the network; None: the simulator."""
     kind: Literal["measured"] = field(default="measured", kw_only=True, repr=False)

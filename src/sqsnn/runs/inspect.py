@@ -36,7 +36,7 @@ DEFAULT_SAMPLES = 200
 class NoiseOptions(Section):
     """The noise to put on a run, its strengths, and the number of runs."""
 
-    backend: str = "fake_brisbane"
+    backend: str = "fake_boston"
     """Device whose error rates have strength 1."""
     strengths: Annotated[
         tuple[Annotated[float, Field(ge=0)], ...],

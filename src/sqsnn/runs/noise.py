@@ -40,6 +40,6 @@ def device_noise(name: str, circuit: Circuit) -> Noise:
     if not device.has_chip:
         raise HardwareError(
             f"{name} reports no error rates; noise is taken from a device that does, e.g. "
-            "fake_brisbane"
+            "fake_boston"
         )
     return hardware.effective_noise(device.target, circuit)

@@ -285,7 +285,7 @@ def _estimate(
         for neurons, planned in _planned(loaded)
     ]
     if options.mitigate_readout:
-        # A little too long: the circuit of a calibration has one step.
+        # A little too long: the circuit of a calibration has one or two steps.
         for circuit, planned in dict.fromkeys(_circuits(loaded)):
             slots = planned.compiled(executor, circuit).slots
             parts.append(planned.estimate(executor, circuit, 2 * slots, CALIBRATION_SHOTS))

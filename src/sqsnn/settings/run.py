@@ -69,7 +69,7 @@ class DeviceNoise(Section):
     """The device whose error rates become the noise of the neurons."""
 
     noise_from: str | None = None
-    """Take the noise from the error rates of this device, e.g. fake_brisbane, a snapshot."""
+    """Take the noise from the error rates of this device, e.g. fake_boston, a snapshot."""
     noise_strength: Annotated[float, Field(gt=0)] = 1.0
     """Factor of the rates of that device."""
 
