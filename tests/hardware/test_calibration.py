@@ -35,9 +35,7 @@ def test_a_typical_line_has_the_medians_of_the_device():
     assert line["measure"][(0,)].error == np.median(
         [p.error for p in BOSTON.target["measure_2"].values()]
     )
-    assert line.qubit_properties[1].t1 == np.median(
-        [q.t1 for q in BOSTON.target.qubit_properties]
-    )
+    assert line.qubit_properties[1].t1 == np.median([q.t1 for q in BOSTON.target.qubit_properties])
 
 
 def quiet_target(pair_error: float = 0.0) -> Target:
