@@ -32,9 +32,12 @@ NO_HIDDEN, USPS = [*USPS, "--hidden", ""], [*USPS, "--hidden", "2"]
 RECALL = ["recall", *PAPER, "--circuit-options.coupling", "1.885"]
 SHORT = [*RECALL, "--cue-delay", "2", "--train-samples", "1000", "--hidden", "8"]
 SHORT += ["--learning-rate", "0.02"]
+# The example of docs/hardware.md.
+TWO_DIGITS = ["digits", "--classes", "1,7", "--hidden", "4", "--backend", "aer"]
+TWO_DIGITS += ["--batch-size", "16", "--learning-rate", "0.05", "--epochs", "5"]
 LOCAL = ["--rule", "local"]
 BITS = [*LOCAL, "--score", "measured"]
-SNAPSHOT = ["--noise-from", "fake_brisbane"]
+SNAPSHOT = ["--noise-from", "fake_boston"]
 FIRE = ["--signal", "both", "--feedback", "symmetric", "--circuit", "integrate_and_fire"]
 
 # The same with the leaky drive, whose reset counts three steps by the presets.
@@ -42,10 +45,11 @@ DRIVEN = [word for word in USPS if word not in ("--drive", "rectified")]
 
 BENCHMARKS = {
     "drive-digits": ["digits"],
+    "digits-aer": [*TWO_DIGITS, *BITS, "--feedback", "symmetric", "--repeats", "2"],
     "drive-usps-bits": [*DRIVEN, *BITS, "--feedback", "symmetric", "--repeats", "5"],
     "drive-usps-noise": [*DRIVEN, *BITS, *SNAPSHOT, "--feedback", "symmetric", "--repeats", "5"],
     "usps-noise": [*USPS, *BITS, *SNAPSHOT, "--feedback", "symmetric", "--repeats", "5"],
-    "drive-usps-fake": [*DRIVEN, *BITS, "--feedback", "symmetric", "--backend", "fake_brisbane"],
+    "drive-usps-fake": [*DRIVEN, *BITS, "--feedback", "symmetric", "--backend", "fake_boston"],
     "digits": DIGITS,
     "mnist": ["mnist", *PAPER, "--hidden", "256", "--steps", "5"],
     "digits-frozen": [*DIGITS, *LOCAL, "--signal", "none"],
@@ -68,7 +72,7 @@ BENCHMARKS = {
     "usps-exact": [*USPS, *LOCAL, "--feedback", "symmetric", "--epochs", "90"],
     "usps-bits": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5"],
     "usps-aer": [*USPS, *BITS, "--feedback", "symmetric", "--repeats", "5", "--backend", "aer"],
-    "usps-fake": [*USPS, *BITS, "--feedback", "symmetric", "--backend", "fake_brisbane"],
+    "usps-fake": [*USPS, *BITS, "--feedback", "symmetric", "--backend", "fake_boston"],
     "usps-bits-r1": [*USPS, *BITS, "--feedback", "symmetric"],
     "recall": RECALL,
     "recall-feedback": [*RECALL, *LOCAL],
@@ -79,12 +83,14 @@ BENCHMARKS = {
     "short-w2": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "2"],
     "short-w4": [*SHORT, *BITS, "--feedback", "symmetric", "--repeats", "5", "--window", "4"],
 }
-BACKENDS = ["usps-aer", "usps-fake", "drive-usps-fake"]
+BACKENDS = ["digits-aer", "usps-aer", "usps-fake", "drive-usps-fake"]
 GROUPS = {
-    "local-digits": [name for name in BENCHMARKS if name.startswith("digits")],
+    "local-digits": [
+        name for name in BENCHMARKS if name.startswith("digits") and name not in BACKENDS
+    ],
     "local-deep": [name for name in BENCHMARKS if name.startswith("deep")],
     "local-usps": [name for name in BENCHMARKS if name.startswith("usps") and name not in BACKENDS],
-    "hardware-usps": BACKENDS,
+    "backends": BACKENDS,
     "local-windows": [name for name in BENCHMARKS if name.startswith("short")],
     "drive-bits": [
         *("usps-bits", "drive-usps-bits", "usps-noise", "drive-usps-noise"),
