@@ -1,8 +1,8 @@
 # make train   install, then train on the 8x8 digits (the main job)
-# make test    install, then run the tests of library and laboratory, with coverage
+# make test    install, then run the tests of library and laboratory, without the slow ones
 # make check   install, then formatting, linting, types and spelling
-# make full    install, then run all tests, the slow ones too, make campaigns, and on Linux make
-#              sanitize
+# make full    install, then run all tests, the slow ones too, with coverage, make campaigns, and on
+#              Linux make sanitize
 # make campaigns  install, then damage files, kill trainings and try extreme numbers, as often as
 #              docs/reliability.md says (two hours)
 # make sanitize  install, then test the kernel on builds that stop at bad memory accesses
@@ -22,7 +22,7 @@ train: $(VENV)/run.stamp
 	$(BIN)/sqsnn train digits
 
 test: $(VENV)/dev.stamp
-	$(PYTEST) --cov=sqsnn --cov=sqsnn_bench --cov-report=term:skip-covered
+	$(PYTEST)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/codespell
 
 full: $(VENV)/dev.stamp
-	$(PYTEST) -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow" --cov=sqsnn --cov=sqsnn_bench --cov-report=term:skip-covered
 	$(MAKE) campaigns
 ifeq ($(shell uname),Linux)
 	$(MAKE) sanitize
