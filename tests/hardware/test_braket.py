@@ -22,10 +22,13 @@ from sqsnn.hardware import braket
 from sqsnn.hardware.bit_source import DeviceBits, angle_table
 from sqsnn.hardware.executor import Executor
 from sqsnn.hardware.free_run import angles_by_history
+from sqsnn.learning import Measured
 from sqsnn.learning.bit_source import Backend
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum import circuits
+from sqsnn.quantum.noise import Noise
 from sqsnn.quantum.shift_rules import Shift
+from sqsnn.runs.on_device import DeviceOptions
 
 SHOTS, FALSE_ALARM = 20_000, 1e-4
 
@@ -198,13 +201,29 @@ def test_a_seed_repeats_the_bits_and_rows_are_drawn_on_their_own():
         ("braket:arn:aws:braket:::device/quantum-simulator/amazon/sv1", r"sv1 \(amazon\).*reset"),
         ("braket:", "names a device of Amazon Braket"),
         ("braket:arn:aws:braket:us-east-1:123456789012:quantum-task/x", "a device of Amazon"),
+        ("arn:aws:braket:us-east-1:123456789012:quantum-task/x", "a device of Amazon"),
+        ("Braket:ARN:aws:braket:us-east-1:123456789012:quantum-task/x", "a device of Amazon"),
     ],
 )
 def test_devices_are_refused_with_the_reason(name, said):
     with pytest.raises(HardwareError, match=said) as refused:
         hardware.find(name)
-    assert "sqsnn export --dialect braket" in str(refused.value)
+    assert "sqsnn export RUN --dialect braket" in str(refused.value)
     assert "123456789012" not in str(refused.value)
+
+
+def test_no_account_number_comes_out_of_other_refusals():
+    arn = "braket:arn:aws:braket:us-east-1:123456789012:quantum-task/x"
+    device = Backend(backend=arn)
+    noisy = quantum_neurons("crx", noise=Noise(false_spike=0.1))
+    for refused in (
+        lambda: Backend(backend=arn, mode="batch"),
+        lambda: DeviceOptions(device=device, ideal=True),
+        lambda: Measured(backend=device).check(noisy),
+    ):
+        with pytest.raises(ValueError, match=r"backend is 'braket:\.\.\.'") as error:
+            refused()
+        assert "123456789012" not in str(error.value).split("input_value")[0]
 
 
 def test_it_is_a_simulator_without_a_chip_and_one_of_the_names():

@@ -255,6 +255,21 @@ def test_aer_waits_as_long_and_reads_as_wrongly_as_in_the_middle():
     assert min(wait for wait in waits if wait >= idle) < idle + 1e-6
 
 
+def test_one_step_is_measured_as_at_the_end_of_any_circuit():
+    device, circuit = find("fake_boston"), circuits.get("bidirectional", 1, 1)
+    target = device.target
+    errors = {q: [target[n][(q,)].error for n in ("measure", "measure_2")] for q in range(156)}
+    # The best in the middle of a circuit, of which the end differs by more than half.
+    differ = [q for q in errors if errors[q][0] > 1.5 * errors[q][1]]
+    channel = min(differ, key=lambda q: errors[q][1])
+    neighbour = next(b for a, b in target.build_coupling_map() if a == channel)
+    compiled = compile_neuron(circuit, 1, device, ((channel, neighbour),))
+    assert compiled.backend.target["measure"][(0,)].error == errors[channel][0]
+    # Where qubits are chosen, both count: a lone channel takes the one whose worse error is least.
+    ((chosen,),) = choose_groups(target, circuits.get("crx", 1, 0), 1)
+    assert max(errors[chosen]) == min(map(max, errors.values()))
+
+
 # Refusals
 
 

@@ -124,6 +124,12 @@ def test_a_job_that_fails_is_an_error_and_is_sent_again_by_the_next_start(
     assert (executor.counts.jobs, executor.counts.resumed, len(server.jobs)) == (1, 2, JOBS + 1)
 
 
+def test_without_a_journal_the_error_names_the_job_at_the_service(server):
+    server.states["job-0"] = {"status": "Cancelled"}
+    with pytest.raises(HardwareError, match=r"was cancelled.*; at the service it is job job-0"):
+        run(server)
+
+
 # Answers that are not whole
 
 Bits = dict[str, np.ndarray]

@@ -258,6 +258,7 @@ def test_what_is_no_circuit_is_refused():
         (lambda: qml.RX(0.3, "a"), r"RX is on wires \['a'\]; wires must be the numbers of qubits"),
         (lambda: qml.CNOT([0, 5]), r"different ones of 0..1"),
         (lambda: qml.RX(math.inf, 0), "no finite number"),
+        (lambda: qml.probs(wires=0), "the quantum function measures"),
     ]:
         with pytest.raises(ValueError, match=message):
             from_pennylane(function)

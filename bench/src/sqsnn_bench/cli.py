@@ -248,7 +248,7 @@ def joint_law(
     table.
 
     Args:
-        backend: Device that `sqsnn hardware` takes: aer, a snapshot (without noise), or another.
+        backend: A simulator (aer, braket) or a snapshot, without its noise.
         circuit: Circuit of the neurons; several are given one by one.
         shots: Records of each network.
         seed: Of the outcomes, where they are simulated.

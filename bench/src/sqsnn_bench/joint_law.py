@@ -21,7 +21,7 @@ import torch
 from scipy.stats import chisquare
 
 from sqsnn import Leaky, Rectified, SpikingNetwork, SQSNeurons
-from sqsnn.errors import HardwareError
+from sqsnn.errors import ConfigError, HardwareError
 from sqsnn.hardware import DeviceBits, Executor, feedforward, find
 from sqsnn.hardware.free_run import plan_network
 from sqsnn.learning import run_network
@@ -202,7 +202,16 @@ def measured(backend: str, circuit: str, case: Case, shots: int, seed: int) -> d
 def compare(
     backend: str, circuits: Sequence[str], shots: int, seed: int, watch: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Compare all cases on a device with their exact laws."""
+    """Compare all cases on a device with their exact laws.
+
+    Raises:
+        ConfigError: If the device is one that is paid for.
+    """
+    if backend.startswith("ibm:"):
+        raise ConfigError(
+            f"backend is {backend!r}, whose jobs are paid for; this command neither asks nor keeps "
+            "them: take a simulator or a snapshot (fake_...)"
+        )
     rows = []
     for circuit, case in product(circuits, CASES):
         rows.append(measured(backend, circuit, case, shots, seed))

@@ -13,6 +13,7 @@ from hardware_stubs import logic, programs
 from scipy.stats import kstest
 
 from sqsnn import Leaky
+from sqsnn.errors import ConfigError
 from sqsnn.hardware import find
 from sqsnn_bench import joint_law
 from sqsnn_bench.joint_law import CASES, Case, Gathered, law_of, network_of, p_value, sample, seeded
@@ -63,6 +64,11 @@ def test_shots_of_gathered_rows_differ():
         logic(1), 1, np.tile([np.pi / 2, 0, 0], (200, 1)), 1, seeded(0)
     )
     assert 50 < spikes.sum() < 150
+
+
+def test_a_device_that_is_paid_for_is_refused():
+    with pytest.raises(ConfigError, match="'ibm:boston', whose jobs are paid for"):
+        joint_law.compare("ibm:boston", ["crx"], 1000, 0, lambda line: None)
 
 
 @pytest.fixture

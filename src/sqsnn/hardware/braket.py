@@ -81,7 +81,7 @@ def backend(name: str) -> LocalSimulator:
     raise HardwareError(
         f"backend names {what}, which by Amazon's documents cannot run a spiking neuron: "
         f"{_WHY.get(maker, _STATIC)} (sources in docs/hardware.md). Take {NAME!r}, Braket's "
-        "simulator on this machine, or write the program with `sqsnn export --dialect braket`"
+        "simulator on this machine, or write the program with `sqsnn export RUN --dialect braket`"
     )
 
 

@@ -225,9 +225,11 @@ def _in_the_middle(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
 def _as_aer_knows(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
     """Write measurements and resets as the plain ones of Aer, which then read as in the middle.
 
-    Aer has one readout error for a qubit: the last step, too, gets that of the others.
+    Aer has one readout error for a qubit: the last step, too, gets that of the others, if any.
     """
-    plain = {mid_circuit(target, each.name): each for each in (Measure(), Reset())}
+    placed = {instruction.operation.name for instruction in circuit.data}
+    named = {mid_circuit(target, each.name): each for each in (Measure(), Reset())}
+    plain = {name: each for name, each in named.items() if name in placed}
     for name, each in plain.items():
         for place, properties in target[name].items():
             target.update_instruction_properties(each.name, place, properties)

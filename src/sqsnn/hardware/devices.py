@@ -89,7 +89,7 @@ def find(name: str) -> Device:
     """
     if name == "aer":
         return Device(name, AerSimulator(), "simulator")
-    if name.partition(":")[0] == braket.NAME:
+    if name.partition(":")[0] == braket.NAME or "arn:" in name.lower():
         return Device(name, braket.backend(name), "simulator")
     if name == _IBM:
         raise HardwareError(

@@ -7,7 +7,7 @@ error, and nothing is ever filled in.
 
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -305,6 +305,10 @@ class Executor:
                 # It may be queued while the network is down, or its result cannot be read.
                 again = "the next start asks for it again; to pay for the job again, remove"
                 error.args = (f"{error}; {again} {noted}",)
+            elif self.device.kind == "ibm":
+                with suppress(HardwareError):
+                    number = ibm.number(sent.job, self.device.name)
+                    error.args = (f"{error}; at the service it is job {number}",)
             raise
         if journal is not None:
             journal.keep(job.key, spikes)

@@ -98,7 +98,9 @@ class _Chip(NamedTuple):
         singles, pairs = _gate_names(target, 1), _gate_names(target, 2)
         qubits = [(qubit,) for qubit in range(size)]
         reading, setting = ([mid_circuit(target, name)] for name in ("measure", "reset"))
-        measured, reset = _errors(target, reading, qubits), _errors(target, setting, qubits)
+        # The last step, which may be the only one, is measured as at the end of any circuit.
+        measured = _worst_errors(target, ["measure", *reading], qubits)
+        reset = _errors(target, setting, qubits)
         pulsed = _errors(target, singles, qubits)
         coupled = _errors(target, pairs, list(coupling.get_edges()))
         usable = sorted(qubit for (qubit,) in measured.keys() & reset.keys() & pulsed.keys())
@@ -168,6 +170,15 @@ def _errors(
     if not found:
         return dict.fromkeys(works, 0.0)
     return {place: error for place, error in found.items() if error < 1}
+
+
+def _worst_errors(
+    target: Target, names: Sequence[str], places: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], float]:
+    """Find the largest error of every place where all instructions work."""
+    each = [_errors(target, [name], places) for name in dict.fromkeys(names)]
+    common = set(each[0]).intersection(*each)
+    return {place: max(errors[place] for errors in each) for place in common}
 
 
 def _duration(target: Target, names: Iterable[str]) -> float:

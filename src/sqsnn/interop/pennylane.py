@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
-from operator import and_
+from operator import and_, index
 from typing import Any
 
 import torch
@@ -174,7 +174,7 @@ def from_pennylane(
         (6, {'RZ': 4, 'RY': 2, 'CX': 2, 'RX': 1})
 
     Args:
-        function: The quantum function, without measurements, which the neuron adds.
+        function: The quantum function, without measurements; the neuron adds its own.
         *arguments: What it is called with.
         channels: N, 1..8; N + M may be up to 10.
         memory_qubits: M, 0..6.
@@ -190,15 +190,22 @@ def from_pennylane(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of what is refused below
         (tape,), _ = qml.transforms.decompose(tape, gate_set={*ours, "GlobalPhase"})
+    if tape.measurements:
+        raise ValueError(
+            f"the quantum function measures ({tape.measurements[0]}); the neuron measures its "
+            "channels itself: leave that out"
+        )
     placements = []
     for operation in tape.operations:
         if operation.name == "GlobalPhase":
             continue
-        if not all(isinstance(wire, int) for wire in operation.wires):
+        try:
+            qubits = tuple(map(index, operation.wires))
+        except TypeError as error:
             raise ValueError(
                 f"{operation.name} is on wires {operation.wires.tolist()}; wires must be the "
                 f"numbers of qubits, 0..{channels + memory_qubits - 1}"
-            )
+            ) from error
         if operation.name not in ours:
             raise ValueError(
                 f"the quantum function holds {operation.name}; a circuit may hold "
@@ -208,7 +215,7 @@ def from_pennylane(
             Normal(float(qml.math.detach(angle))) if qml.math.requires_grad(angle) else float(angle)
             for angle in operation.data
         ]
-        placements.append((ours[operation.name], tuple(operation.wires), *angles))
+        placements.append((ours[operation.name], qubits, *angles))
     return replace(Circuit.build(channels, memory_qubits, placements, encoding), name=name)
 
 

@@ -41,14 +41,17 @@ class Backend:
 
     def __post_init__(self) -> None:
         if self.pack != 1 and self.backend in ("aer", "braket"):
-            raise ValueError(
-                f"pack is {self.pack!r}, but backend {self.backend!r} has no chip to pack"
-            )
+            raise ValueError(f"pack is {self.pack!r}, but backend {self.shown} has no chip to pack")
         if self.mode != "job" and not self.backend.startswith("ibm:"):
             raise ValueError(
                 f"mode is {self.mode!r}, which applies to ibm:NAME only, but backend is "
-                f"{self.backend!r}"
+                f"{self.shown}"
             )
+
+    @property
+    def shown(self) -> str:
+        """The name in messages; an ARN of Amazon, which may hold an account's number, is cut."""
+        return "'braket:...'" if "arn:" in self.backend.lower() else repr(self.backend)
 
 
 @runtime_checkable

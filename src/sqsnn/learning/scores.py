@@ -88,8 +88,8 @@ class Measured:
     estimator: Annotated[Geometric | Laplace, Field(discriminator="kind")] = Geometric()
     """How shots become probabilities: trials until an event, or smoothed shares."""
     backend: Backend | None = None
-    """Device that measures all spikes, also those of validation and test: aer, a snapshot such as
-    fake_boston, or ibm:NAME [default: the simulator]."""
+    """Device that measures all spikes, also those of validation and test: aer, braket, a snapshot
+    such as fake_boston, or ibm:NAME [default: the simulator]."""
     source: Annotated[BitSource | None, Field(exclude=True)] = field(default=None, repr=False)
     """A running source of bits, which measures all spikes of the network; None: the simulator."""
     kind: Literal["measured"] = field(default="measured", kw_only=True, repr=False)
@@ -114,7 +114,7 @@ class Measured:
         if self.backend is not None and neurons.noise is not None:
             raise ValueError(
                 "noise rates go with the simulator only, but backend is "
-                f"{self.backend.backend!r}: leave them out"
+                f"{self.backend.shown}: leave them out"
             )
 
     def pull(self, layer: Layer, signals: Signals, generator: torch.Generator) -> Pulled:

@@ -64,7 +64,9 @@ class DeviceOptions(Section):
     def _of_a_snapshot(self) -> "DeviceOptions":
         backend = self.device.backend
         if self.ideal and not backend.startswith("fake_"):
-            raise ValueError(f"ideal is for snapshots (fake_...), but backend is {backend!r}")
+            raise ValueError(
+                f"ideal is for snapshots (fake_...), but backend is {self.device.shown}"
+            )
         return self
 
     @property
@@ -285,10 +287,11 @@ def _estimate(
         for neurons, planned in _planned(loaded)
     ]
     if options.mitigate_readout:
-        # A little too long: the circuit of a calibration has one or two steps.
+        # A little too long: a calibration has one or two steps. It has no conditions.
         for circuit, planned in dict.fromkeys(_circuits(loaded)):
             slots = planned.compiled(executor, circuit).slots
-            parts.append(planned.estimate(executor, circuit, 2 * slots, CALIBRATION_SHOTS))
+            longer = planned.estimate(executor, circuit, 2 * slots, CALIBRATION_SHOTS)
+            parts.append(longer._replace(conditions=0.0, under_conditions=0.0, feed_forward=0.0))
     return Estimate.together(parts)
 
 
