@@ -52,6 +52,10 @@ class Estimate(NamedTuple):
             under_conditions=sum(part.shots * part.under_conditions for part in parts) / shots,
         )
 
+    def without_conditions(self) -> "Estimate":
+        """Leave conditions out, and what their waiting and gates are said to take."""
+        return self._replace(conditions=0.0, under_conditions=0.0, feed_forward=0.0)
+
     @property
     def shot_seconds(self) -> float | None:
         """Seconds of all shots, with the delays between them; None for a simulator."""

@@ -62,11 +62,8 @@ class DeviceOptions(Section):
 
     @model_validator(mode="after")
     def _of_a_snapshot(self) -> "DeviceOptions":
-        backend = self.device.backend
-        if self.ideal and not backend.startswith("fake_"):
-            raise ValueError(
-                f"ideal is for snapshots (fake_...), but backend is {self.device.shown}"
-            )
+        if self.ideal and not self.device.backend.startswith("fake_"):
+            raise ValueError(f"ideal is for snapshots (fake_...), not {self.device.shown}")
         return self
 
     @property
@@ -291,7 +288,7 @@ def _estimate(
         for circuit, planned in dict.fromkeys(_circuits(loaded)):
             slots = planned.compiled(executor, circuit).slots
             longer = planned.estimate(executor, circuit, 2 * slots, CALIBRATION_SHOTS)
-            parts.append(longer._replace(conditions=0.0, under_conditions=0.0, feed_forward=0.0))
+            parts.append(longer.without_conditions())
     return Estimate.together(parts)
 
 
