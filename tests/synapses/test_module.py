@@ -1,5 +1,7 @@
 """Modules of torch as synapses: what is not linear is refused, the rest is trained as it is."""
 
+from functools import partial
+
 import pytest
 import torch
 from tools import seeded
@@ -32,20 +34,20 @@ class Square(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("make", "said"),  # made within the test, on its device
     [
-        (nn.ReLU(), r"ReLU\(\) is not: while training, f\(x - 2 y\) is not f\(x\) - 2 f\(y\)"),
-        (nn.Softmax(-1), "while training"),
-        (nn.BatchNorm1d(4), "while training"),
-        (nn.Dropout(), "while training"),
-        (nn.Sequential(nn.Flatten(), nn.Tanh()), "while training"),
-        (Square(), "while evaluating"),
-        (Centred(), "a sample alone gives other values than a batch"),
+        (nn.ReLU, r"ReLU\(\) is not: while training, f\(x - 2 y\) is not f\(x\) - 2 f\(y\)"),
+        (partial(nn.Softmax, -1), "while training"),
+        (partial(nn.BatchNorm1d, 4), "while training"),
+        (nn.Dropout, "while training"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Tanh()), "while training"),
+        (Square, "while evaluating"),
+        (Centred, "a sample alone gives other values than a batch"),
     ],
 )
-def test_modules_that_are_not_linear_are_refused(module, said):
+def test_modules_that_are_not_linear_are_refused(make, said):
     with pytest.raises(ValueError, match=f"synapses must be linear up to a bias, but .*{said}"):
-        Module(module).build((4,), (4,), generator=seeded())
+        Module(make()).build((4,), (4,), generator=seeded())
 
 
 @pytest.mark.parametrize(
