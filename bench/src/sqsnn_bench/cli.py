@@ -249,7 +249,7 @@ def joint_law(
 
     Args:
         backend: A simulator (aer, braket) or a snapshot, without its noise.
-        circuit: Circuit of the neurons; several are given one by one.
+        circuit: Circuit of the neurons; repeat the flag for several.
         shots: Records of each network.
         seed: Of the outcomes, where they are simulated.
         out: File of the figures [default: bench/results/hardware/joint-law-BACKEND.json].

@@ -100,7 +100,7 @@ def latency(target: Target) -> float:
 
 
 def conditions(circuit: QuantumCircuit) -> int:
-    """Count the conditions of a circuit, which a shot tests one by one, true or not."""
+    """Count the conditions of a circuit; a shot tests all of them."""
     return sum(isinstance(instruction.operation, IfElseOp) for instruction in circuit.data)
 
 
