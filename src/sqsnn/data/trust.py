@@ -34,15 +34,22 @@ def check_size(path: Path, where: str, promised: int) -> None:
             $SQSNN_LARGEST allows as many GB.
         ConfigError: If that variable is no number.
     """
-    chosen = os.environ.get(LARGEST_VARIABLE)
-    limit = min(LARGEST, SMALL + EXPANSION * path.stat().st_size)
-    if chosen:
-        limit = _bytes(chosen)
+    limit = largest_array(min(LARGEST, SMALL + EXPANSION * path.stat().st_size))
     if promised > limit:
         raise DataError(
             f"{path}, {where}: expected at most {limit:,} bytes in memory, found {promised:,} "
             f"bytes; if you trust the file, allow more by ${LARGEST_VARIABLE}, in GB"
         )
+
+
+def largest_array(default: int = LARGEST) -> int:
+    """Bytes that an array may have: those that $SQSNN_LARGEST allows, else `default`.
+
+    Raises:
+        ConfigError: If that variable is no number.
+    """
+    chosen = os.environ.get(LARGEST_VARIABLE)
+    return _bytes(chosen) if chosen else default
 
 
 def _bytes(chosen: str) -> int:

@@ -1,0 +1,199 @@
+"""Times of spikes into time bins: what is wrong with times, and into which bin each falls."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from numbers import Real as Number
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from sqsnn.data.spike_arrays import Times
+from sqsnn.data.trust import LARGEST_VARIABLE, largest_array
+from sqsnn.options import as_text
+
+Stop = float | Sequence[float] | Float[np.ndarray, " n"] | None
+_EPS = float(np.finfo(np.float64).eps)
+
+
+class Fault(NamedTuple):
+    """The first time of a unit that does not fit: its position, what it must be, what it is."""
+
+    position: int
+    expected: str
+    found: str
+
+
+def bin_times(
+    trains: list[Times], bin_width: float, start: float, stop: Stop
+) -> tuple[tuple[UInt8[np.ndarray, "_ N"], ...], int]:
+    """Bin trains, and count the spikes that others of their unit hide; warn if there are any.
+
+    Args:
+        trains: Seconds, an array per train and unit.
+        bin_width: Seconds.
+        start: Seconds, where every train begins.
+        stop: Seconds, where it ends: one number, or one per train; None for its last spike's bin.
+
+    Raises:
+        ValueError: If a time, the width, the start or the stop does not fit.
+    """
+    bin_width, start = check_positive("bin_width", bin_width), check_real("start", start)
+    stops = stop_of_each(stop, start, len(trains))
+    for number, (train, end) in enumerate(zip(trains, stops, strict=True)):
+        for unit, times in enumerate(train):
+            fault = time_fault(times, start, end)
+            if fault is not None:
+                name = f"times[{number}]" + (f"[{unit}]" if len(train) > 1 else "")
+                raise ValueError(
+                    f"{name}[{fault.position}] must be {fault.expected}, but is {fault.found}"
+                )
+    lengths = count_bins(trains, bin_width, start, stops)
+    size = sum(lengths) * len(trains[0])
+    if size > largest_array():
+        raise ValueError(
+            f"bin_width is {bin_width:g} s, which makes {size:,} bins, but there may be "
+            f"{largest_array():,}: choose wider bins, an earlier stop, or allow more by "
+            f"${LARGEST_VARIABLE}, in GB"
+        )
+    spikes = tuple(np.zeros((length, len(trains[0])), np.uint8) for length in lengths)
+    for binned, train in zip(spikes, trains, strict=True):
+        for unit, times in enumerate(train):
+            bins = np.floor(positions(times, bin_width, start)).astype(np.int64)
+            # Up to rounding, a last spike may lie on the edge where the recording ends.
+            binned[np.minimum(bins, len(binned) - 1), unit] = 1
+    every = [times for train in trains for times in train]
+    total = sum(map(len, every))
+    merged = total - sum(int(np.count_nonzero(train)) for train in spikes)
+    if merged:
+        shortest = min(np.diff(times).min() for times in every if len(times) > 1)
+        warnings.warn(
+            f"{merged} of {total} spikes are lost, since another spike of their unit lies in the "
+            f"same bin: the shortest interval is {shortest:.3g} s, bin_width {bin_width:g} s",
+            stacklevel=3,
+        )
+    return spikes, merged
+
+
+def time_fault(times: Float[np.ndarray, " K"], start: float, stop: float | None) -> Fault | None:
+    """Find the first time of a unit that does not fit; None if all do.
+
+    Args:
+        times: Seconds.
+        start: Seconds; times may equal it.
+        stop: Seconds; times lie before it. None for no end.
+    """
+    with np.errstate(invalid="ignore"):  # inf - inf, refused below
+        steps = np.diff(times, prepend=-math.inf)
+    for wrong, expected in (
+        (~np.isfinite(times), "a finite time"),
+        (times < start, f"at least the start, {start:g} s"),
+        (steps < 0, "later than the time before"),
+        (steps == 0, "later than the time before, which is the same"),
+        (times >= (math.inf if stop is None else stop), f"before the stop, {stop} s"),
+    ):
+        if wrong.any():
+            first = int(wrong.argmax())
+            after = f" after {times[first - 1]} s" if expected.endswith("before") else ""
+            return Fault(first, expected, f"{times[first]} s{after}")
+    return None
+
+
+def count_bins(
+    trains: list[Times], bin_width: float, start: float, stops: Sequence[float | None]
+) -> list[int]:
+    """Count the bins of each train, before any is made.
+
+    Raises:
+        ValueError: If a train has neither spikes nor a stop, or the bins are too narrow.
+    """
+    counts = []
+    for number, (train, stop) in enumerate(zip(trains, stops, strict=True)):
+        ends = [times[-1:] for times in train if len(times)]
+        if stop is None and not ends:
+            raise ValueError(
+                f"times[{number}] has no spikes, and nothing says how long the train lasts: give "
+                "stop"
+            )
+        if stop is None:
+            last = max(float(positions(end, bin_width, start)[0]) for end in ends)
+            counts.append(math.floor(last) + 1)
+        else:
+            counts.append(math.ceil(positions(np.array([stop]), bin_width, start)[0]))
+    return counts
+
+
+def positions(
+    times: Float[np.ndarray, " K"], bin_width: float, start: float
+) -> Float[np.ndarray, " K"]:
+    """Give times in bins from the start: whole numbers where only rounding keeps them from it.
+
+    With bins of 0.1 s, 0.3 s is 2.9999999999999996 bins in floating point. Times, start and width
+    are rounded to their precision, and so are the difference and the quotient: a position that far
+    from a whole number may be that number.
+
+    Raises:
+        ValueError: If that may be half a bin.
+    """
+    wide, own = times.astype(np.float64), float(np.finfo(times.dtype).eps)
+    with np.errstate(over="ignore"):  # refused just below
+        found = (wide - start) / bin_width
+        rounding = (own * abs(wide) + 4 * _EPS * (abs(wide) + abs(start))) / bin_width
+    if rounding.max(initial=0) >= 0.5:
+        raise ValueError(
+            f"bin_width is {bin_width:g} s, but a time of {wide[rounding.argmax()]:g} s in "
+            f"{times.dtype} is known to {rounding.max() * bin_width:.1g} s only: choose wider bins"
+        )
+    nearest = np.rint(found)
+    return np.where(abs(found - nearest) <= rounding, nearest, found)
+
+
+def stop_of_each(stop: Stop, start: float, trains: int) -> list[float | None]:
+    """Give the stop of each train; None where its last spike ends it.
+
+    Raises:
+        TypeError: If a stop is no number.
+        ValueError: If a stop is not after the start, or their number is not that of the trains.
+    """
+    if stop is None:
+        return [None] * trains
+    if isinstance(stop, Sequence | np.ndarray) and not isinstance(stop, str):
+        stops = [check_real(f"stop[{number}]", one) for number, one in enumerate(stop)]
+    else:
+        stops = [check_real("stop", stop)] * trains
+    if len(stops) != trains:
+        raise ValueError(
+            f"stop must be one number, or one for each of {trains} trains, but holds {len(stops)}"
+        )
+    for end in stops:
+        if end <= start:
+            raise ValueError(f"stop must be after the start, {start:g} s, but is {end:g} s")
+    return list(stops)
+
+
+def check_positive(argument: str, value: object) -> float:
+    """Give a positive, finite number as a float.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is not positive and finite.
+    """
+    number = check_real(argument, value)
+    if number <= 0:
+        raise ValueError(f"{argument} must be above 0, but is {number:g}")
+    return number
+
+
+def check_real(argument: str, value: object) -> float:
+    """Give a finite number as a float.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Number):
+        raise TypeError(f"{argument} must be a number, but is {as_text(value)}")
+    if not math.isfinite(value):
+        raise ValueError(f"{argument} must be finite, but is {value}")
+    return float(value)
