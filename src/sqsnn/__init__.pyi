@@ -10,6 +10,7 @@ from . import runs as runs
 from . import settings as settings
 from . import trackers as trackers
 from . import training as training
+from .data.own.spike_times import read_spike_trains as read_spike_trains
 from .data.spike_trains import SpikeTrains as SpikeTrains
 from .encoding import Current as Current
 from .encoding import Delta as Delta
