@@ -61,6 +61,7 @@ from .reports.drawing import draw as draw
 from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train
+from .spike_trains.model import SpikeTrainModel as SpikeTrainModel
 from .synapses import Convolution as Convolution
 from .synapses import Dense as Dense
 from .synapses import Identity as Identity
