@@ -50,6 +50,7 @@ ROOMS = (
     "training",
     "reports",
     "runs",
+    "spike_trains",
     "trackers",
     "interop",
     "cli",

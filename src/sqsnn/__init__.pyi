@@ -10,6 +10,7 @@ from . import runs as runs
 from . import settings as settings
 from . import trackers as trackers
 from . import training as training
+from .data.own.spike_times import read_spike_trains as read_spike_trains
 from .data.spike_trains import SpikeTrains as SpikeTrains
 from .encoding import Current as Current
 from .encoding import Delta as Delta
@@ -60,6 +61,7 @@ from .reports.drawing import draw as draw
 from .runs.api import Run as Run
 from .runs.api import load as load
 from .runs.api import train as train
+from .spike_trains.model import SpikeTrainModel as SpikeTrainModel
 from .synapses import Convolution as Convolution
 from .synapses import Dense as Dense
 from .synapses import Identity as Identity

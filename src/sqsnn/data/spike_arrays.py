@@ -89,9 +89,9 @@ def _binary(name: str, values: Any) -> UInt8[np.ndarray, "T N"]:
         raise ValueError(
             f"{name} must have the shape (T,) or (T, N) and at least one bin, but has {array.shape}"
         )
-    wrong = np.argwhere((array != 0) & (array != 1))
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
+    wrong = (array != 0) & (array != 1)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
         raise ValueError(
             f"{name} must hold 0 and 1 only, but holds {array[place]} at bin {place[0]}"
             + (f", unit {place[1]}" if len(place) == 2 else "")

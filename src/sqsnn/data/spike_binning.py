@@ -40,7 +40,7 @@ def bin_times(
         ValueError: If a time, the width, the start or the stop does not fit.
     """
     bin_width, start = check_positive("bin_width", bin_width), check_real("start", start)
-    stops = stop_of_each(stop, start, len(trains))
+    stops = stop_of_each(check_stop(stop, start), len(trains))
     for number, (train, end) in enumerate(zip(trains, stops, strict=True)):
         for unit, times in enumerate(train):
             fault = time_fault(times, start, end)
@@ -149,27 +149,36 @@ def positions(
     return np.where(abs(found - nearest) <= rounding, nearest, found)
 
 
-def stop_of_each(stop: Stop, start: float, trains: int) -> list[float | None]:
-    """Give the stop of each train; None where its last spike ends it.
+def check_stop(stop: Stop, start: float) -> float | list[float] | None:
+    """Give the stop of all trains as a float, or those of each as a list.
 
     Raises:
         TypeError: If a stop is no number.
-        ValueError: If a stop is not after the start, or their number is not that of the trains.
+        ValueError: If a stop is not finite, or not after the start.
     """
     if stop is None:
-        return [None] * trains
-    if isinstance(stop, Sequence | np.ndarray) and not isinstance(stop, str):
-        stops = [check_real(f"stop[{number}]", one) for number, one in enumerate(stop)]
-    else:
-        stops = [check_real("stop", stop)] * trains
-    if len(stops) != trains:
-        raise ValueError(
-            f"stop must be one number, or one for each of {trains} trains, but holds {len(stops)}"
-        )
-    for end in stops:
+        return None
+    each = list(stop) if isinstance(stop, Sequence | np.ndarray) and np.ndim(stop) else [stop]
+    found = [check_real(f"stop[{number}]", one) for number, one in enumerate(each)]
+    for end in found:
         if end <= start:
             raise ValueError(f"stop must be after the start, {start:g} s, but is {end:g} s")
-    return list(stops)
+    return found if np.ndim(stop) else found[0]
+
+
+def stop_of_each(stop: float | list[float] | None, trains: int) -> list[float | None]:
+    """Give the stop of each train; None where its last spike ends it.
+
+    Raises:
+        ValueError: If there are others than trains.
+    """
+    if not isinstance(stop, list):
+        return [stop] * trains
+    if len(stop) != trains:
+        raise ValueError(
+            f"stop must be one number, or one for each of {trains} trains, but holds {len(stop)}"
+        )
+    return [*stop]
 
 
 def check_positive(argument: str, value: object) -> float:

@@ -107,10 +107,9 @@ class SpikeTrains:
         return cls(spikes, bin_width, merged)
 
     def __repr__(self) -> str:
-        width = "" if self.bin_width is None else f" of {self.bin_width:g} s"
         return (
-            f"SpikeTrains({len(self)} trains, {self.units} units, {self.bins} bins{width}, "
-            f"{self.count} spikes)"
+            f"SpikeTrains(trains={len(self)}, units={self.units}, bins={self.bins}, "
+            f"spikes={self.count}, bin_width={self.bin_width}, merged={self.merged})"
         )
 
     def __len__(self) -> int:

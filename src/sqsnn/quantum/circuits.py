@@ -1,4 +1,4 @@
-"""Named circuits: the four of the package, and those of users, registered or in their modules."""
+"""Named circuits: the six of the package, and those of users, registered or in their modules."""
 
 import inspect
 import math
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -203,10 +204,7 @@ def integrate_and_fire(channels: int, memory_qubits: int) -> Circuit:
         *(("RX", (m,), Normal(0.0, 0.1)) for m in memory),
         *(("RX", (n,), Normal(0.0, 0.1)) for n in io),
     ]
-    encoding = [
-        *(Encoded(n, n, 0.0, trainable=True) for n in io),
-        *(Encoded(m, (m - channels) % channels, 1.0, trainable=True) for m in memory),
-    ]
+    encoding = _on_memory_and_channels(channels, memory_qubits)
     return Circuit.build(channels, memory_qubits, placements, encoding)
 
 
@@ -227,5 +225,73 @@ def hardware_efficient(channels: int, memory_qubits: int, layers: int = 1) -> Ci
     return Circuit.build(channels, memory_qubits, placements)
 
 
+@register("clock")
+def clock(channels: int, memory_qubits: int, layers: int | None = None) -> Circuit:
+    """A memory that turns by itself, is read weakly, and is set back by the neuron's own spike.
+
+    It generates regular spike trains without input. With one memory qubit it has the gates of
+    `integrate_and_fire`; more are coupled along a chain, in both directions, and need `layers` of
+    all gates: 1 by default for one memory qubit, and 3 for more.
+    """
+    if memory_qubits < 1:
+        raise ValueError(
+            "memory_qubits is 0; circuit 'clock' keeps the time in its memory and needs at least 1"
+        )
+    if layers is None:
+        layers = 1 if memory_qubits == 1 else 3
+    check_positive_int("layers", layers, high=1000)
+    io, memory = _wires(channels, memory_qubits)
+    # A clock that turns little per step, is read by a quarter turn and set back by a half: from
+    # there the fit finds what random strong gates hide from it.
+    read, reset, turn = (Normal(angle / layers, 0.3) for angle in (math.pi / 2, math.pi, 0.3))
+    layer = [
+        *(("CRX", (m, n), read) for m in memory for n in io),
+        *(("CRX", (n, m), reset) for m in memory for n in io),
+        *(("CRX", (a, a + 1), Normal(0.0, 0.3)) for a in memory[:-1]),
+        *(("CRX", (a + 1, a), Normal(0.0, 0.3)) for a in memory[:-1]),
+        *(("RX", (m,), turn) for m in memory),
+        *(("RX", (n,), Normal(0.0, 0.3)) for n in io),
+    ]
+    return Circuit.build(
+        channels, memory_qubits, layer * layers, _on_memory_and_channels(channels, memory_qubits)
+    )
+
+
+@register("universal")
+def universal(channels: int, memory_qubits: int, layers: int | None = None) -> Circuit:
+    """A brickwork of two-qubit gates, each in its canonical form; complex.
+
+    RZ RX RZ on every qubit; then `layers` times, for each pair of neighbours, RXX RYY RZZ and RZ RX
+    RZ on both. One block is any gate on two qubits (Kraus and Cirac, Phys. Rev. A 63, 062309,
+    2001), so that one channel and one memory qubit make, with 15 angles, any instrument that keeps
+    the memory pure. For n qubits there are n - 1 layers by default.
+    """
+    io, memory = _wires(channels, memory_qubits)
+    wires = [*io, *memory]
+    if layers is None:
+        layers = max(1, len(wires) - 1)
+    check_positive_int("layers", layers, high=1000)
+    start = Normal(0.0, 0.1)  # near the identity, as in `clock`
+
+    def turn(*qubits: int) -> list[tuple[str, tuple[int, ...], Normal]]:
+        return [(name, (q,), start) for q in qubits for name in ("RZ", "RX", "RZ")]
+
+    layer = [
+        gate
+        for pair in pairwise(wires)
+        for gate in [*((name, pair, start) for name in ("RXX", "RYY", "RZZ")), *turn(*pair)]
+    ]
+    return Circuit.build(channels, memory_qubits, [*turn(*wires), *layer * layers])
+
+
 def _wires(channels: int, memory_qubits: int) -> tuple[range, range]:
     return range(channels), range(channels, channels + memory_qubits)
+
+
+def _on_memory_and_channels(channels: int, memory_qubits: int) -> list[Encoded]:
+    """The encoding of currents that turn the memory, and in the end the channels as well."""
+    io, memory = _wires(channels, memory_qubits)
+    return [
+        *(Encoded(n, n, 0.0, trainable=True) for n in io),
+        *(Encoded(m, (m - channels) % channels, 1.0, trainable=True) for m in memory),
+    ]

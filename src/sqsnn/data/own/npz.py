@@ -3,6 +3,7 @@
 import io
 import tokenize
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def read_npz(path: Path) -> OwnData:
     Raises:
         DataError: If an array is damaged, too large, or not of a kind that is read.
     """
-    arrays = _read_members(path)
+    arrays = read_arrays(path, KEYS)
     if "X" not in arrays:
         held = ", ".join(arrays) or "none of them"
         raise refuse(path, "", "an array X of samples, and y of labels", held)
@@ -60,18 +61,27 @@ def read_npz(path: Path) -> OwnData:
     )
 
 
-def _read_members(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays with known names."""
+def read_arrays(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read all arrays of a file, which have known names and hold numbers or text.
+
+    Args:
+        path: The file.
+        keys: The known names.
+
+    Raises:
+        DataError: If an array is damaged, too large, of another name, or not of a kind that is
+            read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             held = {
                 member.filename.removesuffix(".npy"): member for member in members(path, archive)
             }
             for name in held:
-                if name not in KEYS:
-                    hint = suggestion(name, KEYS)
+                if name not in keys:
+                    hint = suggestion(name, keys)
                     raise refuse(
-                        path, "", f"arrays named {', '.join(KEYS)}", f"{shortened(name)}; {hint}"
+                        path, "", f"arrays named {', '.join(keys)}", f"{shortened(name)}; {hint}"
                     )
             return {
                 name: _read_array(path, name, read_member(archive, member))

@@ -53,7 +53,7 @@ def read_own(
             f"{', '.join(TABLES)}"
         )
     try:
-        _check_openable(path)
+        check_openable(path)
         if suffix == ".npz":
             from sqsnn.data.own.npz import read_npz
 
@@ -74,10 +74,19 @@ def read_own(
     return data
 
 
-def _check_openable(path: Path) -> None:
-    """Refuse a file that is absent, empty or cannot be opened."""
+def check_openable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Refuse a file that is absent, empty or cannot be opened.
+
+    Args:
+        path: The file.
+        suffixes: Those that it may have.
+
+    Raises:
+        DataError: If it is refused.
+        OSError: If it cannot be opened.
+    """
     if path.exists() and not path.is_file():  # which a pipe is not either, and would wait for ever
-        raise DataError(f"{path} is no file, but own data are one: {', '.join(SUFFIXES)}")
+        raise DataError(f"{path} is no file, but own data are one: {', '.join(suffixes)}")
     try:
         with path.open("rb") as file:
             if not file.read(1):

@@ -1,0 +1,85 @@
+"""Reader of the units of .nwb files (Neurodata Without Borders), which are HDF5.
+
+Their spikes lie in one list, unit after unit; `spike_times_index` holds where each unit's end.
+Source: NWB format specification 2.x, table `units`; `VectorIndex` of hdmf-common.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from sqsnn.data.hdf5 import dataset, opened
+from sqsnn.data.own.faults import refuse
+from sqsnn.data.own.spike_table import SpikeTable, choose_units
+
+_TIMES, _ENDS, _NUMBERS = "units/spike_times", "units/spike_times_index", "units/id"
+
+
+def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
+    """Read the spikes of chosen units, as one train.
+
+    Args:
+        path: The file.
+        units: Numbers of the units, as in its column `id`; None for all.
+
+    Raises:
+        DataError: If it is damaged, or holds no such table.
+        ConfigError: If it does not hold such a unit, or too many to read all.
+    """
+    with opened(path, f"a whole NWB file with {_TIMES}, {_ENDS} and {_NUMBERS}") as file:
+        found, ends, numbers = (dataset(path, file, name) for name in (_TIMES, _ENDS, _NUMBERS))
+        _check_kind(path, _TIMES, found, "f")
+        ends, numbers = _whole(path, _ENDS, ends), _whole(path, _NUMBERS, numbers)
+        _check_ends(path, ends, len(numbers), len(found))
+        if len(set(numbers.tolist())) < len(numbers):
+            raise refuse(path, _NUMBERS, "another number for each unit", "one twice")
+        starts = np.append(0, ends[:-1])
+        chosen = choose_units(path, sorted(numbers.tolist()), units)
+        where = [int(np.argmax(numbers == unit)) for unit in chosen]
+        times = [np.asarray(found[starts[unit] : ends[unit]]) for unit in where]
+    sizes = list(map(len, times))
+    rows = np.concatenate([np.arange(starts[unit], ends[unit]) for unit in where])
+    return SpikeTable(
+        np.concatenate(times),
+        np.zeros(len(rows), np.int64),
+        np.repeat(np.array(chosen, np.int64), sizes),
+        numbers,
+        None,
+        lambda row: f"{_TIMES}, value {rows[row]}",
+    )
+
+
+def _check_kind(path: Path, name: str, found: Any, kinds: str) -> None:
+    if found.ndim != 1 or found.dtype.kind not in kinds or not len(found):
+        expected = "fractional numbers" if kinds == "f" else "whole numbers"
+        raise refuse(path, name, f"a list of {expected}", f"{found.dtype} of shape {found.shape}")
+
+
+def _whole(path: Path, name: str, found: Any) -> Int64[np.ndarray, " N"]:
+    """Whole numbers from 0."""
+    _check_kind(path, name, found, "iu")
+    values = np.asarray(found)
+    wrong = np.flatnonzero((values < 0) | (values >= 10**18))
+    if len(wrong):
+        where = f"{name}, value {wrong[0]}"
+        raise refuse(
+            path, where, "a whole number from 0, of at most 18 digits", f"{values[wrong[0]]}"
+        )
+    return values.astype(np.int64)
+
+
+def _check_ends(path: Path, ends: Int64[np.ndarray, " N"], units: int, spikes: int) -> None:
+    """Refuse ends that fall, or that are not those of all units and spikes."""
+    if len(ends) != units:
+        raise refuse(path, _ENDS, f"one end for each of {units} units ({_NUMBERS})", f"{len(ends)}")
+    falls = np.flatnonzero(np.diff(ends) < 0)
+    if len(falls):
+        first = int(falls[0]) + 1
+        expected = f"at least the end before, {ends[first - 1]}"
+        raise refuse(path, f"{_ENDS}, value {first}", expected, f"{ends[first]}")
+    if ends[-1] != spikes:
+        expected = f"{spikes} as the last end, the length of {_TIMES}"
+        raise refuse(path, _ENDS, expected, f"{ends[-1]}")

@@ -1,0 +1,121 @@
+"""Reads a recording of spikes from a file of any format: the one door of the spike readers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from sqsnn.checks import check_choice, check_positive_int
+from sqsnn.data.own.faults import unreadable
+from sqsnn.data.own.reading import check_openable
+from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, bin_table
+from sqsnn.data.spike_binning import Stop, check_positive, check_real, check_stop
+from sqsnn.data.spike_trains import SpikeTrains
+from sqsnn.errors import ConfigError, DataError
+
+TimeUnit = Literal["s", "ms", "us"]
+SUFFIXES = (".npz", ".csv", ".tsv", ".txt", ".nwb")
+_PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000}
+
+
+def read_spike_trains(
+    path: Path | str,
+    bin_width: float | None = None,
+    *,
+    time_unit: TimeUnit = "s",
+    units: Sequence[int] | None = None,
+    start: float = 0.0,
+    stop: Stop = None,
+) -> SpikeTrains:
+    """Read recorded spike trains from a file.
+
+    The suffix tells the format. `.npz` holds bins, as `SpikeTrains.to_npz` writes them: `spikes`,
+    (n, T) or (n, T, N), and optionally `lengths`, (n,), `bin_width` in seconds and `merged`; or it
+    holds `times`, (K,), and optionally `trains` and `units`, (K,), and `stop`, one number or (n,).
+    `.csv` (commas), `.tsv` (tabs) and `.txt` (white space) are tables of one spike per line, with a
+    column `time` and optionally `train` and `unit`, or a column of times alone, with or without its
+    name; lines that start with # are comments. `.nwb` is a file of Neurodata Without Borders, whose
+    table of units is read as one train. Trains are numbered from 0. Each unit becomes a channel, in
+    the order of its number, or of `units`.
+
+    Args:
+        path: The file.
+        bin_width: Seconds; needed for times, and kept for bins that come without one.
+        time_unit: Unit of the times in the file.
+        units: Numbers of the units to read; None for all, at most 8.
+        start: Seconds, where the first bin of every train begins.
+        stop: Seconds, where the recording ends: one number, or one per train. None ends each train
+            with its last spike, which is biased: see `SpikeTrains.from_times`.
+
+    Raises:
+        DataError: If the file is absent, damaged or does not fit; it names file and line or array.
+        ConfigError: If an argument does not fit the file.
+        ValueError: If an argument cannot fit any.
+    """
+    path = Path(path).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"{path} has the suffix {suffix!r}; files of spikes may be {', '.join(SUFFIXES)}"
+        )
+    check_choice("time_unit", time_unit, TimeUnit)
+    stop = check_stop(stop, check_real("start", start))
+    if bin_width is not None:
+        check_positive("bin_width", bin_width)
+    _check_units(units)
+    try:
+        check_openable(path, SUFFIXES)
+        found = _read(path, suffix, units)
+    except DataError:
+        raise
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from error
+    if isinstance(found, SpikeTrains):
+        given = {"time_unit": time_unit != "s", "start": start != 0, "stop": stop is not None}
+        return _fit_bins(
+            path, found, bin_width, [name for name, is_given in given.items() if is_given]
+        )
+    if bin_width is None:
+        raise ConfigError(f"{path} holds times of spikes: choose bin_width, in seconds")
+    if stop is not None and found.stop is not None:
+        raise ConfigError(f"{path} holds stop, so that the argument stop must be left out")
+    return bin_table(path, found, bin_width, _PER_SECOND[time_unit], units, start, stop)
+
+
+def _read(path: Path, suffix: str, units: Sequence[int] | None) -> SpikeTrains | SpikeTable:
+    if suffix == ".npz":
+        from sqsnn.data.own.spike_npz import read_spike_npz
+
+        return read_spike_npz(path, units)
+    if suffix == ".nwb":
+        from sqsnn.data.own.spike_nwb import read_nwb
+
+        return read_nwb(path, units)
+    from sqsnn.data.own.spike_text import read_spike_text
+
+    return read_spike_text(path)
+
+
+def _check_units(units: Sequence[int] | None) -> None:
+    if units is None:
+        return
+    for number, unit in enumerate(units):
+        check_positive_int(f"units[{number}]", unit, low=0)
+    if not 0 < len(units) <= MOST_UNITS or len(set(units)) < len(units):
+        raise ValueError(
+            f"units must name from 1 to {MOST_UNITS} different units, but is {list(units)}"
+        )
+
+
+def _fit_bins(
+    path: Path, trains: SpikeTrains, bin_width: float | None, given: list[str]
+) -> SpikeTrains:
+    """Compare the arguments with a file of bins, and give its trains their width."""
+    if given:
+        raise ConfigError(f"{path} holds bins, but {', '.join(given)} is about times: leave it out")
+    if trains.bin_width is None:
+        return SpikeTrains(trains.spikes, bin_width, trains.merged)
+    if bin_width not in (None, trains.bin_width):
+        raise ConfigError(
+            f"bin_width is {bin_width}, but {path} holds bins of {trains.bin_width} s: leave it out"
+        )
+    return trains

@@ -1,0 +1,1 @@
+"""Models of recorded spike trains: one neuron, fitted by maximum likelihood."""

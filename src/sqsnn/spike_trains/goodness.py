@@ -1,0 +1,105 @@
+"""How well a model describes spike trains: time rescaling, intervals, autocorrelation.
+
+Between two spikes the hazards q_t = -log(1 - p_t) of a right model sum to an exponential number,
+and z = 1 - exp(-sum) is uniform. In bins, the last one counts in part: delta, drawn from its law.
+
+Source: Haslinger, Pipa and Brown, Neural Computation 22, 2477 (2010), for bins; Brown et al.,
+Neural Computation 14, 325 (2002).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from sqsnn.checks import check_positive_int
+from sqsnn.data.spike_trains import SpikeTrains
+
+
+class TimeRescaling(NamedTuple):
+    """A Kolmogorov-Smirnov test of rescaled intervals, which are uniform if the model is right."""
+
+    rescaled: Float64[np.ndarray, " intervals"]  # z, sorted
+    statistic: float  # largest distance of their distribution function from the uniform one
+    p_value: float
+
+
+def time_rescaling(
+    trains: SpikeTrains,
+    probability: Sequence[Float64[np.ndarray, "T N"]],
+    generator: np.random.Generator,
+    warm_up: int = 0,
+) -> TimeRescaling:
+    """Test the firing probabilities that a model gives to recorded spike trains.
+
+    The rescaled time runs on from train to train, so that intervals that the end of a train cuts
+    off are not lost, which would favour short ones.
+
+    Args:
+        trains: The spike trains.
+        probability: That each unit fires in each bin, given the past, of each train.
+        generator: Draws where in its bin a spike lies.
+        warm_up: Bins at the beginning of each train that are left out.
+
+    Raises:
+        ValueError: If there are no spikes.
+    """
+    from scipy.stats import kstest
+
+    spikes = np.concatenate([train[warm_up:] for train in trains])  # (bins, N)
+    chance = np.concatenate([it[warm_up:] for it in probability])
+    if not spikes.any():
+        raise ValueError("trains holds no spikes: there are no intervals to rescale")
+    with np.errstate(divide="ignore"):  # a certain spike has an infinite hazard
+        hazard = -np.log1p(-np.minimum(chance, 1.0))
+    rescaled = [_rescaled(*unit, generator) for unit in zip(spikes.T, hazard.T, strict=True)]
+    z = np.sort(np.concatenate(rescaled))
+    test = kstest(z, "uniform")
+    return TimeRescaling(z, float(test.statistic), float(test.pvalue))
+
+
+def _rescaled(
+    spikes: np.ndarray, hazard: Float64[np.ndarray, " bins"], generator: np.random.Generator
+) -> Float64[np.ndarray, " intervals"]:
+    """Compute z of all intervals of one unit."""
+    at = np.flatnonzero(spikes)
+    # A bin with a spike counts in full in no interval, so that none is infinite.
+    quiet = np.concatenate([[0.0], np.cumsum(np.where(spikes == 1, 0.0, hazard))])
+    inside = -np.log1p(-generator.random(len(at)) * -np.expm1(-hazard[at]))
+    return -np.expm1(-(np.diff(quiet[at], prepend=0.0) + inside))
+
+
+def interval_counts(
+    trains: SpikeTrains, longest: int, unit: int = 0
+) -> Int64[np.ndarray, " longest"]:
+    """Count the intervals of k = 1..longest bins between two spikes of a unit.
+
+    Args:
+        trains: The spike trains.
+        longest: The longest interval that is counted.
+        unit: The unit.
+    """
+    check_positive_int("longest", longest)
+    gaps = np.concatenate([np.diff(np.flatnonzero(train[:, unit])) for train in trains])
+    return np.bincount(gaps[gaps <= longest], minlength=longest + 1)[1:]
+
+
+def autocorrelation(
+    trains: SpikeTrains, longest: int, unit: int = 0
+) -> Float64[np.ndarray, " longest"]:
+    """Share of the spikes of a unit that a spike follows after k = 1..longest bins.
+
+    Args:
+        trains: The spike trains.
+        longest: The longest lag.
+        unit: The unit.
+    """
+    check_positive_int("longest", longest)
+    both, first = np.zeros(longest), np.zeros(longest)
+    for train in trains:
+        spikes = train[:, unit].astype(np.float64)
+        for lag in range(1, min(longest, len(spikes) - 1) + 1):
+            both[lag - 1] += spikes[:-lag] @ spikes[lag:]
+            first[lag - 1] += spikes[:-lag].sum()
+    return np.divide(both, first, out=np.full(longest, np.nan), where=first > 0)
