@@ -1,0 +1,53 @@
+"""The commands `sqsnn-bench spikes ...`: models of spike trains and their limits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.text import Text
+
+from sqsnn.cli.ends import Output
+
+if TYPE_CHECKING:
+    from sqsnn_bench.shapes.kept import Kept
+
+FIGURES = Path("bench/results/spikes.json")
+Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+
+spikes = App(
+    name="spikes",
+    help="Compare models of spike trains, and find what memories of a given size allow.",
+    default_parameter=Parameter(negative=()),
+)
+
+
+@spikes.command
+def limits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Find how near classical states and quantum levels come to renewal processes, exactly.
+
+    Limits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the random starts of each limit.
+        out: File of the figures.
+    """
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import limit_table
+
+    with threads(1):
+        limit_table.measure_all(kept := Kept(out, "limits"), seed, _say)
+    _finish(f"limits --seed {seed}", kept)
+    _say(limit_table.table(kept.read()))
+
+
+def _finish(words: str, kept: "Kept") -> None:
+    """Keep what the figures of a command depend on."""
+    from sqsnn_bench.timing import machine
+
+    _say(kept.finish({"command": f"sqsnn-bench spikes {words}", **machine()}))
+
+
+def _say(line: str) -> None:
+    Output().print(Text(line), soft_wrap=True)
