@@ -63,7 +63,7 @@ class EdgeHMM:
         Raises:
             ValueError: If a train is empty, or holds something that is no symbol of the model.
         """
-        _check(trains, len(self.moves))
+        check(trains, len(self.moves))
         plan = plan_of(trains, len(self.moves))
         logs, _, _ = _forward(self.start[None], self.moves[None], plan)
         return logs[0]
@@ -115,7 +115,7 @@ def fit(
     Raises:
         ValueError: If a train is empty, or holds something else than 0..symbols - 1.
     """
-    _check(trains, symbols)
+    check(trains, symbols)
     start = generator.dirichlet(np.ones(states), starts)
     rows = generator.dirichlet(np.full(symbols * states, 0.5), (starts, states))
     moves = rows.reshape(starts, states, symbols, states).transpose(0, 2, 1, 3)
@@ -138,7 +138,8 @@ def fit(
     return EdgeHMM(start[0], moves[0])
 
 
-def _check(trains: Trains, symbols: int) -> None:
+def check(trains: Trains, symbols: int) -> None:
+    """Refuse trains that are empty or hold something else than 0..symbols - 1."""
     for number, train in enumerate(trains):
         if not len(train) or not np.isin(train, np.arange(symbols)).all():
             raise ValueError(
