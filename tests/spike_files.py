@@ -6,6 +6,7 @@ The reader computes bins in fractions of whole numbers, which never round.
 import csv
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -86,10 +87,10 @@ def make_text(rng: np.random.Generator, suffix: str) -> Files:
 def make_nwb(rng: np.random.Generator) -> Files:
     rows = sorted(rows_of(rng, 1), key=lambda row: row[2])
     times, _, units = map(np.array, zip(*rows, strict=True))
-    numbers = np.unique(units)
+    numbers, renamed = np.unique(units), rng.permutation(20)
     ends = np.searchsorted(units, numbers, side="right").astype(rng.choice(["u1", "<i4", "<u8"]))
     packing = {"compression": "gzip", "shuffle": True} if rng.random() < 0.3 else {}
-    return {"recording.nwb": nwb(times, ends, numbers, **packing)}
+    return {"recording.nwb": nwb(times, ends, renamed[numbers], **packing)}
 
 
 def nwb(times: Any, ends: Any, numbers: Any, **packing: Any) -> bytes:
@@ -231,7 +232,9 @@ def _binned(rows: list[Row], stop: Any = None) -> Found:
     stops = [None] * count if stop is None else np.broadcast_to(stop, max(np.size(stop), count))
     spikes: list[set[tuple[int, int]]] = [set() for _ in stops]
     for time, train, unit in rows:
-        spikes[int(train)].add((floor(Fraction(time.strip()) / BIN_WIDTH), units.index(unit)))
+        spikes[int(train)].add(
+            (floor(Fraction(Decimal(time.strip())) / BIN_WIDTH), units.index(unit))
+        )
     lengths = [
         1 + max(t for t, _ in train) if end is None else -(-Fraction(str(end)) // BIN_WIDTH)
         for train, end in zip(spikes, stops, strict=True)

@@ -84,6 +84,10 @@ def test_units_of_nwb_are_channels_of_one_train(write):
     path = write("a.nwb", spike_files.nwb(TIMES, np.array(ENDS, np.uint8), NUMBERS))
     found = sqsnn.read_spike_trains(path, 0.1)
     assert bins(found) == [[[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1]]]
+    falling = write("b.nwb", spike_files.nwb(TIMES, ENDS, NUMBERS[::-1]))
+    assert bins(sqsnn.read_spike_trains(falling, 0.1)) == [
+        [[0, 1, 0, 1], [0, 0, 0, 0], [0, 1, 1, 0]]
+    ]
     chosen = sqsnn.read_spike_trains(path, 0.1, units=[8, 5], stop=0.5)
     assert bins(chosen) == [[[0, 1, 0, 1, 0], [0, 1, 1, 0, 0]]]
     assert sqsnn.read_spike_trains(path, 0.1, units=[6], stop=0.5).count == 0
@@ -273,6 +277,13 @@ def test_objects_are_never_unpickled_and_no_memory_is_spent_on_promises(write, t
     content = zip_of({"times.npy": own_hostile.npy_member(header, bytes(64))})
     with pytest.raises(DataError, match=r"times: expected 8,000,000,000,000 bytes .* found 64"):
         sqsnn.read_spike_trains(write("a.npz", content), 0.1)
+
+
+@pytest.mark.parametrize("held", [{"spikes": (10**6, 1)}, {"times": (1,), "stop": (10**6,)}])
+def test_a_few_bytes_cannot_promise_millions_of_trains(write, held):
+    arrays = {name: np.ones(shape, np.uint8) for name, shape in held.items()}
+    with pytest.raises(DataError, match=r"its trains: expected at most .*SQSNN_LARGEST"):
+        sqsnn.read_spike_trains(write("a.npz", npz(arrays, compressed=True)), 1.0)
 
 
 @pytest.mark.usefixtures("own_checks")

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 
 from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.npz import read_arrays
-from sqsnn.data.own.spike_table import SpikeTable, choose_units
+from sqsnn.data.own.spike_table import SpikeTable, check_trains, choose_units
 from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import DataError
@@ -53,6 +53,7 @@ def _read_bins(
     spikes = spikes.reshape(*spikes.shape[:2], -1)  # (n, T, N)
     count, steps, channels = spikes.shape
     chosen = choose_units(path, list(range(channels)), units)
+    check_trains(path, count)
     lengths = np.full(count, steps)
     if "lengths" in arrays:
         lengths = _whole(path, arrays, "lengths", (count,))

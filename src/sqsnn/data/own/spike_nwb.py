@@ -34,7 +34,7 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
         ends, numbers = (_whole(path, name, file) for name in (_ENDS, _NUMBERS))
     if len(set(numbers.tolist())) < len(numbers):
         raise refuse(path, _NUMBERS, "another number for each unit", "one twice")
-    chosen = choose_units(path, sorted(numbers.tolist()), units)
+    chosen = choose_units(path, np.sort(numbers).tolist(), units)
     starts = np.append(0, ends[:-1])
     where = [int(np.argmax(numbers == unit)) for unit in chosen]
     with opened(path, expected) as file:
@@ -48,7 +48,7 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
         np.concatenate(times),
         np.zeros(len(rows), np.int64),
         np.repeat(np.array(chosen, np.int64), sizes),
-        numbers,
+        np.sort(numbers),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )
