@@ -147,6 +147,7 @@ def hostile() -> dict[str, list[bytes]]:
     ]
     npzs = [npz({name: np.asarray(values) for name, values in held.items()}) for held in arrays]
     npzs.append(zip_of({"times.npy": npy_member(huge)}))
+    npzs.append(npz({"spikes": np.ones((10**7, 1), np.uint8)}, compressed=True))
     nwbs = [
         *(nwb(times, ends, [4, 5]) for ends in ([2, 1], [1, 3], [1, 1], [-1, 2], [1], [0.5, 2])),
         *(nwb(times, [1, 2], numbers) for numbers in ([4, 4], [-1, 0], [4], [0.5, 1], ["a", "b"])),

@@ -7,7 +7,7 @@ from math import floor
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -32,7 +32,11 @@ def test_every_spike_is_in_a_bin_or_counted_as_merged(units, width):
     assert trains.units == len(units) and len(trains) == 2
 
 
-@given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(0, 6), st.integers(0, 10**6))
+@given(
+    st.integers(0, 10**6), st.integers(1, 10**4), st.integers(0, 6), st.integers(-(10**6), 10**6)
+)
+@example(3, 1, 1, 0)
+@example(3, 1, 1, -3)
 def test_decimal_times_fall_into_the_bins_of_exact_arithmetic(time, width, digits, start):
     """3 * 0.1 s in bins of 0.1 s is bin 3, though 0.3 / 0.1 is 2.9999999999999996."""
     scale = 10**digits

@@ -43,6 +43,12 @@ def test_tables_of_any_order_are_read(write, name, text):
     assert bins(trains) == [[[0, 1, 1], [0, 0, 1]], [[0], [1]]]
 
 
+def test_spikes_of_many_units_may_alternate(write):
+    lines = [f"{time / 10},{time % 3}" for time in range(300)]
+    (train,) = sqsnn.read_spike_trains(write("a.csv", "\n".join(["time,unit", *lines])), 0.1)
+    assert np.array_equal(train, np.tile(np.eye(3), (100, 1)))
+
+
 @pytest.mark.parametrize("text", ["100\n300\n", "time\n100\n300", "# ms\n\n100\n#\n300\n"])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
 def test_a_column_of_times_needs_no_name(write, suffix, text):
