@@ -52,11 +52,10 @@ def unit_times(argument: str, times: Any) -> list[Times]:
     trains = []
     for number, train in enumerate(times):
         name = f"{argument}[{number}]"
-        units = enumerate(train) if _is_nested(train) else None
-        if units is None:
-            trains.append([_times(name, train)])
-        else:
-            trains.append([_times(f"{name}[{unit}]", values) for unit, values in units])
+        named = [(name, train)]
+        if _is_nested(train):
+            named = [(f"{name}[{unit}]", values) for unit, values in enumerate(train)]
+        trains.append([_times(*unit) for unit in named])
     _check_units(argument, list(map(len, trains)))
     return trains
 
@@ -89,13 +88,13 @@ def _binary(name: str, values: Any) -> UInt8[np.ndarray, "T N"]:
         raise ValueError(
             f"{name} must have the shape (T,) or (T, N) and at least one bin, but has {array.shape}"
         )
-    wrong = (array != 0) & (array != 1)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(
-            f"{name} must hold 0 and 1 only, but holds {array[place]} at bin {place[0]}"
-            + (f", unit {place[1]}" if len(place) == 2 else "")
-        )
+    # Of long trains the masks below would take several times the memory of the bins.
+    if array.dtype.kind not in ("b", "u") or array.max() > 1:
+        wrong = (array != 0) & (array != 1)
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            where = f"bin {place[0]}" + (f", unit {place[1]}" if len(place) == 2 else "")
+            raise ValueError(f"{name} must hold 0 and 1 only, but holds {array[place]} at {where}")
     return array.astype(np.uint8).reshape(len(array), -1)
 
 

@@ -158,12 +158,14 @@ def check_stop(stop: Stop, start: float) -> float | list[float] | None:
     """
     if stop is None:
         return None
-    each = list(stop) if isinstance(stop, Sequence | np.ndarray) and np.ndim(stop) else [stop]
-    found = [check_real(f"stop[{number}]", one) for number, one in enumerate(each)]
-    for end in found:
+    if isinstance(stop, Sequence | np.ndarray) and np.ndim(stop):
+        found = [check_real(f"stop[{number}]", one) for number, one in enumerate(stop)]
+    else:
+        found = check_real("stop", stop)
+    for end in found if isinstance(found, list) else [found]:
         if end <= start:
             raise ValueError(f"stop must be after the start, {start:g} s, but is {end:g} s")
-    return found if np.ndim(stop) else found[0]
+    return found
 
 
 def stop_of_each(stop: float | list[float] | None, trains: int) -> list[float | None]:
@@ -203,6 +205,10 @@ def check_real(argument: str, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Number):
         raise TypeError(f"{argument} must be a number, but is {as_text(value)}")
-    if not math.isfinite(value):
-        raise ValueError(f"{argument} must be finite, but is {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{argument} must be finite, but is {as_text(value)}")
+    return number

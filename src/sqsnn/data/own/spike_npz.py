@@ -8,7 +8,8 @@ from jaxtyping import Int64
 
 from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.npz import read_arrays
-from sqsnn.data.own.spike_table import SpikeTable, choose_units
+from sqsnn.data.own.spike_table import SpikeTable, check_trains, choose_units
+from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import DataError
 
@@ -52,6 +53,7 @@ def _read_bins(
     spikes = spikes.reshape(*spikes.shape[:2], -1)  # (n, T, N)
     count, steps, channels = spikes.shape
     chosen = choose_units(path, list(range(channels)), units)
+    check_trains(path, count)
     lengths = np.full(count, steps)
     if "lengths" in arrays:
         lengths = _whole(path, arrays, "lengths", (count,))
@@ -61,13 +63,11 @@ def _read_bins(
             raise refuse(path, where, f"from 1 to {steps} bins", found)
     width = _reals(path, arrays, "bin_width", 0).item() if "bin_width" in arrays else None
     merged = int(_whole(path, arrays, "merged", ())) if "merged" in arrays else 0
+    trains = [train[:length, chosen] for train, length in zip(spikes, lengths, strict=True)]
     try:
-        trains = SpikeTrains.from_bins(
-            [train[:length, chosen] for train, length in zip(spikes, lengths, strict=True)], width
-        )
+        return SpikeTrains(binary_trains("spikes", trains), width, merged)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path}, spikes: {error}") from error
-    return SpikeTrains(trains.spikes, width, merged)
+        raise DataError(f"{path}, {error}") from error
 
 
 def _read_times(path: Path, arrays: dict[str, np.ndarray]) -> SpikeTable:

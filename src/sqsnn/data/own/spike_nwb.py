@@ -29,16 +29,18 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
         DataError: If it is damaged, or holds no such table.
         ConfigError: If it does not hold such a unit, or too many to read all.
     """
-    with opened(path, f"a whole NWB file with {_TIMES}, {_ENDS} and {_NUMBERS}") as file:
-        found, ends, numbers = (dataset(path, file, name) for name in (_TIMES, _ENDS, _NUMBERS))
+    expected = f"a whole NWB file with {_TIMES}, {_ENDS} and {_NUMBERS}"
+    with opened(path, expected) as file:
+        ends, numbers = (_whole(path, name, file) for name in (_ENDS, _NUMBERS))
+    if len(set(numbers.tolist())) < len(numbers):
+        raise refuse(path, _NUMBERS, "another number for each unit", "one twice")
+    chosen = choose_units(path, np.sort(numbers).tolist(), units)
+    starts = np.append(0, ends[:-1])
+    where = [int(np.argmax(numbers == unit)) for unit in chosen]
+    with opened(path, expected) as file:
+        found = dataset(path, file, _TIMES)
         _check_kind(path, _TIMES, found, "f")
-        ends, numbers = _whole(path, _ENDS, ends), _whole(path, _NUMBERS, numbers)
         _check_ends(path, ends, len(numbers), len(found))
-        if len(set(numbers.tolist())) < len(numbers):
-            raise refuse(path, _NUMBERS, "another number for each unit", "one twice")
-        starts = np.append(0, ends[:-1])
-        chosen = choose_units(path, sorted(numbers.tolist()), units)
-        where = [int(np.argmax(numbers == unit)) for unit in chosen]
         times = [np.asarray(found[starts[unit] : ends[unit]]) for unit in where]
     sizes = list(map(len, times))
     rows = np.concatenate([np.arange(starts[unit], ends[unit]) for unit in where])
@@ -46,7 +48,7 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
         np.concatenate(times),
         np.zeros(len(rows), np.int64),
         np.repeat(np.array(chosen, np.int64), sizes),
-        numbers,
+        np.sort(numbers),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )
@@ -58,8 +60,9 @@ def _check_kind(path: Path, name: str, found: Any, kinds: str) -> None:
         raise refuse(path, name, f"a list of {expected}", f"{found.dtype} of shape {found.shape}")
 
 
-def _whole(path: Path, name: str, found: Any) -> Int64[np.ndarray, " N"]:
+def _whole(path: Path, name: str, file: Any) -> Int64[np.ndarray, " N"]:
     """Whole numbers from 0."""
+    found = dataset(path, file, name)
     _check_kind(path, name, found, "iu")
     values = np.asarray(found)
     wrong = np.flatnonzero((values < 0) | (values >= 10**18))

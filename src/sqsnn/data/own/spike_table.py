@@ -12,10 +12,10 @@ from sqsnn.data.spike_arrays import Times
 from sqsnn.data.spike_binning import check_stop, count_bins, stop_of_each, time_fault
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.data.trust import check_size
-from sqsnn.errors import ConfigError, DataError
+from sqsnn.errors import ConfigError, DataError, SqsnnError
 
-# Each unit is a channel of one neuron, and the limit of a neuron's qubits is near.
-MOST_UNITS = 8
+MOST_UNITS = 8  # each is a channel of one neuron, which has at most 10 qubits with its memory
+_BYTES_OF_A_TRAIN = 1000  # at least: a file of a few bytes may promise millions of trains
 
 
 class SpikeTable(NamedTuple):
@@ -25,7 +25,7 @@ class SpikeTable(NamedTuple):
         times: In the unit of the file.
         trains: Number of the train of each spike.
         units: Number of the unit of each spike.
-        known_units: The numbers of all units, those without spikes included.
+        known_units: The numbers of all units, rising, those without spikes included.
         stop: End of all trains or of each, in the unit of the file; None where it holds none.
         place: Where in the file a spike stands.
     """
@@ -66,6 +66,7 @@ def bin_table(
         if table.stop is not None:
             stop = check_stop((table.stop / per_second).tolist(), start)
         trains = _count_trains(path, table, len(stop) if isinstance(stop, list) else None)
+        check_trains(path, trains * len(chosen))
         stops = stop_of_each(stop, trains)
         seconds = table.times / per_second if per_second > 1 else table.times
         rows = _rows_of_units(table, trains, chosen)
@@ -74,7 +75,8 @@ def bin_table(
                 fault = time_fault(seconds[where], start, end)
                 if fault is not None:
                     place = table.place(int(where[fault.position]))
-                    place += f" (train {number}, unit {unit})" * (len(chosen) + trains > 2)
+                    if trains * len(chosen) > 1:
+                        place += f" (train {number}, unit {unit})"
                     raise refuse(path, place, fault.expected, fault.found)
             if end is None and not any(map(len, rows[number])):
                 expected = "a spike, or a stop, which says how long it lasts"
@@ -83,10 +85,15 @@ def bin_table(
         bins = sum(count_bins(times, bin_width, start, stops)) * len(chosen)
         check_size(path, f"in bins of {bin_width:g} s", bins)
         return SpikeTrains.from_times(times, bin_width, start, stop)
-    except DataError:
+    except SqsnnError:
         raise
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def check_trains(path: Path, arrays: int) -> None:
+    """Refuse more trains than memory has room for, each of whose arrays has its own cost."""
+    check_size(path, "its trains", arrays * _BYTES_OF_A_TRAIN)
 
 
 def choose_units(path: Path, known: list[int], units: Sequence[int] | None) -> list[int]:
