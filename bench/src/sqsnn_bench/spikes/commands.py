@@ -8,11 +8,13 @@ from cyclopts.validators import Number
 from rich.text import Text
 
 from sqsnn.cli.ends import Output
+from sqsnn_bench.spikes.options import CompareOptions
 
 if TYPE_CHECKING:
     from sqsnn_bench.shapes.kept import Kept
 
 FIGURES = Path("bench/results/spikes.json")
+COMPARED = Path("bench/results/spikes.jsonl")
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 
 spikes = App(
@@ -20,6 +22,45 @@ spikes = App(
     help="Compare models of spike trains, and find what memories of a given size allow.",
     default_parameter=Parameter(negative=()),
 )
+
+
+@spikes.command
+def compare(
+    *,
+    options: Annotated[CompareOptions | None, Parameter(name="*")] = None,
+    process: tuple[str, ...] = (),
+    model: tuple[str, ...] = (),
+    out: Path = COMPARED,
+) -> None:
+    """Compare models of spike trains by held-out bits per spike.
+
+    Six random processes, and a recording without and with its stimulus. A line of the file is one
+    fit; fits that are done are kept: the same command again goes on where it stopped. Needs the
+    extra `spikes`.
+
+    Args:
+        options: How much data.
+        process: Process or recording to do now; repeat the flag for several [default: all].
+        model: Model to do now; repeat the flag for several [default: all].
+        out: File of the fits.
+    """
+    from sqsnn_bench.spikes import compare as task
+
+    task.compare(options or CompareOptions(), out, _say, process, model)
+    _say(str(out))
+
+
+@spikes.command
+def tables(*, out: Path = COMPARED) -> None:
+    """Print the comparison as Markdown tables.
+
+    Args:
+        out: File of the fits.
+    """
+    from sqsnn_bench.spikes import compare as task
+    from sqsnn_bench.spikes import text
+
+    _say(text.tables(task.read(out)[1]))
 
 
 @spikes.command

@@ -129,7 +129,8 @@ def _fit(data: Data, history: History, share: float) -> FittedGLM:
     designs = zip(_designs(data, history), seen, strict=True)
     rows = np.concatenate([all_rows[kept] for all_rows, kept in designs])
     model = GLM(spikes, rows, family=Binomial())
-    return FittedGLM(history, np.asarray(model.fit(maxiter=_ITERATIONS).params))
+    with np.errstate(over="ignore"):  # where a spike never comes, its probability rounds to 0
+        return FittedGLM(history, np.asarray(model.fit(maxiter=_ITERATIONS).params))
 
 
 def _designs(data: Data, history: History) -> list[Float64[np.ndarray, "_ P"]]:
