@@ -42,6 +42,17 @@ def test_a_file_goes_on_where_it_stopped(tmp_path):
     assert figures(whole) == figures(parts)
 
 
+def test_a_fit_whose_line_was_cut_is_made_again(tmp_path):
+    out = tmp_path / "file.jsonl"
+    run(out, models=[POISSON])
+    text = out.read_text("utf-8")
+    for kept in (text[:-30], text[:20]):  # within the last line, and within the first
+        out.write_text(kept, "utf-8")
+        run(out, models=[POISSON])
+        _, lines = compare.read(out)
+        assert [line["seed"] for line in lines] == [0, 1]
+
+
 def test_more_seeds_go_on_but_other_sizes_are_refused(tmp_path):
     out = tmp_path / "file.jsonl"
     run(out, models=[POISSON])

@@ -13,6 +13,7 @@ import numpy as np
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError
+from sqsnn.storage import write_atomically
 from sqsnn.training.machine import threads
 from sqsnn_bench.spikes import processes, recording
 from sqsnn_bench.spikes.options import WARM_UP, CompareOptions
@@ -146,17 +147,23 @@ def read(out: Path) -> tuple[dict[str, Any], list[Line]]:
     """
     if not out.is_file():
         raise ConfigError(f"{out} is not there: `sqsnn-bench spikes compare` writes it")
-    first, *lines = map(json.loads, out.read_text("utf-8").splitlines())
+    first, *lines = map(json.loads, _whole(out).splitlines())
     return first, lines
+
+
+def _whole(out: Path) -> str:
+    """The text of a file without a last line that a killed process left unfinished."""
+    text = out.read_text("utf-8")
+    return text[: text.rfind("\n") + 1]
 
 
 def _begun(options: CompareOptions, out: Path) -> list[Line]:
     """Begin a file, or read the lines of one that was begun."""
     # More seeds go on with those that are there.
     sizes = {name: value for name, value in asdict(options).items() if name != "seeds"}
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _add(out, sizes)
+    text = _whole(out) if out.exists() else ""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, lambda path: path.write_text(text or _line(sizes), "utf-8"))
     found, lines = read(out)
     if found != sizes:
         raise ConfigError(f"{out} was made with {found}, not {sizes}: name another file by --out")
@@ -165,7 +172,11 @@ def _begun(options: CompareOptions, out: Path) -> list[Line]:
 
 def _add(out: Path, line: Line) -> None:
     with out.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(_line(line))
+
+
+def _line(content: Mapping[str, Any]) -> str:
+    return json.dumps(content) + "\n"
 
 
 def _known(what: str, names: Iterable[str], known: Mapping[str, Any]) -> list[str]:

@@ -91,7 +91,7 @@ def _all(cells: Cells, tasks: Sequence[str], models: Sequence[str]) -> str:
 
 
 def _differences(cells: Cells, tasks: Sequence[str], models: Sequence[str]) -> str:
-    """Quantum memories beside twice and four times as many states, and at equal levels."""
+    """Quantum memories beside as many classical states as they have levels, and twice as many."""
     rows = []
     for quantum in (name for name in models if MODELS[name].is_quantum):
         levels = MODELS[quantum].levels or 0
@@ -100,7 +100,7 @@ def _differences(cells: Cells, tasks: Sequence[str], models: Sequence[str]) -> s
             if rival in models:
                 found = [_difference(cells, task, quantum, rival) for task in tasks]
                 rows.append([quantum, f"{states} states", *found])
-    return _table(["model", "less"], tasks, rows)
+    return _table(["model", "over"], tasks, rows)
 
 
 def _difference(cells: Cells, task: str, one: str, other: str) -> str:
