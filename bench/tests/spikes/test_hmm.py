@@ -89,7 +89,24 @@ def test_the_interval_law_is_that_of_long_samples():
     np.testing.assert_allclose(found, law[:3], atol=0.016)
 
 
-def test_a_fit_finds_the_two_intervals_of_a_process():
+def test_a_renewal_process_is_the_model_of_the_time_since_a_spike():
+    law = np.array([0.1, 0.0, 0.6, 0.3])
+    model = hmm.renewal(law)
+    np.testing.assert_allclose(model.moves.sum((0, 2)), 1)
+    np.testing.assert_allclose(model.interval_law(6), [*law, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(model.start @ model.moves.sum(0), model.start)  # in equilibrium
+    train = np.array([1, 1, 0, 0, 1, 0, 0, 0, 1])
+    probability = law[0] * law[2] * law[3] / (law @ (1, 2, 3, 4))
+    assert model.log_likelihood([train])[0] == pytest.approx(np.log(probability))
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Fits of two stages and few rounds."""
+    monkeypatch.setattr(hmm, "STAGES", [it._replace(rounds=25) for it in hmm.STAGES[:2]])
+
+
+def test_a_fit_finds_the_two_intervals_of_a_process(short):
     """Four states walk 1 or 3 steps without error; then no train has a bin that is a surprise."""
     process = Renewal("", equal(1, 3))
     trains = list(sample(process, 12, 100, np.random.default_rng(7)))
@@ -98,10 +115,8 @@ def test_a_fit_finds_the_two_intervals_of_a_process():
     assert limits.distance(process, model.interval_law(3)) < 1
 
 
-def test_a_short_fit_comes_near_the_limit_of_its_states(monkeypatch):
+def test_a_short_fit_comes_near_the_limit_of_its_states(short):
     """`sqsnn-bench spikes hmm` is the long version."""
-    stages = tuple(stage._replace(rounds=20) for stage in hmm.STAGES[:2])
-    monkeypatch.setattr(hmm, "STAGES", stages)
     process = RENEWALS[0]
     trains = list(sample(process, 50, 400, np.random.default_rng(9)))
     model = hmm.fit(trains, 2, 3, np.random.default_rng(10))

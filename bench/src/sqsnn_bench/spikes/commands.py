@@ -83,6 +83,43 @@ def limits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
     _say(limit_table.table(kept.read()))
 
 
+@spikes.command
+def hmm(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit hidden Markov models that emit on transitions, and compare them with their exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("hmm", seed, out)
+
+
+@spikes.command
+def stiefel(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit unconstrained quantum instruments, and compare them with their exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("stiefel", seed, out)
+
+
+def _reach(section: str, seed: int, out: Path) -> None:
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import reach
+
+    with threads(1):
+        reach.measure_all(kept := Kept(out, section), reach.FITS[section], seed, _say)
+    _finish(f"{section} --seed {seed}", kept)
+    _say(reach.table(kept.read(), Kept(out, "limits").read()))
+
+
 def _finish(words: str, kept: "Kept") -> None:
     """Keep what the figures of a command depend on."""
     from sqsnn_bench.timing import machine

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from sqsnn_bench.spikes.processes import Law
+
 ENOUGH = 1e-7  # nats per bin: a gain per round below it ends a stage
 
 
@@ -98,6 +100,19 @@ class EdgeHMM:
         for k in range(longest):
             law[k], now = (now @ spike).sum(), now @ silent
         return law
+
+
+def renewal(law: Law) -> EdgeHMM:
+    """Make the model that is a renewal process: its hidden state is the time since a spike.
+
+    Args:
+        law: Probabilities of intervals of 1..K bins, that of K above 0.
+    """
+    left = law[::-1].cumsum()[::-1]  # P(interval >= k)
+    moves = np.zeros((2, len(law), len(law)))
+    moves[1, :, 0] = law / left
+    moves[0, range(len(law) - 1), range(1, len(law))] = left[1:] / left[:-1]
+    return EdgeHMM(left / left.sum(), moves)
 
 
 def fit(
