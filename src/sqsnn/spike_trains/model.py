@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -322,7 +322,8 @@ class SpikeTrainModel(BaseEstimator):
         channels = len(self.rate_)
         currents = torch.zeros(1, 1, channels, dtype=torch.float64)
         with torch.no_grad():
-            kraus = self.process_.neurons.kraus_operators(currents)[0, 0].numpy()
+            neurons = cast("SQSNeurons", self.process_.neurons)
+            kraus = neurons.kraus_operators(currents)[0, 0].numpy()
         return laws.after_a_spike(kraus, channels, unit)
 
     def _given(
