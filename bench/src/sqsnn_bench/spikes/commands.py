@@ -109,6 +109,37 @@ def stiefel(*, seed: Seed = 0, out: Path = FIGURES) -> None:
     _reach("stiefel", seed, out)
 
 
+@spikes.command
+def circuits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit quantum neurons of several circuits, and compare them with the exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("circuits", seed, out)
+
+
+@spikes.command
+def cost(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Measure seconds and memory of fits of a quantum neuron, each in a fresh process.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import cost as task
+
+    task.measure_all(kept := Kept(out, "cost"), seed, _say)
+    _finish(f"cost --seed {seed}", kept)
+    _say(task.table(kept.read()))
+
+
 def _reach(section: str, seed: int, out: Path) -> None:
     from sqsnn.training.machine import threads
     from sqsnn_bench.shapes.kept import Kept
