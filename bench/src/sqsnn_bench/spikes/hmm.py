@@ -116,7 +116,12 @@ def renewal(law: Law) -> EdgeHMM:
 
 
 def fit(
-    trains: Trains, states: int, starts: int, generator: np.random.Generator, symbols: int = 2
+    trains: Trains,
+    states: int,
+    starts: int,
+    generator: np.random.Generator,
+    symbols: int = 2,
+    stages: Sequence[Stage] = STAGES,
 ) -> EdgeHMM:
     """Fit a model by expectation maximisation from many random starts, in stages.
 
@@ -126,6 +131,7 @@ def fit(
         starts: Random starts.
         generator: Source of the starts.
         symbols: Values that a bin may have.
+        stages: Parts of the fit, the last of one model.
 
     Raises:
         ValueError: If a train is empty, or holds something else than 0..symbols - 1.
@@ -135,7 +141,7 @@ def fit(
     rows = generator.dirichlet(np.full(symbols * states, 0.5), (starts, states))
     moves = rows.reshape(starts, states, symbols, states).transpose(0, 2, 1, 3)
     ends, logs = np.cumsum([len(train) for train in trains]), np.zeros(starts)
-    for stage in STAGES:
+    for stage in stages:
         best = logs.argsort()[::-1][: stage.models]
         start, moves, before = start[best], moves[best], np.full(len(best), -np.inf)
         seen = trains[: 1 + int(np.searchsorted(ends, stage.bins))]
