@@ -19,7 +19,7 @@ from sqsnn_bench.spikes.options import WARM_UP
 from sqsnn_bench.spikes.scoring import Data, Fit, fit_constant
 
 EDGE_STARTS = 16
-# With 2 models in the second stage, 4 states ended at a poor maximum in 1 of 3 fits; with 5, in none.
+# With 2 models in the second stage, one of three fits of 4 states ended at a poor maximum.
 EDGE_STAGES = (
     hmm.Stage(None, 20_000, 100, 60),
     hmm.Stage(5, math.inf, 250, 120),
