@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class SpikeTrainModel(BaseEstimator):
         self.threads = threads
         self.random_state = random_state
 
-    def fit(self, trains: Any, stimulus: Any = None) -> Self:
+    def fit(self, trains: Any, stimulus: Any = None) -> "SpikeTrainModel":
         """Fit the neuron, from several random starts.
 
         Args:
@@ -285,7 +285,7 @@ class SpikeTrainModel(BaseEstimator):
         saved.write(self, Path(path))
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str) -> "SpikeTrainModel":
         """Read a model that `save` wrote.
 
         Raises:
