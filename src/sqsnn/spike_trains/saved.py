@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="SpikeTrainModel")
 
-_DRIVE: TypeAdapter[Any] = TypeAdapter(Drive)
+DRIVE: TypeAdapter[Any] = TypeAdapter(Drive)
 _PLAIN = ("memory_qubits", "circuit", "stimulus_lags", "warm_up")
 
 
@@ -73,7 +73,7 @@ def read(cls: type[T], path: Path) -> T:
     model = cls(
         **{name: getattr(header, name) for name in _PLAIN},
         circuit_options=header.circuit_options,
-        drive=checked(header.drive, _DRIVE.validate_python, path),
+        drive=checked(header.drive, DRIVE.validate_python, path),
     )
 
     def restore(weights: dict[str, torch.Tensor]) -> None:
