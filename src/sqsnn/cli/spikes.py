@@ -58,10 +58,6 @@ class Fitting:
     """Bins at the beginning of each train that only prepare the memory [default: 0]."""
     starts: int | None = None
     """Random first values that are tried [default: 12]."""
-    max_iterations: int | None = None
-    """The most iterations on all trains [default: 300]."""
-    threads: int | None = None
-    """Threads of torch [default: 1]."""
 
 
 @spikes.command

@@ -1,6 +1,7 @@
 """The page of a fitted model of spike trains: how well it does, in figures, pictures and words."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ from sqsnn.storage import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sqsnn.reports.spike_plots import AfterSpike
+
+# law(longest, unit): probabilities 1..longest bins after a spike of a unit
+_Law = Callable[[int, int], Float64[np.ndarray, " longest"]]
 
 REPORT = "report.html"
 INTERVALS, AUTOCORRELATION = "intervals.png", "autocorrelation.png"
@@ -123,41 +126,42 @@ def _draw(
 ) -> "dict[str, Figure]":
     from sqsnn.reports import circuit_drawing, spike_plots
 
-    drawn = None if _has_law(model) else _sample(model, training, seed)
-    # By the recorded intervals, how much time the pictures show.
-    longest = max(_shown_bins(training.trains, unit) for unit in range(training.trains.units))
+    trains, rate = training.trains, model.rate_
+    intervals, following = model.intervals, model.autocorrelation
+    if not _has_law(model):
+        drawn = _sample(model, training, seed)
+        intervals, following = partial(_shares, drawn), partial(autocorrelation, drawn)
+    # By the recorded intervals, how much time the pictures show, and in which groups of bins.
+    longest = max(_shown_bins(trains, unit) for unit in range(trains.units))
     group = -(-longest // GROUPS)
-    longest = group * -(-longest // group)
+    groups = -(-longest // group)
     scale, time = (1.0, "bins") if model.bin_width_ is None else (1000 * model.bin_width_, "ms")
 
-    def panels(recorded: "_Law", of_model: "_Law", poisson: "_Law") -> "list[AfterSpike]":
-        laws = [
-            (law(longest, unit) for law in (recorded, of_model, poisson))
-            for unit in range(training.trains.units)
-        ]
-        grouped = ([law.reshape(-1, group).mean(1) for law in three] for three in laws)
-        return [spike_plots.AfterSpike(f"unit {n}", *three) for n, three in enumerate(grouped)]
+    def draw(groups: int, title: str, ylabel: str, *laws: _Law) -> "Figure":
+        units = []
+        for unit in range(trains.units):
+            three = (law(group * groups, unit).reshape(-1, group).mean(1) for law in laws)
+            units.append(spike_plots.AfterSpike(f"unit {unit}", *three))
+        # k bins after a spike is a time of k widths, give or take half a width.
+        edges = scale * (0.5 + group * np.arange(groups + 1))
+        return spike_plots.after_spike(units, edges, time, title, ylabel)
 
-    intervals = panels(
-        lambda k, unit: _shares(training.trains, k, unit),
-        lambda k, unit: model.intervals(k, unit) if drawn is None else _shares(drawn, k, unit),
-        lambda k, unit: model.rate_[unit] * (1 - model.rate_[unit]) ** np.arange(k),
-    )
-    following = panels(
-        lambda k, unit: autocorrelation(training.trains, k, unit),
-        lambda k, unit: (
-            model.autocorrelation(k, unit) if drawn is None else autocorrelation(drawn, k, unit)
-        ),
-        lambda k, unit: np.full(k, model.rate_[unit]),
-    )
-    # k bins after a spike is a time of k widths, give or take half a width.
-    edges = scale * (0.5 + group * np.arange(longest // group + 1))
     return {
-        INTERVALS: spike_plots.after_spike(
-            intervals, edges, time, "Intervals between spikes", "share of intervals per bin"
+        INTERVALS: draw(
+            groups,
+            "Intervals between spikes",
+            "share of intervals per bin",
+            partial(_shares, trains),
+            intervals,
+            lambda longest, unit: rate[unit] * (1 - rate[unit]) ** np.arange(longest),
         ),
-        AUTOCORRELATION: spike_plots.after_spike(
-            following, edges, time, "Autocorrelation", "probability of a spike per bin"
+        AUTOCORRELATION: draw(
+            2 * groups,
+            "Autocorrelation",
+            "probability of a spike per bin",
+            partial(autocorrelation, trains),
+            following,
+            lambda longest, unit: np.full(longest, rate[unit]),
         ),
         RESCALING: spike_plots.time_rescaling(
             {part: found.rescaling.rescaled for part, found in figures.items()},
@@ -165,9 +169,6 @@ def _draw(
         ),
         CIRCUIT: circuit_drawing.draw(_circuit(model), model.drive),
     }
-
-
-_Law = Callable[[int, int], Float64[np.ndarray, " longest"]]
 
 
 def _circuit(model: SpikeTrainModel) -> Circuit:
