@@ -76,5 +76,5 @@ $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml $(KERNEL)
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml bench/pyproject.toml $(KERNEL)
-	$(INSTALL) --no-build-isolation -e '.[dev]' -e './bench[slurm]'
+	$(INSTALL) --no-build-isolation -e '.[dev]' -e './bench[slurm,spikes]'
 	touch $@ $(VENV)/run.stamp

@@ -121,11 +121,16 @@ def unitary(gates: Sequence[Gate], total: int) -> Matrix:
     return reduce(lambda product, gate: gate_matrix(gate, total) @ product, gates, start)
 
 
-# The four circuits; in "every pair" the memory is the outer loop, the channel the inner one
+# The six circuits; in "every pair" the memory is the outer loop, the channel the inner one
 
 
-def placements(name: str, channels: int, memory_qubits: int, layers: int = 1) -> list[Placement]:
-    """The gates of a named circuit in order, one parameter for every rotation."""
+def placements(
+    name: str, channels: int, memory_qubits: int, layers: int | None = None
+) -> list[Placement]:
+    """The gates of a named circuit in order, one parameter for every rotation.
+
+    Without `layers`: as many as the circuit has by default.
+    """
     parameter = itertools.count()
 
     def rotation(gate: str, *qubits: int) -> Placement:
@@ -158,13 +163,30 @@ def placements(name: str, channels: int, memory_qubits: int, layers: int = 1) ->
             ]
         case "hardware_efficient":
             gates: list[Placement] = []
-            for _ in range(layers):
+            for _ in range(layers or 1):
                 gates += [rotation("RX", q) for q in both]
                 gates += [rotation("RZ", q) for q in both]
                 gates += [Placement("CZ", pair, None) for pair in itertools.pairwise(both)]
                 if len(both) > 2:
                     gates.append(Placement("CZ", (both[-1], both[0]), None))
             return gates + [rotation("RX", n) for n in channel]
+        case "clock":
+            gates = []
+            for _ in range(layers or (1 if memory_qubits == 1 else 3)):
+                gates += [rotation("CRX", m, n) for m in memory for n in channel]
+                gates += [rotation("CRX", n, m) for m in memory for n in channel]
+                gates += [rotation("CRX", a, b) for a, b in itertools.pairwise(memory)]
+                gates += [rotation("CRX", b, a) for a, b in itertools.pairwise(memory)]
+                gates += [rotation("RX", q) for q in memory + channel]
+            return gates
+        case "universal":
+            turn = ("RZ", "RX", "RZ")
+            gates = [rotation(axis, q) for q in both for axis in turn]
+            for _ in range(layers or (1 if len(both) <= 2 else len(both))):
+                for a, b in itertools.pairwise(both):
+                    gates += [rotation(pair, a, b) for pair in ("RXX", "RYY", "RZZ")]
+                    gates += [rotation(axis, q) for q in (a, b) for axis in turn]
+            return gates
     raise KeyError(name)
 
 
@@ -174,15 +196,16 @@ def named(
     memory_qubits: int,
     angles: Sequence[float],
     gains: Sequence[float] = (),
-    layers: int = 1,
+    layers: int | None = None,
 ) -> Neuron:
-    """A neuron of one of the four circuits.
+    """A neuron of one of the six circuits.
 
-    `angles` has one entry a rotation, in gate order; `gains`, (N+M,) in qubit order, are those of
-    the trainable encoding of integrate_and_fire; `layers` are those of hardware_efficient.
+    `angles` has one entry per rotation, in gate order; `gains`, (N+M,) in qubit order, are those of
+    the trainable encoding of integrate_and_fire and clock; `layers` are those of the circuits that
+    repeat their gates.
     """
     drives = [Drive(n, n) for n in range(channels)]
-    if name == "integrate_and_fire":
+    if name in ("integrate_and_fire", "clock"):
         memory = range(memory_qubits)
         drives = [Drive(channels + m, m % channels, gains[channels + m]) for m in memory]
         drives += [Drive(n, n, gains[n]) for n in range(channels)]

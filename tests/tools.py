@@ -83,7 +83,15 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 # quantum
 
-CIRCUITS = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
+CIRCUITS = (
+    "crx",
+    "bidirectional",
+    "integrate_and_fire",
+    "hardware_efficient",
+    "clock",
+    "universal",
+)
+NEED_MEMORY = ("integrate_and_fire", "clock")
 
 
 def circuit_cases(
@@ -91,11 +99,11 @@ def circuit_cases(
     channels: Sequence[int] = (1, 2, 3),
     memory_qubits: Sequence[int] = (0, 1, 2, 3),
 ) -> list[tuple[str, int, int]]:
-    """Every named circuit (name, N, M) at every size that it can have."""
+    """Every named circuit (name, N, M) at every size that it can have and a test can wait for."""
     return [
         (name, N, M)
         for name, N, M in itertools.product(names, channels, memory_qubits)
-        if name != "integrate_and_fire" or M > 0
+        if (name not in NEED_MEMORY or M > 0) and (name != "universal" or N + M < 6)
     ]
 
 

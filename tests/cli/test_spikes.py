@@ -13,7 +13,6 @@ from test_architecture import loaded, run_help
 
 from sqsnn.cli.spikes import Fitting
 from sqsnn.data.own.spike_times import read_spike_trains
-from sqsnn.ownership import owned
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.saved import DRIVE
 

@@ -1,4 +1,4 @@
-"""The four named circuits gate by gate, their unitaries and initial values; one's own circuits."""
+"""The six named circuits gate by gate, their unitaries and initial values; one's own circuits."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tools import CIRCUITS, circuit_cases, frame_change, random_angles, seeded
+from tools import CIRCUITS, NEED_MEMORY, circuit_cases, frame_change, random_angles, seeded
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits
@@ -60,7 +60,7 @@ def test_the_unitary_is_the_product_of_kronecker_products(name, channels, memory
 @pytest.mark.parametrize(("name", "channels", "memory_qubits"), CASES)
 def test_in_the_real_frame_the_unitary_is_real_and_the_same(name, channels, memory_qubits):
     circuit = circuits.get(name, channels, memory_qubits)
-    if name == "hardware_efficient":
+    if name in ("hardware_efficient", "universal"):
         assert not circuit.is_real
         return
     assert circuit.is_real
@@ -85,7 +85,7 @@ def test_hardware_efficient_repeats_its_layers(channels, memory_qubits, layers):
 def test_the_encoding_rotates_the_qubits_of_the_specification(name, channels, memory_qubits):
     circuit = circuits.get(name, channels, memory_qubits)
     made = [tuple(rotation) for rotation in circuit.encoding]
-    if name == "integrate_and_fire":
+    if name in NEED_MEMORY:
         on_channels = [(n, n, 0.0, True) for n in range(channels)]
         on_memory = [(channels + m, m % channels, 1.0, True) for m in range(memory_qubits)]
         assert made == on_channels + on_memory
@@ -104,6 +104,34 @@ def test_every_gate_of_a_step_is_counted_the_encoding_included():
     assert counts == {"RX": 7, "RZ": 3, "CZ": 3}
     counts = circuits.get("integrate_and_fire", 1, 1).gate_counts()
     assert counts == {"CRX": 2, "RX": 4}
+
+
+def free_directions(name: str, channels: int, memory_qubits: int) -> int:
+    """Rank of the change of all K_s (x) K_s*, in which no phase shows, with the angles."""
+    circuit = circuits.get(name, channels, memory_qubits)
+    outcomes, d = 2**channels, 2**memory_qubits
+
+    # Central differences are right to 1e-10; the smallest true singular value is about 1e-2.
+    moves = 1e-5 * torch.eye(circuit.parameters, dtype=torch.float64)
+    angles = random_angles(circuit) + torch.cat([moves, -moves])
+    V = full_unitary(circuit, angles).view(-1, outcomes, d, outcomes, d)
+    K = V[:, :, :, 0]
+    laws = torch.view_as_real(torch.einsum("hsab,hscd->hsabcd", K, K.conj())).flatten(1)
+    plus, minus = laws.chunk(2)
+    singular = torch.linalg.svdvals((plus - minus) / 2e-5)
+    return int((singular > 1e-6 * singular[0]).sum())
+
+
+@pytest.mark.parametrize(("channels", "memory_qubits"), [(1, 1), (1, 2), (2, 1)])
+def test_universal_moves_in_all_directions_of_an_instrument(channels, memory_qubits):
+    # Isometries from d to S d dimensions, without the phase of each of the S outcomes.
+    S, d = 2**channels, 2**memory_qubits
+    assert free_directions("universal", channels, memory_qubits) == 2 * S * d * d - d * d - S
+
+
+def test_a_clock_of_two_memory_qubits_moves_in_all_directions_of_a_real_instrument():
+    # Real isometries from d = 4 to 2 d dimensions.
+    assert free_directions("clock", 1, 2) == 2 * 4 * 4 - 4 * 5 // 2
 
 
 # Initial values
@@ -126,6 +154,18 @@ def table(name: str, channels: int, memory_qubits: int) -> list[tuple[float, flo
             read = [(math.pi / 2 if is_own else 0.0, 0.1, False) for is_own in own]
             reset = [(math.pi if is_own else 0.0, 0.1, False) for is_own in own]
             return [*read, *reset, *[(0.0, 0.1, False)] * (memory_qubits + channels)]
+        case "clock":
+            layers = 1 if memory_qubits == 1 else 3
+            read = [(math.pi / 2 / layers, 0.3, False)] * len(pairs)
+            reset = [(math.pi / layers, 0.3, False)] * len(pairs)
+            chains = [(0.0, 0.3, False)] * (2 * (memory_qubits - 1))
+            turns = [(0.3 / layers, 0.3, False)] * memory_qubits
+            return [*read, *reset, *chains, *turns, *[(0.0, 0.3, False)] * channels] * layers
+        case "universal":
+            qubits = channels + memory_qubits
+            return [(0.0, 0.1, False)] * (
+                3 * qubits + 9 * (qubits - 1) * (1 if qubits <= 2 else qubits)
+            )
     return [(0.0, 0.5, False)] * (2 * (channels + memory_qubits) + channels)
 
 
@@ -277,6 +317,14 @@ def test_an_unknown_circuit_is_refused_and_the_known_ones_are_named():
 def test_numbers_of_qubits_out_of_range_are_refused(name, channels, memory_qubits, argument):
     with pytest.raises(ValueError, match=argument):
         circuits.get(name, channels, memory_qubits)
+
+
+@pytest.mark.parametrize("memory_qubits", [1, 2])
+@pytest.mark.parametrize("name", ["clock", "universal"])
+def test_clock_and_universal_repeat_their_layers(name, memory_qubits):
+    circuit = circuits.get(name, 1, memory_qubits, layers=4)
+    expected = reference.placements(name, 1, memory_qubits, layers=4)
+    assert [gate[:3] for gate in circuit.gates] == [tuple(gate) for gate in expected]
 
 
 def test_integrate_and_fire_is_refused_without_a_memory():

@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling."""
+"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling, spikes."""
 
 import json
 import re
@@ -24,6 +24,7 @@ from sqsnn_bench.reservoir.options import ReservoirOptions
 from sqsnn_bench.scaling.commands import scaling
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.shapes.commands import shapes
+from sqsnn_bench.spikes.commands import spikes
 
 app = App(
     name="sqsnn-bench",
@@ -36,6 +37,7 @@ app = App(
 )
 app.command(shapes)
 app.command(scaling)
+app.command(spikes)
 
 
 @app.command

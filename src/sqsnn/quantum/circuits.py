@@ -230,8 +230,9 @@ def clock(channels: int, memory_qubits: int, layers: int | None = None) -> Circu
     """A memory that turns by itself, is read weakly, and is set back by the neuron's own spike.
 
     It generates regular spike trains without input. With one memory qubit it has the gates of
-    `integrate_and_fire`; more are coupled along a chain, in both directions, and need `layers` of
-    all gates: 1 by default for one memory qubit, and 3 for more.
+    `integrate_and_fire`; more are coupled along a chain, in both directions. By default there is 1
+    layer for one memory qubit, and 3 for more: with one channel and two memory qubits, these have
+    as many free directions as all real instruments.
     """
     if memory_qubits < 1:
         raise ValueError(
@@ -264,12 +265,13 @@ def universal(channels: int, memory_qubits: int, layers: int | None = None) -> C
     RZ RX RZ on every qubit; then `layers` times, for each pair of neighbours, RXX RYY RZZ and RZ RX
     RZ on both. One block is any gate on two qubits (Kraus and Cirac, Phys. Rev. A 63, 062309,
     2001), so that one channel and one memory qubit make, with 15 angles, any instrument that keeps
-    the memory pure. For n qubits there are n - 1 layers by default.
+    the memory pure. By default there is 1 layer on two qubits, and n layers on more: on three, the
+    instruments have as many free directions as all instruments.
     """
     io, memory = _wires(channels, memory_qubits)
     wires = [*io, *memory]
     if layers is None:
-        layers = max(1, len(wires) - 1)
+        layers = 1 if len(wires) <= 2 else len(wires)
     check_positive_int("layers", layers, high=1000)
     start = Normal(0.0, 0.1)  # near the identity, as in `clock`
 

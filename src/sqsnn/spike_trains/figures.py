@@ -19,23 +19,24 @@ class Figures(NamedTuple):
     bins: int
     spikes: int
     bits_per_spike: float  # more than a Poisson process; -inf if the recording is impossible
-    rescaling: TimeRescaling
-
-    @property
-    def limit(self) -> float:
-        """The Kolmogorov-Smirnov distance that a right model exceeds in 5 % of tests."""
-        return LIMIT / math.sqrt(len(self.rescaling.rescaled))
+    rescaling: TimeRescaling | None  # None if the recording is impossible
 
     def as_json(self) -> dict[str, Any]:
-        """The figures for a file; bits per spike are None if the recording is impossible."""
+        """The figures for a file; None if the recording is impossible."""
+        test = self.rescaling
         return {
             "trains": self.trains,
             "bins": self.bins,
             "spikes": self.spikes,
-            "bits_per_spike": self.bits_per_spike if math.isfinite(self.bits_per_spike) else None,
-            "ks_distance": self.rescaling.statistic,
-            "ks_p_value": self.rescaling.p_value,
+            "bits_per_spike": None if test is None else self.bits_per_spike,
+            "ks_distance": None if test is None else test.statistic,
+            "ks_p_value": None if test is None else test.p_value,
         }
+
+
+def limit(test: TimeRescaling) -> float:
+    """The Kolmogorov-Smirnov distance that a right model exceeds in 5 % of tests."""
+    return LIMIT / math.sqrt(len(test.rescaled))
 
 
 def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
@@ -47,13 +48,10 @@ def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
         seed: Draws where in its bin a spike lies, for time rescaling.
     """
     trains, stimulus = recording
-    return Figures(
-        len(trains),
-        trains.bins,
-        trains.count,
-        model.score(trains, stimulus),
-        model.time_rescaling(trains, stimulus, random_state=seed),
-    )
+    bits, test = model.score(trains, stimulus), None
+    if math.isfinite(bits):
+        test = model.time_rescaling(trains, stimulus, random_state=seed)
+    return Figures(len(trains), trains.bins, trains.count, bits, test)
 
 
 def memory_in_words(model: SpikeTrainModel) -> str:
@@ -98,13 +96,16 @@ def of_fit(name: str, figures: Figures, bin_width: float | None) -> dict[str, st
         figures: Of this part.
         bin_width: Seconds, or None.
     """
-    bits, test = figures.bits_per_spike, figures.rescaling
-    return {
+    test = figures.rescaling
+    rows = {
         name: of_recording(figures.trains, figures.bins, figures.spikes, bin_width),
-        f"bits per spike, {name}": bits_in_words(bits),
-        f"KS test, {name}": f"distance {test.statistic:.3f} (95 % limit {figures.limit:.3f}), "
-        f"p = {test.p_value:.2g}",
+        f"bits per spike, {name}": bits_in_words(figures.bits_per_spike),
     }
+    if test is not None:
+        rows[f"KS test, {name}"] = (
+            f"distance {test.statistic:.3f} (95 % limit {limit(test):.3f}), p = {test.p_value:.2g}"
+        )
+    return rows
 
 
 def bits_in_words(bits: float) -> str:

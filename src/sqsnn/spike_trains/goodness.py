@@ -27,7 +27,7 @@ class TimeRescaling(NamedTuple):
 
 def time_rescaling(
     trains: SpikeTrains,
-    probability: Sequence[Float64[np.ndarray, "T N"]],
+    probability: Sequence[Float64[np.ndarray, "_ N"]],
     generator: np.random.Generator,
     warm_up: int = 0,
 ) -> TimeRescaling:
@@ -43,7 +43,7 @@ def time_rescaling(
         warm_up: Bins at the beginning of each train that are left out.
 
     Raises:
-        ValueError: If there are no spikes.
+        ValueError: If there are no spikes, or the trains have probability 0.
     """
     from scipy.stats import kstest
 
@@ -51,6 +51,8 @@ def time_rescaling(
     chance = np.concatenate([it[warm_up:] for it in probability])
     if not spikes.any():
         raise ValueError("trains holds no spikes: there are no intervals to rescale")
+    if (chance[spikes == 1] <= 0).any() or (chance[spikes == 0] >= 1).any():
+        raise ValueError("trains have probability 0 in this model: nothing can be rescaled")
     with np.errstate(divide="ignore"):  # a certain spike has an infinite hazard
         hazard = -np.log1p(-np.minimum(chance, 1.0))
     rescaled = [_rescaled(*unit, generator) for unit in zip(spikes.T, hazard.T, strict=True)]

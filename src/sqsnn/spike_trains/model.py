@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -120,6 +120,7 @@ class SpikeTrainModel(BaseEstimator):
         trains = SpikeTrains.from_bins(trains)
         for name in ("stimulus_lags", "starts", "max_iterations"):
             check_positive_int(name, getattr(self, name))
+        check_positive_int("warm_up", self.warm_up, low=0)
         if silent := np.flatnonzero(trains.rate == 0).tolist():
             raise ValueError(f"unit {silent[0]} of trains never fires: leave it out")
         lagged = None if stimulus is None else read_stimulus(stimulus, trains, self.stimulus_lags)
@@ -322,7 +323,8 @@ class SpikeTrainModel(BaseEstimator):
         channels = len(self.rate_)
         currents = torch.zeros(1, 1, channels, dtype=torch.float64)
         with torch.no_grad():
-            kraus = self.process_.neurons.kraus_operators(currents)[0, 0].numpy()
+            neurons = cast("SQSNeurons", self.process_.neurons)
+            kraus = neurons.kraus_operators(currents)[0, 0].numpy()
         return laws.after_a_spike(kraus, channels, unit)
 
     def _given(

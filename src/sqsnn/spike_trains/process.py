@@ -45,7 +45,9 @@ class PointProcess(nn.Module):
         self.neurons = neurons
         self.filter: nn.Linear | None = None
         if features:
-            self.filter = nn.Linear(features, neurons.channels, dtype=torch.float64)
+            self.filter = nn.utils.skip_init(
+                nn.Linear, features, neurons.channels, dtype=torch.float64
+            )
             with torch.no_grad():
                 # The current starts near 0.2 and positive: where it is rectified away, no
                 # gradient leads back.

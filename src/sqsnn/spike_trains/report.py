@@ -12,8 +12,15 @@ from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Leaky
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
-from sqsnn.reports.page import count, escape, headline_figures, render, table
-from sqsnn.spike_trains.figures import Figures, bits_in_words, memory_in_words, of_fit, of_model
+from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
+from sqsnn.spike_trains.figures import (
+    Figures,
+    bits_in_words,
+    limit,
+    memory_in_words,
+    of_fit,
+    of_model,
+)
 from sqsnn.spike_trains.goodness import autocorrelation, interval_counts
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.recording import Recording
@@ -92,9 +99,10 @@ def _text(
     for part, found in figures.items():
         rows |= of_fit(part, found, model.bin_width_)
     last, tested = list(figures.items())[-1]
+    test = tested.rescaling
     headline = {
         f"bits per spike, {last}": bits_in_words(tested.bits_per_spike),
-        f"KS test, {last}": f"p = {tested.rescaling.p_value:.2g}",
+        f"KS test, {last}": MISSING if test is None else f"p = {test.p_value:.2g}",
         "parameters": count(model.parameters_),
         "memory": memory_in_words(model),
     }
@@ -146,6 +154,9 @@ def _draw(
         edges = scale * (0.5 + group * np.arange(groups + 1))
         return spike_plots.after_spike(units, edges, time, title, ylabel)
 
+    tests = {
+        part: found.rescaling for part, found in figures.items() if found.rescaling is not None
+    }
     return {
         INTERVALS: draw(
             groups,
@@ -164,8 +175,8 @@ def _draw(
             lambda longest, unit: np.full(longest, rate[unit]),
         ),
         RESCALING: spike_plots.time_rescaling(
-            {part: found.rescaling.rescaled for part, found in figures.items()},
-            {part: found.limit for part, found in figures.items()},
+            {part: test.rescaled for part, test in tests.items()},
+            {part: limit(test) for part, test in tests.items()},
         ),
         CIRCUIT: circuit_drawing.draw(_circuit(model), model.drive),
     }

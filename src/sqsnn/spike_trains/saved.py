@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from sqsnn.runs.tensors import read_tensors, write_tensors
 if TYPE_CHECKING:
     from sqsnn.spike_trains.model import SpikeTrainModel
 
-T = TypeVar("T", bound="SpikeTrainModel")
 
 DRIVE: TypeAdapter[Any] = TypeAdapter(Drive)
 _PLAIN = ("memory_qubits", "circuit", "stimulus_lags", "warm_up")
@@ -59,7 +58,7 @@ def write(model: "SpikeTrainModel", path: Path) -> None:
     write_tensors(path, tensors, {"spike_train_model": header.model_dump()})
 
 
-def read(cls: type[T], path: Path) -> T:
+def read(cls: type["SpikeTrainModel"], path: Path) -> "SpikeTrainModel":
     """Read a fitted model; see `SpikeTrainModel.load`."""
     weights, content, _ = read_tensors(path)
     if "spike_train_model" not in content:

@@ -1,0 +1,1 @@
+"""Models of spike trains, beside what exact theory allows and what neuroscience uses."""

@@ -1,0 +1,162 @@
+"""The commands `sqsnn-bench spikes ...`: models of spike trains and their limits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.text import Text
+
+from sqsnn.cli.ends import Output
+from sqsnn_bench.spikes.options import CompareOptions
+
+if TYPE_CHECKING:
+    from sqsnn_bench.shapes.kept import Kept
+
+FIGURES = Path("bench/results/spikes.json")
+COMPARED = Path("bench/results/spikes.jsonl")
+Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+
+spikes = App(
+    name="spikes",
+    help="Compare models of spike trains, and find what memories of a given size allow.",
+    default_parameter=Parameter(negative=()),
+)
+
+
+@spikes.command
+def compare(
+    *,
+    options: Annotated[CompareOptions | None, Parameter(name="*")] = None,
+    process: tuple[str, ...] = (),
+    model: tuple[str, ...] = (),
+    out: Path = COMPARED,
+) -> None:
+    """Compare models of spike trains by held-out bits per spike.
+
+    Six random processes, and a recording without and with its stimulus. A line of the file is one
+    fit; fits that are done are kept: the same command again goes on where it stopped. Needs the
+    extra `spikes`.
+
+    Args:
+        options: How much data.
+        process: Process or recording to do now; repeat the flag for several [default: all].
+        model: Model to do now; repeat the flag for several [default: all].
+        out: File of the fits.
+    """
+    from sqsnn_bench.spikes import compare as task
+
+    task.compare(options or CompareOptions(), out, _say, process, model)
+    _say(str(out))
+
+
+@spikes.command
+def tables(*, out: Path = COMPARED) -> None:
+    """Print the comparison as Markdown tables.
+
+    Args:
+        out: File of the fits.
+    """
+    from sqsnn_bench.spikes import compare as task
+    from sqsnn_bench.spikes import text
+
+    _say(text.tables(task.read(out)[1]))
+
+
+@spikes.command
+def limits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Find how near classical states and quantum levels come to renewal processes, exactly.
+
+    Limits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the random starts of each limit.
+        out: File of the figures.
+    """
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import limit_table
+
+    with threads(1):
+        limit_table.measure_all(kept := Kept(out, "limits"), seed, _say)
+    _finish(f"limits --seed {seed}", kept)
+    _say(limit_table.table(kept.read()))
+
+
+@spikes.command
+def hmm(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit hidden Markov models that emit on transitions, and compare them with their exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("hmm", seed, out)
+
+
+@spikes.command
+def stiefel(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit unconstrained quantum instruments, and compare them with their exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("stiefel", seed, out)
+
+
+@spikes.command
+def circuits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit quantum neurons of several circuits, and compare them with the exact limits.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    _reach("circuits", seed, out)
+
+
+@spikes.command
+def cost(*, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Measure seconds and memory of fits of a quantum neuron, each in a fresh process.
+
+    Fits that are done are kept: the same command again goes on where it stopped.
+
+    Args:
+        seed: Of the trains and of the starts.
+        out: File of the figures.
+    """
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import cost as task
+
+    task.measure_all(kept := Kept(out, "cost"), seed, _say)
+    _finish(f"cost --seed {seed}", kept)
+    _say(task.table(kept.read()))
+
+
+def _reach(section: str, seed: int, out: Path) -> None:
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import reach
+
+    with threads(1):
+        reach.measure_all(kept := Kept(out, section), reach.FITS[section], seed, _say)
+    _finish(f"{section} --seed {seed}", kept)
+    _say(reach.table(kept.read(), Kept(out, "limits").read()))
+
+
+def _finish(words: str, kept: "Kept") -> None:
+    """Keep what the figures of a command depend on."""
+    from sqsnn_bench.timing import machine
+
+    _say(kept.finish({"command": f"sqsnn-bench spikes {words}", **machine()}))
+
+
+def _say(line: str) -> None:
+    Output().print(Text(line), soft_wrap=True)

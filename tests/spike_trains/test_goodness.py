@@ -1,0 +1,77 @@
+"""Time rescaling, interval counts and autocorrelation of spike trains."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sqsnn import SpikeTrains
+from sqsnn.spike_trains.goodness import autocorrelation, interval_counts, time_rescaling
+
+
+def coins(chance: np.ndarray, trains: int, seed: int) -> SpikeTrains:
+    """Trains whose bins are independent, with the given probabilities (T,)."""
+    drawn = np.random.default_rng(seed).random((trains, len(chance)))
+    return SpikeTrains.from_bins((drawn < chance).astype(np.uint8))
+
+
+def test_the_right_model_passes_at_the_rate_of_the_test():
+    # Wide bins, probabilities up to 0.6, where rescaling without the correction fails; trains so
+    # short that most intervals are cut. 200 tests at level 0.1: 20 are refused, deviation 4.2;
+    # 5 deviations are a false alarm once in 1e6, and the seeds are fixed.
+    chance = 0.35 + 0.25 * np.sin(np.arange(12))
+    refused = 0
+    for seed in range(200):
+        trains = coins(chance, 60, seed)
+        given = [chance[:, None]] * 60
+        found = time_rescaling(trains, given, np.random.default_rng(seed))
+        refused += found.p_value < 0.1
+    assert abs(refused - 20) < 5 * math.sqrt(200 * 0.1 * 0.9)
+
+
+def test_a_wrong_model_is_refused():
+    chance = 0.35 + 0.25 * np.sin(np.arange(1000))
+    trains = coins(chance, 20, 0)
+    flat = [np.full((1000, 1), 0.1)] * 20
+    assert time_rescaling(trains, flat, np.random.default_rng(0)).p_value < 1e-6
+
+
+def test_rescaled_intervals_are_sums_of_hazards():
+    # Spikes in bins 1 and 4, a third after the end of the first train: silent bins count in full,
+    # those of spikes in part.
+    trains = SpikeTrains.from_bins([[0, 1, 0, 0, 1, 0], [1, 0]])
+    chance = [np.full((6, 1), 0.2), np.full((2, 1), 0.5)]
+    z = time_rescaling(trains, chance, np.random.default_rng(0)).rescaled
+    silent = [0.8, 0.8**2, 0.8]  # probability of no spike in the bins before
+    certain = [0.2, 0.2, 0.5]
+    r = np.random.default_rng(0).random(3)
+    expected = [1 - q * (1 - part * p) for q, p, part in zip(silent, certain, r, strict=True)]
+    np.testing.assert_allclose(z, sorted(expected), rtol=1e-12)
+
+
+def test_a_certain_spike_is_rescaled_too():
+    trains = SpikeTrains.from_bins([[0, 1]])
+    found = time_rescaling(trains, [np.array([[0.5], [1.0]])], np.random.default_rng(0))
+    assert 0.5 < found.rescaled[0] < 1
+
+
+def test_trains_without_spikes_and_impossible_trains_are_refused():
+    generator = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="no spikes"):
+        time_rescaling(SpikeTrains.from_bins([[0, 0]]), [np.full((2, 1), 0.5)], generator)
+    chance = [np.array([[1.0], [0.5]])]
+    with pytest.raises(ValueError, match="probability 0"):
+        time_rescaling(SpikeTrains.from_bins([[0, 1]]), chance, generator)
+
+
+def test_intervals_are_counted_within_trains_alone():
+    trains = SpikeTrains.from_bins([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1]])
+    assert interval_counts(trains, 3).tolist() == [1, 1, 1]
+    assert interval_counts(trains, 2).tolist() == [1, 1]
+
+
+def test_autocorrelation_counts_pairs_that_the_train_can_hold():
+    trains = SpikeTrains.from_bins([[1, 0, 1, 1, 0]])
+    # Lag 1: of the spikes in bins 0, 2, 3 one is followed. Lag 2: those in 0 and 2 can be.
+    found = autocorrelation(trains, 6)
+    np.testing.assert_allclose(found, [1 / 3, 1 / 2, 1, 0, np.nan, np.nan])
