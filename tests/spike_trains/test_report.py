@@ -23,7 +23,7 @@ def regular(trains: int = 6, units: int = 1) -> Recording:
     """Trains whose intervals are 5 to 8 bins, all as probable."""
     rng = np.random.default_rng(0)
     times = [[np.cumsum(rng.integers(5, 9, 20)) for _ in range(units)] for _ in range(trains)]
-    return Recording(SpikeTrains.from_times(times, 1.0, stop=170))
+    return Recording(SpikeTrains.from_times(times, 1.0, stop=170.0))
 
 
 def fitted(recording: Recording, **chosen) -> SpikeTrainModel:
@@ -105,7 +105,7 @@ def test_the_pictures_show_the_recorded_intervals_and_the_exact_laws(reported, m
 def test_long_intervals_are_drawn_in_groups_of_bins_with_the_same_shares(tmp_path):
     rng = np.random.default_rng(0)
     times = [np.cumsum(rng.integers(50, 200, 10)) for _ in range(4)]
-    recording = Recording(SpikeTrains.from_times(times, 0.001 * 1000, stop=2000))
+    recording = Recording(SpikeTrains.from_times(times, 1.0, stop=2000.0))
     reported = Reported(tmp_path, fitted(recording, starts=1), {"training": recording})
     recorded, edges, _ = reported.drawn[0].axes[0].patches[0].get_data()
     widths = np.diff(edges) / 1000  # in bins
@@ -142,7 +142,7 @@ def test_every_unit_has_its_own_panel(tmp_path):
 
 
 def test_an_impossible_recording_is_said_to_be_one(model):
-    found = figures.measure(model, regular(), 0)._replace(bits_per_spike=-np.inf)
+    found = figures.measure(model, regular(), 0)._replace(bits_per_spike=-np.inf, rescaling=None)
     assert found.as_json()["bits_per_spike"] is None
     assert figures.of_fit("held out", found, None)["bits per spike, held out"] == (
         "impossible spikes"

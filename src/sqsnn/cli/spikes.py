@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sqsnn.cli.ends import Output
 from sqsnn.cli.help import FLAGS
-from sqsnn.options import Seed, Whole, options
+from sqsnn.options import Whole, options
 from sqsnn.settings.section import split_commas
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Reading:
 
     bin_width: float | None = None
     """Seconds of a bin, which holds one spike of a unit at most; times of spikes need it."""
-    time_unit: str = "s"
-    """Unit of the times in the file: s, ms or us."""
+    time_unit: Literal["s", "ms", "us"] = "s"
+    """Unit of the times in the file."""
     units: Annotated[tuple[Whole, ...], BeforeValidator(split_commas)] | None = None
     """Numbers of the units to read, as 0,3 [default: all]."""
     start: float = 0.0
@@ -69,7 +69,7 @@ def fit(
     reading: Annotated[Reading | None, Parameter(name="*")] = None,
     fitting: Annotated[Fitting | None, Parameter(name="*")] = None,
     held_out: Annotated[float, Parameter(show_default=True)] = 0.2,
-    seed: Annotated[Seed, Parameter(show_default=True)] = 0,
+    seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Fit a quantum neuron to spike trains by maximum likelihood, and test it on held-out ones.
 
@@ -118,7 +118,7 @@ def sample(
     trains: Annotated[int, Parameter(show_default=True)] = 10,
     bins: Annotated[int, Parameter(show_default=True)] = 1000,
     stimulus: Annotated[Path | None, Parameter(show_default=False)] = None,
-    seed: Annotated[Seed, Parameter(show_default=True)] = 0,
+    seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Draw spike trains from a model.
 
@@ -154,7 +154,7 @@ def score(
     /,
     *,
     reading: Annotated[Reading | None, Parameter(name="*")] = None,
-    seed: Annotated[Seed, Parameter(show_default=True)] = 0,
+    seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Test a model on a further recording.
 

@@ -41,7 +41,7 @@ def after_spike(
     columns = min(2, len(units))
     rows = -(-len(units) // columns)
     figure = Figure(figsize=(8, 1 + 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, shown in zip(grid, units, strict=False):
         middle = (edges[:-1] + edges[1:]) / 2
         axes.stairs(shown.recorded, edges, fill=True, color=FAINT, label="recorded")
@@ -52,7 +52,7 @@ def after_spike(
         axes.set_ylim(bottom=0)
         if len(units) > 1:
             axes.set_title(shown.unit)
-    for axes in list(grid):
+    for axes in grid[len(units) :]:
         axes.set_visible(False)
     figure.suptitle(title, x=0.012, ha="left")
     handles, labels = figure.axes[0].get_legend_handles_labels()
