@@ -116,6 +116,29 @@ def test_the_page_on_pennylane_runs_from_its_first_line_to_its_last(capsys):
     assert names["layers"].angles.shape == (16, 12)
 
 
+def test_the_page_on_spike_trains_runs_from_its_first_line_to_its_last(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    names = type_page("spike-trains.md")
+    assert capsys.readouterr().err == ""
+    # What the page says of its examples: four angles, and spikes that the model foresees.
+    model, trains = names["model"], names["trains"]
+    assert model.parameters_ == 4
+    assert model.score(trains[16:]) > 0.5
+    assert names["driven"].score(names["spikes"], names["stimulus"]) > 0.2
+    assert names["coupled"].score(names["both"]) > 0.5
+    for name in (
+        "prediction.png",
+        "runs/cell/report.html",
+        "samples.npz",
+        "runs/driven/model.sqsnn",
+    ):
+        assert (tmp_path / name).is_file()
+    pictures = re.findall(r"\(images/(.+?)\)", (DOCS / "spike-trains.md").read_text("utf-8"))
+    assert len(pictures) == 3 and all((DOCS / "images" / name).is_file() for name in pictures)
+
+
 def test_the_loop_on_scaling_runs_alone_and_the_commands_exist(capsys):
     blocks = blocks_of("scaling.md")
     ((_, program),) = [block for block in blocks if block[0] == "python"]

@@ -52,6 +52,7 @@ for name, summary in {
     "report": """Write a run as one HTML page.
 
     It holds all figures and pictures of the run and loads nothing.""",
+    "spikes": "Fit quantum neurons to recorded spike trains, and draw spike trains from them.",
     "datasets": "List the datasets, and whether their files are there.",
 }.items():
     app.command(f"sqsnn.cli.{name}:{name}", name=name, help=summary)

@@ -94,6 +94,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bo
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def headline_figures(figures: Mapping[str, str]) -> str:
+    """Write figures large, under what they are, without those that are unknown."""
+    known = {escape(label): escape(v) for label, v in figures.items() if v != MISSING}
+    values = " | ".join(f"**{value}**" for value in known.values())
+    return f"| {' | '.join(known)} |\n|{' --- |' * len(known)}\n| {values} |\n"
+
+
 def percent(share: int | float | None, digits: int = 2) -> str:
     """Write a share of 1 in per cent; a dash for None."""
     return MISSING if share is None else f"{100 * share:.{digits}f} %"

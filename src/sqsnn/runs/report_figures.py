@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from sqsnn.reports.page import MISSING, count, escape, percent, seconds, table
+from sqsnn.reports.page import MISSING, count, headline_figures, percent, seconds, table
 from sqsnn.settings.run import RunSettings
 from sqsnn.training.trainer import rank
 
@@ -34,7 +34,7 @@ def headline(epochs: Sequence[Figures], result: Figures, timing: Figures) -> str
     )
     meaning = _NMSE if reads_values else f"{_ACCURACY}{_other_readings(result)}"
     explained = f"{meaning} {_beside(result)} Spikes are those of all layers."
-    return f"{tested}\n\n{_large(figures)}\n{explained}"
+    return f"{tested}\n\n{headline_figures(figures)}\n{explained}"
 
 
 def so_far(settings: RunSettings, epochs: Sequence[Figures], timing: Figures) -> str:
@@ -53,7 +53,7 @@ def so_far(settings: RunSettings, epochs: Sequence[Figures], timing: Figures) ->
         "epochs": f"{len(epochs)} of {planned}",
         "training time": seconds(timing.get("training_seconds")),
     }
-    return f"{warning}\n\n{_large(figures)}"
+    return f"{warning}\n\n{headline_figures(figures)}"
 
 
 def classes(result: Figures) -> dict[str, str]:
@@ -181,10 +181,3 @@ def _class_table(rows: Sequence[Figures], *, mean: bool = False) -> str:
         means = (percent(fmean(row[name] for row in rows), 1) for name in names)
         cells.append(("mean of the classes", *means, count(sum(row["samples"] for row in rows))))
     return table(("class", "precision", "recall", "F1", "test samples"), cells)
-
-
-def _large(figures: Mapping[str, str]) -> str:
-    """Write figures large, under what they are, without those that are unknown."""
-    known = {escape(label): escape(v) for label, v in figures.items() if v != MISSING}
-    values = " | ".join(f"**{value}**" for value in known.values())
-    return f"| {' | '.join(known)} |\n|{' --- |' * len(known)}\n| {values} |\n"

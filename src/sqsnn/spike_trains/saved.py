@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqsnn.spike_trains.model import SpikeTrainModel
 
 
-_DRIVE: TypeAdapter[Any] = TypeAdapter(Drive)
+DRIVE: TypeAdapter[Any] = TypeAdapter(Drive)
 _PLAIN = ("memory_qubits", "circuit", "stimulus_lags", "warm_up")
 
 
@@ -72,7 +72,7 @@ def read(cls: type["SpikeTrainModel"], path: Path) -> "SpikeTrainModel":
     model = cls(
         **{name: getattr(header, name) for name in _PLAIN},
         circuit_options=header.circuit_options,
-        drive=checked(header.drive, _DRIVE.validate_python, path),
+        drive=checked(header.drive, DRIVE.validate_python, path),
     )
 
     def restore(weights: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,89 @@
+"""The folder of a fitted model of spike trains.
+
+model.sqsnn     the model, as `SpikeTrainModel.save` writes it
+metrics.json    the recording, the model, and how well they agree
+*.png           pictures
+report.html     all of it on one page
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqsnn.errors import ConfigError
+from sqsnn.ownership import owned
+from sqsnn.quantum import circuits
+from sqsnn.runs.folder import refuse_used
+from sqsnn.spike_trains.figures import Figures, measure, memory_in_words
+from sqsnn.spike_trains.model import SpikeTrainModel
+from sqsnn.spike_trains.recording import Recording
+from sqsnn.spike_trains.report import write_report
+from sqsnn.storage import write_json
+
+MODEL, METRICS = "model.sqsnn", "metrics.json"
+
+
+@contextmanager
+def begun(path: Path, circuit: object) -> Iterator[None]:
+    """Own a new or empty folder while a model is fitted that a file can hold.
+
+    Raises:
+        ConfigError: If the folder is used, or the circuit has no name by which it is found again.
+        WriteError: If nothing can be written there.
+    """
+    if circuit not in circuits.names():
+        known = ", ".join(circuits.names())
+        raise ConfigError(f"circuit is {circuit!r}; it may be one of {known}")
+    refuse_used(path)
+    with owned(path):
+        refuse_used(path)
+        yield
+
+
+def write(
+    path: Path,
+    name: str,
+    model: SpikeTrainModel,
+    parts: Mapping[str, Recording],
+    seed: int,
+) -> dict[str, Figures]:
+    """Write model, figures, pictures and page into a folder.
+
+    Args:
+        path: The folder.
+        name: Of the recording.
+        model: The fitted model.
+        parts: The parts of the recording by name; the first is that of the fit.
+        seed: Of time rescaling and of samples that are drawn for pictures.
+
+    Returns:
+        The figures of each part.
+    """
+    figures = {part: measure(model, recording, seed) for part, recording in parts.items()}
+    training = next(iter(parts.values())).trains
+    model.save(path / MODEL)
+    content = {
+        "recording": name,
+        "units": training.units,
+        "bin_width": training.bin_width,
+        "merged": training.merged,
+        "rate": model.rate_.tolist(),
+        "circuit": model.circuit,
+        "memory": memory_in_words(model),
+        "parameters": model.parameters_,
+        "iterations": model.n_iter_,
+        "converged": model.converged_,
+        **{part.replace(" ", "_"): found.as_json() for part, found in figures.items()},
+    }
+    write_json(path / METRICS, content)
+    write_report(path, name, model, parts, figures, seed)
+    return figures
+
+
+def load(path: Path) -> SpikeTrainModel:
+    """Read the model of a folder, or of a file.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, or no model of spike trains.
+    """
+    return SpikeTrainModel.load(path / MODEL if path.is_dir() else path)

@@ -1,0 +1,191 @@
+"""`sqsnn spikes fit`, `sample` and `score` from the call to files that can be read again."""
+
+import inspect
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+from test_architecture import loaded, run_help
+
+from sqsnn.cli.spikes import Fitting
+from sqsnn.data.own.spike_times import read_spike_trains
+from sqsnn.spike_trains.model import SpikeTrainModel
+from sqsnn.spike_trains.saved import DRIVE
+
+QUICK = ("--bin-width", "0.01", "--starts", "2")
+
+
+@pytest.fixture
+def recorded(here) -> Path:
+    """A file of six trains with intervals of about 80 ms."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{time:.4f},{train}" for train in range(6) for time in np.cumsum(rng.gamma(10, 0.008, 30))
+    ]
+    (here / "cell.csv").write_text("\n".join(["time,train", *rows]) + "\n")
+    return here
+
+
+@pytest.fixture(scope="session")
+def fit_once(tmp_path_factory) -> Path:
+    """The file of a fitted model, in bins of 10 ms."""
+    model = SpikeTrainModel(starts=1, max_iterations=5, random_state=0)
+    trains = np.tile([0, 0, 0, 0, 0, 0, 0, 1], (2, 10))
+    path = tmp_path_factory.mktemp("spikes") / "model.sqsnn"
+    model.fit(trains).save(path)
+    return path
+
+
+@pytest.fixture
+def model(fit_once, here) -> Path:
+    return Path(shutil.copy(fit_once, here / "model.sqsnn"))
+
+
+def test_a_recording_is_fitted_sampled_and_scored(sqsnn, recorded, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = sqsnn("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 80
+    metrics = json.loads((recorded / "cell/metrics.json").read_text())
+    trains = read_spike_trains("cell.csv", 0.01)
+    model = SpikeTrainModel.load("cell/model.sqsnn")
+    assert (metrics["training"]["trains"], metrics["held_out"]["trains"]) == (5, 1)
+    assert metrics["held_out"]["bits_per_spike"] == pytest.approx(model.score(trains[5:]))
+    for part in ("training", "held out"):
+        bits = metrics[part.replace(" ", "_")]["bits_per_spike"]
+        assert re.search(rf"bits per spike, {part} *│ \{bits:+.3f} ", done.out)
+    assert done.out.splitlines()[-3:] == [
+        f"cell/{name}" for name in ("model.sqsnn", "metrics.json", "report.html")
+    ]
+
+    done = sqsnn("spikes", "sample", "cell", "--trains", "3", "--bins", "50", "--out", "s.npz")
+    assert (done.code, done.err) == (0, "")
+    drawn = read_spike_trains("s.npz")
+    assert done.out.split() == ["s.npz:", str(drawn.count), "spikes", "in", "3", "trains"]
+    assert ([len(train) for train in drawn], drawn.bin_width) == ([50] * 3, 0.01)
+    for one, again in zip(drawn, model.sample(3, 50, random_state=0), strict=True):
+        np.testing.assert_array_equal(one, again)
+
+    # Times of spikes are binned as those of the fit.
+    done = sqsnn("spikes", "score", "cell", "cell.csv")
+    assert (done.code, done.err) == (0, "")
+    assert f"{model.score(trains):+.3f}" in done.out
+
+
+def test_the_same_seed_gives_the_same_files(sqsnn, recorded):
+    command = ("spikes", "fit", "cell.csv", *QUICK, "--held-out", "0", "--seed", "3", "--out")
+    assert [sqsnn(*command, out).code for out in ("a", "b")] == [0, 0]
+    for path in (recorded / "a").iterdir():
+        assert path.read_bytes() == (recorded / "b" / path.name).read_bytes()
+    assert "held_out" not in json.loads((recorded / "a/metrics.json").read_text())
+
+
+def test_merged_spikes_are_counted_and_said(sqsnn, recorded):
+    command = ("spikes", "fit", "cell.csv", "--bin-width", "0.1", "--starts", "1")
+    done = sqsnn(*command, "--out", "cell")
+    assert (done.code, done.err) == (0, "")
+    merged = read_spike_trains_merged("cell.csv", 0.1)
+    assert done.out.startswith(f"{merged} of 180 spikes are lost")
+    assert json.loads(Path("cell/metrics.json").read_text())["merged"] == merged > 0
+
+
+def read_spike_trains_merged(path: str, bin_width: float) -> int:
+    with pytest.warns(UserWarning, match="are lost"):
+        return read_spike_trains(path, bin_width).merged
+
+
+def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
+    rng = np.random.default_rng(0)
+    stimulus = rng.random((2, 200))
+    np.savez(here / "stimulus.npz", stimulus=stimulus)
+    np.savez(here / "cell.npz", spikes=(rng.random((2, 200)) < stimulus / 3).astype(np.uint8))
+    given = ("--stimulus", "stimulus.npz")
+    options = ("--drive", "saturating", "--stimulus-lags", "2", "--starts", "1")
+    assert sqsnn("spikes", "fit", "cell.npz", *given, *options, "--out", "cell").code == 0
+    model = SpikeTrainModel.load("cell/model.sqsnn")
+    assert (model.stimulus_lags, model.drive.kind) == (2, "saturating")
+    size = ("--trains", "2", "--bins", "100")
+    assert sqsnn("spikes", "sample", "cell", *given, *size, "--out", "s.npz").code == 0
+    assert sqsnn("spikes", "score", "cell", "cell.npz", *given).code == 0
+    done = sqsnn("spikes", "sample", "cell", "--out", "t.npz")
+    assert (done.code, "fitted with a stimulus" in done.err) == (2, True)
+    assert not (here / "t.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("fit cell.csv --bin-width 0.01", "--out"),
+        ("fit cell.csv --out b", "choose bin_width, in seconds"),
+        ("fit none.csv --bin-width 0.01 --out b", "none.csv does not exist"),
+        ("fit cell.doc --bin-width 0.01 --out b", "files of spikes may be .npz, .csv"),
+        ("fit cell.csv --bin-width -1 --out b", "bin_width must be above 0, but is -1"),
+        ("fit cell.csv --bin-width nan --out b", "--bin-width: .*finite"),
+        ("fit cell.csv --bin-width 0.01 --time-unit h --out b", "--time-unit: "),
+        ("fit cell.csv --bin-width 0.01 --units 0,7 --out b", "units names 7"),
+        ("fit cell.csv --bin-width 0.01 --units cell --out b", "--units"),
+        ("fit cell.csv --bin-width 0.01 --stimulus none.npz --out b", "none.npz does not exist"),
+        ("fit cell.csv --bin-width 0.01 --circuit moss --out b", "circuit is 'moss'.* clock"),
+        ("fit cell.csv --bin-width 0.01 --drive foo --out b", "--drive: .*'leaky', but is 'foo'"),
+        ("fit cell.csv --bin-width 0.01 --held-out 1 --out b", "held_out must be"),
+        ("fit cell.csv --bin-width 0.01 --seed -1 --out b", "Seed must be between 0"),
+        ("fit cell.csv --bin-width 0.01 --out .", "out must be a new or empty folder"),
+        ("fit cell.csv --bin-width 0.01 --out cell.csv", "out must be a new or empty folder"),
+        ("sample none --out b.npz", "none"),
+        ("sample cell.csv --out b.npz", "cell.csv"),
+        ("sample model.sqsnn --out b.csv", "must end in .npz"),
+        ("sample model.sqsnn --out none/b.npz", "none/b.npz cannot be written"),
+        ("sample model.sqsnn --trains 0 --out b.npz", "trains must be"),
+        ("sample model.sqsnn --bins -5 --out b.npz", "bins must be"),
+        ("score model.sqsnn none.csv --bin-width 0.01", "none.csv does not exist"),
+        ("score model.sqsnn cell.csv", "choose bin_width"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(refused, recorded, model, command, said):
+    assert re.search(said, refused("spikes", *command.split()))
+    assert sorted(path.name for path in recorded.iterdir()) == ["cell.csv", "model.sqsnn"]
+
+
+def test_wrong_numbers_of_the_fit_are_refused_and_leave_no_folder(sqsnn, recorded):
+    for flag, said in (("--starts", "starts must be"), ("--memory-qubits", "memory_qubits")):
+        done = sqsnn(
+            *("spikes", "fit", "cell.csv", "--bin-width", "0.01", flag, "-1", "--out", "b")
+        )
+        assert (done.code, said in done.err) == (2, True), done
+    assert [path.name for path in recorded.iterdir()] == ["cell.csv"]
+
+
+def test_a_folder_that_is_used_or_in_use_is_left_alone(refused, recorded, tmp_path_factory):
+    (recorded / "cell").mkdir()
+    (recorded / "cell/notes.txt").write_text("mine")
+    command = ("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
+    assert "must be a new or empty folder" in refused(*command)
+    assert (recorded / "cell/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", [0, 20, 300, -1])
+def test_a_damaged_model_is_refused(refused, model, place):
+    raw = bytearray(model.read_bytes())
+    raw[place] ^= 0x10
+    model.write_bytes(raw)
+    assert str(model.name) in refused("spikes", "sample", "model.sqsnn", "--out", "a.npz")
+    model.write_bytes(raw[:100])
+    assert str(model.name) in refused("spikes", "sample", "model.sqsnn", "--out", "a.npz")
+    assert not Path("a.npz").exists()
+
+
+def test_the_help_shows_the_defaults_of_the_model_and_waits_for_nothing_heavy():
+    hints = get_type_hints(Fitting, include_extras=True)
+    defaults = inspect.signature(SpikeTrainModel).parameters
+    for name, field in Fitting.__pydantic_fields__.items():
+        default = defaults[name].default
+        shown = getattr(default, "kind", default)
+        assert field.description.endswith(f"[default: {shown}]."), name
+    for kind in get_args(get_args(hints["drive"])[0]):
+        assert DRIVE.validate_python({"kind": kind}).kind == kind
+    heavy = ("torch", "numpy", "sklearn", "matplotlib")
+    assert loaded(run_help("spikes", "fit"), heavy) == set()

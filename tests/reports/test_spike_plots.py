@@ -1,0 +1,50 @@
+"""The plots of a model of spike trains show the numbers that they are given."""
+
+import io
+
+import numpy as np
+from matplotlib.image import imread
+
+from sqsnn.reports import spike_plots, style
+from sqsnn.reports.spike_plots import AfterSpike
+
+
+def unit(name: str, groups: int = 6) -> AfterSpike:
+    k = np.arange(groups)
+    return AfterSpike(name, k / 10, k**2 / 100, np.full(groups, 0.2))
+
+
+def test_each_unit_has_a_panel_with_recording_model_and_poisson_process():
+    edges = np.arange(0.5, 7)
+    units = [unit("unit 0"), unit("unit 3"), unit("unit 4")]
+    figure = spike_plots.after_spike(units, edges, "ms", "Intervals", "share")
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == ["unit 0", "unit 3", "unit 4"]
+    for axes, given in zip(shown, units, strict=True):
+        recorded, at, _ = axes.patches[0].get_data()
+        model, poisson = axes.lines
+        np.testing.assert_array_equal(recorded, given.recorded)
+        np.testing.assert_array_equal(at, edges)
+        np.testing.assert_array_equal(model.get_xydata()[:, 0], [1, 2, 3, 4, 5, 6])
+        np.testing.assert_array_equal(model.get_ydata(), given.model)
+        np.testing.assert_array_equal(poisson.get_ydata(), given.poisson)
+        # Not by colour alone.
+        assert {model.get_linestyle(), poisson.get_linestyle()} == {"-", "--"}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["recorded", "model", "Poisson process"]
+
+
+def test_rescaled_intervals_are_a_distribution_function_with_its_band():
+    z = np.array([0.1, 0.4, 0.8, 0.9])
+    figure = spike_plots.time_rescaling(
+        {"training": z, "held out": z[:2]}, dict.fromkeys(("training", "held out"), 0.3)
+    )
+    first, second = figure.axes
+    assert first.get_title(loc="left") == "training: 4 intervals"
+    assert second.get_title(loc="left") == "held out: 2 intervals"
+    np.testing.assert_array_equal(first.lines[1].get_xdata(), z)
+    np.testing.assert_allclose(first.lines[1].get_ydata(), [0.25, 0.5, 0.75, 1])
+    band = first.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose(abs(band[:, 0] - band[:, 1]), 0.3)
+    pixels = imread(io.BytesIO(style.png(figure)), format="png")
+    assert min(pixels.shape[:2]) > 500

@@ -1,0 +1,154 @@
+"""The page and the pictures of a fitted model: its own figures, exact laws, in plain words."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from page_parser import Page
+from scipy.stats import kstwobign
+
+from sqsnn.data.spike_trains import SpikeTrains
+from sqsnn.neurons.drive import Leaky, Rectified
+from sqsnn.reports import spike_plots
+from sqsnn.spike_trains import figures, folder
+from sqsnn.spike_trains.model import SpikeTrainModel
+from sqsnn.spike_trains.recording import Recording, hold_out
+
+PICTURES = ("intervals.png", "autocorrelation.png", "time-rescaling.png", "circuit.png")
+
+
+def regular(trains: int = 6, units: int = 1) -> Recording:
+    """Trains whose intervals are 5 to 8 bins, all as probable."""
+    rng = np.random.default_rng(0)
+    times = [[np.cumsum(rng.integers(5, 9, 20)) for _ in range(units)] for _ in range(trains)]
+    return Recording(SpikeTrains.from_times(times, 1.0, stop=170.0))
+
+
+def fitted(recording: Recording, **chosen) -> SpikeTrainModel:
+    model = SpikeTrainModel(**{"starts": 2, "max_iterations": 20, "random_state": 0} | chosen)
+    return model.fit(*recording)
+
+
+class Reported:
+    """A folder that was written, and the figures that were drawn for it."""
+
+    def __init__(self, path: Path, model: SpikeTrainModel, parts: dict[str, Recording]) -> None:
+        self.drawn: list[Figure] = []
+        self.path = path
+
+        with pytest.MonkeyPatch.context() as patch:
+            draw = spike_plots.after_spike
+            patch.setattr(
+                spike_plots,
+                "after_spike",
+                lambda *given: self.drawn.append(draw(*given)) or self.drawn[-1],
+            )
+            self.figures = folder.write(path, "a.csv", model, parts, seed=0)
+        self.page = Page((path / "report.html").read_text("utf-8"))
+        self.metrics = json.loads((path / "metrics.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def model() -> SpikeTrainModel:
+    return fitted(hold_out(regular(), 0.3)[0])
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory, model) -> Reported:
+    training, test = hold_out(regular(), 0.3)
+    assert test is not None
+    parts = {"training": training, "held out": test}
+    return Reported(tmp_path_factory.mktemp("reported"), model, parts)
+
+
+def test_the_page_shows_the_four_pictures_that_lie_beside_it_and_says_what_they_show(reported):
+    assert reported.page.images == [(reported.path / name).read_bytes() for name in PICTURES]
+    assert all(len(alt) > 20 for alt in reported.page.alts)
+    assert "the model's exact law" in reported.page.text
+
+
+def test_the_figures_are_those_of_the_model_on_each_part(reported, model):
+    training, test = hold_out(regular(), 0.3)
+    for part, recording in (("training", training), ("held out", test)):
+        found, bits = reported.metrics[part.replace(" ", "_")], model.score(recording.trains)
+        assert found["bits_per_spike"] == bits
+        assert f"bits per spike, {part} {bits:+.3f}" in reported.page.text
+        assert found["spikes"] == recording.trains.count
+        test_of_part = model.time_rescaling(recording.trains, random_state=0)
+        assert (found["ks_distance"], found["ks_p_value"]) == test_of_part[1:]
+    assert folder.load(reported.path).score(training.trains) == pytest.approx(
+        reported.metrics["training"]["bits_per_spike"], abs=1e-12
+    )
+
+
+def test_the_pictures_show_the_recorded_intervals_and_the_exact_laws(reported, model):
+    training, _ = hold_out(regular(), 0.3)
+    intervals, following = (figure.axes[0] for figure in reported.drawn)
+    recorded, edges, _ = intervals.patches[0].get_data()
+    gaps = np.concatenate([np.diff(np.flatnonzero(train)) for train in training.trains])
+    # Bins of 1 s, so that an interval of k bins is drawn from k - 0.5 to k + 0.5 seconds.
+    np.testing.assert_allclose(edges, 1000 * (np.arange(len(edges)) + 0.5))
+    np.testing.assert_allclose(recorded, [np.mean(gaps == k + 1) for k in range(len(recorded))])
+    law, poisson = (line.get_ydata() for line in intervals.lines)
+    np.testing.assert_array_equal(law, model.intervals(len(law)))
+    # Within the intervals shown, the Poisson process of the same rate has 1 - (1 - rate)^k.
+    rate = model.rate_[0]
+    assert poisson.sum() == pytest.approx(1 - (1 - rate) ** len(poisson), abs=1e-12)
+    np.testing.assert_array_equal(
+        following.lines[0].get_ydata(), model.autocorrelation(2 * len(law))
+    )
+    np.testing.assert_array_equal(following.lines[1].get_ydata(), rate)
+
+
+def test_long_intervals_are_drawn_in_groups_of_bins_with_the_same_shares(tmp_path):
+    rng = np.random.default_rng(0)
+    times = [np.cumsum(rng.integers(50, 200, 10)) for _ in range(4)]
+    recording = Recording(SpikeTrains.from_times(times, 1.0, stop=2000.0))
+    reported = Reported(tmp_path, fitted(recording, starts=1), {"training": recording})
+    recorded, edges, _ = reported.drawn[0].axes[0].patches[0].get_data()
+    widths = np.diff(edges) / 1000  # in bins
+    assert len(recorded) <= 60
+    assert (widths == widths[0]).all() and widths[0] > 1
+    assert (recorded * widths).sum() == pytest.approx(1, abs=0.03)  # all but the longest intervals
+
+
+@pytest.mark.parametrize("stimulated", [False, True])
+def test_a_model_without_one_law_for_all_times_is_drawn_from_a_sample(tmp_path, stimulated):
+    recording = regular(2)
+    if stimulated:
+        rng = np.random.default_rng(1)
+        stimulus = [rng.random(len(train)) for train in recording.trains]
+        recording = Recording(recording.trains, stimulus)
+    model = fitted(
+        recording, starts=1, max_iterations=5, drive=Rectified() if stimulated else Leaky()
+    )
+    reported = Reported(tmp_path, model, {"training": recording})
+    assert "a long sample of the model" in reported.page.text
+    drawn = reported.drawn[0].axes[0].lines[0].get_ydata()
+    assert 0 < drawn.sum() <= 1
+    # With a current that is always there, a memory of real numbers is named as such.
+    assert ("1 real number, the membrane" in reported.page.text) == (not stimulated)
+
+
+def test_every_unit_has_its_own_panel(tmp_path):
+    recording = regular(3, units=2)
+    model = fitted(recording, starts=1, max_iterations=5)
+    reported = Reported(tmp_path, model, {"training": recording})
+    for unit, axes in enumerate(reported.drawn[0].axes):
+        law = axes.lines[0].get_ydata()
+        np.testing.assert_array_equal(law, model.intervals(len(law), unit))
+
+
+def test_an_impossible_recording_is_said_to_be_one(model):
+    found = figures.measure(model, regular(), 0)._replace(bits_per_spike=-np.inf, rescaling=None)
+    assert found.as_json()["bits_per_spike"] is None
+    assert figures.of_fit("held out", found, None)["bits per spike, held out"] == (
+        "impossible spikes"
+    )
+
+
+def test_the_band_is_that_of_kolmogorov():
+    # 1.36 is kstwobign's 95 % point, 1.3581, to the digits of the field.
+    assert pytest.approx(kstwobign.ppf(0.95), abs=0.005) == figures.LIMIT
