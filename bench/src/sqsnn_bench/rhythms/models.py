@@ -123,18 +123,9 @@ def _classical(neurons: Any, weights: Tensor, start: Start, generator: torch.Gen
     _common(weights, start["mean"], generator)
 
 
-# Best first, by fixed layers on samples of a seed that is not reported.
-_RESONANT = tuple(
-    {"read": read, "kick": kick}
-    for read, kick in (
-        (0.5, 0.12),
-        (0.5, 0.08),
-        (0.65, 0.12),
-        (0.65, 0.08),
-        (0.35, 0.08),
-        (0.8, 0.12),
-    )
-)
+# Best first, by fixed layers on samples that are not reported.
+_ANGLES = ((0.5, 0.12), (0.5, 0.08), (0.65, 0.12), (0.65, 0.08), (0.35, 0.08), (0.8, 0.12))
+_RESONANT = tuple({"read": read, "kick": kick} for read, kick in _ANGLES)
 _WEIGHTS: tuple[Start, ...] = (
     {"scale": 1.0},
     {"mean": 0.25},
@@ -166,5 +157,5 @@ MODELS: Mapping[str, Model] = {
         lambda start: partial(ResonateAndFire, decay=start["decay"]), _classical, _POLES
     ),
 }
-FIXED = (RESONATORS, *list(MODELS)[3:])  # whose layers are compared untrained
+FIXED = (RESONATORS, *list(MODELS)[3:])  # compared untrained, too: one of each kind of layer
 TRAINED_STARTS = 2

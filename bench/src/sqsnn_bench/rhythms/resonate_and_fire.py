@@ -20,9 +20,10 @@ from sqsnn.neurons.stepped import SteppedPopulation, learned
 
 
 class Amplitude(NamedTuple):
-    """The state: the complex membrane, `(B, H, N)`."""
+    """The state: the two parts of the membrane, `(B, H, N)`."""
 
-    membrane: Tensor
+    real: Tensor
+    imaginary: Tensor
 
 
 class ResonateAndFire(SteppedPopulation):
@@ -54,7 +55,7 @@ class ResonateAndFire(SteppedPopulation):
 
     def rest(self, drive: Float[Tensor, "B H N"]) -> Amplitude:
         """Start without amplitude."""
-        return Amplitude(torch.zeros_like(drive, dtype=drive.dtype.to_complex()))
+        return Amplitude(torch.zeros_like(drive), torch.zeros_like(drive))
 
     def drive(self, currents: Float[Tensor, "T B H N"]) -> Float[Tensor, "T B H N"]:
         """Give the currents as they are."""
@@ -63,9 +64,9 @@ class ResonateAndFire(SteppedPopulation):
     def fire(self, drive: Float[Tensor, "B H N"], state: Amplitude) -> tuple[Tensor, Tensor]:
         """Compute the spike and the membrane."""
         pole = torch.polar(surrogates.held(self.decay, 0.0, 1.0), self.precession)
-        membrane = pole * state.membrane + drive
+        membrane = pole * torch.complex(*state) + drive
         return surrogates.threshold(membrane.imag - self.threshold), membrane
 
     def settle(self, carried: Complex[Tensor, "B H N"], spikes: Tensor) -> Amplitude:
         """Keep the membrane: a spike changes nothing."""
-        return Amplitude(carried)
+        return Amplitude(carried.real, carried.imag)

@@ -75,7 +75,7 @@ def tuning(
 
 
 def bits_per_spike(curve: Curve) -> Float64[np.ndarray, " neurons"]:
-    """Compute what a spike tells of the class; 0 for a flat curve, NaN for a silent neuron.
+    """Compute what a spike tells of the class; 0 for a flat curve, and for a silent neuron.
 
     The mean over equally likely classes of (r / mean r) log2(r / mean r): Skaggs, McNaughton,
     Gothard, Markus, NIPS 5 (1993).
@@ -84,8 +84,8 @@ def bits_per_spike(curve: Curve) -> Float64[np.ndarray, " neurons"]:
         >>> bits_per_spike(np.array([[1.0, 1.0], [2.0, 0.0]])).tolist()
         [0.0, 1.0]
     """
-    with np.errstate(invalid="ignore"):
-        relative = curve / curve.mean(axis=1, keepdims=True)
+    mean = curve.mean(axis=1, keepdims=True)
+    relative = curve / np.where(mean > 0, mean, 1.0)
     return (relative * np.log2(np.where(relative == 0, 1.0, relative))).mean(axis=1)
 
 
