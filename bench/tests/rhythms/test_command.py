@@ -20,13 +20,13 @@ def test_rhythms_are_compared_from_the_command_line(bench, here, monkeypatch):
     monkeypatch.setattr(fixed, "FITTED", 80)
     monkeypatch.setattr(fixed, "JUDGED", 20)
     monkeypatch.setattr(training, "TESTED", 20)
-    options = "--parameters 900 --neurons 5 --steps 2 --seeds 2"
+    options = "--parameters 900 --neurons 5 --steps 4 --seeds 2"
     done = bench("rhythms", *options.split(), "--out", "out/rhythms.json")
     assert (done.code, done.err) == (0, "")
     content = json.loads((here / "out" / "rhythms.json").read_text("utf-8"))
     assert content["command"] == f"sqsnn-bench rhythms {options}"
     assert tables(content).strip() in done.out
-    assert done.out.splitlines()[0].startswith("SQS resonators, fixed: ")
+    assert done.out.splitlines()[0].startswith("SQS resonators: ")
     assert done.out.splitlines()[-1] == "out/rhythms.json"
 
 

@@ -4,6 +4,7 @@ import shlex
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ Watch = Callable[[str], None]
 def compare(chosen: RhythmOptions, out: Path, watch: Watch) -> dict[str, Any]:
     """Compare all layers, and write the figures as JSON.
 
-    Start and learning rate are chosen by a grid of as many trials for each model, with a seed that
-    is not reported. Every figure is one of samples that were never seen before.
+    Start and learning rate are chosen by a grid of as many trials for each model, each half as long
+    as a training, with a seed that is not reported. No figure is one of samples seen before.
 
     Args:
         chosen: What is equal.
@@ -46,36 +47,33 @@ def compare(chosen: RhythmOptions, out: Path, watch: Watch) -> dict[str, Any]:
         watch: Called after each model.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    began = time.process_time()
-    with threads(1):
-        curves = tuning.measure(TUNED_SAMPLES, SEARCH_SEED)
-        layers: dict[str, Any] = {}
-        for name in FIXED:
-            layers[name] = fixed.compare(MODELS[name], chosen.neurons, SEARCH_SEED, chosen.seeds)
-            watch(f"{name}, fixed: {layers[name]['mean']:.1%}")
-        start = layers[RESONATORS]["start"]
-        noise = {
-            str(neurons): fixed.averaged(MODELS[RESONATORS], neurons, start, SEARCH_SEED)
-            for neurons in (chosen.neurons, 4 * chosen.neurons)
-        }
-        networks: dict[str, Any] = {}
-        for name, model in MODELS.items():
-            networks[name] = one(model, chosen)
-            watch(f"{name}, trained: {networks[name]['accuracy']['mean']:.1%}")
     numbers = {name: getattr(chosen, name) for name in ("parameters", "neurons", "steps", "seeds")}
     flags = [part for name, value in numbers.items() for part in (f"--{name}", str(value))]
-    content = {
-        "command": shlex.join(["sqsnn-bench", "rhythms", *flags]),
-        "cpu_seconds": round(time.process_time() - began),
-        **machine(),
-        **numbers,
-        "ideal_observer": ideal(),
-        "tuning": curves,
-        "fixed": layers,
-        "averaged": noise,
-        "trained": networks,
-    }
-    write_json(out, content)
+    began = time.process_time()
+    with threads(1):
+        content: dict[str, Any] = {
+            "command": shlex.join(["sqsnn-bench", "rhythms", *flags]),
+            **machine(),
+            **numbers,
+            "ideal_observer": ideal(),
+            "tuning": tuning.measure(TUNED_SAMPLES, SEARCH_SEED),
+        }
+        content["fixed"] = {
+            name: fixed.compare(MODELS[name], chosen.neurons, SEARCH_SEED, chosen.seeds)
+            for name in FIXED
+        }
+        content["averaged"] = {
+            str(neurons): fixed.averaged(
+                MODELS[RESONATORS], neurons, content["fixed"][RESONATORS]["start"], SEARCH_SEED
+            )
+            for neurons in (chosen.neurons, 4 * chosen.neurons)
+        }
+        content["trained"] = {}
+        for name, model in MODELS.items():
+            content["trained"][name] = found = one(model, chosen)
+            content["cpu_seconds"] = round(time.process_time() - began)
+            write_json(out, content)  # after each, as it takes long
+            watch(f"{name}: {found['accuracy']['mean']:.1%}")
     return content
 
 
@@ -88,9 +86,10 @@ def ideal() -> float:
 def one(model: Model, chosen: RhythmOptions) -> dict[str, Any]:
     """Search start and learning rate of a model, and test the best with other seeds."""
     searched: list[tuple[float, Start, float]] = []
+    brief = replace(chosen, steps=max(chosen.steps // 2, 2))
     for start, rate in product(model.starts[:TRAINED_STARTS], LEARNING_RATES):
         try:
-            found = _trained(model, start, rate, chosen, SEARCH_SEED, Purpose.VALIDATION)
+            found = _trained(model, start, rate, brief, SEARCH_SEED, Purpose.VALIDATION)
             searched.append((found.accuracy, start, rate))
         except TrainingError:  # it diverged, and is not chosen
             searched.append((0.0, start, rate))
