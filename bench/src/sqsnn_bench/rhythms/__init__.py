@@ -1,1 +1,1 @@
-"""Rhythms: whether neurons whose memory precesses tell periods apart better than leaky ones."""
+"""Rhythms: whether spin resonances tell periods apart better than leaky membranes."""

@@ -15,7 +15,7 @@ def rhythms(
     options: Annotated[RhythmOptions | None, Parameter(name="*")] = None,
     out: Path = Path("bench/results/rhythms.json"),
 ) -> None:
-    """Compare neurons that tell rhythms apart: precessing memories, leaky membranes, resonators.
+    """Compare neurons that tell rhythms apart: spin resonances, leaky membranes, resonators.
 
     Random spikes whose rate goes up and down with one of six periods, at a random phase. Layers are
     compared untrained, and in networks of one size after a search of as many trials for each.

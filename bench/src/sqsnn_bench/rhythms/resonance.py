@@ -1,4 +1,4 @@
-"""The neuron as a spin resonance: its memory precesses, currents kick it, a weak read fires.
+"""The neuron as a spin resonance: its memory turns, currents kick it, and a weak read fires.
 
     RX(kick z) on the memory      the current z, the sum of weighted input spikes, tilts the spin
     CRX(memory -> channel, read)  a weak measurement of the tilt
