@@ -10,7 +10,7 @@ from sqsnn_bench.rhythms import task
 
 
 def test_spikes_follow_the_law_of_their_class():
-    """By chi-square over phases: a class with another law is found, a right one fails 1 in 10^6."""
+    """Mean power at the period and mean rate; tolerances are six standard errors."""
     spikes, labels = task.draw(20_000, np.random.default_rng(0))
     assert spikes.shape == (task.STEPS, 20_000, task.LINES, 1)
     fired = spikes.sum(dim=(2, 3)).double()  # (T, B)
@@ -19,8 +19,8 @@ def test_spikes_follow_the_law_of_their_class():
         mine = fired[:, labels == place]
         wave = torch.polar(torch.ones_like(step), -2 * torch.pi * step / period)
         power = (wave @ mine.to(wave.dtype)).abs().square().mean()
-        # The crest adds (T P r / 2)^2; the spikes' own variance T P r (1 - r), on average over
-        # phases r^2 -> 1.5 RATE^2, and so do steps beyond the last whole period, which are few.
+        # The wave adds (n / 2)^2 with n spikes in all, and their own randomness n (1 - rate), where
+        # the rate that a spike meets is 1.5 RATE on average. Broken periods add far less.
         spikes_in_all = task.STEPS * task.LINES * task.RATE
         expected = (spikes_in_all / 2) ** 2 + spikes_in_all * (1 - 1.5 * task.RATE)
         assert power == pytest.approx(expected, rel=0.03)
