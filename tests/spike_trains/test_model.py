@@ -294,6 +294,21 @@ def test_trains_that_no_start_allows_are_refused():
         SpikeTrainModel(circuit=still, starts=2, random_state=0).fit([[0, 1, 0, 1]])
 
 
+def test_a_circuit_without_angles_is_refused():
+    still = circuits.Circuit.build(1, 1, [("H", (0,)), ("CX", (0, 1))])
+    with pytest.raises(ValueError, match="circuit has no angles"):
+        SpikeTrainModel(circuit=still).fit([[0, 1, 0, 1]])
+
+
+def test_trains_that_end_within_the_warm_up_cost_nothing(regular):
+    # Starts are compared on later trains, which have bins to score.
+    short = [[0, 1, 0]] * 3
+    model = SpikeTrainModel(warm_up=10, starts=1, max_iterations=5, random_state=0)
+    mixed = model.fit([*short, *regular]).log_likelihood([*short, *regular])
+    assert (mixed[:3] == 0).all()
+    assert (mixed[3:] < 0).all()
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

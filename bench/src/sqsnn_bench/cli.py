@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, shapes, scaling, spikes."""
+"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, spikes, shapes, scaling."""
 
 import json
 import re
@@ -21,6 +21,7 @@ from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
 from sqsnn_bench.reservoir.options import ReservoirOptions
+from sqsnn_bench.rhythms.commands import rhythms
 from sqsnn_bench.scaling.commands import scaling
 from sqsnn_bench.series.options import SeriesOptions
 from sqsnn_bench.shapes.commands import shapes
@@ -35,6 +36,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+app.command(rhythms)
 app.command(shapes)
 app.command(scaling)
 app.command(spikes)

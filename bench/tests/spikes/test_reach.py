@@ -16,12 +16,13 @@ STORED = json.loads((RESULTS / "spikes.json").read_text("utf-8"))
 @pytest.mark.parametrize("process", reach.PROCESSES, ids=lambda process: process.name)
 def test_the_stored_fits_reach_their_limits(section, process):
     for name in reach.FITS[section].sizes:
-        limit = STORED["limits"][process.name][name]["millinats"]
+        limit = STORED["limits"][process.name][name.partition(",")[0]]["millinats"]
         row = STORED[section][process.name][name]
         assert row["distance"] == pytest.approx(limit, rel=0.1, abs=0.5)
         assert row["distance"] >= limit - 1e-3  # and none comes nearer than is possible
-        # Both judges agree: 4 standard errors, and 1 millinat for the unknown first state.
-        assert abs(row["held_out"] - row["distance"]) < 4 * row["held_out_error"] + 1
+        # Both judges agree: 4 standard errors, and the unknown first state of each train, which
+        # costs a memory that begins in |0> about 1 nat in 1,000 bins.
+        assert abs(row["held_out"] - row["distance"]) < 4 * row["held_out_error"] + 1.5
 
 
 def test_the_page_shows_the_stored_figures():
@@ -39,11 +40,12 @@ def test_fits_are_judged_and_kept_from_the_command_line(bench, here, monkeypatch
     monkeypatch.setattr(reach, "STARTS", 2)
     monkeypatch.setattr(stiefel, "FIRST_STEPS", 2)
     monkeypatch.setattr(stiefel, "ITERATIONS", 2)
-    monkeypatch.setattr(reach, "PROCESSES", (process,))
     monkeypatch.setattr(reach, "TRAINS", 3)
     monkeypatch.setattr(reach, "STEPS", 50)
     few = {column: reach.FITS[section].sizes[column]}
-    monkeypatch.setitem(reach.FITS, section, reach.FITS[section]._replace(sizes=few))
+    monkeypatch.setitem(
+        reach.FITS, section, reach.FITS[section]._replace(sizes=few, processes=[process])
+    )
     path = here / "a.json"
     path.write_text(json.dumps({"limits": {process.name: {column: {"millinats": 197.9}}}}))
     done = bench("spikes", section, "--seed", "1", "--out", "a.json")

@@ -54,11 +54,14 @@ def maximum_likelihood(
         generator: Draws the initial values.
 
     Raises:
+        ValueError: If there is no parameter to fit.
         TrainingError: If the trains are impossible for every start.
     """
     tried = []
     for _ in range(starts):
         process = make(generator)
+        if not process.trained():
+            raise ValueError("circuit has no angles: there is nothing to fit")
         loss, _, _ = _descend(process, part, PILOT_ITERATIONS)
         tried.append((loss, process))
     possible = sorted((it for it in tried if it[0] < _IMPOSSIBLE), key=lambda it: it[0])

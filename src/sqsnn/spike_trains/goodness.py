@@ -1,4 +1,4 @@
-"""How well a model describes spike trains: time rescaling, intervals, autocorrelation.
+"""How well a model describes spike trains: bits per spike, rescaled time, intervals.
 
 Between two spikes the hazards q_t = -log(1 - p_t) of a right model sum to an exponential number,
 and z = 1 - exp(-sum) is uniform. In bins, the last one counts in part: delta, drawn from its law.
@@ -70,6 +70,35 @@ def _rescaled(
     quiet = np.concatenate([[0.0], np.cumsum(np.where(spikes == 1, 0.0, hazard))])
     inside = -np.log1p(-generator.random(len(at)) * -np.expm1(-hazard[at]))
     return -np.expm1(-(np.diff(quiet[at], prepend=0.0) + inside))
+
+
+def bits_per_spike(
+    log_likelihood: float,
+    trains: SpikeTrains,
+    rate: Float64[np.ndarray, " N"],
+    warm_up: int = 0,
+) -> float:
+    """Compute what a model gains over a Poisson process, in bits per spike.
+
+    Args:
+        log_likelihood: Of all trains by the model, in nats.
+        trains: The spike trains.
+        rate: Probability of a spike of each unit in each bin by the Poisson process.
+        warm_up: Bins at the beginning of each train that are not scored.
+
+    Raises:
+        ValueError: If the trains hold no spike.
+    """
+    # 0 log 0 = 0: a unit that fires in every bin is no surprise.
+    from scipy.special import xlog1py, xlogy
+
+    scored = [train[warm_up:] for train in trains]
+    spikes = np.array([train.sum(0, dtype=np.int64) for train in scored]).sum(0)  # (N,)
+    silent = sum(map(len, scored)) - spikes
+    if not spikes.any():
+        raise ValueError("trains holds no spikes after the warm-up: there are no bits per spike")
+    poisson = xlogy(spikes, rate) + xlog1py(silent, -rate)
+    return float((log_likelihood - poisson.sum()) / spikes.sum() / np.log(2))
 
 
 def interval_counts(

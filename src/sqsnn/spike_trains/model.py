@@ -1,6 +1,5 @@
 """A quantum neuron as a model of recorded spike trains, in the style of scikit-learn."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +19,7 @@ from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.spike_trains import laws, saved
 from sqsnn.spike_trains.fitting import maximum_likelihood
-from sqsnn.spike_trains.goodness import TimeRescaling, time_rescaling
+from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, time_rescaling
 from sqsnn.spike_trains.process import Observed, PointProcess, observe, pilot
 from sqsnn.spike_trains.stimulus import read_stimulus
 from sqsnn.training.machine import threads
@@ -172,17 +171,8 @@ class SpikeTrainModel(BaseEstimator):
         Raises:
             ValueError: If the trains hold no spike.
         """
-        gained = self.log_likelihood(trains, stimulus).sum()
-        scored = [train[self.warm_up :] for train in SpikeTrains.from_bins(trains)]
-        spikes = sum(train.sum(0, dtype=np.int64) for train in scored)  # (N,)
-        bins = sum(map(len, scored))
-        if not np.any(spikes):
-            raise ValueError("trains holds no spikes after warm_up: there are no bits per spike")
-        # xlogy: a unit that fires in every bin is no surprise.
-        from scipy.special import xlog1py, xlogy
-
-        poisson = xlogy(spikes, self.rate_) + xlog1py(bins - spikes, -self.rate_)
-        return float((gained - poisson.sum()) / np.sum(spikes) / math.log(2))
+        found = self.log_likelihood(trains, stimulus).sum()
+        return bits_per_spike(found, SpikeTrains.from_bins(trains), self.rate_, self.warm_up)
 
     def predict_proba(self, trains: Any, stimulus: Any = None) -> Any:
         """Compute the probability of a spike in each bin, given the bins before it.

@@ -139,7 +139,7 @@ def pilot(
         found = np.cumsum(train[warm_up:].sum(1))
         enough = warm_up + int(np.searchsorted(found, PILOT_SPIKES - spikes)) + 1
         kept.append(train[: min(enough, warm_up + PILOT_BINS - bins)])
-        bins += len(kept[-1])
+        bins += len(kept[-1][warm_up:])
         spikes += int(kept[-1][warm_up:].sum())
         if spikes >= PILOT_SPIKES or bins >= PILOT_BINS:
             break

@@ -44,7 +44,8 @@ def generated(process: processes.Process) -> Task:
     """Make the task of a random process: trains drawn afresh for each seed."""
 
     def draw(options: CompareOptions, seed: int) -> tuple[Data, Data]:
-        generator = np.random.default_rng([seed, zlib.crc32(process.name.encode())])
+        # Trials by hand, by which the starts of all models were chosen, drew without the 1.
+        generator = np.random.default_rng([seed, 1, zlib.crc32(process.name.encode())])
 
         def trains(count: int) -> Data:
             return Data(

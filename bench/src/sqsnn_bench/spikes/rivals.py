@@ -18,12 +18,12 @@ from sqsnn_bench.spikes.leaky import fit_lif
 from sqsnn_bench.spikes.options import WARM_UP
 from sqsnn_bench.spikes.scoring import Data, Fit, fit_constant
 
-EDGE_STARTS = 12
-# With more rounds, and whole trains, 4 and 8 states came to the same bits per spike within 0.001.
+EDGE_STARTS = 16
+# With 2 models in the second stage, one of three fits of 4 states ended at a poor maximum.
 EDGE_STAGES = (
-    hmm.Stage(None, 20_000, 100, 40),
-    hmm.Stage(2, math.inf, 250, 200),
-    hmm.Stage(1, math.inf, 250, 200),
+    hmm.Stage(None, 20_000, 100, 60),
+    hmm.Stage(5, math.inf, 250, 120),
+    hmm.Stage(1, math.inf, 250, 300),
 )
 # By memory qubits: what each start costs grows with their number.
 QUANTUM_STARTS = {1: 12, 2: 12, 3: 3}

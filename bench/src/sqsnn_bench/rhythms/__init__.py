@@ -1,0 +1,1 @@
+"""Rhythms: whether spin resonances tell periods apart better than leaky membranes."""
