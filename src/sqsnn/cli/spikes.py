@@ -87,7 +87,7 @@ def fit(
         Share of the trains that is held out; of fewer than five trains, of the bins of each.
     """
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import of_fit, of_model, of_recording
+    from sqsnn.spike_trains.figures import in_words, size_in_words
     from sqsnn.spike_trains.recording import hold_out
     from sqsnn.spike_trains.report import REPORT
 
@@ -95,16 +95,12 @@ def fit(
     model = _model(chosen)
     with folder.begun(out, model.circuit):
         training, test = hold_out(_read(console, file, reading), held_out, model.warm_up)
-        trains = training.trains
-        size = of_recording(len(trains), trains.bins, trains.count, trains.bin_width)
-        console.print(Text(f"Fitting {size}; starts: {model.starts}"), soft_wrap=True)
-        model.fit(trains, training.stimulus)
+        said = f"Fitting {size_in_words(training.trains)}; starts: {model.starts}"
+        console.print(Text(said), soft_wrap=True)
+        model.fit(*training)
         parts = {"training": training} | ({} if test is None else {"held out": test})
         figures = folder.write(out, file.name, model, parts, chosen.seed)
-    rows = of_model(model) | {"spikes merged": f"{trains.merged:,}"}
-    for part, found in figures.items():
-        rows |= of_fit(part, found, model.bin_width_)
-    console.print(_table(file.name, rows))
+    console.print(_table(file.name, in_words(model, figures)))
     for name in (folder.MODEL, folder.METRICS, REPORT):
         console.print(Text(str(out / name)), soft_wrap=True)
 
@@ -170,14 +166,12 @@ def score(
         Seed of time rescaling, which draws where in its bin a spike lies.
     """
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import measure, of_fit, of_model
+    from sqsnn.spike_trains.figures import in_words, measure
 
     console, found = Output(), folder.load(model)
     recording = _read(console, file, reading, found.bin_width_)
-    figures = measure(found, recording, seed)
-    console.print(
-        _table(file.name, of_model(found) | of_fit("recording", figures, found.bin_width_))
-    )
+    figures = {"recording": measure(found, recording, seed)}
+    console.print(_table(file.name, in_words(found, figures)))
 
 
 def _model(fitting: Fitting) -> "SpikeTrainModel":
