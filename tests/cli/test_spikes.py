@@ -4,6 +4,8 @@ import inspect
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -135,6 +137,7 @@ def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
         ("fit cell.csv --bin-width 0.01 --seed -1 --out b", "--seed: .* but is '-1'"),
         ("fit cell.csv --bin-width 0.01 --out .", "out must be a new or empty folder"),
         ("fit cell.csv --bin-width 0.01 --out cell.csv", "out must be a new or empty folder"),
+        ("fit cell.csv --bin-width 0.01 --out cell.csv/b", "cell.csv/b.* cannot be written"),
         ("sample none --out b.npz", "none"),
         ("sample cell.csv --out b.npz", "cell.csv"),
         ("sample model.sqsnn --out b.csv", "must end in .npz"),
@@ -159,12 +162,25 @@ def test_wrong_numbers_of_the_fit_are_refused_and_leave_no_folder(sqsnn, recorde
     assert [path.name for path in recorded.iterdir()] == ["cell.csv"]
 
 
-def test_a_folder_that_is_used_or_in_use_is_left_alone(refused, recorded, tmp_path_factory):
+def test_a_folder_with_files_is_left_alone(refused, recorded):
     (recorded / "cell").mkdir()
     (recorded / "cell/notes.txt").write_text("mine")
     command = ("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
     assert "must be a new or empty folder" in refused(*command)
-    assert (recorded / "cell/notes.txt").read_text() == "mine"
+    assert [path.name for path in (recorded / "cell").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_another_process_owns_is_left_alone(refused, recorded):
+    code = "from pathlib import Path\nfrom sqsnn.ownership import owned\n"
+    code += "with owned(Path('cell')):\n    print('owned', flush=True)\n    input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == b"owned\n"
+        said = refused("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
+        assert f"cell is in use by process {other.pid}" in said
+        other.communicate(b"\n")
+    assert not (recorded / "cell").exists()
 
 
 @pytest.mark.parametrize("place", [0, 20, 300, -1])
