@@ -67,6 +67,7 @@ def test_the_page_shows_the_four_pictures_that_lie_beside_it_and_says_what_they_
     assert reported.page.images == [(reported.path / name).read_bytes() for name in PICTURES]
     assert all(len(alt) > 20 for alt in reported.page.alts)
     assert "the model's exact law" in reported.page.text
+    assert "Trust the held-out figures" in reported.page.text
 
 
 def test_the_figures_are_those_of_the_model_on_each_part(reported, model):
@@ -126,6 +127,7 @@ def test_a_model_without_one_law_for_all_times_is_drawn_from_a_sample(tmp_path, 
     )
     reported = Reported(tmp_path, model, {"training": recording})
     assert "a long sample of the model" in reported.page.text
+    assert "the figures flatter the model" in reported.page.text
     drawn = reported.drawn[0].axes[0].lines[0].get_ydata()
     assert 0 < drawn.sum() <= 1
     # With a current that is always there, a memory of real numbers is named as such.

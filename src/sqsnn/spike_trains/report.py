@@ -37,7 +37,9 @@ SAMPLED_BINS, SAMPLED_TRAINS = 100_000, 20
 _BITS = """\
 Bits per spike: how much better than a Poisson process of the same rate, which knows no past, the \
 model predicts each spike. 0 is no better; 1 doubles the likelihood of each spike; below 0 the \
-model is worse. Trust the held-out figure: those spikes took no part in the fit."""
+model is worse."""
+_HELD_OUT = "Trust the held-out figures: those spikes took no part in the fit."
+_ALL_FITTED = "All spikes took part in the fit, so that the figures flatter the model."
 _FOLLOWING = "Bars: the recording. Line: {source}. Dashed: a Poisson process of the same rate."
 _AUTOCORRELATION = """\
 The probability of any spike, not only of the next one, some time after a spike. A regular train \
@@ -106,7 +108,7 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
         [
             f"One quantum neuron, fitted to the spike trains of {escape(name)}.",
             headline_figures(headline),
-            _BITS,
+            f"{_BITS} {_ALL_FITTED if len(figures) == 1 else _HELD_OUT}",
             *(f"## {title}\n\n{body}" for title, body in sections.items()),
         ]
     )
