@@ -264,8 +264,9 @@ except SystemExit as stop:
 """
 
 
-def test_help_does_not_wait_for_torch():
-    assert loaded(run_help(), ("torch", "numpy", *OPTIONAL)) == set()
+@pytest.mark.parametrize("command", [(), ("spikes",), ("spikes", "fit")])
+def test_help_does_not_wait_for_torch(command):
+    assert loaded(run_help(*command), ("torch", "numpy", *OPTIONAL)) == set()
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "hardware", "inspect", "export"])

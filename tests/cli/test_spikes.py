@@ -4,15 +4,17 @@ import inspect
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
-from test_architecture import loaded, run_help
 
 from sqsnn.cli.spikes import Fitting
 from sqsnn.data.own.spike_times import read_spike_trains
+from sqsnn.neurons.drive import Drive
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.saved import DRIVE
 
@@ -104,7 +106,7 @@ def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
     np.savez(here / "stimulus.npz", stimulus=stimulus)
     np.savez(here / "cell.npz", spikes=(rng.random((2, 200)) < stimulus / 3).astype(np.uint8))
     given = ("--stimulus", "stimulus.npz")
-    options = ("--drive", "saturating", "--stimulus-lags", "2", "--starts", "1")
+    options = ("--circuit", "crx", "--drive", "saturating", "--stimulus-lags", "2", "--starts", "1")
     assert sqsnn("spikes", "fit", "cell.npz", *given, *options, "--out", "cell").code == 0
     model = SpikeTrainModel.load("cell/model.sqsnn")
     assert (model.stimulus_lags, model.drive.kind) == (2, "saturating")
@@ -132,9 +134,10 @@ def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
         ("fit cell.csv --bin-width 0.01 --circuit moss --out b", "circuit is 'moss'.* clock"),
         ("fit cell.csv --bin-width 0.01 --drive foo --out b", "--drive: .*'leaky', but is 'foo'"),
         ("fit cell.csv --bin-width 0.01 --held-out 1 --out b", "held_out must be"),
-        ("fit cell.csv --bin-width 0.01 --seed -1 --out b", "Seed must be between 0"),
+        ("fit cell.csv --bin-width 0.01 --seed -1 --out b", "--seed: .* but is '-1'"),
         ("fit cell.csv --bin-width 0.01 --out .", "out must be a new or empty folder"),
         ("fit cell.csv --bin-width 0.01 --out cell.csv", "out must be a new or empty folder"),
+        ("fit cell.csv --bin-width 0.01 --out cell.csv/b", "cell.csv/b.* cannot be written"),
         ("sample none --out b.npz", "none"),
         ("sample cell.csv --out b.npz", "cell.csv"),
         ("sample model.sqsnn --out b.csv", "must end in .npz"),
@@ -159,12 +162,25 @@ def test_wrong_numbers_of_the_fit_are_refused_and_leave_no_folder(sqsnn, recorde
     assert [path.name for path in recorded.iterdir()] == ["cell.csv"]
 
 
-def test_a_folder_that_is_used_or_in_use_is_left_alone(refused, recorded, tmp_path_factory):
+def test_a_folder_with_files_is_left_alone(refused, recorded):
     (recorded / "cell").mkdir()
     (recorded / "cell/notes.txt").write_text("mine")
     command = ("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
     assert "must be a new or empty folder" in refused(*command)
-    assert (recorded / "cell/notes.txt").read_text() == "mine"
+    assert [path.name for path in (recorded / "cell").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_another_process_owns_is_left_alone(refused, recorded):
+    code = "from pathlib import Path\nfrom sqsnn.ownership import owned\n"
+    code += "with owned(Path('cell')):\n    print('owned', flush=True)\n    input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == b"owned\n"
+        said = refused("spikes", "fit", "cell.csv", *QUICK, "--out", "cell")
+        assert f"cell is in use by process {other.pid}" in said
+        other.communicate(b"\n")
+    assert not (recorded / "cell").exists()
 
 
 @pytest.mark.parametrize("place", [0, 20, 300, -1])
@@ -178,14 +194,16 @@ def test_a_damaged_model_is_refused(refused, model, place):
     assert not Path("a.npz").exists()
 
 
-def test_the_help_shows_the_defaults_of_the_model_and_waits_for_nothing_heavy():
-    hints = get_type_hints(Fitting, include_extras=True)
+def test_the_help_shows_the_defaults_of_the_model():
     defaults = inspect.signature(SpikeTrainModel).parameters
     for name, field in Fitting.__pydantic_fields__.items():
-        default = defaults[name].default
-        shown = getattr(default, "kind", default)
-        assert field.description.endswith(f"[default: {shown}]."), name
-    for kind in get_args(get_args(hints["drive"])[0]):
-        assert DRIVE.validate_python({"kind": kind}).kind == kind
-    heavy = ("torch", "numpy", "sklearn", "matplotlib")
-    assert loaded(run_help("spikes", "fit"), heavy) == set()
+        if name != "seed":
+            default = defaults[name].default
+            shown = getattr(default, "kind", default)
+            assert field.description.endswith(f"[default: {shown}]."), name
+
+
+def test_every_drive_has_a_flag():
+    (kinds, _) = get_args(get_type_hints(Fitting)["drive"])
+    drives = [DRIVE.validate_python({"kind": kind}) for kind in get_args(kinds)]
+    assert {type(drive) for drive in drives} == set(get_args(Drive.__origin__))

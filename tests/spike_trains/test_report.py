@@ -67,6 +67,7 @@ def test_the_page_shows_the_four_pictures_that_lie_beside_it_and_says_what_they_
     assert reported.page.images == [(reported.path / name).read_bytes() for name in PICTURES]
     assert all(len(alt) > 20 for alt in reported.page.alts)
     assert "the model's exact law" in reported.page.text
+    assert "Trust the held-out figures" in reported.page.text
 
 
 def test_the_figures_are_those_of_the_model_on_each_part(reported, model):
@@ -126,6 +127,7 @@ def test_a_model_without_one_law_for_all_times_is_drawn_from_a_sample(tmp_path, 
     )
     reported = Reported(tmp_path, model, {"training": recording})
     assert "a long sample of the model" in reported.page.text
+    assert "the figures flatter the model" in reported.page.text
     drawn = reported.drawn[0].axes[0].lines[0].get_ydata()
     assert 0 < drawn.sum() <= 1
     # With a current that is always there, a memory of real numbers is named as such.
@@ -144,9 +146,9 @@ def test_every_unit_has_its_own_panel(tmp_path):
 def test_an_impossible_recording_is_said_to_be_one(model):
     found = figures.measure(model, regular(), 0)._replace(bits_per_spike=-np.inf, rescaling=None)
     assert found.as_json()["bits_per_spike"] is None
-    assert figures.of_fit("held out", found, None)["bits per spike, held out"] == (
-        "impossible spikes"
-    )
+    rows = figures.in_words(model, {"held out": found})
+    assert rows["bits per spike, held out"] == "impossible spikes"
+    assert "KS test, held out" not in rows
 
 
 def test_the_band_is_that_of_kolmogorov():

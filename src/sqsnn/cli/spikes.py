@@ -2,10 +2,10 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from sqsnn.options import Whole, options
 from sqsnn.settings.section import split_commas
 
 if TYPE_CHECKING:
+    from sqsnn.spike_trains.model import SpikeTrainModel
     from sqsnn.spike_trains.recording import Recording
 
 spikes = App(
@@ -58,6 +59,8 @@ class Fitting:
     """Bins at the beginning of each train that only prepare the memory [default: 0]."""
     starts: int | None = None
     """Random first values that are tried [default: 12]."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of everything random."""
 
 
 @spikes.command
@@ -69,7 +72,6 @@ def fit(
     reading: Annotated[Reading | None, Parameter(name="*")] = None,
     fitting: Annotated[Fitting | None, Parameter(name="*")] = None,
     held_out: Annotated[float, Parameter(show_default=True)] = 0.2,
-    seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Fit a quantum neuron to spike trains by maximum likelihood, and test it on held-out ones.
 
@@ -83,28 +85,22 @@ def fit(
         The folder.
     held_out
         Share of the trains that is held out; of fewer than five trains, of the bins of each.
-    seed
-        Seed of everything random.
     """
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import of_fit, of_model, of_recording
+    from sqsnn.spike_trains.figures import in_words, size_in_words
     from sqsnn.spike_trains.recording import hold_out
     from sqsnn.spike_trains.report import REPORT
 
-    console = Output()
-    model = _model(fitting or Fitting(), seed)
+    console, chosen = Output(), fitting or Fitting()
+    model = _model(chosen)
     with folder.begun(out, model.circuit):
         training, test = hold_out(_read(console, file, reading), held_out, model.warm_up)
-        trains = training.trains
-        size = of_recording(len(trains), trains.bins, trains.count, trains.bin_width)
-        console.print(Text(f"Fitting {size}; starts: {model.starts}"), soft_wrap=True)
-        model.fit(trains, training.stimulus)
+        said = f"Fitting {size_in_words(training.trains)}; starts: {model.starts}"
+        console.print(Text(said), soft_wrap=True)
+        model.fit(*training)
         parts = {"training": training} | ({} if test is None else {"held out": test})
-        figures = folder.write(out, file.name, model, parts, seed)
-    rows = of_model(model) | {"spikes merged": f"{trains.merged:,}"}
-    for part, found in figures.items():
-        rows |= of_fit(part, found, model.bin_width_)
-    console.print(_table(file.name, rows))
+        figures = folder.write(out, file.name, model, parts, chosen.seed)
+    console.print(_table(file.name, in_words(model, figures)))
     for name in (folder.MODEL, folder.METRICS, REPORT):
         console.print(Text(str(out / name)), soft_wrap=True)
 
@@ -170,17 +166,15 @@ def score(
         Seed of time rescaling, which draws where in its bin a spike lies.
     """
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import measure, of_fit, of_model
+    from sqsnn.spike_trains.figures import in_words, measure
 
     console, found = Output(), folder.load(model)
     recording = _read(console, file, reading, found.bin_width_)
-    figures = measure(found, recording, seed)
-    console.print(
-        _table(file.name, of_model(found) | of_fit("recording", figures, found.bin_width_))
-    )
+    figures = {"recording": measure(found, recording, seed)}
+    console.print(_table(file.name, in_words(found, figures)))
 
 
-def _model(fitting: Fitting, seed: int) -> Any:
+def _model(fitting: Fitting) -> "SpikeTrainModel":
     """Make a model that is not fitted, with what was chosen."""
     from sqsnn.spike_trains.model import SpikeTrainModel
     from sqsnn.spike_trains.saved import DRIVE
@@ -188,7 +182,7 @@ def _model(fitting: Fitting, seed: int) -> Any:
     chosen = {name: value for name, value in vars(fitting).items() if value is not None}
     if "drive" in chosen:
         chosen["drive"] = DRIVE.validate_python({"kind": chosen["drive"]})
-    return SpikeTrainModel(**chosen, random_state=seed)
+    return SpikeTrainModel(random_state=chosen.pop("seed"), **chosen)
 
 
 def _read(

@@ -60,13 +60,14 @@ def write(
         The figures of each part.
     """
     figures = {part: measure(model, recording, seed) for part, recording in parts.items()}
-    training = next(iter(parts.values())).trains
+    training = next(iter(parts.values()))
+    trains = training.trains
     model.save(path / MODEL)
     content = {
         "recording": name,
-        "units": training.units,
-        "bin_width": training.bin_width,
-        "merged": training.merged,
+        "units": trains.units,
+        "bin_width": trains.bin_width,
+        "merged": trains.merged,
         "rate": model.rate_.tolist(),
         "circuit": model.circuit,
         "memory": memory_in_words(model),
@@ -76,7 +77,7 @@ def write(
         **{part.replace(" ", "_"): found.as_json() for part, found in figures.items()},
     }
     write_json(path / METRICS, content)
-    write_report(path, name, model, parts, figures, seed)
+    write_report(path, name, model, training, figures, seed)
     return figures
 
 

@@ -13,14 +13,7 @@ from sqsnn.neurons.drive import Leaky
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
-from sqsnn.spike_trains.figures import (
-    Figures,
-    bits_in_words,
-    limit,
-    memory_in_words,
-    of_fit,
-    of_model,
-)
+from sqsnn.spike_trains.figures import Figures, bits_in_words, in_words, limit, memory_in_words
 from sqsnn.spike_trains.goodness import autocorrelation, interval_counts
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.recording import Recording
@@ -44,7 +37,9 @@ SAMPLED_BINS, SAMPLED_TRAINS = 100_000, 20
 _BITS = """\
 Bits per spike: how much better than a Poisson process of the same rate, which knows no past, the \
 model predicts each spike. 0 is no better; 1 doubles the likelihood of each spike; below 0 the \
-model is worse. Trust the held-out figure: those spikes took no part in the fit."""
+model is worse."""
+_HELD_OUT = "Trust the held-out figures: those spikes took no part in the fit."
+_ALL_FITTED = "All spikes took part in the fit, so that the figures flatter the model."
 _FOLLOWING = "Bars: the recording. Line: {source}. Dashed: a Poisson process of the same rate."
 _AUTOCORRELATION = """\
 The probability of any spike, not only of the next one, some time after a spike. A regular train \
@@ -63,7 +58,7 @@ def write_report(
     folder: Path,
     name: str,
     model: SpikeTrainModel,
-    parts: Mapping[str, Recording],
+    training: Recording,
     figures: Mapping[str, Figures],
     seed: int,
 ) -> None:
@@ -73,31 +68,21 @@ def write_report(
         folder: The folder.
         name: Of the recording.
         model: The fitted model.
-        parts: The parts of the recording by name; the first is that of the fit, and is drawn.
+        training: The part of the recording that the model was fitted to.
         figures: Of each part.
         seed: Of the samples that stand for the law of a model without a law for all times.
     """
     from sqsnn.reports import style
 
-    pngs = {
-        picture: style.png(figure)
-        for picture, figure in _draw(model, next(iter(parts.values())), figures, seed).items()
-    }
-    text = render(f"{name}: a quantum neuron", _text(name, model, parts, figures), pngs)
+    drawn = _draw(model, training, figures, seed)
+    pngs = {picture: style.png(figure) for picture, figure in drawn.items()}
+    text = render(f"{name}: a quantum neuron", _text(name, model, figures), pngs)
     for picture, png in pngs.items():
         write_atomically(folder / picture, lambda part, png=png: part.write_bytes(png))
     write_atomically(folder / REPORT, lambda part: part.write_text(text, "utf-8"))
 
 
-def _text(
-    name: str,
-    model: SpikeTrainModel,
-    parts: Mapping[str, Recording],
-    figures: Mapping[str, Figures],
-) -> str:
-    rows = of_model(model) | {"spikes merged": count(next(iter(parts.values())).trains.merged)}
-    for part, found in figures.items():
-        rows |= of_fit(part, found, model.bin_width_)
+def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
     last, tested = list(figures.items())[-1]
     test = tested.rescaling
     headline = {
@@ -116,14 +101,14 @@ def _text(
         f"the time since a spike: recorded, model, Poisson process]({AUTOCORRELATION})",
         "Time rescaling": f"{_RESCALED}\n\n![Distribution of the rescaled intervals against the "
         f"diagonal, with the band that 95 % of right models keep to]({RESCALING})",
-        "All figures": table(("", "value"), list(rows.items()), numbers=False),
+        "All figures": table(("", "value"), list(in_words(model, figures).items()), numbers=False),
         "The neuron": f"{_NEURON}\n\n![The circuit of the neuron, one time bin]({CIRCUIT})",
     }
     return "\n\n".join(
         [
             f"One quantum neuron, fitted to the spike trains of {escape(name)}.",
             headline_figures(headline),
-            _BITS,
+            f"{_BITS} {_ALL_FITTED if len(figures) == 1 else _HELD_OUT}",
             *(f"## {title}\n\n{body}" for title, body in sections.items()),
         ]
     )
