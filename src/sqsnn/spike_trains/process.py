@@ -6,9 +6,10 @@
 The sum is the neuron's own score, with the recorded spikes as data.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -43,17 +44,7 @@ class PointProcess(nn.Module):
     def __init__(self, neurons: Population, features: int, generator: torch.Generator) -> None:
         super().__init__()
         self.neurons = neurons
-        self.filter: nn.Linear | None = None
-        if features:
-            self.filter = nn.utils.skip_init(
-                nn.Linear, features, neurons.channels, dtype=torch.float64
-            )
-            with torch.no_grad():
-                # The current starts near 0.2 and positive: where it is rectified away, no
-                # gradient leads back.
-                spread = 0.1 / np.sqrt(features)
-                self.filter.weight.normal_(0.0, spread, generator=generator)
-                self.filter.bias.fill_(0.2)
+        self.filter = _filter(features, neurons.channels, generator) if features else None
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that matter: without a stimulus, the gains of its encoding do not."""
@@ -97,6 +88,15 @@ class PointProcess(nn.Module):
         like = torch.zeros(bins, trains, self.neurons.channels, dtype=torch.float64)
         record, _ = self.neurons(self.currents(like, stimulus), generator=generator)
         return record.spikes[:, :, 0].detach()
+
+
+def _filter(features: int, channels: int, generator: torch.Generator) -> nn.Linear:
+    """Make a filter whose current starts near 0.2: of a rectified one no gradient leads back."""
+    weights = torch.empty(channels, features, dtype=torch.float64)
+    weights.normal_(0.0, 0.1 / math.sqrt(features), generator=generator)
+    made = nn.utils.skip_init(nn.Linear, features, channels, dtype=torch.float64)
+    made.load_state_dict({"weight": weights, "bias": torch.full((channels,), 0.2)})
+    return cast("nn.Linear", made)
 
 
 def observe(

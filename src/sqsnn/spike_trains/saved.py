@@ -38,9 +38,9 @@ class _Header(Stored):
 
 def write(model: "SpikeTrainModel", path: Path) -> None:
     """Write a fitted model; see `SpikeTrainModel.save`."""
-    if not isinstance(model.circuit, str):
+    if model.circuit not in circuits.names():
         raise ValueError(
-            f"circuit is {model.circuit!r}, which no file can hold: register it under a name by "
+            f"circuit is {model.circuit!r}, which a file cannot hold: register it under a name by "
             "sqsnn.circuits.register, and fit the model with this name"
         )
     stimulated = model.process_.filter
