@@ -57,8 +57,9 @@ class SQSNeurons(DrivenPopulation):
             10. The cost of a step grows as 4**(N + M); the compiled kernel takes N up to 4 and
             N + M up to 8.
         memory_qubits: Memory qubits M, in 0..6.
-        circuit: "crx", "bidirectional", "integrate_and_fire", "hardware_efficient", a name of your
-            own, or "module:function"; in Python also the function that makes it, or a `Circuit`.
+        circuit: "crx", "bidirectional", "integrate_and_fire", "hardware_efficient", "clock",
+            "universal", a name of your own, or "module:function"; in Python also the function that
+            makes it, or a `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
