@@ -100,26 +100,23 @@ def test_a_renewal_process_is_the_model_of_the_time_since_a_spike():
     assert model.log_likelihood([train])[0] == pytest.approx(np.log(probability))
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Fits of two stages and few rounds."""
-    monkeypatch.setattr(hmm, "STAGES", [it._replace(rounds=25) for it in hmm.STAGES[:2]])
+SHORT = [stage._replace(rounds=25) for stage in hmm.STAGES[:2]]
 
 
-def test_a_fit_finds_the_two_intervals_of_a_process(short):
+def test_a_fit_finds_the_two_intervals_of_a_process():
     """Four states walk 1 or 3 steps without error; then no train has a bin that is a surprise."""
     process = Renewal("", equal(1, 3))
     trains = list(sample(process, 12, 100, np.random.default_rng(7)))
     trains[3] = trains[3][:50]  # trains of unequal lengths are one sample all the same
-    model = hmm.fit(trains, 4, 6, np.random.default_rng(8))
+    model = hmm.fit(trains, 4, 6, np.random.default_rng(8), stages=SHORT)
     assert limits.distance(process, model.interval_law(3)) < 1
 
 
-def test_a_short_fit_comes_near_the_limit_of_its_states(short):
+def test_a_short_fit_comes_near_the_limit_of_its_states():
     """`sqsnn-bench spikes hmm` is the long version."""
     process = RENEWALS[0]
     trains = list(sample(process, 50, 400, np.random.default_rng(9)))
-    model = hmm.fit(trains, 2, 3, np.random.default_rng(10))
+    model = hmm.fit(trains, 2, 3, np.random.default_rng(10), stages=SHORT)
     # The limit is 43.81; 20,000 bins leave 7 parameters an error of 7 / 40,000 nats or so.
     assert 43.8 < limits.distance(process, model.interval_law(len(process.law))) < 44.5
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsnn_bench.spikes import hmm, limit_table, reach, stiefel
+from sqsnn_bench.spikes import limit_table, reach, stiefel
 from sqsnn_bench.spikes.processes import RENEWALS
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -36,7 +36,7 @@ def test_the_page_shows_the_stored_figures():
 @pytest.mark.parametrize(("section", "column"), [("hmm", "2 states"), ("stiefel", "1 qubit")])
 def test_fits_are_judged_and_kept_from_the_command_line(bench, here, monkeypatch, section, column):
     process = RENEWALS[6]
-    monkeypatch.setattr(hmm, "STAGES", [hmm.STAGES[0]._replace(rounds=2), hmm.Stage(1, 1, 50, 2)])
+    monkeypatch.setattr(reach, "STARTS", 2)
     monkeypatch.setattr(stiefel, "FIRST_STEPS", 2)
     monkeypatch.setattr(stiefel, "ITERATIONS", 2)
     monkeypatch.setattr(reach, "PROCESSES", (process,))
