@@ -25,11 +25,12 @@ RUN_BINS, RUN_SHOTS = 10, 20_000
 SAMPLED = ("Aer", "snapshot")
 PAIRS = (
     ("Aer", "simulator"),
-    ("snapshot", "snapshot, exact"),
+    ("snapshot", "density matrices"),
     ("snapshot", "simulator"),
-    ("snapshot, exact", "simulator"),
+    ("density matrices", "simulator"),
 )
-NATS = ("coin", "measured", "exact", "measured_fresh", "exact_fresh")
+NATS = ("coin", "exact", "measured", "on_device")
+NATS = (*NATS, *(f"{name}_fresh" for name in NATS[1:]))
 
 Figures = dict[str, Any]
 Laws = Float64[np.ndarray, "neurons records"]
@@ -49,15 +50,16 @@ def measure_all(kept: Kept, seeds: int, watch: Callable[[str], None]) -> None:
             watch(
                 f"fit on {backend}, seed {seed}: {row['measured']:.4f} ({row['exact']:.4f} exact)"
             )
-    fitted = [neuron_with(row["angles"]) for row in kept.read()[AER].values()]
-    kept.once("free runs", "figures", partial(run_free, fitted))
+    fits = kept.read()[AER]
+    fitted = [neuron_with(fits[f"seed {seed}"]["angles"]) for seed in range(seeds)]
+    kept.once("free runs", f"{seeds} neurons", partial(run_free, fitted))
 
 
 def neuron_with(angles: list[float]) -> SQSNeurons:
     """Make a neuron with given angles, in radians."""
     neurons = neuron(seeded())
     with torch.no_grad():
-        neurons.angles.copy_(torch.tensor([angles]))
+        neurons.angles.copy_(neurons.angles.new_tensor([angles]))
     return neurons
 
 
@@ -131,12 +133,11 @@ def run_free(fitted: Sequence[SQSNeurons]) -> Figures:
     laws = {
         "simulator": np.stack([exact_law(one, RUN_BINS) for one in fitted]),
         "Aer": seen(aer),
-        "snapshot, exact": np.stack([device_law(snapshot, one, RUN_BINS) for one in fitted]),
+        "density matrices": np.stack([device_law(snapshot, one, RUN_BINS) for one in fitted]),
         "snapshot": seen(snapshot),
     }
     first = {name: np.stack([intervals(law) for law in of]) for name, of in laws.items()}
     return {
-        "neurons": len(fitted),
         "bins": RUN_BINS,
         "shots": RUN_SHOTS,
         "spikes_per_bin": {
@@ -144,7 +145,7 @@ def run_free(fitted: Sequence[SQSNeurons]) -> Figures:
         },
         "intervals": {name: of.mean(0).tolist() for name, of in first.items()},
         "distances": {
-            f"{one}, {other}": {"intervals": _apart(first, one, other)}
+            f"{one} against {other}": {"intervals": _apart(first, one, other)}
             | {"records": _apart(laws, one, other)}
             for one, other in PAIRS
         },
@@ -152,31 +153,36 @@ def run_free(fitted: Sequence[SQSNeurons]) -> Figures:
 
 
 def _apart(laws: Mapping[str, Laws], one: str, other: str) -> Figures:
-    """Mean total variation of some neurons, and what as many draws from the law would show."""
+    """Compute the mean total variation, and beside it that of as many draws from the law itself."""
     found = {"total_variation": float(distance(laws[one], laws[other]).mean())}
     if one in SAMPLED:
         found |= against(laws[one], laws[other], RUN_SHOTS)
     return found
 
 
+def _free_runs(found: Figures) -> Figures:
+    """Take the figures of as many neurons as were fitted."""
+    return found["free runs"][f"{len(found[AER])} neurons"]
+
+
 def fits_table(found: Figures) -> str:
-    """Write the fits in nats per bin as a Markdown table."""
+    """Write the log-likelihoods of the fits in nats per bin as a Markdown table."""
     lines = [
-        "| bits from | seed | coin | from bits | exact fit | from bits, fresh windows | exact fit, "
-        "fresh windows | circuits | shots | CPU s |",
-        f"|---|---|{'---:|' * 8}",
+        "| bits from | seed | coin | exact fit | from bits | on the device | fresh: exact fit | "
+        "from bits | on the device | given up | CPU s |",
+        f"|---|---|{'---:|' * 9}",
     ]
     for backend in (AER, SNAPSHOT):
         for name, row in found[backend].items():
             nats = (f"{row[key]:.4f}" for key in NATS)
-            counts = (f"{row['circuits']:,}", f"{row['shots']:,}", f"{row['cpu_seconds']:.0f}")
-            lines.append(f"| {' | '.join((backend, name.split()[1], *nats, *counts))} |")
+            spent = (f"{row['given_up']:.1%}", f"{row['cpu_seconds']:.0f}")
+            lines.append(f"| {' | '.join((backend, name.split()[1], *nats, *spent))} |")
     return "\n".join(lines) + "\n"
 
 
 def intervals_table(found: Figures) -> str:
     """Write the laws of intervals and the spike rates as a Markdown table."""
-    figures = found["free runs"]["figures"]
+    figures = _free_runs(found)
     longest = figures["bins"]
     law = PROCESS.law
     rows = {"process": [*law[:longest], law[longest:].sum()], **figures["intervals"]}
@@ -194,10 +200,10 @@ def intervals_table(found: Figures) -> str:
 def distances_table(found: Figures) -> str:
     """Write the distances of laws, and what right draws would show, as a Markdown table."""
     lines = [
-        "| sample, law | intervals | in floors | records | in floors |",
+        "| laws | first interval | in floors | record | in floors |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, row in found["free runs"]["figures"]["distances"].items():
+    for name, row in _free_runs(found)["distances"].items():
         cells = [name]
         for of in (row["intervals"], row["records"]):
             cells.append(f"{of['total_variation']:.4f}")
