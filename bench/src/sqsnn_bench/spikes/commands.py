@@ -111,7 +111,7 @@ def stiefel(*, seed: Seed = 0, out: Path = FIGURES) -> None:
 
 
 @spikes.command
-def measured(*, seeds: Seeds = 3, out: Path = FIGURES) -> None:
+def measured(*, seeds: Seeds = 5, out: Path = FIGURES) -> None:
     """Fit a neuron from measured bits alone, on Aer and on a noisy snapshot, and run it there.
 
     Fits that are done are kept: the same command again goes on where it stopped. Needs

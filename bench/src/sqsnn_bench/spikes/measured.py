@@ -8,8 +8,9 @@ its coefficient (`sqsnn.quantum.shift_rules`), the mean log-likelihood of a wind
     sum_s w_s d log P(s) = sum_s w_s / P(s) * sum_j a_j f_j(s).
 
 f_j(s) is measured as a share of shots, and 1 / P(s) as the number of trials until s comes, so that
-the gradient is unbiased but for what `max_trials` cuts off (`sqsnn.learning.estimators`). There is
-no window for every t, as in the scores of a network: log p(s_t | s_<t) summed over t is log P(s).
+the gradient is unbiased but for what `max_trials` cuts off (`sqsnn.learning.estimators`). A network
+needs a circuit for every step t that is scored; here one is enough, since log p(s_t | s_<t) summed
+over t is log P(s).
 """
 
 from typing import NamedTuple
