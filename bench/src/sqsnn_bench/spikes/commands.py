@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FIGURES = Path("bench/results/spikes.json")
 COMPARED = Path("bench/results/spikes.jsonl")
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+Seeds = Annotated[int, Parameter(validator=Number(gte=1))]
 
 spikes = App(
     name="spikes",
@@ -138,6 +139,27 @@ def cost(*, seed: Seed = 0, out: Path = FIGURES) -> None:
     task.measure_all(kept := Kept(out, "cost"), seed, _say)
     _finish(f"cost --seed {seed}", kept)
     _say(task.table(kept.read()))
+
+
+@spikes.command
+def measured(*, seeds: Seeds = 5, out: Path = FIGURES) -> None:
+    """Fit a neuron from measured bits alone, on Aer and on a noisy snapshot, and run it there.
+
+    Fits that are done are kept: the same command again goes on where it stopped. Needs
+    `sqsnn[hardware]`.
+
+    Args:
+        seeds: Seeds of windows and starts, from 0 on.
+        out: File of the figures.
+    """
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import measured_study as task
+
+    with threads(1):
+        task.measure_all(kept := Kept(out, "measured"), seeds, _say)
+    _finish(f"measured --seeds {seeds}", kept)
+    _say(task.tables(kept.read()))
 
 
 def _reach(section: str, seed: int, out: Path) -> None:
