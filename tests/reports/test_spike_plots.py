@@ -3,7 +3,9 @@
 import io
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
+from scipy.stats import kstest
 
 from sqsnn.reports import spike_plots, style
 from sqsnn.reports.spike_plots import AfterSpike
@@ -34,6 +36,14 @@ def test_each_unit_has_a_panel_with_recording_model_and_poisson_process():
     assert labels == ["recorded", "model", "Poisson process"]
 
 
+def test_the_staircase_leaves_the_diagonal_by_the_distance_of_the_test():
+    z = np.sort(np.random.default_rng(0).random(20) ** 2)
+    line = spike_plots.time_rescaling({"all": z}, {"all": 0.3}).axes[0].lines[1]
+    at, share = line.get_xydata().T
+    farthest = max(abs(share[1:] - at[1:]).max(), abs(share[:-1] - at[1:]).max())  # both of a step
+    assert farthest == pytest.approx(kstest(z, "uniform").statistic, abs=1e-12)
+
+
 def test_rescaled_intervals_are_a_distribution_function_with_its_band():
     z = np.array([0.1, 0.4, 0.8, 0.9])
     figure = spike_plots.time_rescaling(
@@ -42,8 +52,12 @@ def test_rescaled_intervals_are_a_distribution_function_with_its_band():
     first, second = figure.axes
     assert first.get_title(loc="left") == "training: 4 intervals"
     assert second.get_title(loc="left") == "held out: 2 intervals"
-    np.testing.assert_array_equal(first.lines[1].get_xdata(), z)
-    np.testing.assert_allclose(first.lines[1].get_ydata(), [0.25, 0.5, 0.75, 1])
+    # Steps: from each corner to the next, first along, then up.
+    assert first.lines[1].get_drawstyle() == "steps-post"
+    np.testing.assert_array_equal(first.lines[1].get_xdata(), [0, *z, 1])
+    np.testing.assert_allclose(first.lines[1].get_ydata(), [0, 0.25, 0.5, 0.75, 1, 1])
+    labels = [text.get_text() for text in first.get_legend().get_texts()]
+    assert labels == ["95 % band", "recording"]
     band = first.collections[0].get_paths()[0].vertices
     np.testing.assert_allclose(abs(band[:, 0] - band[:, 1]), 0.3)
     pixels = imread(io.BytesIO(style.png(figure)), format="png")

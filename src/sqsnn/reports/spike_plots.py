@@ -34,7 +34,7 @@ def after_spike(
     Args:
         units: One panel each.
         edges: Of the groups, in units of time.
-        time: The unit of time, for the axis.
+        time: The unit of time, and the width of a bar, for the axis.
         title: Of the picture.
         ylabel: Of the vertical axis.
     """
@@ -66,6 +66,8 @@ def time_rescaling(
 ) -> Figure:
     """Draw the distribution of rescaled intervals against the uniform one, with its 95 % band.
 
+    It is a staircase, whose largest distance from the diagonal is that of the test.
+
     Args:
         parts: Rescaled intervals, sorted, of each part of a recording.
         limits: The largest distance from the diagonal that 95 % of right models keep, of each part.
@@ -83,7 +85,10 @@ def _draw_rescaled(axes: Axes, z: np.ndarray, limit: float) -> None:
     uniform = np.array([0.0, 1.0])
     axes.fill_between(uniform, uniform - limit, uniform + limit, color=FAINT, label="95 % band")
     axes.plot(uniform, uniform, color=INK, linewidth=0.8)
-    axes.plot(z, np.arange(1, len(z) + 1) / len(z), color=BLUE, label="model")
-    axes.set(xlabel="rescaled interval", ylabel="share of shorter ones", xlim=(0, 1), ylim=(0, 1))
+    share = np.append(np.arange(len(z) + 1) / len(z), 1)  # of intervals up to 0, z_1, ..., z_n, 1
+    at = np.concatenate([[0.0], z, [1.0]])
+    axes.step(at, share, where="post", color=BLUE, label="recording")
+    axes.set(xlabel="interval, rescaled by the model", ylabel="share of intervals up to it")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
     axes.legend(loc="upper left")
