@@ -14,7 +14,7 @@ from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
 from sqsnn.spike_trains.figures import Figures, bits_in_words, in_words, limit, memory_in_words
-from sqsnn.spike_trains.goodness import autocorrelation, interval_counts
+from sqsnn.spike_trains.goodness import autocorrelation
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.recording import Recording
 from sqsnn.storage import write_atomically
@@ -32,6 +32,7 @@ RESCALING, CIRCUIT = "time-rescaling.png", "circuit.png"
 
 SHOWN = 0.99  # of the recorded intervals
 LEAST_BINS, MOST_BINS, GROUPS = 20, 2000, 60
+LONGEST_MS = 1000  # of an axis in ms; a longer one is in s
 SAMPLED_BINS, SAMPLED_TRAINS = 100_000, 20
 
 _BITS = """\
@@ -41,6 +42,9 @@ model is worse."""
 _HELD_OUT = "Trust the held-out figures: those spikes took no part in the fit."
 _ALL_FITTED = "All spikes took part in the fit, so that the figures flatter the model."
 _FOLLOWING = "Bars: the recording. Line: {source}. Dashed: a Poisson process of the same rate."
+_CUT_OFF = """\
+An interval that the end of a train cuts off counts for as long as it was seen (Kaplan-Meier \
+estimate), since short trains show few long intervals whole. Each bar is the mean of its bins."""
 _AUTOCORRELATION = """\
 The probability of any spike, not only of the next one, some time after a spike. A regular train \
 has peaks at multiples of its interval."""
@@ -95,8 +99,8 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
         source="the model's exact law" if _has_law(model) else "a long sample of the model"
     )
     sections = {
-        "Intervals between spikes": f"{following}\n\n![Shares of the intervals between two spikes "
-        f"of a unit: recorded, of the model, of a Poisson process]({INTERVALS})",
+        "Intervals between spikes": f"{following} {_CUT_OFF}\n\n![Shares of the intervals between "
+        f"two spikes of a unit: recorded, of the model, of a Poisson process]({INTERVALS})",
         "Autocorrelation": f"{_AUTOCORRELATION} {following}\n\n![Probability of a spike against "
         f"the time since a spike: recorded, model, Poisson process]({AUTOCORRELATION})",
         "Time rescaling": f"{_RESCALED}\n\n![Distribution of the rescaled intervals against the "
@@ -128,7 +132,12 @@ def _draw(
     longest = max(_shown_bins(trains, unit) for unit in range(trains.units))
     group = -(-longest // GROUPS)
     groups = -(-longest // group)
-    scale, time = (1.0, "bins") if model.bin_width_ is None else (1000 * model.bin_width_, "ms")
+    scale, time = 1.0, "bins"
+    if model.bin_width_ is not None:
+        scale, time = 1000 * model.bin_width_, "ms"
+        if scale * group * groups > LONGEST_MS:
+            scale, time = model.bin_width_, "s"
+    time = f"{time}; bars of {scale * group:g}"
 
     def draw(groups: int, title: str, ylabel: str, *laws: _Law) -> "Figure":
         units = []
@@ -193,13 +202,23 @@ def _sample(model: SpikeTrainModel, training: Recording, seed: int) -> SpikeTrai
 
 
 def _shares(trains: SpikeTrains, longest: int, unit: int) -> Float64[np.ndarray, " longest"]:
-    """Shares of all intervals that have 1..longest bins."""
-    counts = interval_counts(trains, max(longest, *map(len, trains)), unit)
-    return counts[:longest] / max(1, counts.sum())
+    """Kaplan-Meier estimate of the shares of the intervals that have 1..longest bins.
+
+    The end of a train cuts long intervals off more often than short ones.
+    """
+    from scipy.stats import CensoredData, ecdf
+
+    bounds = [np.append(np.flatnonzero(train[:, unit]), len(train) - 1) for train in trains]
+    lasted = np.concatenate([np.diff(it) for it in bounds])
+    cut_off = np.concatenate([np.arange(2, len(it) + 1) == len(it) for it in bounds])
+    if not cut_off.any():  # as after each train with a spike
+        return np.zeros(longest)
+    law = ecdf(CensoredData.right_censored(lasted, cut_off)).cdf
+    return np.diff(law.evaluate(np.arange(longest + 1)))
 
 
 def _shown_bins(trains: SpikeTrains, unit: int) -> int:
     """The bins that most intervals of a unit do not exceed."""
     shares = _shares(trains, max(map(len, trains)), unit)
-    most = int(np.searchsorted(np.cumsum(shares), SHOWN)) + 1
+    most = int(np.searchsorted(np.cumsum(shares), SHOWN * shares.sum())) + 1
     return min(max(LEAST_BINS, most), MOST_BINS) if shares.any() else LEAST_BINS
