@@ -85,10 +85,12 @@ def test_weights_that_are_not_finite_are_refused(model, tmp_path):
 
 
 def test_numbers_of_numpy_are_saved(tmp_path):
-    model = SpikeTrainModel(starts=1, max_iterations=20, random_state=0)
-    numbers = {"memory_qubits": np.int64(1), "warm_up": np.int64(1)}  # as searches set them
-    model.set_params(**numbers, circuit_options={"layers": np.int64(2)})
-    model.fit(np.tile([0, 0, 0, 1], (4, 20))).save(tmp_path / "a.sqsnn")
+    spikes = np.tile([0, 0, 0, 1], (4, 20))
+    options = {"circuit_options": {"layers": 2}, "starts": 1, "max_iterations": 20}
+    model = SpikeTrainModel(**options, random_state=0).fit(spikes)
+    # As searches over parameters set them.
+    numbers = {"memory_qubits": np.int64(1), "warm_up": np.int64(0)}
+    model.set_params(**numbers, circuit_options={"layers": np.int64(2)}).save(tmp_path / "a.sqsnn")
     assert SpikeTrainModel.load(tmp_path / "a.sqsnn").circuit_options == {"layers": 2}
 
 
