@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from sqsnn import SpikeTrains
-from sqsnn.spike_trains.goodness import autocorrelation, interval_counts, time_rescaling
+from sqsnn.spike_trains.goodness import (
+    autocorrelation,
+    bits_per_spike,
+    interval_counts,
+    time_rescaling,
+)
 
 
 def coins(chance: np.ndarray, trains: int, seed: int) -> SpikeTrains:
@@ -27,6 +32,34 @@ def test_the_right_model_passes_at_the_rate_of_the_test():
         found = time_rescaling(trains, given, np.random.default_rng(seed))
         refused += found.p_value < 0.1
     assert abs(refused - 20) < 5 * math.sqrt(200 * 0.1 * 0.9)
+
+
+def test_units_that_fire_together_are_not_refused_for_that():
+    # Two copies of one unit, the right model of each: pooled, their intervals would be refused 25
+    # times of 100. Level 0.05, counted twice: 0.05 or less. 200 tests, deviation 3.1; 5 deviations.
+    refused = 0
+    for seed in range(200):
+        unit = np.random.default_rng(seed).random((1, 2000, 1)) < 0.05
+        trains = SpikeTrains.from_bins(np.concatenate([unit, unit], axis=2))
+        found = time_rescaling(trains, [np.full((2000, 2), 0.05)], np.random.default_rng(seed))
+        refused += found.p_value < 0.05
+    assert refused < 10 + 5 * 3.1
+
+
+def test_the_worst_unit_is_given():
+    spikes = np.random.default_rng(0).random((1, 5000, 2)) < [0.05, 0.2]
+    found = time_rescaling(
+        SpikeTrains.from_bins(spikes), [np.full((5000, 2), 0.05)], np.random.default_rng(0)
+    )
+    assert found.unit == 1
+    assert found.p_value < 1e-6
+    assert len(found.rescaled) == spikes[0, :, 1].sum()
+
+
+def test_bits_per_spike_against_a_certain_unit_are_refused():
+    with pytest.raises(ValueError, match="a unit fires in every bin of the fit"):
+        bits_per_spike(-1.0, SpikeTrains.from_bins([[1, 0]]), np.array([1.0]))
+    assert bits_per_spike(0.0, SpikeTrains.from_bins([[1, 1]]), np.array([1.0])) == 0
 
 
 def test_a_wrong_model_is_refused():

@@ -111,6 +111,7 @@ def test_the_gradient_of_the_fit_ends_at_zero(fitted, regular):
 
 @pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("drive", [None, Leaky(bias=0.2)])
+@pytest.mark.filterwarnings("ignore:the fit gains")
 def test_probabilities_of_all_trains_sum_to_one(units, drive):
     spikes = np.random.default_rng(0).integers(0, 2, (3, 40, units), dtype=np.uint8)
     given = {} if drive is None else {"drive": drive}
@@ -156,6 +157,32 @@ def test_the_warm_up_prepares_the_memory_and_is_not_scored(fitted, regular):
     np.testing.assert_allclose(late.log_likelihood(regular), expected, rtol=1e-10)
 
 
+def test_a_model_without_memory_gains_nothing_whatever_the_warm_up():
+    # Busy in the warm-up alone: the rate of the Poisson process is that of the scored bins.
+    busy = np.random.default_rng(0).random((5, 1000)) < np.where(np.arange(1000) < 100, 0.5, 0.05)
+    model = SpikeTrainModel(0, circuit="crx", warm_up=100, starts=2, random_state=0)
+    with pytest.warns(UserWarning, match="which is nothing"):
+        model.fit(busy)
+    assert abs(model.score(busy)) < 1e-4
+    assert model.rate_ == busy[:, 100:].mean()
+
+
+def test_starts_are_compared_on_pieces_of_all_trains():
+    # The stimulus changes only late, the spikes with it; and 60,000 silent bins come first.
+    x = np.repeat([[0.0]] * 5 + [[1.0]] * 5, 1000, axis=1)
+    spikes = np.random.default_rng(0).random((10, 1000)) < 0.1 * x + 0.001
+    model = SpikeTrainModel(circuit="crx", starts=4, random_state=0).fit(spikes, x)
+    assert model.score(spikes, x) > 0.3  # the true law gains 0.42
+    late = np.concatenate([np.zeros(60_000, int), np.tile([0, 0, 0, 1], 200)])
+    model = SpikeTrainModel(starts=3, max_iterations=2, random_state=0).fit([late])
+    assert len(set(model.starts_)) == 3
+
+
+def test_agreeing_starts_are_counted(fitted):
+    best = fitted.starts_.max()
+    assert fitted.agreeing_ == sum(best - it < 0.01 for it in fitted.starts_) > 1
+
+
 def test_the_score_is_in_bits_per_spike_above_a_coin_of_the_trained_rate(fitted, regular):
     other = renewal(LAW, 5, 400, seed=5)
     q, spikes = regular.mean(), other.sum()
@@ -185,11 +212,12 @@ def test_samples_have_the_intervals_of_the_exact_law(fitted):
     # Nearly independent counts; the variance of each is below its mean: 5 deviations in 40 bins
     # are a false alarm once in 1e5, and the seed is fixed.
     assert (np.abs(counts - expected)[kept] < 5 * np.sqrt(expected[kept])).all()
-    first = fitted.sample(3, 50, random_state=4)
-    again = fitted.sample(3, 50, random_state=4)
+    first = fitted.sample(3, 50, random_state=np.random.default_rng(4))
+    again = fitted.sample(3, 50, random_state=np.random.default_rng(4))
     assert all(map(np.array_equal, first, again))
 
 
+@pytest.mark.filterwarnings("ignore:the fit gains")
 def test_autocorrelation_of_a_renewal_process_follows_from_its_intervals():
     # c(k) = P(k) + sum_j P(j) c(k - j), for a memory that a spike sets back: here a coin.
     model = SpikeTrainModel(0, circuit="crx", starts=1, random_state=0)
@@ -278,6 +306,7 @@ def test_a_saved_model_scores_and_samples_as_before(driven, fitted, regular, tmp
         ([[0, 1]], {"max_iterations": 0}, "max_iterations"),
         ([[0, 1]], {"stimulus_lags": 0}, "stimulus_lags"),
         ([[0, 1]], {"circuit": "tick"}, "circuit is 'tick'"),
+        ([[1, 0, 0]], {"warm_up": 1}, "unit 0 of trains never fires in a bin that is scored"),
         ([[0, 1]], {"memory_qubits": 0}, "memory_qubits is 0; circuit 'clock'"),
         ([[0, 1]], {"threads": 0}, "threads"),
     ],
@@ -312,7 +341,10 @@ def test_trains_that_end_within_the_warm_up_cost_nothing(regular):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (None, "fitted with a stimulus"),
+        (None, "fitted with a stimulus: give stimulus, too"),
+        (3.0, "stimulus must be an array"),
+        ([[0.0, [1.0]], [0.0]], "stimulus 0 is no array"),
+        (np.full((2, 50), 1e6), r"stimulus 0 holds 1e\+06; scale it"),
         (stimulus(3, 50, 0), "stimulus has 3 trains, but trains has 2"),
         (stimulus(2, 49, 0), r"stimulus 0 has shape \(49,\), but its train has 50 bins"),
         (np.zeros((2, 50, 2)), r"must have 1 of features in all trains, but has \[2\]"),
@@ -330,7 +362,7 @@ def test_what_does_not_fit_a_fitted_model_is_refused(fitted):
         SpikeTrainModel().score([[0, 1]])
     with pytest.raises(ValueError, match="trains has 2 units, but the model was fitted to 1"):
         fitted.score(np.ones((1, 3, 2), np.uint8))
-    with pytest.raises(ValueError, match="fitted without a stimulus"):
+    with pytest.raises(ValueError, match="fitted without a stimulus: leave stimulus out"):
         fitted.score([[0, 1]], [[0.0, 1.0]])
     with pytest.raises(ValueError, match="no spike"):
         fitted.score([[0, 0]])
@@ -338,6 +370,27 @@ def test_what_does_not_fit_a_fitted_model_is_refused(fitted):
     timed.fit(SpikeTrains.from_bins([[0, 1, 0, 1]], bin_width=0.001))
     with pytest.raises(ValueError, match=r"bins of 0.002 s, but the model was fitted .* 0.001 s"):
         timed.score(SpikeTrains.from_bins([[0, 1]], bin_width=0.002))
+
+
+def test_samples_that_no_memory_holds_are_refused_at_once(fitted):
+    with pytest.raises(ValueError, match="trains is 1000000 and bins is 1000000, which take about"):
+        fitted.sample(1_000_000, 1_000_000)
+    with pytest.raises(ValueError, match=r"unit must be an integer in 0\.\.0, but is 1"):
+        fitted.intervals(10, unit=1)
+
+
+def test_tensors_and_tables_are_taken_and_gradient_mode_does_not_matter():
+    pandas = pytest.importorskip("pandas")
+    x, spikes = stimulus(3, 40, 0), (stimulus(3, 40, 0) > 0.5).astype(int)
+    models = []
+    for give in (np.asarray, torch.tensor, pandas.DataFrame):
+        shown = give(x)
+        if isinstance(shown, torch.Tensor):
+            shown.requires_grad_()
+        with torch.no_grad():
+            model = SpikeTrainModel(circuit="crx", starts=1, max_iterations=5, random_state=0)
+            models.append(model.fit(spikes, shown).score(spikes, shown))
+    assert models[0] == models[1] == models[2]
 
 
 def test_saturating_is_a_drive_too(regular):

@@ -8,6 +8,8 @@ import pytest
 from sqsnn import CheckpointError, Leaky, SpikeTrainModel, WriteError, circuits
 from sqsnn.runs.tensors import read_tensors, write_tensors
 
+pytestmark = pytest.mark.filterwarnings("ignore:the fit gains")  # few bins at random, one start
+
 
 @pytest.fixture(scope="module")
 def model() -> SpikeTrainModel:
@@ -53,6 +55,8 @@ def test_every_flipped_byte_is_found(model, tmp_path):
         ({"drive": {"kind": "rectified"}}, "drive"),
         ({"rate": [0.5, 0.5]}, "gates"),
         ({"rate": []}, "rates"),
+        ({"rate": [-0.1]}, "rate"),
+        ({"rate": [2.0]}, "rate"),
         ({"features": 3}, "filter"),
         ({"warm_up": -1}, "warm_up"),
         ({"bin_width": 0.0}, "bin_width"),
@@ -68,6 +72,26 @@ def test_a_file_that_does_not_fit_itself_is_refused(model, tmp_path, change, mes
     with pytest.raises(CheckpointError, match=message) as refusal:
         SpikeTrainModel.load(path)
     assert "a.sqsnn" in str(refusal.value)
+
+
+def test_weights_that_are_not_finite_are_refused(model, tmp_path):
+    path = tmp_path / "a.sqsnn"
+    model.save(path)
+    tensors, header, _ = read_tensors(path)
+    tensors["neurons.angles"][0, 3] = float("nan")
+    write_tensors(path, tensors, header)
+    with pytest.raises(CheckpointError, match=r"a\.sqsnn does not fit: neurons.angles"):
+        SpikeTrainModel.load(path)
+
+
+def test_numbers_of_numpy_are_saved(tmp_path):
+    spikes = np.tile([0, 0, 0, 1], (4, 20))
+    options = {"circuit_options": {"layers": 2}, "starts": 1, "max_iterations": 20}
+    model = SpikeTrainModel(**options, random_state=0).fit(spikes)
+    # As searches over parameters set them.
+    numbers = {"memory_qubits": np.int64(1), "warm_up": np.int64(0)}
+    model.set_params(**numbers, circuit_options={"layers": np.int64(2)}).save(tmp_path / "a.sqsnn")
+    assert SpikeTrainModel.load(tmp_path / "a.sqsnn").circuit_options == {"layers": 2}
 
 
 def test_files_of_other_things_are_refused(model, tmp_path):
@@ -89,3 +113,6 @@ def test_a_circuit_that_no_file_can_hold_is_refused(tmp_path):
     model = SpikeTrainModel(circuit=own, starts=1, max_iterations=1).fit([[0, 1, 0, 1]])
     with pytest.raises(ValueError, match="register it under a name"):
         model.save(tmp_path / "a.sqsnn")
+    named = model.set_params(circuit="sqsnn.quantum.circuits:clock")
+    with pytest.raises(ValueError, match="register it under a name"):
+        named.save(tmp_path / "a.sqsnn")

@@ -104,6 +104,8 @@ def get(
         return circuit
     check_qubits(channels, memory_qubits)
     build = _find(circuit) if isinstance(circuit, str) else circuit
+    if not callable(build):
+        raise TypeError(f"circuit is {circuit!r}; it may be a name, a Circuit or a function")
     name = circuit if isinstance(circuit, str) else getattr(build, "__name__", "custom")
     try:
         inspect.signature(build).bind(channels, memory_qubits, **options)

@@ -1,5 +1,6 @@
 """A quantum neuron as a model of recorded spike trains, in the style of scikit-learn."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,9 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from sqsnn.checks import check_positive_int
 from sqsnn.data.spike_trains import SpikeTrains
@@ -18,13 +17,17 @@ from sqsnn.neurons.drive import Drive, Leaky, Rectified
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.spike_trains import laws, saved
+from sqsnn.spike_trains.build import pilot, quantum_process, seed_of
 from sqsnn.spike_trains.fitting import maximum_likelihood
-from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, time_rescaling
-from sqsnn.spike_trains.process import Observed, PointProcess, observe, pilot
+from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, rates, time_rescaling
+from sqsnn.spike_trains.process import Observed, PointProcess, check_sample, observe
 from sqsnn.spike_trains.stimulus import read_stimulus
 from sqsnn.training.machine import threads
 
 RECTIFIED = Rectified()
+
+AGREEMENT = 0.01  # nats per spike: starts this close to the best have found the same
+NOTHING = 1e-3  # bits per spike: no gain that counts
 
 
 class SpikeTrainModel(BaseEstimator):
@@ -51,13 +54,16 @@ class SpikeTrainModel(BaseEstimator):
 
     Attributes:
         process_: The neuron and its filter, a `torch.nn.Module` in float64.
-        rate_: Spikes per bin of each unit in the trains of the fit, (N,); the Poisson process that
-            `score` compares with.
+        rate_: Spikes per scored bin of each unit in the trains of the fit, (N,); the Poisson
+            process that `score` compares with.
         bin_width_: Seconds, or None.
         parameters_: Count of the parameters that were fitted.
         starts_: Log-likelihood per spike of each start, in nats, on the part of the trains that
             compares them.
         n_iter_: Iterations on all trains.
+        agreeing_: How many starts came within 0.01 nats per spike of the best: of few, a better fit
+            may have been missed.
+        stimulus_features_: Features of the stimulus per bin; 0 without one.
         converged_: Whether the fit ended by itself.
 
     Example:
@@ -72,6 +78,8 @@ class SpikeTrainModel(BaseEstimator):
     bin_width_: float | None
     parameters_: int
     starts_: Float64[np.ndarray, " starts"]
+    agreeing_: int
+    stimulus_features_: int
     n_iter_: int
     converged_: bool
 
@@ -120,16 +128,19 @@ class SpikeTrainModel(BaseEstimator):
         for name in ("stimulus_lags", "starts", "max_iterations"):
             check_positive_int(name, getattr(self, name))
         check_positive_int("warm_up", self.warm_up, low=0)
-        if silent := np.flatnonzero(trains.rate == 0).tolist():
-            raise ValueError(f"unit {silent[0]} of trains never fires: leave it out")
         lagged = None if stimulus is None else read_stimulus(stimulus, trains, self.stimulus_lags)
         features = 0 if lagged is None else lagged[0].shape[1]
         data = observe(trains, lagged, self.warm_up)
-        part = pilot(trains, lagged, self.warm_up)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        with threads(self.threads):
+        rate = rates(trains, self.warm_up)
+        if silent := np.flatnonzero(rate == 0).tolist():
+            raise ValueError(
+                f"unit {silent[0]} of trains never fires in a bin that is scored: leave it out"
+            )
+        seed = seed_of(self.random_state)
+        part = pilot(trains, lagged, self.warm_up, np.random.default_rng(seed))
+        with threads(self.threads), torch.enable_grad():
             found = maximum_likelihood(
-                lambda generator: self.new_process(trains.units, features, generator),
+                lambda generator: quantum_process(self, trains.units, features, generator),
                 data,
                 part,
                 starts=self.starts,
@@ -137,8 +148,16 @@ class SpikeTrainModel(BaseEstimator):
                 generator=torch.Generator().manual_seed(seed),
             )
         self.process_, self.starts_, self.n_iter_, self.converged_ = found
-        self.rate_, self.bin_width_ = trains.rate, trains.bin_width
+        self.agreeing_ = int((self.starts_ > self.starts_.max() - AGREEMENT).sum())
+        self.rate_, self.bin_width_ = rate, trains.bin_width
         self.parameters_ = self.process_.count()
+        self.stimulus_features_ = features // self.stimulus_lags
+        if (gained := self.score(trains, stimulus)) < NOTHING:
+            warnings.warn(
+                f"the fit gains {gained:.4f} bits per spike over a Poisson process, which is "
+                "nothing: unless the spikes are random indeed, give more starts or another circuit",
+                stacklevel=2,
+            )
         return self
 
     def log_likelihood(self, trains: Any, stimulus: Any = None) -> Float64[np.ndarray, " n"]:
@@ -211,11 +230,10 @@ class SpikeTrainModel(BaseEstimator):
             random_state: Seed, or a generator of numpy.
         """
         check_is_fitted(self, "process_")
-        check_positive_int("trains", trains)
-        check_positive_int("bins", bins)
+        check_sample(trains, bins, len(self.rate_))
         like = SpikeTrains.from_bins(np.zeros((trains, bins, len(self.rate_)), np.uint8))
         _, (group,) = self._given(like, stimulus, warm_up=0)
-        seed = int(check_random_state(random_state).randint(2**31))
+        seed = seed_of(random_state)
         with threads(self.threads), torch.no_grad():
             spikes = self.process_.sample(
                 bins, trains, group.stimulus, torch.Generator().manual_seed(seed)
@@ -262,7 +280,7 @@ class SpikeTrainModel(BaseEstimator):
         """
         trains = SpikeTrains.from_bins(trains)
         chance = self.predict_proba(trains, stimulus)
-        seed = int(check_random_state(random_state).randint(2**31))
+        seed = seed_of(random_state)
         return time_rescaling(trains, chance, np.random.default_rng(seed), self.warm_up)
 
     def save(self, path: Path | str) -> None:
@@ -284,25 +302,6 @@ class SpikeTrainModel(BaseEstimator):
         """
         return saved.read(cls, Path(path))
 
-    def new_process(self, units: int, features: int, generator: torch.Generator) -> PointProcess:
-        """Make a neuron that is not fitted, and its filter."""
-        neurons = SQSNeurons(
-            1,
-            channels=units,
-            memory_qubits=self.memory_qubits,
-            circuit=self.circuit,
-            circuit_options=self.circuit_options,
-            drive=self.drive,
-            encoding_slope="exact",  # another slope is no gradient of the likelihood
-            generator=generator,
-            dtype=torch.float64,
-        )
-        if isinstance(self.drive, Leaky):
-            # At rest on the clip, where the slope is 0, a membrane would never be found.
-            with torch.no_grad():
-                nn.init.uniform_(neurons.get_parameter("bias"), 0.01, 0.3, generator=generator)
-        return PointProcess(neurons, features, generator)
-
     def _unit(self, unit: int) -> laws.Unit:
         check_is_fitted(self, "process_")
         if self.process_.filter is not None or isinstance(self.drive, Leaky):
@@ -311,6 +310,7 @@ class SpikeTrainModel(BaseEstimator):
                 "intervals of model.sample(...)"
             )
         channels = len(self.rate_)
+        check_positive_int("unit", unit, low=0, high=channels - 1)
         currents = torch.zeros(1, 1, channels, dtype=torch.float64)
         with torch.no_grad():
             neurons = cast("SQSNeurons", self.process_.neurons)
@@ -335,10 +335,13 @@ class SpikeTrainModel(BaseEstimator):
         warm_up = self.warm_up if warm_up is None else warm_up
         stimulated = self.process_.filter
         if (stimulated is None) != (stimulus is None):
-            was = "without" if stimulated is None else "with"
-            raise ValueError(f"the model was fitted {was} a stimulus: give it the same now")
+            raise ValueError(
+                "the model was fitted without a stimulus: leave stimulus out"
+                if stimulated is None
+                else "the model was fitted with a stimulus: give stimulus, too"
+            )
         if stimulated is None:
             return trains, observe(trains, None, warm_up)
-        features = stimulated.in_features // self.stimulus_lags
-        lagged = read_stimulus(stimulus, trains, self.stimulus_lags, features)
+        lags = stimulated.in_features // self.stimulus_features_
+        lagged = read_stimulus(stimulus, trains, lags, self.stimulus_features_)
         return trains, observe(trains, lagged, warm_up)

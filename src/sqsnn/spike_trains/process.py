@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sqsnn.checks import check_positive_int
 from sqsnn.data.spike_trains import SpikeTrains
+from sqsnn.data.trust import largest_array
 from sqsnn.neurons.population import Population, Record
-
-# As much of the data as tells a good start from a bad one.
-PILOT_SPIKES, PILOT_BINS = 500, 50_000
 
 
 class Observed(NamedTuple):
@@ -44,12 +43,12 @@ class PointProcess(nn.Module):
     def __init__(self, neurons: Population, features: int, generator: torch.Generator) -> None:
         super().__init__()
         self.neurons = neurons
-        self.filter = _filter(features, neurons.channels, generator) if features else None
+        self.filter = _filter(features, neurons, generator) if features else None
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that matter: without a stimulus, the gains of its encoding do not."""
+        """The parameters that matter: without any current, the gains of its encoding do not."""
         named = dict(self.named_parameters())
-        if self.filter is None:
+        if self.filter is None and "neurons.bias" not in named:
             named.pop("neurons.gains", None)
         return named
 
@@ -90,12 +89,28 @@ class PointProcess(nn.Module):
         return record.spikes[:, :, 0].detach()
 
 
-def _filter(features: int, channels: int, generator: torch.Generator) -> nn.Linear:
+def check_sample(trains: int, bins: int, units: int) -> None:
+    """Refuse sizes of a sample that are no numbers, or would fill the memory."""
+    check_positive_int("trains", trains)
+    check_positive_int("bins", bins)
+    # Currents, random numbers, spikes and probabilities in float64, and copies of some.
+    if (size := 100 * trains * bins * units) > largest_array():
+        raise ValueError(
+            f"trains is {trains} and bins is {bins}, which take about {size / 1e9:,.0f} GB: sample "
+            "fewer at a time"
+        )
+
+
+def _filter(features: int, neurons: Population, generator: torch.Generator) -> nn.Linear:
     """Make a filter whose current starts near 0.2: of a rectified one no gradient leads back."""
-    weights = torch.empty(channels, features, dtype=torch.float64)
-    weights.normal_(0.0, 0.1 / math.sqrt(features), generator=generator)
-    made = nn.utils.skip_init(nn.Linear, features, channels, dtype=torch.float64)
-    made.load_state_dict({"weight": weights, "bias": torch.full((channels,), 0.2)})
+    weights = torch.empty(neurons.channels, features, dtype=torch.float64)
+    first = {"weight": weights.normal_(0.0, 0.1 / math.sqrt(features), generator=generator)}
+    if has_bias := not hasattr(neurons, "bias"):  # one is enough
+        first["bias"] = torch.full((neurons.channels,), 0.2, dtype=torch.float64)
+    made = nn.utils.skip_init(
+        nn.Linear, features, neurons.channels, bias=has_bias, dtype=torch.float64
+    )
+    made.load_state_dict(first)
     return cast("nn.Linear", made)
 
 
@@ -122,30 +137,6 @@ def observe(
     for number, train in enumerate(trains):
         groups.setdefault(len(train).bit_length(), []).append(number)
     return [_observed(trains, stimulus, warm_up, groups[size]) for size in sorted(groups)]
-
-
-def pilot(
-    trains: SpikeTrains, stimulus: Sequence[np.ndarray] | None, warm_up: int
-) -> list[Observed]:
-    """Take the first trains, the last of them cut, that hold enough spikes to compare starts.
-
-    Args:
-        trains: The spike trains.
-        stimulus: The stimulus of each train, (T_i, F).
-        warm_up: Bins at the beginning of each train that are not scored.
-    """
-    spikes, bins, kept = 0, 0, []
-    for train in trains:
-        found = np.cumsum(train[warm_up:].sum(1))
-        enough = warm_up + int(np.searchsorted(found, PILOT_SPIKES - spikes)) + 1
-        kept.append(train[: min(enough, warm_up + PILOT_BINS - bins)])
-        bins += len(kept[-1][warm_up:])
-        spikes += int(kept[-1][warm_up:].sum())
-        if spikes >= PILOT_SPIKES or bins >= PILOT_BINS:
-            break
-    if stimulus is not None:
-        stimulus = [values[: len(it)] for values, it in zip(stimulus, kept, strict=False)]
-    return observe(replace(trains, spikes=tuple(kept)), stimulus, warm_up)
 
 
 def _observed(

@@ -2,17 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
 
+from sqsnn.checks import check_finite
 from sqsnn.errors import CheckpointError
 from sqsnn.neurons.drive import Drive
 from sqsnn.quantum import circuits
 from sqsnn.readfile import Stored, checked
 from sqsnn.runs.tensors import read_tensors, write_tensors
+from sqsnn.spike_trains.build import quantum_process
 
 if TYPE_CHECKING:
     from sqsnn.spike_trains.model import SpikeTrainModel
@@ -30,8 +32,9 @@ class _Header(Stored):
     stimulus_lags: PositiveInt
     warm_up: NonNegativeInt
     features: NonNegativeInt
-    rate: list[float]
+    rate: list[Annotated[float, Field(gt=0, le=1)]]
     bin_width: PositiveFloat | None
+    agreeing: NonNegativeInt
     n_iter: NonNegativeInt
     converged: bool
 
@@ -45,12 +48,13 @@ def write(model: "SpikeTrainModel", path: Path) -> None:
         )
     stimulated = model.process_.filter
     header = _Header(
-        **{name: getattr(model, name) for name in _PLAIN},
-        circuit_options=dict(model.circuit_options or {}),
+        **{name: _plain(getattr(model, name)) for name in _PLAIN},
+        circuit_options={name: _plain(it) for name, it in (model.circuit_options or {}).items()},
         drive=asdict(model.drive),
         features=0 if stimulated is None else stimulated.in_features,
         rate=model.rate_.tolist(),
         bin_width=model.bin_width_,
+        agreeing=model.agreeing_,
         n_iter=model.n_iter_,
         converged=model.converged_,
     )
@@ -80,15 +84,24 @@ def read(cls: type["SpikeTrainModel"], path: Path) -> "SpikeTrainModel":
         if starts is None or not header.rate:
             raise ValueError("starts or rates are missing")
         generator = torch.Generator().manual_seed(0)
-        model.process_ = model.new_process(len(header.rate), header.features, generator)
+        model.process_ = quantum_process(model, len(header.rate), header.features, generator)
         try:
             model.process_.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(str(error)) from None
+        for name, values in model.process_.named_parameters():
+            check_finite(name, values)
         model.starts_ = starts.numpy()
 
     checked(weights, restore, path)
     model.rate_, model.bin_width_ = np.array(header.rate), header.bin_width
     model.n_iter_, model.converged_ = header.n_iter, header.converged
     model.parameters_ = model.process_.count()
+    model.agreeing_ = header.agreeing
+    model.stimulus_features_ = header.features // header.stimulus_lags
     return model
+
+
+def _plain(value: Any) -> Any:
+    """Give a number of numpy, as searches over parameters have them, as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,11 +1,15 @@
 """The stimulus of spike trains: checked, and seen with its last bins."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from sqsnn.data.spike_trains import SpikeTrains
+
+LARGEST = 1e3  # first weights are of the order of 0.1, and currents are angles in units of pi
 
 
 def read_stimulus(
@@ -26,6 +30,9 @@ def read_stimulus(
         TypeError: If the values are no numbers.
         ValueError: If a value is not finite, or a shape does not fit.
     """
+    stimulus = _of_numpy(stimulus)
+    if not isinstance(stimulus, Sequence | np.ndarray) or isinstance(stimulus, str):
+        raise TypeError("stimulus must be an array (n, T) or (n, T, F), or a list of n arrays")
     if len(stimulus) != len(trains):
         raise ValueError(f"stimulus has {len(stimulus)} trains, but trains has {len(trains)}")
     values = [_checked(it, number, len(trains[number])) for number, it in enumerate(stimulus)]
@@ -37,7 +44,10 @@ def read_stimulus(
 
 
 def _checked(values: Any, number: int, bins: int) -> Float64[np.ndarray, "T F"]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(_of_numpy(values))
+    except ValueError as error:  # lists of unequal lengths
+        raise ValueError(f"stimulus {number} is no array: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"stimulus {number} must hold numbers, but has dtype {array.dtype}")
     array = array.astype(np.float64)
@@ -52,6 +62,11 @@ def _checked(values: Any, number: int, bins: int) -> Float64[np.ndarray, "T F"]:
         raise ValueError(
             f"stimulus {number} holds {array[bin_, feature]} in bin {bin_}; it must be finite"
         )
+    if np.abs(array).max() > LARGEST:
+        raise ValueError(
+            f"stimulus {number} holds {np.abs(array).max():g}; scale it to values of the order of "
+            f"1, for example by its mean and standard deviation (at most {LARGEST:g} is allowed)"
+        )
     return array
 
 
@@ -59,3 +74,10 @@ def _lagged(values: Float64[np.ndarray, "T F"], lags: int) -> Float64[np.ndarray
     before = np.concatenate([np.zeros((lags - 1, values.shape[1])), values])
     shifted = [before[lags - 1 - lag : len(before) - lag] for lag in range(lags)]
     return np.concatenate(shifted, axis=1)
+
+
+def _of_numpy(values: Any) -> Any:
+    """Give tensors of torch and tables of pandas as arrays."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().cpu().numpy()
+    return values.to_numpy() if hasattr(values, "to_numpy") else values
