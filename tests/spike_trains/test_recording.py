@@ -7,7 +7,7 @@ import pytest
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError, DataError
-from sqsnn.spike_trains.recording import Recording, hold_out, read_stimulus_file
+from sqsnn.spike_trains.recording import Recording, hold_out, read_stimulus_file, whole
 
 
 def recording(lengths: list[int], stimulated: bool = True) -> Recording:
@@ -22,23 +22,34 @@ def joined(*parts: Recording) -> list[np.ndarray]:
 
 
 def test_of_five_trains_the_last_ones_are_held_out_whole():
-    whole = recording([10, 12, 14, 16, 18])
-    training, test = hold_out(whole, 0.4)
+    given = recording([10, 12, 14, 16, 18])
+    training, test = hold_out(given, 0.4)
     assert test is not None
     assert [len(train) for train in training.trains] == [10, 12, 14]
     assert [len(train) for train in test.trains] == [16, 18]
-    for found, expected in zip(joined(training, test), joined(whole), strict=True):
+    for found, expected in zip(joined(training, test), joined(given), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
 def test_fewer_trains_are_cut_in_time_and_their_stimulus_with_them():
-    whole = recording([10, 40])
-    training, test = hold_out(whole, 0.2)
+    both = recording([10, 40])
+    training, test = hold_out(both, 0.2)
     assert test is not None
     assert [len(train) for train in training.trains] == [8, 32]
     for number, (early, late) in enumerate(zip(joined(training), joined(test), strict=True)):
-        np.testing.assert_array_equal(np.concatenate([early, late]), joined(whole)[number])
+        np.testing.assert_array_equal(np.concatenate([early, late]), joined(both)[number])
         assert len(early) == len(training.trains[number])
+    assert test.before is training
+    for found, expected in zip(whole(test).trains, both.trains, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(joined(whole(test)), joined(both), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("lengths", "warm_up"), [([40, 1], 0), ([40, 10], 8)])
+def test_a_train_that_is_too_short_to_be_cut_is_refused(lengths, warm_up):
+    with pytest.raises(ConfigError, match=r"is too short to be cut in two: .*--held-out"):
+        hold_out(recording(lengths), 0.2, warm_up)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.99])
@@ -51,8 +62,8 @@ def test_both_parts_hold_a_train_whatever_the_share(share):
 
 
 def test_a_share_of_zero_holds_nothing_out():
-    whole = recording([10])
-    assert hold_out(whole, 0.0) == (whole, None)
+    given = recording([10])
+    assert hold_out(given, 0.0) == (given, None)
 
 
 def test_a_part_without_spikes_after_the_warm_up_is_refused_before_the_fit():
@@ -88,12 +99,21 @@ def test_a_stimulus_is_cut_to_its_trains(tmp_path):
         ({"stimulus": np.array([["a"] * 6] * 2)}, "found <U1"),
         ({"stimulus": np.array([[None] * 6] * 2)}, "Python objects, which only pickle could read"),
         ({"spikes": np.zeros((2, 6))}, "expected arrays named stimulus"),
+        ({"stimulus": np.full((2, 6), np.nan)}, "stimulus 0 holds nan in bin 0"),
     ],
 )
 def test_a_stimulus_that_does_not_fit_is_refused(tmp_path, arrays, said):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=rf"a\.npz.*{re.escape(said)}"):
         read_stimulus_file(tmp_path / "a.npz", [6, 4])
+
+
+def test_a_stimulus_without_trains_tells_their_number_and_length(tmp_path):
+    np.savez(tmp_path / "a.npz", stimulus=np.zeros((2, 6)))
+    assert [len(values) for values in read_stimulus_file(tmp_path / "a.npz")] == [6, 6]
+    (tmp_path / "a.csv").write_text("1\n")
+    with pytest.raises(DataError, match=r"a\.csv .* a \.npz file is needed"):
+        read_stimulus_file(tmp_path / "a.csv")
 
 
 def test_a_damaged_or_missing_stimulus_is_named(tmp_path):

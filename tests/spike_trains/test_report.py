@@ -1,6 +1,7 @@
 """The page and the pictures of a fitted model: its own figures, exact laws, in plain words."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def regular(trains: int = 6, units: int = 1) -> Recording:
 
 def fitted(recording: Recording, **chosen) -> SpikeTrainModel:
     model = SpikeTrainModel(**{"starts": 2, "max_iterations": 20, "random_state": 0} | chosen)
-    return model.fit(*recording)
+    return model.fit(recording.trains, recording.stimulus)
 
 
 class Reported:
@@ -45,7 +46,7 @@ class Reported:
                 "after_spike",
                 lambda *given: self.drawn.append(draw(*given)) or self.drawn[-1],
             )
-            self.figures = folder.write(path, "a.csv", model, parts, seed=0)
+            self.figures = folder.write(path, "a.csv", model, parts, 0, {"time_unit": "ms"})
         self.page = Page((path / "report.html").read_text("utf-8"))
         self.metrics = json.loads((path / "metrics.json").read_text("utf-8"))
 
@@ -68,6 +69,10 @@ def test_the_page_shows_the_four_pictures_that_lie_beside_it_and_says_what_they_
     assert all(len(alt) > 20 for alt in reported.page.alts)
     assert "the model's exact law" in reported.page.text
     assert "Trust the held-out figures" in reported.page.text
+    assert "Kaplan-Meier" in reported.page.text
+    assert re.search(
+        r"The model (fails|passes) the test of rescaled time \(p = ", reported.page.text
+    )
 
 
 def test_the_figures_are_those_of_the_model_on_each_part(reported, model):
@@ -167,6 +172,59 @@ def test_every_unit_has_its_own_panel(tmp_path):
     for unit, axes in enumerate(reported.drawn[0].axes):
         law = axes.lines[0].get_ydata()
         np.testing.assert_array_equal(law, model.intervals(len(law), unit))
+    # Alone, each unit is tested as by `time_rescaling`, which tells of the worst of the two.
+    tests = [reported.metrics["training"]["units"][unit]["ks_p_value"] for unit in ("0", "1")]
+    worst = model.time_rescaling(recording.trains, random_state=0).unit
+    assert np.argmin(tests) == worst
+    assert "bits per spike" in figures.in_words(model, reported.figures)["unit 1, training"]
+
+
+def test_units_that_fire_alone_gain_together_what_each_gains():
+    # Without a memory two units are coins, each of its own in one bin; `crx` has nothing to tie
+    # them, so that the joint likelihood is the product of the marginal ones.
+    recording = regular(3, units=2)
+    model = fitted(recording, memory_qubits=0, circuit="crx", starts=1, max_iterations=5)
+    found = figures.measure(model, recording, 0)
+    alone = [unit.bits_per_spike * unit.trains.count for unit in found.units.values()]
+    together = found.bits_per_spike * found.trains.count
+    assert sum(alone) == pytest.approx(together, abs=1e-9 * found.trains.bins)
+
+
+def test_the_held_out_end_of_a_train_is_scored_with_what_went_before(model):
+    whole = regular(2)
+    training, test = hold_out(whole, 0.3)
+    assert test is not None
+    found = figures.measure(model, test, 0)
+    # Chain rule, bin by bin: of the whole train, the probabilities of its last bins.
+    nats = 0.0
+    for train, chance, early in zip(
+        whole.trains, model.predict_proba(whole.trains), training.trains, strict=True
+    ):
+        late = slice(len(early), None)
+        nats += np.log(np.where(train == 1, chance, 1 - chance)[late]).sum()
+    rate = model.rate_[0]
+    spikes, bins = test.trains.count, test.trains.bins
+    poisson = spikes * np.log(rate) + (bins - spikes) * np.log(1 - rate)
+    assert found.bits_per_spike == pytest.approx((nats - poisson) / spikes / np.log(2), abs=1e-9)
+    assert (found.trains.bins, found.trains.count) == (bins, spikes)
+
+
+def test_the_verdict_tells_what_to_try_next(model):
+    found = figures.measure(model, regular(), 0)
+    assert found.rescaling is not None
+    for p, said in (
+        (0.2, "The model passes the test of rescaled time (p = 0.2) on held-out trains."),
+        (
+            0.01,
+            "fails the test of rescaled time (p = 0.01) on held-out trains. Try --memory-qubits",
+        ),
+    ):
+        tested = found._replace(rescaling=found.rescaling._replace(p_value=p))
+        assert said in figures.verdict(model, {"training": found, "held out": tested})
+    nothing = found._replace(bits_per_spike=-0.1)
+    assert "nothing better than a constant rate" in figures.verdict(model, {"training": nothing})
+    impossible = found._replace(rescaling=None)
+    assert "impossible" in figures.verdict(model, {"training": found, "held out": impossible})
 
 
 def test_an_impossible_recording_is_said_to_be_one(model):

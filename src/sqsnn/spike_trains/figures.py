@@ -1,30 +1,43 @@
 """How well a model describes a recording, as figures and in words."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Leaky
-from sqsnn.spike_trains.goodness import TimeRescaling
-from sqsnn.spike_trains.model import SpikeTrainModel
-from sqsnn.spike_trains.recording import Recording
+from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, time_rescaling
+from sqsnn.spike_trains.model import NOTHING, SpikeTrainModel
+from sqsnn.spike_trains.recording import Recording, whole
 
 # Of the Kolmogorov-Smirnov distance: a right model exceeds LIMIT / sqrt(intervals) in 5 % of tests.
 LIMIT = 1.36
+SIGNIFICANT = 0.05
+_PARTS = {
+    "training": "the trains of the fit",
+    "held out": "held-out trains",
+    "recording": "the recording",
+}
 
 
 class Figures(NamedTuple):
-    """What a model makes of a recording, or of a part of one."""
+    """What a model makes of a recording, or of a part of one, or of a unit."""
 
     trains: SpikeTrains
     bits_per_spike: float  # more than a Poisson process; -inf if the recording is impossible
     rescaling: TimeRescaling | None  # None if the recording is impossible
+    # Of each unit that fires by itself, given the past of all, if there are several.
+    units: "Mapping[int, Figures]" = MappingProxyType({})
 
     def as_json(self) -> dict[str, Any]:
         """The figures for a file; those that an impossible recording does not have are None."""
         test = self.rescaling
-        return {
+        found = {
             "trains": len(self.trains),
             "bins": self.trains.bins,
             "spikes": self.trains.count,
@@ -32,21 +45,65 @@ class Figures(NamedTuple):
             "ks_distance": None if test is None else test.statistic,
             "ks_p_value": None if test is None else test.p_value,
         }
+        units = {str(number): unit.as_json() for number, unit in self.units.items()}
+        return {**found, "units": units} if units else found
 
 
 def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
     """Compute the figures of a fitted model on a recording.
+
+    What went before runs through the model, too, but does not count.
 
     Args:
         model: The model.
         recording: Spike trains, which hold spikes after the warm-up.
         seed: Draws where in its bin a spike lies, for time rescaling.
     """
-    trains, stimulus = recording
-    bits, test = model.score(trains, stimulus), None
-    if math.isfinite(bits):
-        test = model.time_rescaling(trains, stimulus, random_state=seed)
-    return Figures(trains, bits, test)
+    trains, _, before = recording
+    known = whole(recording)
+    found = model.log_likelihood(known.trains, known.stimulus).sum()
+    chance, warm_up = model.predict_proba(known.trains, known.stimulus), model.warm_up
+    if before is not None:
+        found -= model.log_likelihood(before.trains, before.stimulus).sum()
+        chance = [it[len(first) :] for it, first in zip(chance, before.trains, strict=True)]
+        warm_up = 0
+    seed = int(check_random_state(seed).randint(2**31))  # as `model.time_rescaling` does
+
+    def judge(trains: SpikeTrains, found: float, chance: Sequence[Any], rate: Any) -> Figures:
+        bits, test = bits_per_spike(found, trains, rate, warm_up), None
+        if math.isfinite(bits):
+            test = time_rescaling(trains, chance, np.random.default_rng(seed), warm_up)
+        return Figures(trains, bits, test)
+
+    units = {}
+    for unit in range(trains.units if trains.units > 1 and math.isfinite(found) else 0):
+        alone = replace(trains, spikes=tuple(train[:, [unit]] for train in trains))
+        own = [it[:, [unit]] for it in chance]
+        pairs = [(train[warm_up:], it[warm_up:]) for train, it in zip(alone, own, strict=True)]
+        if any(train.any() for train, _ in pairs):
+            bins = (np.log(np.where(train == 1, it, 1 - it)).sum() for train, it in pairs)
+            units[unit] = judge(alone, float(sum(bins)), own, model.rate_[[unit]])
+    return judge(trains, found, chance, model.rate_)._replace(units=units)
+
+
+def verdict(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
+    """Say in a sentence or two whether the model may be trusted, and if not, what to try next.
+
+    Args:
+        model: The fitted model.
+        figures: Of each part of a recording, by its name; the last part judges.
+    """
+    if "training" in figures and figures["training"].bits_per_spike < NOTHING:
+        return "The fit found nothing better than a constant rate: raise --starts."
+    part, tested = list(figures.items())[-1]
+    test, on = tested.rescaling, _PARTS[part]
+    more = f"Try --memory-qubits {model.memory_qubits + 1}, or more --starts."
+    if test is None:
+        return f"The model holds {on} impossible. {more}"
+    p = f"the test of rescaled time (p = {test.p_value:.2g}) on {on}"
+    if test.p_value < SIGNIFICANT:
+        return f"The model fails {p}. {more}"
+    return f"The model passes {p}."
 
 
 def limit(test: TimeRescaling) -> float:
@@ -70,6 +127,7 @@ def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str
         "circuit": f"{model.circuit}, {_counted(model.parameters_, 'parameter')}",
         "memory": memory_in_words(model),
         "fit": f"{ended} after {_counted(model.n_iter_, 'iteration')}",
+        "starts": f"{model.agreeing_} of {len(model.starts_)} agree with the best",
         "spikes merged": f"{next(iter(figures.values())).trains.merged:,}",
     }
     for name, found in figures.items():
@@ -77,11 +135,16 @@ def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str
         rows[name] = size_in_words(found.trains)
         rows[f"bits per spike, {name}"] = bits_in_words(found.bits_per_spike)
         if test is not None:
-            rows[f"KS test, {name}"] = (
-                f"distance {test.statistic:.3f} (95 % limit {limit(test):.3f}), "
-                f"p = {test.p_value:.2g}"
-            )
+            rows[f"KS test, {name}"] = _test_in_words(test)
+        for number, unit in found.units.items():
+            rows[f"unit {number}, {name}"] = f"{bits_in_words(unit.bits_per_spike)} bits per spike"
+            if unit.rescaling is not None:
+                rows[f"KS test, unit {number}, {name}"] = _test_in_words(unit.rescaling)
     return rows
+
+
+def _test_in_words(test: TimeRescaling) -> str:
+    return f"distance {test.statistic:.3f} (95 % limit {limit(test):.3f}), p = {test.p_value:.2g}"
 
 
 def memory_in_words(model: SpikeTrainModel) -> str:

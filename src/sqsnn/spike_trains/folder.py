@@ -10,9 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from sqsnn.data.own.spike_times import TimeUnit
 from sqsnn.errors import ConfigError
 from sqsnn.ownership import owned
 from sqsnn.quantum import circuits
+from sqsnn.readfile import read_json
 from sqsnn.runs.folder import refuse_used
 from sqsnn.spike_trains.figures import Figures, measure, memory_in_words
 from sqsnn.spike_trains.model import SpikeTrainModel
@@ -21,6 +25,14 @@ from sqsnn.spike_trains.report import write_report
 from sqsnn.storage import write_json
 
 MODEL, METRICS = "model.sqsnn", "metrics.json"
+
+
+class _Settings(BaseModel):
+    time_unit: TimeUnit = "s"
+
+
+class _Metrics(BaseModel):
+    settings: _Settings = _Settings()
 
 
 @contextmanager
@@ -46,6 +58,7 @@ def write(
     model: SpikeTrainModel,
     parts: Mapping[str, Recording],
     seed: int,
+    settings: Mapping[str, object],
 ) -> dict[str, Figures]:
     """Write model, figures, pictures and page into a folder.
 
@@ -55,6 +68,7 @@ def write(
         model: The fitted model.
         parts: The parts of the recording by name; the first is that of the fit.
         seed: Of time rescaling and of samples that are drawn for pictures.
+        settings: How the recording was read, split and fitted.
 
     Returns:
         The figures of each part.
@@ -65,6 +79,7 @@ def write(
     model.save(path / MODEL)
     content = {
         "recording": name,
+        "settings": dict(settings),
         "units": trains.units,
         "bin_width": trains.bin_width,
         "merged": trains.merged,
@@ -74,6 +89,7 @@ def write(
         "parameters": model.parameters_,
         "iterations": model.n_iter_,
         "converged": model.converged_,
+        "starts_that_agree": model.agreeing_,
         **{part.replace(" ", "_"): found.as_json() for part, found in figures.items()},
     }
     write_json(path / METRICS, content)
@@ -88,3 +104,15 @@ def load(path: Path) -> SpikeTrainModel:
         CheckpointError: If it is missing, damaged, or no model of spike trains.
     """
     return SpikeTrainModel.load(path / MODEL if path.is_dir() else path)
+
+
+def time_unit(path: Path) -> TimeUnit:
+    """The unit of the times that the model of a folder was fitted to; seconds where none is known.
+
+    Raises:
+        CheckpointError: If the figures of the folder are damaged.
+    """
+    metrics = path / METRICS
+    if not metrics.is_file():
+        return "s"
+    return read_json(metrics, _Metrics.model_validate).settings.time_unit

@@ -13,7 +13,14 @@ from sqsnn.neurons.drive import Leaky
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit import Circuit
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
-from sqsnn.spike_trains.figures import Figures, bits_in_words, in_words, limit, memory_in_words
+from sqsnn.spike_trains.figures import (
+    Figures,
+    bits_in_words,
+    in_words,
+    limit,
+    memory_in_words,
+    verdict,
+)
 from sqsnn.spike_trains.goodness import autocorrelation
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.recording import Recording
@@ -112,6 +119,7 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
         [
             f"One quantum neuron, fitted to the spike trains of {escape(name)}.",
             headline_figures(headline),
+            f"**{verdict(model, figures)}**",
             f"{_BITS} {_ALL_FITTED if len(figures) == 1 else _HELD_OUT}",
             *(f"## {title}\n\n{body}" for title, body in sections.items()),
         ]
@@ -149,7 +157,9 @@ def _draw(
         return spike_plots.after_spike(units, edges, time, title, ylabel)
 
     tests = {
-        part: found.rescaling for part, found in figures.items() if found.rescaling is not None
+        f"{part}, unit {found.rescaling.unit}" if trains.units > 1 else part: found.rescaling
+        for part, found in figures.items()
+        if found.rescaling is not None
     }
     return {
         INTERVALS: draw(
