@@ -14,6 +14,7 @@ import pytest
 
 from sqsnn.cli.spikes import Fitting
 from sqsnn.data.own.spike_times import read_spike_trains
+from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Drive
 from sqsnn.spike_trains.model import SpikeTrainModel
 from sqsnn.spike_trains.saved import DRIVE
@@ -57,6 +58,11 @@ def test_a_recording_is_fitted_sampled_and_scored(sqsnn, recorded, monkeypatch):
     model = SpikeTrainModel.load("cell/model.sqsnn")
     assert (metrics["training"]["trains"], metrics["held_out"]["trains"]) == (5, 1)
     assert metrics["held_out"]["bits_per_spike"] == pytest.approx(model.score(trains[5:]))
+    settings = {"starts": 2, "seed": 0, "held_out": 0.2, "bin_width": 0.01, "time_unit": "s"}
+    assert settings.items() <= metrics["settings"].items()
+    assert re.search(r"starts +│ [12] of 2 agree", done.out)
+    p = f"{metrics['held_out']['ks_p_value']:.2g}"
+    assert f"the test of rescaled time (p = {p}) on held-out trains." in " ".join(done.out.split())
     for part in ("training", "held out"):
         bits = metrics[part.replace(" ", "_")]["bits_per_spike"]
         assert re.search(rf"bits per spike, {part} *│ \{bits:+.3f} ", done.out)
@@ -113,18 +119,71 @@ def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
     size = ("--trains", "2", "--bins", "100")
     assert sqsnn("spikes", "sample", "cell", *given, *size, "--out", "s.npz").code == 0
     assert sqsnn("spikes", "score", "cell", "cell.npz", *given).code == 0
-    done = sqsnn("spikes", "sample", "cell", "--out", "t.npz")
-    assert (done.code, "fitted with a stimulus" in done.err) == (2, True)
-    assert not (here / "t.npz").exists()
+    # The stimulus tells how much to draw.
+    assert sqsnn("spikes", "sample", "cell", *given, "--out", "u.npz").code == 0
+    assert [len(train) for train in read_spike_trains("u.npz")] == [200, 200]
+
+
+def test_a_stimulus_that_does_not_fit_is_refused_by_its_name(refused, here, model):
+    rng = np.random.default_rng(0)
+    stimulus = rng.random((2, 200))
+    np.savez(here / "cell.npz", spikes=(rng.random((2, 200)) < stimulus / 3).astype(np.uint8))
+    SpikeTrainModel(circuit="crx", starts=1, max_iterations=2).fit(
+        read_spike_trains("cell.npz"), stimulus
+    ).save("driven.sqsnn")
+    stimulus[1, 7] = np.nan
+    np.savez(here / "gap.npz", stimulus=stimulus)
+    np.savez(here / "two.npz", stimulus=np.ones((2, 200, 2)))
+    (here / "stimulus.csv").write_text("1\n")
+    for command, said in (
+        ("fit cell.npz --stimulus gap.npz --out b", "gap.npz: stimulus 1 holds nan in bin 7"),
+        ("fit cell.npz --stimulus stimulus.csv --out b", "a .npz file is needed"),
+        ("sample driven.sqsnn --out b.npz", "give one by --stimulus"),
+        ("sample driven.sqsnn --stimulus two.npz --out b.npz", "two.npz: stimulus must have 1"),
+        ("score driven.sqsnn cell.npz", "give one by --stimulus"),
+        ("score driven.sqsnn cell.npz --stimulus two.npz", "two.npz: stimulus must have 1"),
+        ("score model.sqsnn cell.npz --stimulus gap.npz", "leave out --stimulus"),
+    ):
+        assert said in refused("spikes", *command.split()), command
+        assert not list(here.glob("b*"))
+
+
+def test_a_score_reads_times_in_the_unit_of_the_fit(sqsnn, recorded):
+    rows = (recorded / "cell.csv").read_text().splitlines()
+    pairs = (row.split(",") for row in rows[1:])
+    in_ms = [f"{1000 * float(time):.2f},{train}" for time, train in pairs]
+    (recorded / "ms.csv").write_text("\n".join([rows[0], *in_ms]) + "\n")
+    given = (*QUICK, "--held-out", "0", "--time-unit", "ms", "--out", "cell")
+    assert sqsnn("spikes", "fit", "ms.csv", *given).code == 0
+    bits = json.loads(Path("cell/metrics.json").read_text())["training"]["bits_per_spike"]
+    assert f"{bits:+.3f}" in sqsnn("spikes", "score", "cell", "ms.csv").out
+    assert f"{bits:+.3f}" in sqsnn("spikes", "score", "cell", "cell.csv", "--time-unit", "s").out
+
+
+def test_bins_of_another_width_than_the_model_are_refused(refused, here):
+    trains = SpikeTrains.from_bins(np.tile([0, 0, 0, 1], (2, 10)), 0.001)
+    SpikeTrainModel(starts=1, max_iterations=2, random_state=0).fit(trains).save("model.sqsnn")
+    SpikeTrains.from_bins(trains.spikes, 0.002).to_npz("cell.npz")
+    said = refused("spikes", "score", "model.sqsnn", "cell.npz")
+    assert "the model has bins of 1 ms, cell.npz has bins of 2 ms" in said
+
+
+def test_a_file_that_is_not_there_is_refused_before_torch_is_loaded(here):
+    code = "import sys\nfrom sqsnn.cli.main import main\ntry:\n    main(sys.argv[1:])\n"
+    code += "finally:\n    print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "spikes", "fit", "none.csv", "--out", "b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "none.csv does not exist" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         ("fit cell.csv --bin-width 0.01", "--out"),
-        ("fit cell.csv --out b", "choose bin_width, in seconds"),
+        ("fit cell.csv --out b", "such as --bin-width 0.001"),
         ("fit none.csv --bin-width 0.01 --out b", "none.csv does not exist"),
-        ("fit cell.doc --bin-width 0.01 --out b", "files of spikes may be .npz, .csv"),
+        ("fit model.sqsnn --bin-width 0.01 --out b", "files of spikes may be .npz, .csv"),
         ("fit cell.csv --bin-width -1 --out b", "bin_width must be above 0, but is -1"),
         ("fit cell.csv --bin-width nan --out b", "--bin-width: .*finite"),
         ("fit cell.csv --bin-width 0.01 --time-unit h --out b", "--time-unit: "),
@@ -140,12 +199,13 @@ def test_a_stimulus_goes_with_fit_sample_and_score(sqsnn, here):
         ("fit cell.csv --bin-width 0.01 --out cell.csv/b", "cell.csv/b.* cannot be written"),
         ("sample none --out b.npz", "none"),
         ("sample cell.csv --out b.npz", "cell.csv"),
-        ("sample model.sqsnn --out b.csv", "must end in .npz"),
+        ("sample model.sqsnn --out b.csv", "new file that ends in .npz, but is b.csv"),
+        ("sample model.sqsnn --out model.sqsnn", "new file that ends in .npz, but is model.sqsnn"),
         ("sample model.sqsnn --out none/b.npz", "none/b.npz cannot be written"),
         ("sample model.sqsnn --trains 0 --out b.npz", "trains must be"),
         ("sample model.sqsnn --bins -5 --out b.npz", "bins must be"),
         ("score model.sqsnn none.csv --bin-width 0.01", "none.csv does not exist"),
-        ("score model.sqsnn cell.csv", "choose bin_width"),
+        ("score model.sqsnn cell.csv", "such as --bin-width 0.001"),
     ],
 )
 def test_a_wrong_call_is_refused_in_one_line(refused, recorded, model, command, said):

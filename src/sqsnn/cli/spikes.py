@@ -1,8 +1,9 @@
 """`sqsnn spikes`: models of recorded spike trains."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from pydantic import BeforeValidator, Field
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from sqsnn.cli.ends import Output
 from sqsnn.cli.help import FLAGS
+from sqsnn.errors import ConfigError, DataError
 from sqsnn.options import Whole, options
 from sqsnn.settings.section import split_commas
 
@@ -31,8 +33,8 @@ class Reading:
 
     bin_width: float | None = None
     """Seconds of a bin, which holds one spike of a unit at most; times of spikes need it."""
-    time_unit: Literal["s", "ms", "us"] = "s"
-    """Unit of the times in the file."""
+    time_unit: Literal["s", "ms", "us"] | None = None
+    """Unit of the times in the file [default: s; in `score` that of the fit]."""
     units: Annotated[tuple[Whole, ...], BeforeValidator(split_commas)] | None = None
     """Numbers of the units to read, as 0,3 [default: all]."""
     start: float = 0.0
@@ -84,23 +86,30 @@ def fit(
     out
         The folder.
     held_out
-        Share of the trains that is held out; of fewer than five trains, of the bins of each.
+        Share of the trains that is held out; with fewer than five trains, of the bins of each.
     """
+    _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, size_in_words
+    from sqsnn.spike_trains.figures import in_words, size_in_words, verdict
     from sqsnn.spike_trains.recording import hold_out
     from sqsnn.spike_trains.report import REPORT
 
     console, chosen = Output(), fitting or Fitting()
+    given = replace(reading or Reading(), time_unit=(reading or Reading()).time_unit or "s")
     model = _model(chosen)
     with folder.begun(out, model.circuit):
-        training, test = hold_out(_read(console, file, reading), held_out, model.warm_up)
+        training, test = hold_out(_read(console, file, given), held_out, model.warm_up)
         said = f"Fitting {size_in_words(training.trains)}; starts: {model.starts}"
         console.print(Text(said), soft_wrap=True)
-        model.fit(*training)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a fit in vain: the verdict says it
+            model.fit(training.trains, training.stimulus)
         parts = {"training": training} | ({} if test is None else {"held out": test})
-        figures = folder.write(out, file.name, model, parts, chosen.seed)
+        settings = {"starts": model.starts, "seed": chosen.seed, "held_out": held_out}
+        settings |= {**vars(given), "stimulus": given.stimulus and given.stimulus.name}
+        figures = folder.write(out, file.name, model, parts, chosen.seed, settings)
     console.print(_table(file.name, in_words(model, figures)))
+    console.print(Text(verdict(model, figures)))
     for name in (folder.MODEL, folder.METRICS, REPORT):
         console.print(Text(str(out / name)), soft_wrap=True)
 
@@ -111,8 +120,8 @@ def sample(
     /,
     *,
     out: Path,
-    trains: Annotated[int, Parameter(show_default=True)] = 10,
-    bins: Annotated[int, Parameter(show_default=True)] = 1000,
+    trains: int | None = None,
+    bins: int | None = None,
     stimulus: Annotated[Path | None, Parameter(show_default=False)] = None,
     seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
@@ -123,22 +132,30 @@ def sample(
     model
         Folder or file of the model.
     out
-        The .npz file, which `sqsnn spikes fit` reads, too.
+        The new .npz file, which `sqsnn spikes fit` reads, too.
     trains
-        How many.
+        How many [default: 10, or as many as the stimulus has].
     bins
-        Bins of each.
+        Bins of each [default: 1000, or as many as the stimulus has].
     stimulus
         As in `fit`, for a model with a stimulus.
     seed
         Seed of the spikes.
     """
+    if out.suffix != ".npz" or out.exists():
+        raise ConfigError(f"out must be a new file that ends in .npz, but is {out}")
     from sqsnn.spike_trains import folder
     from sqsnn.spike_trains.recording import read_stimulus_file
 
-    found = folder.load(model)
-    given = None if stimulus is None else read_stimulus_file(stimulus, [bins] * trains)
-    drawn = found.sample(trains, bins, given, random_state=seed)
+    found, values = folder.load(model), None
+    _check_stimulus(found, stimulus)
+    if stimulus is not None:
+        whole = read_stimulus_file(stimulus)
+        trains = len(whole) if trains is None else trains
+        bins = len(whole[0]) if bins is None else bins
+        values = read_stimulus_file(stimulus, [bins] * trains, found.stimulus_features_)
+    trains, bins = 10 if trains is None else trains, 1000 if bins is None else bins
+    drawn = found.sample(trains, bins, values, random_state=seed)
     drawn.to_npz(out)
     Output().print(Text(f"{out}: {drawn.count:,} spikes in {trains:,} trains"), soft_wrap=True)
 
@@ -165,13 +182,32 @@ def score(
     seed
         Seed of time rescaling, which draws where in its bin a spike lies.
     """
+    _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, measure
+    from sqsnn.spike_trains.figures import in_words, measure, verdict
 
     console, found = Output(), folder.load(model)
-    recording = _read(console, file, reading, found.bin_width_)
+    given = reading or Reading()
+    _check_stimulus(found, given.stimulus)
+    unit = given.time_unit or folder.time_unit(model)
+    recording = _read(console, file, replace(given, time_unit=unit), found)
     figures = {"recording": measure(found, recording, seed)}
     console.print(_table(file.name, in_words(found, figures)))
+    console.print(Text(verdict(found, figures)))
+
+
+def _check_files(file: Path, reading: Reading | None) -> None:
+    """Refuse files that are not there, before a second is spent on the import of torch."""
+    for path in (file, None if reading is None else reading.stimulus):
+        if path is not None and not path.expanduser().exists():
+            raise DataError(f"{path} does not exist")
+
+
+def _check_stimulus(model: "SpikeTrainModel", stimulus: Path | None) -> None:
+    if model.stimulus_features_ and stimulus is None:
+        raise ConfigError("the model was fitted with a stimulus: give one by --stimulus FILE.npz")
+    if stimulus is not None and not model.stimulus_features_:
+        raise ConfigError("the model was fitted without a stimulus: leave out --stimulus")
 
 
 def _model(fitting: Fitting) -> "SpikeTrainModel":
@@ -186,24 +222,34 @@ def _model(fitting: Fitting) -> "SpikeTrainModel":
 
 
 def _read(
-    console: Output, file: Path, reading: Reading | None, bin_width: float | None = None
+    console: Output, file: Path, reading: Reading, model: "SpikeTrainModel | None" = None
 ) -> "Recording":
-    """Read a recording, and print what is said of it in warnings."""
+    """Read a recording, for a fitted model if there is one, and print what is said in warnings."""
     from sqsnn.data.own.spike_times import read_spike_trains
     from sqsnn.spike_trains.recording import Recording, read_stimulus_file
 
-    given = dict(vars(reading or Reading()))
-    stimulus = given.pop("stimulus")
-    if given["bin_width"] is None:
-        given["bin_width"] = bin_width
+    given: dict[str, Any] = dict(vars(reading))
+    stimulus, width = given.pop("stimulus"), None if model is None else model.bin_width_
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trains = read_spike_trains(file, **given)
+        try:
+            trains = read_spike_trains(file, **given)
+        except ConfigError as error:
+            if reading.bin_width is not None or "choose bin_width" not in str(error):
+                raise
+            if width is None:
+                raise ConfigError(f"{error}, such as --bin-width 0.001") from None
+            given["bin_width"] = width
+            trains = read_spike_trains(file, **given)
     for one in caught:
         console.print(Text(str(one.message), style="yellow"), soft_wrap=True)
+    if width and trains.bin_width not in (None, width):
+        found = f"{file} has bins of {1000 * trains.bin_width:g} ms"
+        raise ConfigError(f"the model has bins of {1000 * width:g} ms, {found}")
     if stimulus is None:
         return Recording(trains)
-    return Recording(trains, read_stimulus_file(stimulus, list(map(len, trains))))
+    features = None if model is None else model.stimulus_features_
+    return Recording(trains, read_stimulus_file(stimulus, list(map(len, trains)), features))
 
 
 def _table(title: str, rows: dict[str, str]) -> Table:
