@@ -158,6 +158,9 @@ def test_a_score_reads_times_in_the_unit_of_the_fit(sqsnn, recorded):
     bits = json.loads(Path("cell/metrics.json").read_text())["training"]["bits_per_spike"]
     assert f"{bits:+.3f}" in sqsnn("spikes", "score", "cell", "ms.csv").out
     assert f"{bits:+.3f}" in sqsnn("spikes", "score", "cell", "cell.csv", "--time-unit", "s").out
+    # Bins have no unit.
+    read_spike_trains("cell.csv", 0.01).to_npz("bins.npz")
+    assert f"{bits:+.3f}" in sqsnn("spikes", "score", "cell", "bins.npz").out
 
 
 def test_bins_of_another_width_than_the_model_are_refused(refused, here):

@@ -1,7 +1,6 @@
 """`sqsnn spikes`: models of recorded spike trains."""
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from sqsnn.options import Whole, options
 from sqsnn.settings.section import split_commas
 
 if TYPE_CHECKING:
+    from sqsnn.data.own.spike_times import TimeUnit
     from sqsnn.spike_trains.model import SpikeTrainModel
     from sqsnn.spike_trains.recording import Recording
 
@@ -95,7 +95,7 @@ def fit(
     from sqsnn.spike_trains.report import REPORT
 
     console, chosen = Output(), fitting or Fitting()
-    given = replace(reading or Reading(), time_unit=(reading or Reading()).time_unit or "s")
+    given = reading or Reading()
     model = _model(chosen)
     with folder.begun(out, model.circuit):
         training, test = hold_out(_read(console, file, given), held_out, model.warm_up)
@@ -106,7 +106,8 @@ def fit(
             model.fit(training.trains, training.stimulus)
         parts = {"training": training} | ({} if test is None else {"held out": test})
         settings = {"starts": model.starts, "seed": chosen.seed, "held_out": held_out}
-        settings |= {**vars(given), "stimulus": given.stimulus and given.stimulus.name}
+        settings |= vars(given) | {"time_unit": given.time_unit or "s"}
+        settings["stimulus"] = given.stimulus and given.stimulus.name
         figures = folder.write(out, file.name, model, parts, chosen.seed, settings)
     console.print(_table(file.name, in_words(model, figures)))
     console.print(Text(verdict(model, figures)))
@@ -189,8 +190,7 @@ def score(
     console, found = Output(), folder.load(model)
     given = reading or Reading()
     _check_stimulus(found, given.stimulus)
-    unit = given.time_unit or folder.time_unit(model)
-    recording = _read(console, file, replace(given, time_unit=unit), found)
+    recording = _read(console, file, given, found, folder.time_unit(model))
     figures = {"recording": measure(found, recording, seed)}
     console.print(_table(file.name, in_words(found, figures)))
     console.print(Text(verdict(found, figures)))
@@ -222,14 +222,22 @@ def _model(fitting: Fitting) -> "SpikeTrainModel":
 
 
 def _read(
-    console: Output, file: Path, reading: Reading, model: "SpikeTrainModel | None" = None
+    console: Output,
+    file: Path,
+    reading: Reading,
+    model: "SpikeTrainModel | None" = None,
+    unit: "TimeUnit" = "s",
 ) -> "Recording":
-    """Read a recording, for a fitted model if there is one, and print what is said in warnings."""
+    """Read a recording, for a fitted model if there is one, and print what is said in warnings.
+
+    What is not given is as in the fit, but only for times: bins have their own width and no unit.
+    """
     from sqsnn.data.own.spike_times import read_spike_trains
     from sqsnn.spike_trains.recording import Recording, read_stimulus_file
 
     given: dict[str, Any] = dict(vars(reading))
     stimulus, width = given.pop("stimulus"), None if model is None else model.bin_width_
+    given["time_unit"] = reading.time_unit or ("s" if reading.bin_width is None else unit)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -239,7 +247,7 @@ def _read(
                 raise
             if width is None:
                 raise ConfigError(f"{error}, such as --bin-width 0.001") from None
-            given["bin_width"] = width
+            given |= {"bin_width": width, "time_unit": reading.time_unit or unit}
             trains = read_spike_trains(file, **given)
     for one in caught:
         console.print(Text(str(one.message), style="yellow"), soft_wrap=True)
