@@ -105,7 +105,7 @@ def test_the_pictures_show_the_recorded_intervals_and_the_exact_laws(reported, m
     survival = np.cumprod(np.concatenate([[1], 1 - hazard[:-1]]))
     # Bins of 1 s, so that an interval of k bins is drawn from k - 0.5 to k + 0.5 seconds.
     np.testing.assert_allclose(edges, np.arange(len(edges)) + 0.5)
-    assert intervals.get_xlabel() == "time since a spike (s; bars of 1)"
+    assert intervals.get_xlabel() == "time since a spike (s; bar width 1)"
     np.testing.assert_allclose(recorded, survival * hazard, atol=1e-12)
     law, poisson = (line.get_ydata() for line in intervals.lines)
     np.testing.assert_array_equal(law, model.intervals(len(law)))
@@ -142,7 +142,7 @@ def test_long_intervals_are_drawn_in_groups_of_bins_with_the_same_shares(tmp_pat
     widths = np.diff(edges)  # in bins, which are milliseconds
     assert len(recorded) <= 60
     assert (widths == widths[0]).all() and widths[0] > 1
-    assert f"(ms; bars of {widths[0]:g})" in reported.drawn[0].axes[0].get_xlabel()
+    assert f"(ms; bar width {widths[0]:g})" in reported.drawn[0].axes[0].get_xlabel()
     assert (recorded * widths).sum() == pytest.approx(1, abs=0.03)  # all but the longest intervals
 
 

@@ -65,9 +65,9 @@ def hold_out(
         first, last = trains[:cut], trains[cut:]
         early, late = (None, None) if stimulus is None else (stimulus[:cut], stimulus[cut:])
     training = _scorable(Recording(first, early), "the part to fit", warm_up)
-    if len(trains) < WHOLE_TRAINS:
-        return training, _scorable(Recording(last, late, training), "the held-out part", 0)
-    return training, _scorable(Recording(last, late), "the held-out part", warm_up)
+    before = training if len(trains) < WHOLE_TRAINS else None
+    test = Recording(last, late, before)
+    return training, _scorable(test, "the held-out part", warm_up if before is None else 0)
 
 
 def whole(recording: Recording) -> Recording:

@@ -145,7 +145,7 @@ def _draw(
         scale, time = 1000 * model.bin_width_, "ms"
         if scale * group * groups > LONGEST_MS:
             scale, time = model.bin_width_, "s"
-    time = f"{time}; bars of {scale * group:g}"
+    time = f"{time}; bar width {scale * group:g}"
 
     def draw(groups: int, title: str, ylabel: str, *laws: _Law) -> "Figure":
         units = []
