@@ -32,14 +32,19 @@ Found = tuple[list[tuple[int, int]], list[list[list[int]]], int]  # shapes, spik
 
 def rows_of(rng: np.random.Generator, trains: int) -> list[Row]:
     """Spikes of a few units, in the order of time or of the units; every train has some."""
-    digits = int(rng.integers(2, 17))
+    digits, width = int(rng.integers(2, 17)), float(BIN_WIDTH)
     units = sorted(rng.choice(20, rng.integers(1, 4), replace=False).tolist())
     rows = [
         (time, train, unit)
         for train in range(trains)
         for unit in units
-        for time in sorted({round(rng.uniform(0, 3), digits) for _ in range(rng.integers(1, 6))})
+        for place in sorted(rng.choice(60, rng.integers(1, 6), replace=False).tolist())
+        for time in [round((place + rng.uniform(0, 0.65)) * width, digits)]
     ]
+    if len(rows) >= 10:  # of which one spike may be merged
+        at = int(rng.integers(len(rows)))
+        time, train, unit = rows[at]
+        rows.insert(at + 1, (round(time + width / 5, digits), train, unit))
     return sorted(rows) if rng.random() < 0.5 else rows
 
 

@@ -1,5 +1,7 @@
 """Files of recorded spikes: every format gives the spikes it holds, and names what is wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import own_hostile
 import pytest
@@ -179,16 +181,19 @@ def test_units_are_chosen_by_number_and_all_are_read_only_if_few(write):
             sqsnn.read_spike_trains(path, 0.1, units=wrong)
 
 
-def test_merged_spikes_are_counted_and_said(write):
-    path = write("a.txt", "0.01\n0.02\n0.3\n")
-    with pytest.warns(UserWarning, match="1 of 3 spikes are lost"):
-        assert sqsnn.read_spike_trains(path, 0.1).merged == 1
+def test_merged_spikes_are_counted_and_said_of_the_line_that_reads(write):
+    lines = "\n".join(map(str, [0.01, 0.02, *range(1, 20)]))
+    with pytest.warns(UserWarning, match="1 of 21 spikes are merged") as caught:
+        assert sqsnn.read_spike_trains(write("a.txt", lines), 0.1).merged == 1
+    assert not Path(caught[0].filename).is_relative_to(Path(sqsnn.__file__).parent)
+    with pytest.raises(DataError, match=r"a\.txt: 20 of 21 spikes are merged .* At most 10% may"):
+        sqsnn.read_spike_trains(write("a.txt", lines), 100.0)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time\n0.2\n0.1\n", r"line 3: expected later .*, found 0\.1 s after 0\.2 s"),
+        ("time\n0.2\n0.1\n", r"line 3: .* found 0\.1 s after 0\.2 s: sort the times of each train"),
         ("time\n0.1\n# again\n0.1\n", r"line 4: expected later .* the same, found 0\.1 s"),
         ("time,unit\n2,0\n1,1\n1,0\n", r"line 4 \(train 0, unit 0\): expected later"),
         ("time\n-0.1\n", "line 2: expected at least the start, 0 s, found -0.1 s"),
@@ -216,10 +221,7 @@ def test_merged_spikes_are_counted_and_said(write):
         (b"0.1\n\xff\n", "line 2: expected text in UTF-8, found the byte 0xFF"),
         ("0.1\n0.2".encode("utf-16"), "line 1: expected text in UTF-8, found a NUL byte"),
         (b"0.1\r0.2\r", "line 1: expected lines that end with a line feed"),
-        (
-            "1e8",
-            r"in bins of 0\.1 s: expected at most .* found 1,000,000,001 bytes; .*SQSNN_LARGEST",
-        ),
+        ("1e8", r"makes 1,000,000,001 bins of 1 spikes: .*Are the times in another unit"),
         ("1e300", r"bin_width is 0\.1 s, but a time of 1e\+300 s"),
     ],
 )
@@ -260,10 +262,7 @@ T = np.array([0.1, 0.2])
         ({"times": T, "stop": 0.2}, r"times\[1\]: expected before the stop, 0\.2 s, found 0\.2 s"),
         ({"times": T, "stop": -1.0}, "stop: expected positive, finite numbers, found -1"),
         ({"times": T, "stop": [[1.0]]}, "stop: expected a number or one per train"),
-        (
-            {"times": T, "stop": 1e12},
-            r"bins of 0\.1 s: expected at most .* 10,000,000,000,000 bytes",
-        ),
+        ({"times": T, "stop": 1e12}, "10,000,000,000,000 bins of 2 spikes: .*another unit"),
         ({"times": T, "spikes": [[0]]}, "expected only lengths, .* beside spikes, found times"),
         ({"times": T, "lengths": [1]}, "expected only trains, units, stop beside times, found len"),
         ({"tims": T}, "found 'tims'; did you mean 'times'"),
@@ -303,7 +302,7 @@ def test_what_is_wrong_with_arrays_is_named(write, held, message):
         (([0.1, np.nan], [2], [1]), "spike_times, value 1: expected a finite time"),
         ((["a", "b"], [2], [1]), "spike_times: expected a list of fractional numbers"),
         (([[0.1, 0.2]], [1], [1]), r"spike_times: .* found float64 of shape \(1, 2\)"),
-        (([0.1, 1e12], [2], [1]), r"in bins of 0\.1 s: expected at most"),
+        (([0.1, 1e12], [2], [1]), "bins of 2 spikes: .*Are the times in another unit"),
     ],
 )
 def test_what_is_wrong_with_units_of_nwb_is_named(write, held, message):
@@ -353,6 +352,14 @@ def test_a_few_bytes_cannot_promise_millions_of_trains(write, held):
     arrays = {name: np.ones(shape, np.uint8) for name, shape in held.items()}
     with pytest.raises(DataError, match=r"its trains: expected at most .*SQSNN_LARGEST"):
         sqsnn.read_spike_trains(write("a.npz", npz(arrays, compressed=True)), 1.0)
+
+
+def test_a_file_cannot_promise_more_bins_than_memory_allows(write, monkeypatch):
+    path = write("a.csv", "1\n")
+    monkeypatch.setenv("SQSNN_LARGEST", "1e-6")
+    assert sqsnn.read_spike_trains(path, 0.00101).bins == 991
+    with pytest.raises(DataError, match=r"0\.001 s: expected at most 1,000 bytes .* found 1,001"):
+        sqsnn.read_spike_trains(path, 0.001)
 
 
 @pytest.mark.usefixtures("own_checks")

@@ -62,7 +62,7 @@ def bin_table(
         stop: Seconds; not given where the file holds it.
 
     Raises:
-        DataError: If a time or the label of a train does not fit.
+        DataError: If a time or the label of a train does not fit, or as `bin_times` says.
     """
     chosen = choose_units(path, table.unit_labels, units)
     try:
