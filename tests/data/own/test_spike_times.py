@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import own_hostile
 import pytest
@@ -321,8 +322,21 @@ def test_files_without_what_their_suffix_promises_are_refused(write, tmp_path):
             DataError, match=r"a\.nwb.*expected a whole NWB file with units/spike_t"
         ):
             sqsnn.read_spike_trains(write("a.nwb", content), 0.1)
-    with pytest.raises(DataError, match=r"a\.npz: expected a whole file as numpy\.savez writes it"):
-        sqsnn.read_spike_trains(write("a.npz", npz({"times": T})[:-30]), 0.1)
+    with h5py.File(tmp_path / "b.nwb", "w") as file:
+        file.create_group("units/spike_times")
+        file["units/spike_times_index"], file["units/id"] = [2], [1]
+    with pytest.raises(DataError, match="units/spike_times: expected values, found a group"):
+        sqsnn.read_spike_trains(tmp_path / "b.nwb", 0.1)
+    with h5py.File(tmp_path / "c.nwb", "w") as file:
+        file["units"] = TIMES
+    with pytest.raises(DataError, match="expected a group that holds spike_times_index, found val"):
+        sqsnn.read_spike_trains(tmp_path / "c.nwb", 0.1)
+    for content in (b"time\n0.1\n", npz({"times": T})[:-30]):
+        said = (
+            r"a\.npz: expected a whole file as numpy\.savez writes it, found no whole zip archive"
+        )
+        with pytest.raises(DataError, match=said):
+            sqsnn.read_spike_trains(write("a.npz", content), 0.1)
     with pytest.raises(DataError, match="does not exist"):
         sqsnn.read_spike_trains(tmp_path / "absent.csv", 0.1)
     with pytest.raises(DataError, match=r"is no file, but own data are one: \.npz, \.csv, \.tsv"):
