@@ -11,6 +11,7 @@ from sqsnn.data.own.npz import read_arrays
 from sqsnn.data.own.spike_table import (
     Labels,
     SpikeTable,
+    Units,
     check_trains,
     choose_units,
     number_labels,
@@ -23,7 +24,7 @@ BINS = ("spikes", "lengths", "bin_width", "merged")
 TIMES = ("times", "trains", "units", "stop")
 
 
-def read_spike_npz(path: Path, units: Sequence[int | str] | None) -> SpikeTrains | SpikeTable:
+def read_spike_npz(path: Path, units: Units) -> SpikeTrains | SpikeTable:
     """Read bins, or spikes that are to be binned.
 
     Args:
@@ -50,9 +51,7 @@ def _refuse_others(path: Path, arrays: dict[str, np.ndarray], keys: Sequence[str
         raise refuse(path, "", f"only {', '.join(keys[1:])} beside {keys[0]}", ", ".join(others))
 
 
-def _read_bins(
-    path: Path, arrays: dict[str, np.ndarray], units: Sequence[int | str] | None
-) -> SpikeTrains:
+def _read_bins(path: Path, arrays: dict[str, np.ndarray], units: Units) -> SpikeTrains:
     spikes = arrays["spikes"]
     if spikes.ndim not in (2, 3):
         raise refuse(path, "spikes", "the shape (n, T) or (n, T, N)", f"{spikes.shape}")

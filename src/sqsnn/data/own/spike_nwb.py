@@ -4,7 +4,6 @@ Their spikes lie in one list, unit after unit; `spike_times_index` holds where e
 Source: NWB format specification 2.x, table `units`; `VectorIndex` of hdmf-common.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from jaxtyping import Int64
 
 from sqsnn.data.hdf5 import dataset, opened
 from sqsnn.data.own.faults import refuse
-from sqsnn.data.own.spike_table import SpikeTable, choose_units
+from sqsnn.data.own.spike_table import SpikeTable, Units, choose_units
 
 _TIMES, _ENDS, _NUMBERS = "units/spike_times", "units/spike_times_index", "units/id"
 
 
-def read_nwb(path: Path, units: Sequence[int | str] | None) -> SpikeTable:
+def read_nwb(path: Path, units: Units) -> SpikeTable:
     """Read the spikes of chosen units, as one train.
 
     Args:

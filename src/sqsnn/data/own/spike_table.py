@@ -16,6 +16,7 @@ from sqsnn.errors import ConfigError, DataError, SqsnnError
 
 MOST_UNITS = 8  # each is a channel of one neuron, which has at most 10 qubits with its memory
 Labels = list[int] | list[str]
+Units = Sequence[int | str] | None  # labels of those to read; None for all
 _BYTES_OF_A_TRAIN = 1000  # at least: a file of a few bytes may promise millions of trains
 
 
@@ -46,7 +47,7 @@ def bin_table(
     table: SpikeTable,
     bin_width: float,
     per_second: int,
-    units: Sequence[int | str] | None,
+    units: Units,
     start: float,
     stop: float | list[float] | None,
 ) -> SpikeTrains:
@@ -130,7 +131,7 @@ def number_labels(
     return known.tolist(), numbers.astype(np.int64)
 
 
-def choose_units(path: Path, known: Labels, units: Sequence[int | str] | None) -> list[int]:
+def choose_units(path: Path, known: Labels, units: Units) -> list[int]:
     """Give the positions of the units to read among those that a file holds.
 
     Raises:

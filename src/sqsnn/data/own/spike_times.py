@@ -8,7 +8,7 @@ from typing import Literal
 from sqsnn.checks import check_choice
 from sqsnn.data.own.faults import unreadable
 from sqsnn.data.own.reading import check_openable
-from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, bin_table
+from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, Units, bin_table
 from sqsnn.data.spike_binning import Stop, check_positive, check_real, check_stop
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError, DataError
@@ -24,7 +24,7 @@ def read_spike_trains(
     bin_width: float | None = None,
     *,
     time_unit: TimeUnit = "s",
-    units: int | str | Sequence[int | str] | None = None,
+    units: int | str | Units = None,
     start: float = 0.0,
     stop: Stop = None,
 ) -> SpikeTrains:
@@ -86,7 +86,7 @@ def read_spike_trains(
     return bin_table(path, found, bin_width, _PER_SECOND[time_unit], chosen, start, stop)
 
 
-def _read(path: Path, suffix: str, units: Sequence[int | str] | None) -> SpikeTrains | SpikeTable:
+def _read(path: Path, suffix: str, units: Units) -> SpikeTrains | SpikeTable:
     if suffix == ".npz":
         from sqsnn.data.own.spike_npz import read_spike_npz
 
@@ -100,9 +100,7 @@ def _read(path: Path, suffix: str, units: Sequence[int | str] | None) -> SpikeTr
     return read_spike_text(path)
 
 
-def _checked_units(
-    units: int | str | Sequence[int | str] | None,
-) -> Sequence[int | str] | None:
+def _checked_units(units: int | str | Units) -> Units:
     if units is None:
         return None
     chosen = list(units) if isinstance(units, Sequence) and not isinstance(units, str) else [units]
