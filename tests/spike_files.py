@@ -5,7 +5,8 @@ The reader computes bins in fractions of whole numbers, which never round.
 
 import csv
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -21,7 +22,8 @@ from own_hostile import npy_member
 from sqsnn.data.own.spike_times import read_spike_trains
 
 BIN_WIDTH = Fraction("0.05")
-Row = tuple[Any, int, int]  # time, train, unit
+Row = tuple[Any, Any, Any]  # time, train, unit
+_NUMBER = re.compile(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
 Found = tuple[list[tuple[int, int]], list[list[list[int]]], int]  # shapes, spikes, merged
 
 
@@ -30,15 +32,26 @@ Found = tuple[list[tuple[int, int]], list[list[list[int]]], int]  # shapes, spik
 
 def rows_of(rng: np.random.Generator, trains: int) -> list[Row]:
     """Spikes of a few units, in the order of time or of the units; every train has some."""
-    digits = int(rng.integers(2, 17))
+    digits, width = int(rng.integers(2, 17)), float(BIN_WIDTH)
     units = sorted(rng.choice(20, rng.integers(1, 4), replace=False).tolist())
     rows = [
         (time, train, unit)
         for train in range(trains)
         for unit in units
-        for time in sorted({round(rng.uniform(0, 3), digits) for _ in range(rng.integers(1, 6))})
+        for place in sorted(rng.choice(60, rng.integers(1, 6), replace=False).tolist())
+        for time in [round((place + rng.uniform(0, 0.65)) * width, digits)]
     ]
+    if len(rows) >= 10:  # of which one spike may be merged
+        at = int(rng.integers(len(rows)))
+        time, train, unit = rows[at]
+        rows.insert(at + 1, (round(time + width / 5, digits), train, unit))
     return sorted(rows) if rng.random() < 0.5 else rows
+
+
+def labelled(rng: np.random.Generator, rows: list[Row]) -> list[Row]:
+    """Number trains from 1 and name units, or do one of it, or none."""
+    first, prefix = int(rng.integers(2)), rng.choice(["", "cell "])
+    return [(time, train + first, f"{prefix}{unit}") for time, train, unit in rows]
 
 
 def make_bins(rng: np.random.Generator) -> Files:
@@ -55,22 +68,29 @@ def make_bins(rng: np.random.Generator) -> Files:
 
 def make_times(rng: np.random.Generator) -> Files:
     trains = int(rng.integers(1, 4))
-    times, numbers, units = map(np.array, zip(*rows_of(rng, trains), strict=True))
+    rows = rows_of(rng, trains)
+    with_stops = rng.random() < 0.25
+    if not with_stops:
+        rows = labelled(rng, rows)
+    times, numbers, units = map(np.array, zip(*rows, strict=True))
     arrays = {"times": times, "units": units}
     if trains > 1 or rng.random() < 0.5:
         arrays["trains"] = numbers
-    if rng.random() < 0.5:
-        arrays["stop"] = rng.uniform(3.1, 4, (trains,) if rng.random() < 0.5 else ())
+    if with_stops or rng.random() < 0.3:
+        arrays["stop"] = rng.uniform(3.1, 4, (trains,) if with_stops else ())
     return {"recording.npz": npz(arrays, rng.random() < 0.5)}
 
 
 def make_text(rng: np.random.Generator, suffix: str) -> Files:
     delimiter = {".csv": ",", ".tsv": "\t", ".txt": " "}[suffix]
     trains = int(rng.integers(1, 4))
-    rows = rows_of(rng, trains)
-    columns = dict(zip(("time", "train", "unit"), zip(*rows, strict=True), strict=True))
+    rows = labelled(rng, rows_of(rng, trains))
+    if suffix == ".txt":
+        rows = [(time, train, unit.replace(" ", "")) for time, train, unit in rows]
+    named = ("time", rng.choice(["train", "trial"]), "unit")
+    columns = dict(zip(named, zip(*rows, strict=True), strict=True))
     if trains == 1 and rng.random() < 0.5:
-        del columns["train"]
+        del columns[named[1]]
     if len(set(columns["unit"])) == 1 and rng.random() < 0.5:
         del columns["unit"]
     names = rng.permutation(list(columns)).tolist()
@@ -189,9 +209,13 @@ def reference(path: Path) -> Found:
             held = {name: file[name] for name in file.files}
         if "spikes" in held:
             return _from_bins(held)
-        none = [0] * len(held["times"])
-        numbers = (held.get(name, none) for name in ("trains", "units"))
-        rows = zip(map(str, held["times"]), *numbers, strict=True)
+        none = np.zeros(len(held["times"]), int)
+        labels = (held.get(name, none) for name in ("trains", "units"))
+        # Texts are names there, even "1".
+        labels = [
+            each if each.dtype.kind != "U" else [f"name {one}" for one in each] for each in labels
+        ]
+        rows = zip(map(str, held["times"]), *labels, strict=True)
         return _binned(list(rows), held.get("stop"))
     if path.suffix == ".nwb":
         with h5py.File(path) as file:
@@ -224,22 +248,37 @@ def _text_rows(path: Path) -> list[Row]:
     if "time" not in names:
         return [(time, 0, 0) for (time,) in cells]
     rows = [dict(zip(names, row, strict=True)) for row in cells[1:]]
-    return [(row["time"], int(row.get("train", 0)), int(row.get("unit", 0))) for row in rows]
+    return [
+        (row["time"], row.get("train", row.get("trial", 0)), row.get("unit", 0)) for row in rows
+    ]
+
+
+def _numbered(labels: Sequence[Any]) -> list[int]:
+    """The position of each label: of numbers by their size, of names as they first appear."""
+    texts = [str(label).strip() for label in labels]
+    names = isinstance(labels[0], str) and (
+        not all(map(_NUMBER.fullmatch, texts))
+        or ("".join(texts).isdigit() and max(map(len, texts)) > 18)
+    )
+    keys = texts if names else list(map(Decimal, texts))
+    known = list(dict.fromkeys(keys)) if names else sorted(set(keys))
+    return [known.index(key) for key in keys]
 
 
 def _binned(rows: list[Row], stop: Any = None) -> Found:
-    units = sorted({int(unit) for _, _, unit in rows})
-    count = 1 + max(int(train) for _, train, _ in rows)
+    times, trains, units = zip(*rows, strict=True)
+    # Trains that have a stop each are numbered from 0, and one may be silent.
+    trains = list(map(int, trains)) if np.ndim(stop) else _numbered(trains)
+    units = _numbered(units)
+    count, channels = 1 + max(trains), 1 + max(units)
     stops = [None] * count if stop is None else np.broadcast_to(stop, max(np.size(stop), count))
     spikes: list[set[tuple[int, int]]] = [set() for _ in stops]
-    for time, train, unit in rows:
-        spikes[int(train)].add(
-            (floor(Fraction(Decimal(time.strip())) / BIN_WIDTH), units.index(unit))
-        )
+    for time, train, unit in zip(times, trains, units, strict=True):
+        spikes[train].add((floor(Fraction(Decimal(time.strip())) / BIN_WIDTH), unit))
     lengths = [
         1 + max(t for t, _ in train) if end is None else -(-Fraction(str(end)) // BIN_WIDTH)
         for train, end in zip(spikes, stops, strict=True)
     ]
     places = [list(map(list, sorted(train))) for train in spikes]
     merged = len(rows) - sum(map(len, places))
-    return [(int(length), len(units)) for length in lengths], places, merged
+    return [(int(length), channels) for length in lengths], places, merged

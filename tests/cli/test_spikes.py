@@ -93,16 +93,16 @@ def test_the_same_seed_gives_the_same_files(sqsnn, recorded):
 
 
 def test_merged_spikes_are_counted_and_said(sqsnn, recorded):
-    command = ("spikes", "fit", "cell.csv", "--bin-width", "0.1", "--starts", "1")
+    command = ("spikes", "fit", "cell.csv", "--bin-width", "0.06", "--starts", "1")
     done = sqsnn(*command, "--out", "cell")
     assert (done.code, done.err) == (0, "")
-    merged = read_spike_trains_merged("cell.csv", 0.1)
-    assert done.out.startswith(f"{merged} of 180 spikes are lost")
+    merged = read_spike_trains_merged("cell.csv", 0.06)
+    assert done.out.startswith(f"{merged} of 180 spikes are merged")
     assert json.loads(Path("cell/metrics.json").read_text())["merged"] == merged > 0
 
 
 def read_spike_trains_merged(path: str, bin_width: float) -> int:
-    with pytest.warns(UserWarning, match="are lost"):
+    with pytest.warns(UserWarning, match="are merged"):
         return read_spike_trains(path, bin_width).merged
 
 

@@ -88,7 +88,7 @@ HOSTILE = {
     lzf: "expected values packed by gzip, or not",
     twice_packed: "expected values packed by gzip, or not",
     bomb: "expected chunks of 4 bytes, found others",
-    group: "expected four values",
+    group: "expected values, found a group",
 }
 
 

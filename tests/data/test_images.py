@@ -139,7 +139,7 @@ def spoil_h5(path, case):
     [
         ("cut short", "a whole HDF5 file"),
         ("no target", "a whole HDF5 file with train/data and target"),
-        ("a group", "train/data and target"),
+        ("a group", "train/data: expected values, found a group"),
         ("other sizes", r"found \(149, 12\) and \(150,\)"),
         ("too bright", "values from 0 to 1, found values from 0.0 to 1.5"),
         ("not a number", "values from 0 to 1, found values from nan"),

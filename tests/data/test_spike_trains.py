@@ -1,8 +1,10 @@
 """Spike trains: no spike is lost unsaid, each falls into its bin, and nothing wrong gets in."""
 
 import pickle
+import re
 from fractions import Fraction
 from math import floor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import sqsnn
+from sqsnn.data.spike_binning import check_bins
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import WriteError
 
@@ -24,12 +27,41 @@ def bits(units):
     return arrays.arrays(np.uint8, shape, elements=st.integers(0, 1))
 
 
-@pytest.mark.filterwarnings("ignore:.* spikes are lost")
-@given(st.lists(times_of_a_unit, min_size=1, max_size=3), st.sampled_from([0.001, 0.1, 1 / 3, 3.0]))
-def test_every_spike_is_in_a_bin_or_counted_as_merged(units, width):
+@pytest.mark.filterwarnings("ignore:.* spikes are merged")
+@given(st.lists(times_of_a_unit, min_size=1, max_size=3), st.sampled_from([1 / 64, 0.125, 0.5]))
+def test_every_spike_is_in_a_bin_or_counted_as_merged_or_too_many_would_be(units, width):
+    total = 2 * sum(map(len, units))
+    full = 2 * sum(len({floor(time / width) for time in times}) for times in units)
+    if total - full > total / 10:
+        with pytest.raises(ValueError, match=f"{total - full} of {total} spikes are merged"):
+            SpikeTrains.from_times([units, units[::-1]], width, stop=10.0)
+        return
     trains = SpikeTrains.from_times([units, units[::-1]], width, stop=10.0)
-    assert trains.count + trains.merged == 2 * sum(map(len, units))
+    assert (trains.count, trains.merged) == (full, total - full)
     assert trains.units == len(units) and len(trains) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.* spikes are merged")
+@given(st.lists(st.floats(1e-3, 1), min_size=3, max_size=50))
+def test_the_bin_width_of_the_refusal_is_taken(intervals):
+    times = np.cumsum(intervals)
+    try:
+        SpikeTrains.from_times(times, 10.0)
+    except ValueError as error:
+        advised = re.search(r"choose bin_width (\S+) s or less", str(error))
+        assert advised is not None
+        assert SpikeTrains.from_times(times, float(advised[1])).merged <= len(times) / 10
+
+
+def test_times_in_another_unit_than_seconds_are_asked_about():
+    times = 50.0 * np.arange(1, 400)  # 20 per second, in milliseconds
+    said = r"makes 19,950,001 bins of 399 spikes: 19,950 s with 0\.02 spikes per second\. Are the"
+    with pytest.raises(ValueError, match=said):
+        SpikeTrains.from_times(times, 0.001)
+    assert SpikeTrains.from_times(times / 1000, 0.001).count == 399
+    # Few bins, or full ones, raise no doubt.
+    assert SpikeTrains.from_times([0.1], 0.001, stop=10_000.0).bins == 10**7
+    assert SpikeTrains.from_times(10.0 * np.arange(1, 1200), 0.001).bins > 10**7
 
 
 @given(
@@ -85,10 +117,14 @@ def test_one_array_is_one_train_and_lists_of_arrays_are_units():
 
 
 def test_merged_spikes_are_counted_and_said():
-    said = r"2 of 5 spikes are lost, .*: the shortest interval is 0\.01 s, bin_width 0\.1 s"
-    with pytest.warns(UserWarning, match=said):
-        trains = SpikeTrains.from_times([[0.01, 0.02, 0.05], [0.3, 0.45]], 0.1)
-    assert (trains.count, trains.merged) == (3, 2)
+    said = (
+        r"2 of 20 spikes are merged .*: bin_width is 0\.1 s, the shortest interval 0\.01 s; choose "
+        r"bin_width below 0\.01 s"
+    )
+    with pytest.warns(UserWarning, match=said) as caught:
+        trains = SpikeTrains.from_times([[0.01, 0.02, 0.05], np.arange(17) + 0.5], 0.1)
+    assert not Path(caught[0].filename).is_relative_to(Path(sqsnn.__file__).parent)
+    assert (trains.count, trains.merged) == (18, 2)
     assert trains[:1].merged == 2  # what a part was cut from
 
 
@@ -235,8 +271,10 @@ def test_times_that_do_not_fit_are_refused_by_name(times, given_more, error, mes
 
 
 def test_too_many_bins_are_refused_before_they_are_made(monkeypatch):
-    with pytest.raises(ValueError, match=r"1,000,000,000,000 bins, .*\$SQSNN_LARGEST"):
-        SpikeTrains.from_times([[0.1]], 1.0, stop=1e12)
+    with pytest.raises(
+        ValueError, match=r"trains is 5, which .* 10,000,000,000 bins, .*\$SQSNN_LA"
+    ):
+        check_bins("trains is 5", 5 * 10**8, 20)
     with pytest.raises(ValueError, match=r"bin_width is 1e-300 s, but a time of 1 s in float64"):
         SpikeTrains.from_times([[1.0]], 1e-300)
     with pytest.raises(ValueError, match=r"a time of 1000 s in float32 is known to 0\.0001 s only"):

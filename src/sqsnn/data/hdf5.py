@@ -60,9 +60,13 @@ def dataset(path: Path, file: Any, name: str) -> Any:
 
     found = file
     for part in name.split("/"):
+        if not isinstance(found, h5py.Group):
+            raise broken(path, f"a group that holds {part}", "values", where=name)
         if found.id.links.get_info(part.encode()).type != _HARD_LINK:
             raise broken(path, "values in the file itself", "a link", where=name)
         found = found[part]
+    if not isinstance(found, h5py.Dataset):
+        raise broken(path, "values", "a group of others", where=name)
     plan = found.id.get_create_plist()
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         raise broken(path, "values in the file itself", "values of other files", where=name)

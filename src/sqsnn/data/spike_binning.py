@@ -1,6 +1,8 @@
 """Times of spikes into time bins: what is wrong with times, and into which bin each falls."""
 
 import math
+import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from numbers import Real as Number
@@ -15,6 +17,9 @@ from sqsnn.options import as_text
 
 Stop = float | Sequence[float] | Float[np.ndarray, " n"] | None
 _EPS = float(np.finfo(np.float64).eps)
+_MOST_MERGED = 0.1  # share of the spikes
+# Both together: bins so many and so empty are those of times in another unit than seconds.
+_MANY_BINS, _RARE = 10**7, 5e-5
 
 
 class Fault(NamedTuple):
@@ -28,7 +33,7 @@ class Fault(NamedTuple):
 def bin_times(
     trains: list[Times], bin_width: float, start: float, stop: Stop
 ) -> tuple[tuple[UInt8[np.ndarray, "_ N"], ...], int]:
-    """Bin trains, and count the spikes that others of their unit hide; warn if there are any.
+    """Bin trains, and count the spikes merged with another of their unit; warn if there are any.
 
     Args:
         trains: Seconds, an array per train and unit.
@@ -37,7 +42,8 @@ def bin_times(
         stop: Seconds, where it ends: one number, or one per train; None for its last spike's bin.
 
     Raises:
-        ValueError: If a time, the width, the start or the stop does not fit.
+        ValueError: If a time, the width, the start or the stop does not fit; if more than 10 % of
+            the spikes would be merged; or as `count_bins`.
     """
     bin_width, start = check_positive("bin_width", bin_width), check_real("start", start)
     stops = stop_of_each(check_stop(stop, start), len(trains))
@@ -50,30 +56,66 @@ def bin_times(
                     f"{name}[{fault.position}] must be {fault.expected}, but is {fault.found}"
                 )
     lengths = count_bins(trains, bin_width, start, stops)
-    size = sum(lengths) * len(trains[0])
-    if size > largest_array():
-        raise ValueError(
-            f"bin_width is {bin_width:g} s, which makes {size:,} bins, but there may be "
-            f"{largest_array():,}: choose wider bins, an earlier stop, or allow more by "
-            f"${LARGEST_VARIABLE}, in GB"
-        )
+    check_bins(f"bin_width is {bin_width:g} s", sum(lengths), len(trains[0]))
     spikes = tuple(np.zeros((length, len(trains[0])), np.uint8) for length in lengths)
     for binned, train in zip(spikes, trains, strict=True):
         for unit, times in enumerate(train):
             bins = np.floor(positions(times, bin_width, start)).astype(np.int64)
             # Up to rounding, a last spike may lie on the edge where the recording ends.
             binned[np.minimum(bins, len(binned) - 1), unit] = 1
-    every = [times for train in trains for times in train]
-    total = sum(map(len, every))
-    merged = total - sum(int(np.count_nonzero(train)) for train in spikes)
+    merged = _count(trains) - sum(int(np.count_nonzero(train)) for train in spikes)
     if merged:
-        shortest = min(np.diff(times).min() for times in every if len(times) > 1)
-        warnings.warn(
-            f"{merged} of {total} spikes are lost, since another spike of their unit lies in the "
-            f"same bin: the shortest interval is {shortest:.3g} s, bin_width {bin_width:g} s",
-            stacklevel=3,
-        )
+        _say_merged(trains, merged, bin_width)
     return spikes, merged
+
+
+def _say_merged(trains: list[Times], merged: int, bin_width: float) -> None:
+    """Warn of merged spikes, or refuse a width that merges too many."""
+    total = _count(trains)
+    intervals = np.sort(np.concatenate([np.diff(times) for train in trains for times in train]))
+    said = (
+        f"{merged} of {total} spikes are merged with another of their unit in the same bin: "
+        f"bin_width is {bin_width:g} s, the shortest interval {intervals[0]:.3g} s"
+    )
+    if merged <= _MOST_MERGED * total:
+        advice = f"choose bin_width below {intervals[0]:.3g} s"
+        warnings.warn(f"{said}; {advice}", stacklevel=_level_of_user())
+        return
+    # Spikes further apart than a bin are not merged: at most those of the shorter intervals are.
+    enough = float(intervals[int(_MOST_MERGED * total)])
+    raise ValueError(
+        f"{said}. At most {_MOST_MERGED:.0%} may be merged: choose bin_width {0.95 * enough:.2g} s "
+        "or less"
+    )
+
+
+def _level_of_user() -> int:
+    """The stack level of the line outside of this package that led to the caller's warning."""
+    frames = traceback.walk_stack(sys._getframe(1))
+    names = [frame.f_globals.get("__name__", "") for frame, _ in frames]
+    return max(level for level, name in enumerate(names, 2) if name.startswith("sqsnn."))
+
+
+def _count(trains: list[Times]) -> int:
+    return sum(len(times) for train in trains for times in train)
+
+
+def check_bins(cause: str, bins: int, units: int) -> None:
+    """Refuse more bins than an array may have bytes, before any is made.
+
+    Args:
+        cause: Which argument makes them, and what it is.
+        bins: Bins of all trains together.
+        units: Units, each of which has that many.
+
+    Raises:
+        ValueError: If there are too many.
+    """
+    if bins * units > largest_array():
+        raise ValueError(
+            f"{cause}, which makes {bins * units:,} bins, but there may be {largest_array():,}: "
+            f"choose fewer, or allow more by ${LARGEST_VARIABLE}, in GB"
+        )
 
 
 def time_fault(times: Float[np.ndarray, " K"], start: float, stop: float | None) -> Fault | None:
@@ -95,7 +137,9 @@ def time_fault(times: Float[np.ndarray, " K"], start: float, stop: float | None)
     ):
         if wrong.any():
             first = int(wrong.argmax())
-            after = f" after {times[first - 1]} s" if expected.endswith("before") else ""
+            after = ""
+            if expected.endswith("before"):
+                after = f" after {times[first - 1]} s: sort the times of each train and unit"
             return Fault(first, expected, f"{times[first]} s{after}")
     return None
 
@@ -106,7 +150,8 @@ def count_bins(
     """Count the bins of each train, before any is made.
 
     Raises:
-        ValueError: If a train has neither spikes nor a stop, or the bins are too narrow.
+        ValueError: If a train has neither spikes nor a stop; if the bins are too narrow; or if
+            there are more than 10 million, with fewer than one spike in 20,000.
     """
     counts = []
     for number, (train, stop) in enumerate(zip(trains, stops, strict=True)):
@@ -121,6 +166,16 @@ def count_bins(
             counts.append(math.floor(last) + 1)
         else:
             counts.append(math.ceil(positions(np.array([stop]), bin_width, start)[0]))
+    spikes, units = _count(trains), len(trains[0])
+    bins = sum(counts) * units
+    if bins > _MANY_BINS and spikes < _RARE * bins:
+        duration = sum(counts) * bin_width
+        raise ValueError(
+            f"bin_width is {bin_width:g} s, which makes {bins:,} bins of {spikes:,} spikes: "
+            f"{duration:,.6g} s with {spikes / units / duration:.2g} spikes per second. Are the "
+            "times in another unit (time_unit of read_spike_trains, --time-unit on the command "
+            "line)? If not, choose wider bins or an earlier stop"
+        )
     return counts
 
 

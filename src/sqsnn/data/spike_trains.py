@@ -24,8 +24,8 @@ class SpikeTrains:
     Attributes:
         spikes: One train each, (T_i, N), 0 and 1: N units recorded together.
         bin_width: Seconds; None where bins were given without one.
-        merged: Spikes lost because another spike of their unit fell into the same bin. A part of
-            some trains keeps the number of the whole.
+        merged: Spikes merged with another of their unit, in the same bin. A part of some trains
+            keeps the number of the whole.
 
     Raises:
         ValueError: If a train holds anything but 0 and 1, has no bin, or has other units.
@@ -84,8 +84,8 @@ class SpikeTrains:
 
         A spike at time t falls into bin floor((t - start) / bin_width); a time that lies on the
         edge of a bin up to rounding belongs to the bin that begins there. A bin holds at most one
-        spike of a unit: of several, one is kept, the others are counted in `merged`, and a warning
-        says how many.
+        spike of a unit: several are merged into one, `merged` counts the others, and a warning says
+        how many; more than 10 % of all spikes are refused.
 
         Args:
             times: Seconds, rising: a list of trains, each an array of times, or a list of N arrays,
@@ -100,8 +100,10 @@ class SpikeTrains:
         Raises:
             TypeError: If the times are not numbers.
             ValueError: If a time is not finite, does not rise, or lies outside of the recording; if
-                a train has no spike and no stop; if the bins are too many, or too narrow for times
-                of this size.
+                a train has no spike and no stop; if more than 10 % of the spikes would be merged;
+                if the bins are too many, or too narrow for times of this size; or if there are more
+                than 10 million bins with fewer than one spike in 20,000, as where times are in
+                another unit.
         """
         spikes, merged = bin_times(unit_times("times", times), bin_width, start, stop)
         return cls(spikes, bin_width, merged)

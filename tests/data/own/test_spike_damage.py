@@ -21,7 +21,7 @@ def test_damaged_and_hostile_files_are_refused_or_read_as_a_plain_reader_reads_t
     assert sum(outcome.name == "equal" for outcome in found) > 15
 
 
-@pytest.mark.filterwarnings("ignore:.* spikes are lost")
+@pytest.mark.filterwarnings("ignore:.* spikes are merged")
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_files_are_read_and_the_comparison_sees_a_moved_spike(tmp_path, kind):
     rng = np.random.default_rng(0)

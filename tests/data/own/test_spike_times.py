@@ -1,5 +1,8 @@
 """Files of recorded spikes: every format gives the spikes it holds, and names what is wrong."""
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 import own_hostile
 import pytest
@@ -79,6 +82,64 @@ def test_arrays_of_times_may_have_trains_units_and_stops(write):
     ]
 
 
+ONE_EACH = [[[1], [0]], [[0], [1]]]  # two trains of one bin, in each of which another unit fires
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("time,trial,unit\n0,2,1\n0,1,2\n", ONE_EACH[::-1]),  # numbers from 1, in their order
+        ("time,train,unit\n0,10,-3\n0,9,7\n", ONE_EACH[::-1]),
+        ("time,train,unit\n0,1.0,+1\n0,2.0,02\n", ONE_EACH),
+        ("time,trial,unit\n0,go,left\n0,1,right\n", ONE_EACH),  # names, as they first appear
+        ("time,trial,unit\n0,b,2\n0,a,10\n", ONE_EACH),
+        (f"time,trial,unit\n0,{10**18 + 1},B\n0,{10**18},A\n", ONE_EACH),
+    ],
+)
+def test_trains_and_units_have_any_labels(write, text, expected):
+    assert bins(sqsnn.read_spike_trains(write("a.csv", text), 0.1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("trains", "units", "expected"),
+    [
+        ([2, 1], [1, 2], ONE_EACH[::-1]),
+        ([2.0, 1.0], [-1.0, 5.0], ONE_EACH[::-1]),  # as MATLAB keeps whole numbers
+        (["b", "a"], ["B", "A"], ONE_EACH),
+        (np.array([2**64 - 1, 0], np.uint64), [0, 10**18], ONE_EACH[::-1]),
+    ],
+)
+def test_arrays_of_labels_may_be_numbers_or_names(write, trains, units, expected):
+    held = {"times": np.zeros(2), "trains": np.array(trains), "units": np.array(units)}
+    assert bins(sqsnn.read_spike_trains(write("a.npz", npz(held)), 0.1)) == expected
+
+
+def test_trains_with_a_stop_each_are_numbered_from_0(write):
+    numbered = write("a.csv", "time,train\n0.1,0\n0.1,2\n")
+    assert bins(sqsnn.read_spike_trains(numbered, 0.1, stop=[0.2, 0.1, 0.3])) == [
+        [[0, 1]],
+        [[0]],
+        [[0, 1, 0]],
+    ]
+    for first, label in (("0", "3"), ("0", "-1"), ("stay", "'stay'")):
+        named = write("b.csv", f"time,train\n0.1,{first}\n0.1,{label}\n")
+        assert len(sqsnn.read_spike_trains(named, 0.1, stop=1.0)) == 2
+        said = f"line [23]: expected a train from 0 to 2, one for each stop, found {label}"
+        with pytest.raises(DataError, match=said):
+            sqsnn.read_spike_trains(named, 0.1, stop=[1.0, 1.0, 1.0])
+
+
+def test_one_unit_may_be_chosen_without_a_list_and_by_its_name(write):
+    path = write("a.csv", "time,unit\n0,left\n0.1,right\n")
+    for chosen in ("right", ["right"]):
+        assert bins(sqsnn.read_spike_trains(path, 0.1, units=chosen)) == [[[0, 1]]]
+    numbered = write("b.csv", "time,unit\n0,4\n0.1,7\n")
+    for chosen in (7, "7"):
+        assert bins(sqsnn.read_spike_trains(numbered, 0.1, units=chosen)) == [[[0, 1]]]
+    with pytest.raises(ConfigError, match=r"units names up, .*; it may be one of 'left', 'right'"):
+        sqsnn.read_spike_trains(path, 0.1, units="up")
+
+
 def test_arrays_of_bins_may_be_padded(write):
     held = {"spikes": np.array([[0, 1, 0], [1, 0, 0]]), "lengths": np.array([3, 1])}
     path = write("a.npz", npz(held))
@@ -121,16 +182,19 @@ def test_units_are_chosen_by_number_and_all_are_read_only_if_few(write):
             sqsnn.read_spike_trains(path, 0.1, units=wrong)
 
 
-def test_merged_spikes_are_counted_and_said(write):
-    path = write("a.txt", "0.01\n0.02\n0.3\n")
-    with pytest.warns(UserWarning, match="1 of 3 spikes are lost"):
-        assert sqsnn.read_spike_trains(path, 0.1).merged == 1
+def test_merged_spikes_are_counted_and_said_of_the_line_that_reads(write):
+    lines = "\n".join(map(str, [0.01, 0.02, *range(1, 20)]))
+    with pytest.warns(UserWarning, match="1 of 21 spikes are merged") as caught:
+        assert sqsnn.read_spike_trains(write("a.txt", lines), 0.1).merged == 1
+    assert not Path(caught[0].filename).is_relative_to(Path(sqsnn.__file__).parent)
+    with pytest.raises(DataError, match=r"a\.txt: 20 of 21 spikes are merged .* At most 10% may"):
+        sqsnn.read_spike_trains(write("a.txt", lines), 100.0)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time\n0.2\n0.1\n", r"line 3: expected later .*, found 0\.1 s after 0\.2 s"),
+        ("time\n0.2\n0.1\n", r"line 3: .* found 0\.1 s after 0\.2 s: sort the times of each train"),
         ("time\n0.1\n# again\n0.1\n", r"line 4: expected later .* the same, found 0\.1 s"),
         ("time,unit\n2,0\n1,1\n1,0\n", r"line 4 \(train 0, unit 0\): expected later"),
         ("time\n-0.1\n", "line 2: expected at least the start, 0 s, found -0.1 s"),
@@ -138,20 +202,19 @@ def test_merged_spikes_are_counted_and_said(write):
         ("time\n0.1\ninf\n", "line 3, column 'time': .* found inf, which is infinite"),
         ("time\n1e999\n", "line 2, column 'time': .* too large"),
         ("0.1\nspike\n", "line 2, column 'time': expected a number, found 'spike'"),
-        ("0,1\n", "line 1: expected the names of the columns, .* found '0'"),
+        ("0,1\n", "line 1: .* found '0'; several columns need a header line such as time,train"),
         ("time;unit\n", "line 1: expected the names of the columns, .* found 'time;unit'"),
         ("time,time\n1,2\n", "line 1: expected one column time, .* found time, time"),
         ("train,unit\n1,2\n", "line 1: expected one column time"),
         ("time,units\n1,2\n", "found 'units'; did you mean 'unit'"),
         ("time,unit\n1,0\n2\n", "line 3: expected 2 values, found 1"),
         ("time,unit\n1,0,0\n", "line 2: expected 2 values, found 3"),
-        ("time,unit\n1,\n", "line 2, column 'unit': expected a whole number .* found ''"),
-        ("time,unit\n1,-1\n", "line 2, column 'unit': expected a whole number from 0, .*'-1'"),
-        ("time,unit\n1,0.5\n", "line 2, column 'unit': expected a whole number"),
-        (f"time,unit\n1,{10**18}\n", "line 2, column 'unit': .*of at most 18 digits"),
-        ("time,train\n1,0\n1,2\n", "expected spikes of train 1 .*found none, but some of train 2"),
-        ("time,train\n1,1\n", "expected spikes of train 0"),
-        ("time,train\n1,999999999999\n", "expected spikes of train 0"),
+        ("time,unit\n1,\n", "line 2, column 'unit': expected a label, found a missing value"),
+        ("time,unit\n1,0\n2,nan\n", "line 3, column 'unit': expected a label, found a missing"),
+        ("time,unit\n1,1\n2,0.5\n", "line 3, column 'unit': expected a whole number or a name"),
+        ("time,trial\n1,1e99\n", "line 2, column 'trial': expected a whole number or a name"),
+        ("time,train,trial\n1,0,0\n", r"one column time, and train \(or trial\) and unit once"),
+        ("time,trial\n2,go\n1,go\n1,no\n", r"line 3 \(train go, unit 0\): expected later"),
         ('time\n"0.1\n0.2"\n', "line 2: expected pairs of quotation marks"),
         ("", "expected samples, found an empty file"),
         ("# nothing\n\n", "expected a line with the time of a spike, found none"),
@@ -159,10 +222,7 @@ def test_merged_spikes_are_counted_and_said(write):
         (b"0.1\n\xff\n", "line 2: expected text in UTF-8, found the byte 0xFF"),
         ("0.1\n0.2".encode("utf-16"), "line 1: expected text in UTF-8, found a NUL byte"),
         (b"0.1\r0.2\r", "line 1: expected lines that end with a line feed"),
-        (
-            "1e8",
-            r"in bins of 0\.1 s: expected at most .* found 1,000,000,001 bytes; .*SQSNN_LARGEST",
-        ),
+        ("1e8", r"makes 1,000,000,001 bins of 1 spikes: .*Are the times in another unit"),
         ("1e300", r"bin_width is 0\.1 s, but a time of 1e\+300 s"),
     ],
 )
@@ -185,22 +245,25 @@ T = np.array([0.1, 0.2])
         ({"times": [True]}, r"times: expected times of shape \(K,\), found bool"),
         ({"times": [[0.1]]}, r"times: expected times of shape \(K,\), found float64 of shape \(1,"),
         ({"times": T[:0]}, "times: expected an array with values"),
-        ({"times": T, "trains": [0]}, r"trains: expected whole numbers, \(2,\), found"),
-        ({"times": T, "trains": [0, -1]}, r"trains\[1\]: expected a whole number from 0"),
-        ({"times": T, "trains": [0.0, 1.0]}, "trains: expected whole numbers"),
-        ({"times": T, "trains": [0, 2]}, "expected spikes of train 1"),
+        ({"times": T, "trains": [0]}, r"trains: expected whole numbers or names, \(2,\), found"),
+        (
+            {"times": T, "trains": [0, 0.5]},
+            r"trains\[1\]: expected a whole number or a name, .*0\.5",
+        ),
+        ({"times": T, "trains": [0, np.nan]}, r"trains\[1\]: expected a whole number or a name"),
+        ({"times": T, "trains": [True, False]}, "trains: expected whole numbers or names"),
         (
             {"times": T, "trains": [0, 2], "stop": [1, 1]},
             r"times\[1\]: expected a train from 0 to 1",
         ),
-        ({"times": T, "units": [0, 10**18]}, r"units\[1\]: expected a whole number .* 18 digits"),
+        (
+            {"times": T, "units": [0, 1e18]},
+            r"units\[1\]: expected a whole number or a name, .*1e\+18",
+        ),
         ({"times": T, "stop": 0.2}, r"times\[1\]: expected before the stop, 0\.2 s, found 0\.2 s"),
         ({"times": T, "stop": -1.0}, "stop: expected positive, finite numbers, found -1"),
         ({"times": T, "stop": [[1.0]]}, "stop: expected a number or one per train"),
-        (
-            {"times": T, "stop": 1e12},
-            r"bins of 0\.1 s: expected at most .* 10,000,000,000,000 bytes",
-        ),
+        ({"times": T, "stop": 1e12}, "10,000,000,000,000 bins of 2 spikes: .*another unit"),
         ({"times": T, "spikes": [[0]]}, "expected only lengths, .* beside spikes, found times"),
         ({"times": T, "lengths": [1]}, "expected only trains, units, stop beside times, found len"),
         ({"tims": T}, "found 'tims'; did you mean 'times'"),
@@ -240,7 +303,7 @@ def test_what_is_wrong_with_arrays_is_named(write, held, message):
         (([0.1, np.nan], [2], [1]), "spike_times, value 1: expected a finite time"),
         ((["a", "b"], [2], [1]), "spike_times: expected a list of fractional numbers"),
         (([[0.1, 0.2]], [1], [1]), r"spike_times: .* found float64 of shape \(1, 2\)"),
-        (([0.1, 1e12], [2], [1]), r"in bins of 0\.1 s: expected at most"),
+        (([0.1, 1e12], [2], [1]), "bins of 2 spikes: .*Are the times in another unit"),
     ],
 )
 def test_what_is_wrong_with_units_of_nwb_is_named(write, held, message):
@@ -259,8 +322,21 @@ def test_files_without_what_their_suffix_promises_are_refused(write, tmp_path):
             DataError, match=r"a\.nwb.*expected a whole NWB file with units/spike_t"
         ):
             sqsnn.read_spike_trains(write("a.nwb", content), 0.1)
-    with pytest.raises(DataError, match=r"a\.npz: expected a whole file as numpy\.savez writes it"):
-        sqsnn.read_spike_trains(write("a.npz", npz({"times": T})[:-30]), 0.1)
+    with h5py.File(tmp_path / "b.nwb", "w") as file:
+        file.create_group("units/spike_times")
+        file["units/spike_times_index"], file["units/id"] = [2], [1]
+    with pytest.raises(DataError, match="units/spike_times: expected values, found a group"):
+        sqsnn.read_spike_trains(tmp_path / "b.nwb", 0.1)
+    with h5py.File(tmp_path / "c.nwb", "w") as file:
+        file["units"] = TIMES
+    with pytest.raises(DataError, match="expected a group that holds spike_times_index, found val"):
+        sqsnn.read_spike_trains(tmp_path / "c.nwb", 0.1)
+    for content in (b"time\n0.1\n", npz({"times": T})[:-30]):
+        said = (
+            r"a\.npz: expected a whole file as numpy\.savez writes it, found no whole zip archive"
+        )
+        with pytest.raises(DataError, match=said):
+            sqsnn.read_spike_trains(write("a.npz", content), 0.1)
     with pytest.raises(DataError, match="does not exist"):
         sqsnn.read_spike_trains(tmp_path / "absent.csv", 0.1)
     with pytest.raises(DataError, match=r"is no file, but own data are one: \.npz, \.csv, \.tsv"):
@@ -292,6 +368,14 @@ def test_a_few_bytes_cannot_promise_millions_of_trains(write, held):
         sqsnn.read_spike_trains(write("a.npz", npz(arrays, compressed=True)), 1.0)
 
 
+def test_a_file_cannot_promise_more_bins_than_memory_allows(write, monkeypatch):
+    path = write("a.csv", "1\n")
+    monkeypatch.setenv("SQSNN_LARGEST", "1e-6")
+    assert sqsnn.read_spike_trains(path, 0.00101).bins == 991
+    with pytest.raises(DataError, match=r"0\.001 s: expected at most 1,000 bytes .* found 1,001"):
+        sqsnn.read_spike_trains(path, 0.001)
+
+
 @pytest.mark.usefixtures("own_checks")
 def test_arguments_must_fit_each_other_and_the_file(write):
     times, binned = write("a.csv", "0.1\n"), write("a.npz", npz({"spikes": np.eye(2)}))
@@ -311,8 +395,11 @@ def test_arguments_must_fit_each_other_and_the_file(write):
         ({"start": np.inf}, "start must be finite"),
         ({"stop": -1}, "stop must be after the start"),
         ({"time_unit": "min"}, "time_unit is 'min'; it may be one of s, ms, us"),
-        ({"units": [-1]}, r"units\[0\] must be an integer of at least 0"),
+        ({"units": []}, "units must name from 1 to 8 different units, but is"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             sqsnn.read_spike_trains(times, **{"bin_width": 0.1, **argument})
         assert not isinstance(caught.value, ConfigError)
+    for units in (0.5, [True], np.array([0])):
+        with pytest.raises(TypeError, match="units must be whole numbers or names, but holds"):
+            sqsnn.read_spike_trains(times, 0.1, units=units)

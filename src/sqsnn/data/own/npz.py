@@ -91,6 +91,8 @@ def read_arrays(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         raise
     except FAULTS as error:
         found = f"{type(error).__name__}: {error}"
+        if isinstance(error, zipfile.BadZipFile) and not zipfile.is_zipfile(path):
+            found = "no whole zip archive, which every .npz file is"
         expected = "a whole file as numpy.savez writes it"
         raise denied(path, error) or refuse(path, "", expected, found) from error
 

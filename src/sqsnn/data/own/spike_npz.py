@@ -8,7 +8,14 @@ from jaxtyping import Int64
 
 from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.npz import read_arrays
-from sqsnn.data.own.spike_table import SpikeTable, check_trains, choose_units
+from sqsnn.data.own.spike_table import (
+    Labels,
+    SpikeTable,
+    Units,
+    check_trains,
+    choose_units,
+    number_labels,
+)
 from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import DataError
@@ -17,7 +24,7 @@ BINS = ("spikes", "lengths", "bin_width", "merged")
 TIMES = ("times", "trains", "units", "stop")
 
 
-def read_spike_npz(path: Path, units: Sequence[int] | None) -> SpikeTrains | SpikeTable:
+def read_spike_npz(path: Path, units: Units) -> SpikeTrains | SpikeTable:
     """Read bins, or spikes that are to be binned.
 
     Args:
@@ -44,9 +51,7 @@ def _refuse_others(path: Path, arrays: dict[str, np.ndarray], keys: Sequence[str
         raise refuse(path, "", f"only {', '.join(keys[1:])} beside {keys[0]}", ", ".join(others))
 
 
-def _read_bins(
-    path: Path, arrays: dict[str, np.ndarray], units: Sequence[int] | None
-) -> SpikeTrains:
+def _read_bins(path: Path, arrays: dict[str, np.ndarray], units: Units) -> SpikeTrains:
     spikes = arrays["spikes"]
     if spikes.ndim not in (2, 3):
         raise refuse(path, "spikes", "the shape (n, T) or (n, T, N)", f"{spikes.shape}")
@@ -77,12 +82,25 @@ def _read_times(path: Path, arrays: dict[str, np.ndarray]) -> SpikeTable:
         raise refuse(path, "times", expected, found)
     if times.dtype.kind != "f":
         times = times.astype(np.float64)
-    trains, units = (
-        _whole(path, arrays, name, times.shape) if name in arrays else np.zeros(len(times), int)
-        for name in ("trains", "units")
-    )
+    train_labels, trains = _labels(path, arrays, "trains")
+    unit_labels, units = _labels(path, arrays, "units")
     stop = _reals(path, arrays, "stop", 1) if "stop" in arrays else None
-    return SpikeTable(times, trains, units, np.unique(units), stop, "times[{}]".format)
+    place = "times[{}]".format
+    return SpikeTable(times, trains, train_labels, units, unit_labels, stop, place)
+
+
+def _labels(
+    path: Path, arrays: dict[str, np.ndarray], name: str
+) -> tuple[Labels, Int64[np.ndarray, " K"]]:
+    """The labels of trains or units, and the position of each spike's among them."""
+    shape = arrays["times"].shape
+    if name not in arrays:
+        return [0], np.zeros(shape, np.int64)
+    labels = arrays[name]
+    if labels.shape != shape or labels.dtype.kind not in "iufU":
+        expected = f"whole numbers or names, {shape}"
+        raise refuse(path, name, expected, f"{labels.dtype} of shape {labels.shape}")
+    return number_labels(path, labels, f"{name}[{{}}]".format)
 
 
 def _whole(

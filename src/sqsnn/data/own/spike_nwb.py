@@ -4,7 +4,6 @@ Their spikes lie in one list, unit after unit; `spike_times_index` holds where e
 Source: NWB format specification 2.x, table `units`; `VectorIndex` of hdmf-common.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from jaxtyping import Int64
 
 from sqsnn.data.hdf5 import dataset, opened
 from sqsnn.data.own.faults import refuse
-from sqsnn.data.own.spike_table import SpikeTable, choose_units
+from sqsnn.data.own.spike_table import SpikeTable, Units, choose_units
 
 _TIMES, _ENDS, _NUMBERS = "units/spike_times", "units/spike_times_index", "units/id"
 
 
-def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
+def read_nwb(path: Path, units: Units) -> SpikeTable:
     """Read the spikes of chosen units, as one train.
 
     Args:
@@ -34,9 +33,10 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
         ends, numbers = (_whole(path, name, file) for name in (_ENDS, _NUMBERS))
     if len(set(numbers.tolist())) < len(numbers):
         raise refuse(path, _NUMBERS, "another number for each unit", "one twice")
-    chosen = choose_units(path, np.sort(numbers).tolist(), units)
+    order = np.argsort(numbers)
+    chosen = choose_units(path, numbers[order].tolist(), units)
     starts = np.append(0, ends[:-1])
-    where = [int(np.argmax(numbers == unit)) for unit in chosen]
+    where = [int(order[position]) for position in chosen]
     with opened(path, expected) as file:
         found = dataset(path, file, _TIMES)
         _check_kind(path, _TIMES, found, "f")
@@ -47,8 +47,9 @@ def read_nwb(path: Path, units: Sequence[int] | None) -> SpikeTable:
     return SpikeTable(
         np.concatenate(times),
         np.zeros(len(rows), np.int64),
+        [0],
         np.repeat(np.array(chosen, np.int64), sizes),
-        np.sort(numbers),
+        numbers[order].tolist(),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )

@@ -15,6 +15,8 @@ from sqsnn.data.trust import check_size
 from sqsnn.errors import ConfigError, DataError, SqsnnError
 
 MOST_UNITS = 8  # each is a channel of one neuron, which has at most 10 qubits with its memory
+Labels = list[int] | list[str]
+Units = Sequence[int | str] | None  # labels of those to read; None for all
 _BYTES_OF_A_TRAIN = 1000  # at least: a file of a few bytes may promise millions of trains
 
 
@@ -23,17 +25,19 @@ class SpikeTable(NamedTuple):
 
     Attributes:
         times: In the unit of the file.
-        trains: Number of the train of each spike.
-        units: Number of the unit of each spike.
-        known_units: The numbers of all units, rising, those without spikes included.
+        trains: Position of each spike's train in `train_labels`.
+        train_labels: Whole numbers, rising, or names.
+        units: Position of each spike's unit in `unit_labels`.
+        unit_labels: As those of trains; units without spikes may be among them.
         stop: End of all trains or of each, in the unit of the file; None where it holds none.
         place: Where in the file a spike stands.
     """
 
     times: Real[np.ndarray, " K"]
     trains: Int64[np.ndarray, " K"]
+    train_labels: Labels
     units: Int64[np.ndarray, " K"]
-    known_units: Int64[np.ndarray, " N"]
+    unit_labels: Labels
     stop: Float[np.ndarray, "..."] | None
     place: Callable[[int], str]
 
@@ -43,7 +47,7 @@ def bin_table(
     table: SpikeTable,
     bin_width: float,
     per_second: int,
-    units: Sequence[int] | None,
+    units: Units,
     start: float,
     stop: float | list[float] | None,
 ) -> SpikeTrains:
@@ -54,33 +58,35 @@ def bin_table(
         table: Its spikes.
         bin_width: Seconds.
         per_second: Time units of the file per second.
-        units: Numbers of the units, each a channel; None for all.
+        units: Labels of the units, each a channel; None for all.
         start: Seconds.
         stop: Seconds; not given where the file holds it.
 
     Raises:
-        DataError: If a time, or a number of a train or unit does not fit.
+        DataError: If a time or the label of a train does not fit, or as `bin_times` says.
     """
-    chosen = choose_units(path, table.known_units.tolist(), units)
+    chosen = choose_units(path, table.unit_labels, units)
     try:
         if table.stop is not None:
             stop = check_stop((table.stop / per_second).tolist(), start)
-        trains = _count_trains(path, table, len(stop) if isinstance(stop, list) else None)
-        check_trains(path, trains * len(chosen))
-        stops = stop_of_each(stop, trains)
+        if isinstance(stop, list):
+            table = _with_silent_trains(path, table, len(stop))
+        labels = table.train_labels
+        check_trains(path, len(labels) * len(chosen))
+        stops = stop_of_each(stop, len(labels))
         seconds = table.times / per_second if per_second > 1 else table.times
-        rows = _rows_of_units(table, trains, chosen)
-        for number, end in enumerate(stops):
-            for unit, where in zip(chosen, rows[number], strict=True):
+        rows = _rows_of_units(table, chosen)
+        for label, end, train in zip(labels, stops, rows, strict=True):
+            for unit, where in zip(chosen, train, strict=True):
                 fault = time_fault(seconds[where], start, end)
                 if fault is not None:
                     place = table.place(int(where[fault.position]))
-                    if trains * len(chosen) > 1:
-                        place += f" (train {number}, unit {unit})"
+                    if len(labels) * len(chosen) > 1:
+                        place += f" (train {label}, unit {table.unit_labels[unit]})"
                     raise refuse(path, place, fault.expected, fault.found)
-            if end is None and not any(map(len, rows[number])):
+            if end is None and not any(map(len, train)):
                 expected = "a spike, or a stop, which says how long it lasts"
-                raise refuse(path, f"train {number}", expected, "neither")
+                raise refuse(path, f"train {label}", expected, "neither")
         times: list[Times] = [[seconds[where] for where in train] for train in rows]
         bins = sum(count_bins(times, bin_width, start, stops)) * len(chosen)
         check_size(path, f"in bins of {bin_width:g} s", bins)
@@ -96,8 +102,37 @@ def check_trains(path: Path, arrays: int) -> None:
     check_size(path, "its trains", arrays * _BYTES_OF_A_TRAIN)
 
 
-def choose_units(path: Path, known: list[int], units: Sequence[int] | None) -> list[int]:
-    """Give the numbers of the units to read.
+def number_labels(
+    path: Path, labels: np.ndarray, place: Callable[[int], str]
+) -> tuple[Labels, Int64[np.ndarray, " K"]]:
+    """List the labels of trains or units, whole numbers rising, names as they first appear.
+
+    Args:
+        path: The file.
+        labels: One for each spike, integers, whole numbers as floats, or texts.
+        place: Where in the file each stands.
+
+    Returns:
+        The labels, each once, and the position of each spike's label among them.
+
+    Raises:
+        DataError: If a label is another number.
+    """
+    if labels.dtype.kind == "f":
+        wrong = np.flatnonzero(~((labels == np.rint(labels)) & (abs(labels) < 2**53)))
+        if len(wrong):
+            found = f"{labels[wrong[0]]}"
+            raise refuse(path, place(int(wrong[0])), "a whole number or a name", found)
+        labels = labels.astype(np.int64)
+    known, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
+    if known.dtype.kind == "U":
+        order = np.argsort(first)
+        known, numbers = known[order], np.argsort(order)[numbers]
+    return known.tolist(), numbers.astype(np.int64)
+
+
+def choose_units(path: Path, known: Labels, units: Units) -> list[int]:
+    """Give the positions of the units to read among those that a file holds.
 
     Raises:
         ConfigError: If one is not in the file, or there are too many to read all.
@@ -109,41 +144,31 @@ def choose_units(path: Path, known: list[int], units: Sequence[int] | None) -> l
                 f"{path} holds {len(known)} units, and at most {MOST_UNITS} are read together; "
                 f"choose by units: {listed(names)}"
             )
-        return known
+        return list(range(len(known)))
     for unit in units:
-        if unit not in known:
+        if str(unit) not in names:
             raise ConfigError(f"units names {unit}, which {path} does not hold; {listed(names)}")
-    return list(units)
+    return [names.index(str(unit)) for unit in units]
 
 
-def _count_trains(path: Path, table: SpikeTable, stops: int | None) -> int:
-    """Count the trains by their numbers, none of which may be left out, or by their stops."""
-    present = np.unique(table.trains)
-    if stops is not None:
-        wrong = np.flatnonzero(table.trains >= stops)
-        if len(wrong):
+def _with_silent_trains(path: Path, table: SpikeTable, stops: int) -> SpikeTable:
+    """Add the trains that have a stop and no spikes, which only numbers from 0 can tell."""
+    for position, label in enumerate(table.train_labels):
+        if label not in range(stops):
+            place = table.place(int(np.argmax(table.trains == position)))
             expected = f"a train from 0 to {stops - 1}, one for each stop"
-            raise refuse(path, table.place(int(wrong[0])), expected, f"{table.trains[wrong[0]]}")
-        return stops
-    missing = np.flatnonzero(present != np.arange(len(present)))
-    if len(missing):
-        expected = (
-            f"spikes of train {missing[0]} (trains are numbered from 0, and one without spikes "
-            "needs a stop for each train)"
-        )
-        raise refuse(path, "", expected, f"none, but some of train {present[missing[0]]}")
-    return max(len(present), 1)
+            raise refuse(path, place, expected, f"{label!r}")
+    numbers = np.array(table.train_labels, np.int64)
+    return table._replace(trains=numbers[table.trains], train_labels=list(range(stops)))
 
 
-def _rows_of_units(
-    table: SpikeTable, trains: int, chosen: list[int]
-) -> list[list[Int64[np.ndarray, " _"]]]:
+def _rows_of_units(table: SpikeTable, chosen: list[int]) -> list[list[Int64[np.ndarray, " _"]]]:
     """The rows of each train and chosen unit, in the order of the file."""
-    rows = np.flatnonzero(np.isin(table.units, chosen))
-    order = np.argsort(chosen)
-    channel = order[np.searchsorted(np.array(chosen), table.units[rows], sorter=order)]
-    key = table.trains[rows] * len(chosen) + channel
+    channel_of = np.full(len(table.unit_labels), -1)
+    channel_of[chosen] = np.arange(len(chosen))
+    rows = np.flatnonzero(channel_of[table.units] >= 0)
+    key = table.trains[rows] * len(chosen) + channel_of[table.units[rows]]
     rows = rows[np.argsort(key, kind="stable")]
-    ends = np.cumsum(np.bincount(key, minlength=trains * len(chosen)))[:-1]
+    ends = np.cumsum(np.bincount(key, minlength=len(table.train_labels) * len(chosen)))[:-1]
     parts = np.split(rows, ends)
     return [parts[at : at + len(chosen)] for at in range(0, len(parts), len(chosen))]

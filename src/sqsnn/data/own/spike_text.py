@@ -1,7 +1,6 @@
 """Reader of spike times in text: .csv, .tsv and .txt, one spike per line."""
 
 import csv
-import re
 from array import array
 from collections.abc import Callable
 from itertools import chain
@@ -16,21 +15,21 @@ from sqsnn.data.own.faults import (
     refuse,
     shortened,
     suggestion,
+    to_labels,
 )
-from sqsnn.data.own.spike_table import SpikeTable
-from sqsnn.errors import DataError
+from sqsnn.data.own.spike_table import Labels, SpikeTable, number_labels
 
-COLUMNS = ("time", "train", "unit")
+COLUMNS = ("time", "train", "trial", "unit")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_WHOLE = re.compile(r"\+?[0-9]{1,18}")
 
 
 def read_spike_text(path: Path) -> SpikeTable:
     """Read a table of spikes.
 
     Args:
-        path: The file. Its columns are named time, train and unit, in any order; a column of times
-            alone needs no name. Without trains there is one, and without units one unit.
+        path: The file. Its columns are named time, train (or trial) and unit, in any order; a
+            column of times alone needs no name. Without trains there is one, and without units one
+            unit.
 
     Raises:
         DataError: If a line does not fit; it names line and column.
@@ -47,27 +46,36 @@ def read_spike_text(path: Path) -> SpikeTable:
         _check_names(path, f"line {first[0]}", names)
     # Arrays of the standard library, since a list of as many numbers would take four times as much.
     rows, times = array("q"), array("d")
-    numbers = {name: array("q") for name in names if name != "time"}
+    # Of trains and units: each label with its position among them, and the position of each row's.
+    labels = {name: (dict[str, int](), array("q")) for name in names if name != "time"}
     for number, line in lines:
         cells = split(number, line)
         if len(cells) != len(names):
             raise refuse(path, f"line {number}", f"{len(names)} values", f"{len(cells)}")
         for name, cell in zip(names, cells, strict=True):
-            if name == "time" and _is_number(cell):
+            if name != "time":
+                known, positions = labels[name]
+                positions.append(known.setdefault(cell.strip(), len(known)))
+            elif are_plain_numbers([cell]) or number_fault(cell) is None:
                 times.append(float(cell))
-            elif name != "time" and _WHOLE.fullmatch(cell.strip()):
-                numbers[name].append(int(cell))
             else:
-                raise _wrong_cell(path, number, name, cell)
+                fault = number_fault(cell) or shortened(cell)
+                raise refuse(path, f"line {number}, column 'time'", "a number", fault)
         rows.append(number)
     if not rows:
         raise refuse(path, "", "times below the names of the columns", "none")
-    trains, units = (
-        np.array(numbers[name] if name in numbers else np.zeros(len(rows)), np.int64)
-        for name in ("train", "unit")
-    )
+    found: dict[str, tuple[Labels, np.ndarray]] = {}
+    for name, (known, positions) in labels.items():
+        _, first = np.unique(positions, return_index=True)
+        places = [f"line {rows[row]}, column {name!r}" for row in first]
+        found[name] = number_labels(path, to_labels(path, list(known), places), places.__getitem__)
+        found[name] = found[name][0], found[name][1][positions]
+    single: tuple[Labels, np.ndarray] = [0], np.zeros(len(rows), np.int64)
+    train_labels, trains = found.get("train") or found.get("trial") or single
+    unit_labels, units = found.get("unit", single)
     return SpikeTable(
-        np.array(times), trains, units, np.unique(units), None, lambda row: f"line {rows[row]}"
+        *(np.array(times), trains, train_labels, units, unit_labels, None),
+        lambda row: f"line {rows[row]}",
     )
 
 
@@ -87,22 +95,14 @@ def _splitter(path: Path) -> Callable[[int, str], list[str]]:
     return split
 
 
-def _is_number(cell: str) -> bool:
-    return are_plain_numbers([cell]) or number_fault(cell) is None
-
-
-def _wrong_cell(path: Path, number: int, name: str, cell: str) -> DataError:
-    where = f"line {number}, column {name!r}"
-    if name == "time":
-        return refuse(path, where, "a number", number_fault(cell) or shortened(cell))
-    return refuse(path, where, "a whole number from 0, of at most 18 digits", shortened(cell))
-
-
 def _check_names(path: Path, where: str, names: list[str]) -> None:
     for name in names:
         if name not in COLUMNS:
-            hint = suggestion(name[:100], COLUMNS)
+            hint = "several columns need a header line such as time,train"
+            if number_fault(name) is not None:
+                hint = suggestion(name[:100], COLUMNS)
             expected = "the names of the columns, of time, train and unit"
             raise refuse(path, where, expected, f"{shortened(name)}; {hint}")
-    if "time" not in names or len(set(names)) < len(names):
-        raise refuse(path, where, "one column time, and train or unit once", ", ".join(names))
+    if "time" not in names or len(set(names)) < len(names) or {"train", "trial"} <= {*names}:
+        expected = "one column time, and train (or trial) and unit once at most"
+        raise refuse(path, where, expected, ", ".join(names))

@@ -1,16 +1,18 @@
 """Reads a recording of spikes from a file of any format: the one door of the spike readers."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
-from sqsnn.checks import check_choice, check_positive_int
+from sqsnn.checks import check_choice
 from sqsnn.data.own.faults import unreadable
 from sqsnn.data.own.reading import check_openable
-from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, bin_table
+from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, Units, bin_table
 from sqsnn.data.spike_binning import Stop, check_positive, check_real, check_stop
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError, DataError
+from sqsnn.options import as_text
 
 TimeUnit = Literal["s", "ms", "us"]
 SUFFIXES = (".npz", ".csv", ".tsv", ".txt", ".nwb")
@@ -22,7 +24,7 @@ def read_spike_trains(
     bin_width: float | None = None,
     *,
     time_unit: TimeUnit = "s",
-    units: Sequence[int] | None = None,
+    units: int | str | Units = None,
     start: float = 0.0,
     stop: Stop = None,
 ) -> SpikeTrains:
@@ -32,16 +34,19 @@ def read_spike_trains(
     (n, T) or (n, T, N), and optionally `lengths`, (n,), `bin_width` in seconds and `merged`; or it
     holds `times`, (K,), and optionally `trains` and `units`, (K,), and `stop`, one number or (n,).
     `.csv` (commas), `.tsv` (tabs) and `.txt` (white space) are tables of one spike per line, with a
-    column `time` and optionally `train` and `unit`, or a column of times alone, with or without its
-    name; lines that start with # are comments. `.nwb` is a file of Neurodata Without Borders, whose
-    table of units is read as one train. Trains are numbered from 0. Each unit becomes a channel, in
-    the order of its number, or of `units`.
+    column `time` and optionally `train` (or `trial`) and `unit`, or a column of times alone, with
+    or without its name; lines that start with # are comments. `.nwb` is a file of Neurodata Without
+    Borders, whose table of units is read as one train.
+
+    Trains and units have any whole numbers or names. Each is one train or channel: numbers rising,
+    names in the order in which they first appear, chosen units in that of `units`. Trains that have
+    a `stop` each are numbered from 0, and may then be without spikes.
 
     Args:
         path: The file.
         bin_width: Seconds; needed for times, and kept for bins that come without one.
         time_unit: Unit of the times in the file.
-        units: Numbers of the units to read; None for all, at most 8.
+        units: Numbers or names of the units to read; None for all, at most 8.
         start: Seconds, where the first bin of every train begins.
         stop: Seconds, where the recording ends: one number, or one per train. None ends each train
             with its last spike, which is biased: see `SpikeTrains.from_times`.
@@ -61,10 +66,10 @@ def read_spike_trains(
     stop = check_stop(stop, check_real("start", start))
     if bin_width is not None:
         check_positive("bin_width", bin_width)
-    _check_units(units)
+    chosen = _checked_units(units)
     try:
         check_openable(path, SUFFIXES)
-        found = _read(path, suffix, units)
+        found = _read(path, suffix, chosen)
     except DataError:
         raise
     except OSError as error:
@@ -78,10 +83,10 @@ def read_spike_trains(
         raise ConfigError(f"{path} holds times of spikes: choose bin_width, in seconds")
     if stop is not None and found.stop is not None:
         raise ConfigError(f"{path} holds stop, so that the argument stop must be left out")
-    return bin_table(path, found, bin_width, _PER_SECOND[time_unit], units, start, stop)
+    return bin_table(path, found, bin_width, _PER_SECOND[time_unit], chosen, start, stop)
 
 
-def _read(path: Path, suffix: str, units: Sequence[int] | None) -> SpikeTrains | SpikeTable:
+def _read(path: Path, suffix: str, units: Units) -> SpikeTrains | SpikeTable:
     if suffix == ".npz":
         from sqsnn.data.own.spike_npz import read_spike_npz
 
@@ -95,15 +100,16 @@ def _read(path: Path, suffix: str, units: Sequence[int] | None) -> SpikeTrains |
     return read_spike_text(path)
 
 
-def _check_units(units: Sequence[int] | None) -> None:
+def _checked_units(units: int | str | Units) -> Units:
     if units is None:
-        return
-    for number, unit in enumerate(units):
-        check_positive_int(f"units[{number}]", unit, low=0)
-    if not 0 < len(units) <= MOST_UNITS or len(set(units)) < len(units):
-        raise ValueError(
-            f"units must name from 1 to {MOST_UNITS} different units, but is {list(units)}"
-        )
+        return None
+    chosen = list(units) if isinstance(units, Sequence) and not isinstance(units, str) else [units]
+    for unit in chosen:
+        if isinstance(unit, bool) or not isinstance(unit, Integral | str):
+            raise TypeError(f"units must be whole numbers or names, but holds {as_text(unit)}")
+    if not 0 < len(chosen) <= MOST_UNITS or len(set(map(str, chosen))) < len(chosen):
+        raise ValueError(f"units must name from 1 to {MOST_UNITS} different units, but is {chosen}")
+    return chosen
 
 
 def _fit_bins(
