@@ -83,19 +83,13 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 # quantum
 
-CIRCUITS = (
-    "crx",
-    "bidirectional",
-    "integrate_and_fire",
-    "hardware_efficient",
-    "clock",
-    "universal",
-)
+CIRCUITS = ("crx", "bidirectional", "integrate_and_fire", "hardware_efficient")
+ALL_CIRCUITS = (*CIRCUITS, "clock", "universal")  # with those that generate spike trains
 NEED_MEMORY = ("integrate_and_fire", "clock")
 
 
 def circuit_cases(
-    names: Sequence[str] = CIRCUITS,
+    names: Sequence[str] = ALL_CIRCUITS,
     channels: Sequence[int] = (1, 2, 3),
     memory_qubits: Sequence[int] = (0, 1, 2, 3),
 ) -> list[tuple[str, int, int]]:

@@ -9,7 +9,15 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import CIRCUITS, DRIVES, assert_equal_states, circuit_cases, for_drives, p_value, seeded
+from tools import (
+    ALL_CIRCUITS,
+    DRIVES,
+    assert_equal_states,
+    circuit_cases,
+    for_drives,
+    p_value,
+    seeded,
+)
 from torch import Tensor
 from torch.func import functional_call
 from torch.testing import assert_close
@@ -88,7 +96,7 @@ def test_every_step_of_a_trajectory_is_the_references(name, channels, memory_qub
     assert torch.equal(state.memory, record.memory[-1])
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 @pytest.mark.parametrize("memory_qubits", [1, 3])
 def test_the_joint_law_is_the_references_and_the_product_of_the_steps(name, memory_qubits):
     neurons = random_neurons(name, 1, memory_qubits)
@@ -154,7 +162,7 @@ def test_a_saturated_current_turns_no_further_than_a_full_flip(current):
     assert record.probability.item() == pytest.approx(expected, abs=1e-14)
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 @pytest.mark.parametrize("memory_qubits", [1, 2])
 def test_the_joint_law_of_a_saturated_neuron_is_the_references_of_clipped_currents(
     name, memory_qubits
@@ -443,7 +451,7 @@ def test_a_sequence_in_two_halves_is_the_sequence_bit_for_bit(
 
 
 @for_drives()
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 def test_steps_one_by_one_are_the_sequence_bit_for_bit(name, drive):
     neurons = SQSNeurons(
         3, circuit=name, channels=2, memory_qubits=1, drive=drive, generator=seeded(0)

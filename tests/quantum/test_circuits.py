@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from tools import CIRCUITS, NEED_MEMORY, circuit_cases, frame_change, random_angles, seeded
+from tools import ALL_CIRCUITS, NEED_MEMORY, circuit_cases, frame_change, random_angles, seeded
 from torch.testing import assert_close
 
 from sqsnn.quantum import circuits
@@ -169,7 +169,7 @@ def table(name: str, channels: int, memory_qubits: int) -> list[tuple[float, flo
     return [(0.0, 0.5, False)] * (2 * (channels + memory_qubits) + channels)
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 @pytest.mark.parametrize(("channels", "memory_qubits"), [(1, 1), (2, 3)])
 def test_initial_values_have_the_moments_of_the_specification(name, channels, memory_qubits):
     # 20,000 neurons, moments 1, 2 and 4; 6 standard errors of a moment are a false alarm once in
@@ -236,7 +236,7 @@ def test_a_name_that_is_registered_again_means_the_new_circuit(own_registry):
     assert circuits.get("flip", 2, 1).gates[1] == Gate("RX", (1,), None, math.pi)
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 def test_a_circuit_of_the_package_stays_what_it_is(name, own_registry):
     before = circuits.get(name, 1, 1)
     with pytest.raises(ValueError, match=f"circuit '{name}' belongs to the package"):
@@ -300,10 +300,10 @@ def test_a_circuit_can_be_given_instead_of_a_name():
 def test_an_unknown_circuit_is_refused_and_the_known_ones_are_named():
     with pytest.raises(ValueError, match="'unknown'") as error:
         circuits.get("unknown", 1, 1)
-    assert all(name in str(error.value) for name in CIRCUITS)
+    assert all(name in str(error.value) for name in ALL_CIRCUITS)
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", ALL_CIRCUITS)
 @pytest.mark.parametrize(
     ("channels", "memory_qubits", "argument"),
     [

@@ -27,7 +27,7 @@ from sqsnn.quantum.shift_rules import Shift, Shifts
 
 pytestmark = pytest.mark.usefixtures("device")
 
-CASES = circuit_cases(channels=(1, 2))
+CASES = circuit_cases(CIRCUITS, channels=(1, 2))
 NOISE = Noise(
     depolarising_1q=0.1,
     depolarising_2q=0.05,

@@ -223,8 +223,7 @@ def all_signs(places: int, monkeypatch: pytest.MonkeyPatch) -> int:
     return len(every)
 
 
-# All signs of the 15 angles of `universal` are too many.
-@pytest.mark.parametrize("name", [name for name in CIRCUITS if name != "universal"])
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_spsa_over_all_signs_is_the_derivative_up_to_the_square_of_its_size(name, monkeypatch):
     neurons = quantum_neurons(name)
     currents = currents_of_both_signs(neurons, 1).abs()

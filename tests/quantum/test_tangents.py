@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import DRIVES, circuit_cases, for_drives, seeded
+from tools import CIRCUITS, DRIVES, circuit_cases, for_drives, seeded
 from torch import Tensor
 
 from sqsnn.learning.traces import Traced
@@ -28,7 +28,7 @@ SHARED = Circuit(
     (Normal(1.0, 0.3), Normal(0.5, 0.3)),
     "shared",
 )
-CASES = [*circuit_cases(channels=(1, 2)), (SHARED, 1, 1)]
+CASES = [*circuit_cases(CIRCUITS, channels=(1, 2)), (SHARED, 1, 1)]
 
 
 def made(circuit, channels, memory, drive=DRIVES["rectified"]) -> SQSNeurons:

@@ -58,8 +58,8 @@ class SQSNeurons(DrivenPopulation):
             N + M up to 8.
         memory_qubits: Memory qubits M, in 0..6.
         circuit: "crx", "bidirectional", "integrate_and_fire", "hardware_efficient", "clock",
-            "universal", a name of your own, or "module:function"; in Python also the function that
-            makes it, or a `Circuit`.
+            "universal", one of your own, or "module:function"; in Python also such a function, or a
+            `Circuit`.
         circuit_options: Options of a named circuit, e.g. `{"layers": 2}`.
         drive: How currents become angles: `Leaky()`, a membrane in front of the circuit;
             `Saturating()`, no further than a full flip; or `Rectified()`, the paper's.
