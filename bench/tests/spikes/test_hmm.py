@@ -113,7 +113,7 @@ def test_a_fit_finds_the_two_intervals_of_a_process():
 
 
 def test_a_short_fit_comes_near_the_limit_of_its_states():
-    """`sqsnn-bench spikes hmm` is the long version."""
+    """`sqsnn-bench spikes reach hmm` is the long version."""
     process = RENEWALS[0]
     trains = list(sample(process, 50, 400, np.random.default_rng(9)))
     model = hmm.fit(trains, 2, 3, np.random.default_rng(10), stages=SHORT)

@@ -20,9 +20,9 @@ def test_the_stored_fits_reach_their_limits(section, process):
         row = STORED[section][process.name][name]
         assert row["distance"] == pytest.approx(limit, rel=0.1, abs=0.5)
         assert row["distance"] >= limit - 1e-3  # and none comes nearer than is possible
-        # Both judges agree: 4 standard errors, and the unknown first state of each train, which
-        # costs a memory that begins in |0> about 1 nat in 1,000 bins.
-        assert abs(row["held_out"] - row["distance"]) < 4 * row["held_out_error"] + 1.5
+        # Both judges agree: 4 standard errors, and up to 0.5 for what a memory knows of earlier
+        # intervals, which the interval law does not use.
+        assert abs(row["held_out"] - row["distance"]) < 4 * row["held_out_error"] + 0.5
 
 
 def test_the_page_shows_the_stored_figures():
@@ -48,9 +48,9 @@ def test_fits_are_judged_and_kept_from_the_command_line(bench, here, monkeypatch
     )
     path = here / "a.json"
     path.write_text(json.dumps({"limits": {process.name: {column: {"millinats": 197.9}}}}))
-    done = bench("spikes", section, "--seed", "1", "--out", "a.json")
+    done = bench("spikes", "reach", section, "--seed", "1", "--out", "a.json")
     assert (done.code, done.err) == (0, "")
     content = json.loads(path.read_text("utf-8"))
-    assert content[section]["command"] == f"sqsnn-bench spikes {section} --seed 1"
+    assert content[section]["command"] == f"sqsnn-bench spikes reach {section} --seed 1"
     assert content[section][process.name][column]["distance"] > 0
     assert reach.table(content[section], content["limits"]).strip() in done.out

@@ -1,7 +1,7 @@
 """The commands `sqsnn-bench spikes ...`: models of spike trains and their limits."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FIGURES = Path("bench/results/spikes.json")
 COMPARED = Path("bench/results/spikes.jsonl")
 Seed = Annotated[int, Parameter(validator=Number(gte=0))]
+Family = Literal["hmm", "stiefel", "circuits"]
 Seeds = Annotated[int, Parameter(validator=Number(gte=1))]
 
 spikes = App(
@@ -85,42 +86,25 @@ def limits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
 
 
 @spikes.command
-def hmm(*, seed: Seed = 0, out: Path = FIGURES) -> None:
-    """Fit hidden Markov models that emit on transitions, and compare them with their exact limits.
+def reach(family: Family, *, seed: Seed = 0, out: Path = FIGURES) -> None:
+    """Fit models to long trains, and compare them with the exact limits of their memory.
 
     Fits that are done are kept: the same command again goes on where it stopped.
 
     Args:
+        family: Hidden Markov models that emit on transitions, unconstrained quantum instruments,
+            or quantum neurons of several circuits.
         seed: Of the trains and of the starts.
         out: File of the figures.
     """
-    _reach("hmm", seed, out)
+    from sqsnn.training.machine import threads
+    from sqsnn_bench.shapes.kept import Kept
+    from sqsnn_bench.spikes import reach as task
 
-
-@spikes.command
-def stiefel(*, seed: Seed = 0, out: Path = FIGURES) -> None:
-    """Fit unconstrained quantum instruments, and compare them with their exact limits.
-
-    Fits that are done are kept: the same command again goes on where it stopped.
-
-    Args:
-        seed: Of the trains and of the starts.
-        out: File of the figures.
-    """
-    _reach("stiefel", seed, out)
-
-
-@spikes.command
-def circuits(*, seed: Seed = 0, out: Path = FIGURES) -> None:
-    """Fit quantum neurons of several circuits, and compare them with the exact limits.
-
-    Fits that are done are kept: the same command again goes on where it stopped.
-
-    Args:
-        seed: Of the trains and of the starts.
-        out: File of the figures.
-    """
-    _reach("circuits", seed, out)
+    with threads(1):
+        task.measure_all(kept := Kept(out, family), task.FITS[family], seed, _say)
+    _finish(f"reach {family} --seed {seed}", kept)
+    _say(task.table(kept.read(), Kept(out, "limits").read()))
 
 
 @spikes.command
@@ -160,17 +144,6 @@ def measured(*, seeds: Seeds = 5, out: Path = FIGURES) -> None:
         task.measure_all(kept := Kept(out, "measured"), seeds, _say)
     _finish(f"measured --seeds {seeds}", kept)
     _say(task.tables(kept.read()))
-
-
-def _reach(section: str, seed: int, out: Path) -> None:
-    from sqsnn.training.machine import threads
-    from sqsnn_bench.shapes.kept import Kept
-    from sqsnn_bench.spikes import reach
-
-    with threads(1):
-        reach.measure_all(kept := Kept(out, section), reach.FITS[section], seed, _say)
-    _finish(f"{section} --seed {seed}", kept)
-    _say(reach.table(kept.read(), Kept(out, "limits").read()))
 
 
 def _finish(words: str, kept: "Kept") -> None:

@@ -178,11 +178,16 @@ class Plan(NamedTuple):
 
 def plan_of(trains: Trains, symbols: int) -> Plan:
     """Sort trains by their value in each bin."""
-    padded = np.full((max(map(len, trains)), len(trains)), symbols, np.int64)
-    for number, train in enumerate(trains):
-        padded[: len(train), number] = train
-    members = [[np.flatnonzero(bins == s) for s in range(symbols)] for bins in padded]
-    return Plan(len(trains), members)
+    bins = padded(trains, max(map(len, trains)), symbols).T
+    return Plan(len(trains), [[np.flatnonzero(bin == s) for s in range(symbols)] for bin in bins])
+
+
+def padded(trains: Trains, bins: int, filler: int) -> Int64[np.ndarray, "trains bins"]:
+    """Make trains equally long: `filler` stands in the bins beyond an end."""
+    filled = np.full((len(trains), bins), filler, np.int64)
+    for row, train in zip(filled, trains, strict=True):
+        row[: len(train)] = train
+    return filled
 
 
 def _forward(

@@ -92,8 +92,8 @@ def measure_all(kept: Kept, fits: Fit, seed: int, watch: Callable[[str], None]) 
     """Fit the models that are not there yet to 100 trains of 1,000 bins, and judge them.
 
     Judges are the exact distance of the interval law after a spike in equilibrium, and what the
-    likelihood of 100 other trains lacks to that of the true process: a model that keeps something
-    across a spike is worth what the second says.
+    likelihood of 100 other trains lacks to that of the true process, after a warm-up: a model that
+    keeps something across a spike is worth what the second says.
 
     Args:
         kept: The section of the file of figures.
@@ -115,13 +115,19 @@ def _judge(process: Renewal, judged: Trains, fit: Callable[[], Model]) -> dict[s
     model = fit()
     seconds = time.process_time() - began
     truth = hmm.renewal(np.trim_zeros(process.law, "b"))
-    lacking = 1000 * (truth.log_likelihood(judged) - model.log_likelihood(judged)) / STEPS
+    lacking = 1000 * (_scored(truth, judged) - _scored(model, judged)) / (STEPS - WARM_UP)
     return {
         "distance": round(limits.distance(process, model.interval_law(len(process.law))), 3),
         "held_out": round(lacking.mean(), 3),
         "held_out_error": round(lacking.std(ddof=1) / TRAINS**0.5, 3),
         "cpu_seconds": round(seconds, 1),
     }
+
+
+def _scored(model: Model, trains: Trains) -> Float64[np.ndarray, " trains"]:
+    """Compute ln P of each train given its warm-up."""
+    heads = [train[:WARM_UP] for train in trains]
+    return model.log_likelihood(trains) - model.log_likelihood(heads)
 
 
 def table(found: dict[str, Any], exact: dict[str, Any]) -> str:

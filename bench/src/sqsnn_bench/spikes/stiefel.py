@@ -16,7 +16,7 @@ from jaxtyping import Complex128, Float64, Int64
 from scipy.optimize import minimize
 from torch import Tensor
 
-from sqsnn_bench.spikes.hmm import Trains, check
+from sqsnn_bench.spikes.hmm import Trains, check, padded
 
 WORD = 16  # bins: trains repeat so few words of this length that their products are worth a table
 FIRST_BINS, FIRST_STEPS, RATE = 20_000, 150, 0.05  # of Adam, on the first trains
@@ -125,10 +125,8 @@ class _Words(NamedTuple):
 
 def _words(trains: Trains, symbols: int) -> _Words:
     count = -(-max(map(len, trains)) // WORD)
-    padded = np.full((len(trains), count * WORD), symbols, np.int64)
-    for row, train in zip(padded, trains, strict=True):
-        row[: len(train)] = train
-    spelled, numbers = np.unique(padded.reshape(-1, WORD), axis=0, return_inverse=True)
+    words = padded(trains, count * WORD, symbols).reshape(-1, WORD)
+    spelled, numbers = np.unique(words, axis=0, return_inverse=True)
     return _Words(spelled, numbers.reshape(len(trains), count).T.copy())
 
 
