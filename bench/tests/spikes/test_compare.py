@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sqsnn_bench.spikes.options import CompareOptions
 from sqsnn_bench.spikes.rivals import MODELS, Quantum
 from sqsnn_bench.spikes.scoring import Data
 
+ROOT = Path(__file__).parents[3]
 POISSON, STATES = "Poisson, constant rate", "HMM on states, 2 states"
 FEW = CompareOptions(seeds=2, trains=3, held_out=4, bins=200)
 
@@ -149,12 +151,21 @@ def test_the_tables_pair_models_seed_by_seed():
         ["1 to 4", qubit, "1.100 ± 0.100"],
         ["17 to 32", four, "1.067 ± 0.208"],
     ]
+    assert rows(tables, "In short") == [[CLAIMED, "1.10", "1.07", "2.00"]]
     # One seed has no deviation yet.
     assert rows(tables, "All models") == [
         [four, "none", "31", "1.067 ± 0.208"],
         [eight, "none", "127", ""],
         [qubit, "none", "4", "1.100 ± 0.100"],
     ]
+
+
+def test_the_pages_show_the_stored_comparison():
+    _, lines = compare.read(ROOT / "bench/results/spikes.jsonl")
+    tables = text.tables(lines)
+    assert tables.strip() in (ROOT / "bench/results/spikes.md").read_text("utf-8")
+    short = tables.split("\n\n")[2]
+    assert short in (ROOT / "docs/spike-trains.md").read_text("utf-8")
 
 
 def test_a_train_that_a_model_holds_impossible_is_said():

@@ -15,12 +15,21 @@ _READING = (
     "Held-out bits per spike beyond spikes at random of the same rate: mean ± standard deviation "
     "over seeds."
 )
+# The models of the short table, by what they keep of the past.
+_SHOWN = (
+    "SQS clock, M=1",
+    "SQS clock, M=2",
+    *(f"HMM on edges, {states} states" for states in (2, 4, 8, 16)),
+    "GLM with history",
+    "StochasticLIF",
+    "SQS clock, M=1, leaky drive",
+)
 # Powers of two: each band holds models with up to twice the parameters.
 _BANDS = (4, 8, 16, 32, 64, 128, 1024)
 
 
 def tables(lines: Iterable[Line]) -> str:
-    """Write the tables: at equal memory, at equal parameters, all, and what qubits win or lose.
+    """Write the tables: in short, at equal memory, at equal parameters, all, what qubits gain.
 
     Args:
         lines: Of the file of the comparison, without its first.
@@ -31,6 +40,7 @@ def tables(lines: Iterable[Line]) -> str:
     tasks = [name for name in TASKS if any(process == name for process, _ in cells)]
     models = [name for name in MODELS if any(model == name for _, model in cells)]
     parts = {
+        "In short: means.": _short(cells, tasks, models),
         "Equal memory: as many states as levels of the qubits.": _grouped(
             cells, tasks, _by_levels(models), "levels"
         ),
@@ -41,6 +51,16 @@ def tables(lines: Iterable[Line]) -> str:
         ),
     }
     return "\n".join([_READING, "", *(f"{title}\n\n{part}" for title, part in parts.items())])
+
+
+def _short(cells: Cells, tasks: Sequence[str], models: Sequence[str]) -> str:
+    """One row per task, and one column per model that a page shows."""
+    shown = [name for name in _SHOWN if name in models]
+    rows = []
+    for task in tasks:
+        found = [list(map(_bits, cells.get((task, name), {}).values())) for name in shown]
+        rows.append([task, *(f"{statistics.fmean(bits):.2f}" if bits else "" for bits in found)])
+    return _table(["intervals"], shown, rows)
 
 
 def _by_levels(models: Sequence[str]) -> list[tuple[str, str]]:
@@ -139,9 +159,9 @@ def _parameters(cells: Cells, model: str) -> list[int]:
     return plain or [count for _, count in found]
 
 
-def _table(words: Sequence[str], tasks: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(words: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [
-        f"| {' | '.join([*words, *tasks])} |",
-        f"|{'---|' * len(words)}{'---:|' * len(tasks)}",
+        f"| {' | '.join([*words, *columns])} |",
+        f"|{'---|' * len(words)}{'---:|' * len(columns)}",
     ]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
