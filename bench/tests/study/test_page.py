@@ -70,7 +70,7 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    results = {"name": "small", "complete": False, "rows": ROWS}
+    results = {"name": "small", "complete": False, "rows": ROWS, "comparisons": []}
     write_sealed(tmp_path / "results.json", results)
     (tmp_path / "study.toml").write_text(TOML)
     point = NoisePoint(1.0, (0.5, 0.6), 0.55, 0.05, (1.0,))
@@ -114,12 +114,32 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
 
 
 def test_a_reference_and_failed_trainings_are_shown(folder):
-    compared = ROWS[0] | {"difference": {"mean": 0.0231, "interval": 0.001}, "failed": 2}
-    results = {"name": "small", "reference": "lif neurons", "complete": True, "rows": [compared]}
+    compared = {
+        "dataset": "mnist",
+        "labels": ["crx neurons", "lif neurons"],
+        "pairs": [0, 2],
+        "mean": 0.0231,
+        "interval": 0.001,
+        "p": 0.0002,
+        "p_holm": 0.0101,
+        "effect": 3.4567,
+    }
+    results = {
+        "name": "small",
+        "reference": "lif neurons",
+        "complete": True,
+        "rows": [ROWS[0] | {"failed": 2}],
+        "comparisons": [compared],
+    }
     write_sealed(folder / "results.json", results)
-    heads, row = cells(study_page(folder))["mnist"][0]
+    tables = cells(study_page(folder))
+    heads, row = tables["mnist"][0]
     assert (heads[-1], row[-1]) == ("above lif neurons", "+2.31 ± 0.10")
     assert row[3] == "3, 2 failed"
+    assert tables["Comparisons"][0][1] == [
+        *("mnist", "crx neurons", "lif neurons", "2"),
+        *("+2.31 ± 0.10", "&lt; 0.001", "0.010", "+3.46"),
+    ]
 
 
 def test_every_seed_and_what_was_found_are_there(folder):
@@ -143,7 +163,7 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
         ["crx neurons", "25,502", "32", "0"],
     ]
     assert "digits: every seed" not in html
-    results = {"name": "small", "complete": True, "rows": ROWS[:1]}
+    results = {"name": "small", "complete": True, "rows": ROWS[:1], "comparisons": []}
     write_sealed(folder / "results.json", results)
     assert "not complete" not in study_page(folder)
 
@@ -158,7 +178,7 @@ def test_the_page_holds_pictures_and_settings(folder):
 def test_a_label_cannot_run_a_script(folder):
     evil = "<script>alert(1)</script>"
     rows = [row("<b>mnist", "crx", label=evil, found={evil: evil})]
-    content = {"name": evil, "complete": True, "rows": rows}
+    content = {"name": evil, "complete": True, "rows": rows, "comparisons": []}
     write_sealed(folder / "results.json", content)
     (folder / "study.toml").write_text(f"# {evil}")
     html = study_page(folder)
@@ -181,6 +201,6 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 def test_one_seed_has_no_interval(folder):
     rows = [row("mnist", "crx", seeds=[0], test_accuracy=accuracy(0.9, None, 0.9))]
-    content = {"name": "x", "complete": True, "rows": rows}
+    content = {"name": "x", "complete": True, "rows": rows, "comparisons": []}
     write_sealed(folder / "results.json", content)
     assert cells(study_page(folder))["mnist"][0][1][4] == "90.00"

@@ -5,12 +5,11 @@ import math
 
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import ttest_ind
 
 from sqsnn.readfile import read_sealed
 from sqsnn_bench.study.page import accuracy
 from sqsnn_bench.study.records import Key
-from sqsnn_bench.study.tables import difference, summarise, write
+from sqsnn_bench.study.tables import summarise, write
 
 DASH = "\N{EN DASH}"
 
@@ -81,7 +80,13 @@ def test_rows_are_means_over_seeds(written, tmp_path):
         put(records, "lif", seed, costs=None)
     crx, lif = written(records)
     content = read_sealed(tmp_path / "results.json", dict)
-    assert content == {"name": "tiny", "reference": None, "complete": True, "rows": [crx, lif]}
+    assert content == {
+        "name": "tiny",
+        "reference": None,
+        "complete": True,
+        "rows": [crx, lif],
+        "comparisons": [],
+    }
     assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
     assert lif["label"] == "lif"
     assert (crx["parameters"], crx["hidden"], crx["seeds"]) == (834, [12], [0, 1, 2])
@@ -146,34 +151,31 @@ def test_a_study_whose_last_trials_failed_is_complete(written, tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["complete"]
 
 
-def test_a_difference_has_the_interval_of_welch():
-    found = difference([0.90, 0.91, 0.92], [0.80, 0.82, 0.84])
-    assert_allclose(found["mean"], 0.09)
-    welch = ttest_ind([0.90, 0.91, 0.92], [0.80, 0.82, 0.84], equal_var=False)
-    low, high = welch.confidence_interval(0.95)
-    assert_allclose(
-        [found["mean"] - found["interval"], found["mean"] + found["interval"]], [low, high]
-    )
-    assert difference([0.9], [0.8, 0.7])["interval"] is None
-    assert difference([0.9, 0.9], [0.8, 0.8])["interval"] is None
-    assert difference([], [0.8]) == {"mean": None, "interval": None}
-
-
-def test_rows_are_compared_with_the_reference(written, tmp_path):
+def test_models_are_compared_with_the_reference_and_in_further_pairs(written, tmp_path):
     def referred(content):
         without_search(content)
-        content["reference"] = "lif"
+        content["models"]["qlif"] = {"label": "Q|LIF", "neurons": {"kind": "qlif"}}
+        content |= {"reference": "lif", "comparisons": [["crx", "qlif"]]}
 
     records = {}
     for seed in (0, 1, 2):
         put(records, "crx", seed, test_accuracy=0.90 + seed / 100)
         put(records, "lif", seed, test_accuracy=0.80 + seed / 50)
-    crx, lif = written(records, referred)
-    assert_allclose(crx["difference"]["mean"], 0.09)
-    assert lif["difference"]["mean"] is None
+    put(records, "qlif", 2, test_accuracy=0.5)
+    written(records, referred)
+    found = read_sealed(tmp_path / "results.json", dict)["comparisons"]
+    assert [(one["model"], one["other"], one["pairs"]) for one in found] == [
+        ("crx", "lif", [0, 1, 2]),
+        ("qlif", "lif", [2]),
+        ("crx", "qlif", [2]),
+    ]
     table = (tmp_path / "results.md").read_text()
     assert "| above lif |" in table
-    assert "| +9.00 ± " in table
+    # Differences 0.10, 0.09, 0.08: deviation 0.01, error 0.01 / sqrt(3), t = 4.30265.
+    assert "| +9.00 ± 2.48 | " in table
+    # t = 9 sqrt(3), p = 0.0041; three comparisons: 0.0122. g = (1 - 3 / 7) 9.
+    assert "| digits | SQS crx | lif | 3 | +9.00 ± 2.48 | 0.004 | 0.012 | +5.14 |" in table
+    assert f"| digits | SQS crx | Q\\|LIF | 1 | +42.00 | {DASH} | {DASH} | {DASH} |" in table
 
 
 def test_records_of_models_that_the_study_lost_are_left_out(written):

@@ -37,11 +37,20 @@ Accuracies are in per cent of the test samples, read once per seed: mean and hal
 Student-t interval over seeds, which are trainings on one split after one search; what other samples
 would add is not in it. Test accuracy, and validation: the class with most spikes, ties shared
 evenly. Secondary: ties broken by firing probability (where nothing is random, by class number), and
-summed probabilities alone. "Above": the difference of mean test accuracies, with Welch's 95 %
-interval. Spikes, synaptic operations, gates and measurements are per inference, means over test
-samples and seeds, layers and steps summed; the seconds are those of one training by this code on a
-shared machine.
+summed probabilities alone. "Above": the mean difference of test accuracies, paired by seed, with
+its 95 % Student-t interval. Spikes, synaptic operations, gates and measurements are per inference,
+means over test samples and seeds, layers and steps summed; the seconds are those of one training by
+this code on a shared machine.
 """
+COMPARING = """\
+Differences of test accuracy in points, paired by seed: equal seeds give both models the same split
+and the same order of samples; initial weights and random spikes differ. Interval and p: the paired
+Student t test, two-sided, over the seeds that both models have. p (Holm): corrected for the number
+of all comparisons in this table, where one without a p counts as p = 1. Effect: Hedges' g of paired
+values, (1 - 3 / (4 n - 5)) times the mean of the n differences over their standard deviation; it
+says how far a difference stands out of the scatter of seeds, not how large it is.
+"""
+COMPARED = ["group", "model", "against", "seeds", "difference", "p", "p (Holm)", "effect"]
 
 
 def study_page(folder: Path) -> str:
@@ -82,8 +91,11 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     folded = []
     for group in groups:
         chosen = [row for row in rows if row["dataset"] == group]
-        parts += _dataset(group, chosen, results.get("reference"), pictures)
+        parts += _dataset(group, chosen, _above(results, group), pictures)
         folded += [_every_seed(group), _settings_found(group)]
+    if comparisons := results["comparisons"]:
+        lines = [compared(one) for one in comparisons]
+        parts.append(f"## Comparisons\n\n{COMPARING}\n{table(COMPARED, lines)}")
     sizes = [name for name in pictures if name.startswith("size-")]
     if sizes:
         parts.append("## Accuracy against size\n")
@@ -92,11 +104,22 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     return render(f"Study: {results['name']}", "\n".join(parts), pictures, folded)
 
 
+Above = tuple[str, Mapping[str, Row]]  # label of the reference, and comparisons with it by label
+
+
+def _above(results: Mapping[str, Any], group: str) -> Above | None:
+    reference = results.get("reference")
+    if reference is None:
+        return None
+    found = [one for one in results["comparisons"] if one["dataset"] == group]
+    return reference, {one["labels"][0]: one for one in found if one["labels"][1] == reference}
+
+
 def _dataset(
-    group: str, rows: Sequence[Row], reference: str | None, pictures: Mapping[str, bytes]
+    group: str, rows: Sequence[Row], above: Above | None, pictures: Mapping[str, bytes]
 ) -> Iterator[str]:
     yield f"## {escape(group)}\n"
-    yield _accuracies(rows, reference)
+    yield _accuracies(rows, above)
     picture = f"accuracy-{group}.png"
     if picture in pictures:
         yield _shown(picture, "Test accuracy of all models")
@@ -117,9 +140,9 @@ def _settings_found(group: str) -> str:
     return f"{group}: settings found"
 
 
-def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
-    above = [] if reference is None else [f"above {reference}"]
-    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above]
+def _accuracies(rows: Sequence[Row], above: Above | None) -> str:
+    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values()]
+    heads += [] if above is None else [f"above {above[0]}"]
     return table(
         heads,
         [
@@ -130,7 +153,7 @@ def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
                 _trained(row),
                 accuracy(row.get("validation_accuracy")),
                 *(accuracy(row.get(name)) for name in ACCURACIES),
-                *(accuracy(row.get("difference"), "+.2f") for _ in above),
+                *([] if above is None else [accuracy(above[1].get(row["label"]), "+.2f")]),
             ]
             for row in rows
         ],
@@ -209,6 +232,25 @@ def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
         return MISSING
     mean, interval = format(100 * found["mean"], form), found.get("interval")
     return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
+
+
+def compared(found: Mapping[str, Any]) -> list[str]:
+    """Write a comparison as the cells of a row, one per head of `COMPARED`."""
+    effect = found["effect"]
+    return [
+        found["dataset"],
+        *found["labels"],
+        str(len(found["pairs"])),
+        accuracy(found, "+.2f"),
+        *(_probability(found[name]) for name in ("p", "p_holm")),
+        MISSING if effect is None else format(effect, "+.2f"),
+    ]
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _trained(row: Row) -> str:
