@@ -70,7 +70,13 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    results = {"name": "small", "complete": False, "rows": ROWS, "comparisons": []}
+    results = {
+        "name": "small",
+        "complete": False,
+        "rows": ROWS,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(tmp_path / "results.json", results)
     (tmp_path / "study.toml").write_text(TOML)
     point = NoisePoint(1.0, (0.5, 0.6), 0.55, 0.05, (1.0,))
@@ -130,6 +136,7 @@ def test_a_reference_and_failed_trainings_are_shown(folder):
         "complete": True,
         "rows": [ROWS[0] | {"failed": 2}],
         "comparisons": [compared],
+        "irregular_tests": [],
     }
     write_sealed(folder / "results.json", results)
     tables = cells(study_page(folder))
@@ -140,6 +147,14 @@ def test_a_reference_and_failed_trainings_are_shown(folder):
         *("mnist", "crx neurons", "lif neurons", "2"),
         *("+2.31 ± 0.10", "&lt; 0.001", "0.010", "+3.46"),
     ]
+
+
+def test_a_second_read_of_the_test_part_is_shown_with_its_reason(folder):
+    read = {"dataset": "mnist", "model": "crx", "seed": 3, "time": "2026-12-01", "why": "a slip"}
+    results = {"name": "small", "complete": True, "rows": ROWS[:1], "comparisons": []}
+    write_sealed(folder / "results.json", results | {"irregular_tests": [read]})
+    (shown,) = cells(study_page(folder))["Reads of the test part"]
+    assert shown[1] == ["mnist", "crx", "3", "2026-12-01", "a slip"]
 
 
 def test_every_seed_and_what_was_found_are_there(folder):
@@ -163,7 +178,13 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
         ["crx neurons", "25,502", "32", "0"],
     ]
     assert "digits: every seed" not in html
-    results = {"name": "small", "complete": True, "rows": ROWS[:1], "comparisons": []}
+    results = {
+        "name": "small",
+        "complete": True,
+        "rows": ROWS[:1],
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", results)
     assert "not complete" not in study_page(folder)
 
@@ -178,7 +199,13 @@ def test_the_page_holds_pictures_and_settings(folder):
 def test_a_label_cannot_run_a_script(folder):
     evil = "<script>alert(1)</script>"
     rows = [row("<b>mnist", "crx", label=evil, found={evil: evil})]
-    content = {"name": evil, "complete": True, "rows": rows, "comparisons": []}
+    content = {
+        "name": evil,
+        "complete": True,
+        "rows": rows,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", content)
     (folder / "study.toml").write_text(f"# {evil}")
     html = study_page(folder)
@@ -201,6 +228,12 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 def test_one_seed_has_no_interval(folder):
     rows = [row("mnist", "crx", seeds=[0], test_accuracy=accuracy(0.9, None, 0.9))]
-    content = {"name": "x", "complete": True, "rows": rows, "comparisons": []}
+    content = {
+        "name": "x",
+        "complete": True,
+        "rows": rows,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", content)
     assert cells(study_page(folder))["mnist"][0][1][4] == "90.00"

@@ -86,6 +86,7 @@ def test_rows_are_means_over_seeds(written, tmp_path):
         "complete": True,
         "rows": [crx, lif],
         "comparisons": [],
+        "irregular_tests": [],
     }
     assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
     assert lif["label"] == "lif"

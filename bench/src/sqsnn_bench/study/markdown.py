@@ -9,10 +9,13 @@ from sqsnn_bench.study.page import (
     ACCURACIES,
     COMPARED,
     COMPARING,
+    IRREGULAR,
     MISSING,
     READING,
+    READS,
     accuracy,
     compared,
+    reads,
 )
 from sqsnn_bench.study.records import Record, Records
 from sqsnn_bench.study.search import Found, done
@@ -21,7 +24,11 @@ Row = Mapping[str, Any]
 
 
 def results(
-    study: Study, rows: Sequence[Row], comparisons: Sequence[Comparison], complete: bool
+    study: Study,
+    rows: Sequence[Row],
+    comparisons: Sequence[Comparison],
+    irregular: Sequence[Row],
+    complete: bool,
 ) -> str:
     """Write results.md.
 
@@ -29,6 +36,7 @@ def results(
         study: The study.
         rows: The rows of its results.
         comparisons: Its comparisons.
+        irregular: The reads of the test part that a reader should know of.
         complete: Whether all seeds are there.
     """
     seeds = len(study.seeds)
@@ -54,6 +62,11 @@ def results(
         parts += ["## Comparisons\n", COMPARING]
         lines = [COMPARED, ["---"] * 3 + ["---:"] * (len(COMPARED) - 3)]
         lines += [[_escaped(cell) for cell in compared(one)] for one in comparisons]
+        parts.append(_table(lines))
+    if irregular:
+        parts += ["## Reads of the test part\n", IRREGULAR]
+        lines = [READS, ["---"] * len(READS)]
+        lines += [[_escaped(cell) for cell in reads(one)] for one in irregular]
         parts.append(_table(lines))
     return "\n".join(parts)
 

@@ -51,6 +51,10 @@ values, (1 - 3 / (4 n - 5)) times the mean of the n differences over their stand
 says how far a difference stands out of the scatter of seeds, not how large it is.
 """
 COMPARED = ["group", "model", "against", "seeds", "difference", "p", "p (Holm)", "effect"]
+IRREGULAR = """\
+The test part was read once per network, as tested.jsonl says, but for these reads:
+"""
+READS = ["group", "model", "seed", "time", "why"]
 
 
 def study_page(folder: Path) -> str:
@@ -96,6 +100,10 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     if comparisons := results["comparisons"]:
         lines = [compared(one) for one in comparisons]
         parts.append(f"## Comparisons\n\n{COMPARING}\n{table(COMPARED, lines)}")
+    if irregular := results["irregular_tests"]:
+        lines = [reads(one) for one in irregular]
+        parts.append(f"## Reads of the test part\n\n{IRREGULAR}\n")
+        parts.append(table(READS, lines, numbers=False))
     sizes = [name for name in pictures if name.startswith("size-")]
     if sizes:
         parts.append("## Accuracy against size\n")
@@ -245,6 +253,11 @@ def compared(found: Mapping[str, Any]) -> list[str]:
         *(_probability(found[name]) for name in ("p", "p_holm")),
         MISSING if effect is None else format(effect, "+.2f"),
     ]
+
+
+def reads(found: Mapping[str, Any]) -> list[str]:
+    """Write a read of the test part as the cells of a row, one per head of `READS`."""
+    return [found["dataset"], found["model"], str(found["seed"]), found["time"], found["why"]]
 
 
 def _probability(p: float | None) -> str:

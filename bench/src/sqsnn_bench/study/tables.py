@@ -11,7 +11,7 @@ from typing import Any
 
 from sqsnn.readfile import write_sealed
 from sqsnn.storage import write_atomically
-from sqsnn_bench.study import comparisons, markdown
+from sqsnn_bench.study import comparisons, markdown, tested
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.page import ACCURACIES, RESULTS
 from sqsnn_bench.study.records import Key, Record, Records
@@ -41,16 +41,18 @@ def write(study: Study, out: Path, records: Records) -> list[Row]:
     rows = rows_of(study, records)
     seeds = len(study.seeds)
     complete = all(len(row["seeds"]) + row["failed"] == seeds for row in rows)
-    reference, found = study.reference, comparisons.of_rows(study, rows)
+    reference, compared = study.reference, comparisons.of_rows(study, rows)
+    irregular = tested.irregular(study, out)
     content = {
         "name": study.name,
         "reference": None if reference is None else study.label(reference),
         "complete": complete,
         "rows": rows,
-        "comparisons": found,
+        "comparisons": compared,
+        "irregular_tests": irregular,
     }
     write_sealed(out / RESULTS, content)
-    _write_text(out / "results.md", markdown.results(study, rows, found, complete))
+    _write_text(out / "results.md", markdown.results(study, rows, compared, irregular, complete))
     if study.search is not None:
         _write_text(out / "search.md", markdown.tried(study, records))
     figures.save_all(study, out, rows)
