@@ -32,8 +32,11 @@ def row(dataset: str, model: str, **changes) -> dict:
         "test_accuracy_probability": accuracy(0.951, 0.003, 0.94, 0.95, 0.963),
         "spikes_per_inference": 171.6,
         "synaptic_operations": 13862.7,
+        "neuron_updates": 740.0,
+        "membrane_operations": 1480.0,
         "gates": 3346.2,
         "measurements": 740.0,
+        "device_seconds": 0.0204,
         "seconds": 90.0,
         "found": {"training.learning_rate": 0.03},
     } | changes
@@ -50,6 +53,7 @@ ROWS = [
         test_accuracy_probability=None,
         gates=None,
         measurements=None,
+        device_seconds=None,
         found={},
     ),
     row(
@@ -81,7 +85,8 @@ def folder(tmp_path):
     (tmp_path / "study.toml").write_text(TOML)
     point = NoisePoint(1.0, (0.5, 0.6), 0.55, 0.05, (1.0,))
     style.save(accuracy_against_noise([point], "x", 10), tmp_path / "accuracy-mnist.png")
-    shutil.copyfile(tmp_path / "accuracy-mnist.png", tmp_path / "size-mnist.png")
+    for kind in ("operations", "size"):
+        shutil.copyfile(tmp_path / "accuracy-mnist.png", tmp_path / f"{kind}-mnist.png")
     return tmp_path
 
 
@@ -106,9 +111,11 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
         ["crx neurons", "25,502", "32", "3", "93.31 ± 0.12", "94.00 ± 0.20", "95.10 ± 0.30"],
         ["lif neurons", "25,502", "32", "2", "91.00 ± 1.00", "94.00 ± 0.20", "\u2013"],
     ]
+    crx = ["172", "13,863", "740", "1,480", "3,346", "740", "20.4 ms", "90.0 s"]
+    lif = [*crx[:4], "\u2013", "\u2013", "\u2013", "90.0 s"]
     assert costs[1:] == [
-        ["crx neurons", "172", "13,863", "3,346", "740", "90.0 s"],
-        ["lif neurons", "172", "13,863", "\u2013", "\u2013", "90.0 s"],
+        ["crx neurons", "93.31 ± 0.12", *crx],
+        ["lif neurons", "91.00 ± 1.00", *lif],
     ]
     assert re.findall("<h2>(.*?)</h2>", html) == [
         "How to read it",
@@ -191,7 +198,7 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
 
 def test_the_page_holds_pictures_and_settings(folder):
     parsed = Parsed(study_page(folder))
-    assert parsed.images == [(folder / "accuracy-mnist.png").read_bytes()] * 2
+    assert parsed.images == [(folder / "accuracy-mnist.png").read_bytes()] * 3
     assert "sqsnn-bench compare study.toml" in parsed.text
     assert " ".join(TOML.split()) in parsed.text
 

@@ -12,6 +12,14 @@ from sqsnn_bench.study.records import Key
 from sqsnn_bench.study.tables import summarise, write
 
 DASH = "\N{EN DASH}"
+TOTAL = {
+    "synaptic_operations": 100.0,
+    "neuron_updates": 28,
+    "membrane_operations": 56,
+    "gates": 7,
+    "measurements": 28,
+}
+LAYER = {"neurons": 14, "steps": 2, "circuit_gates": {"RX": 7}, "gates": 7, "measurements": 28}
 
 
 def without_search(content):
@@ -39,7 +47,7 @@ def put(records, model, seed, **figures):
         "test_samples": 20,
         "spikes_per_sample": [10.0, 2.5],
         "seconds": 3.0,
-        "costs": {"total": {"synaptic_operations": 100.0, "gates": 7, "measurements": 28}},
+        "costs": {"total": TOTAL, "layers": [LAYER]},
         **figures,
     }
 
@@ -95,11 +103,15 @@ def test_rows_are_means_over_seeds(written, tmp_path):
     assert crx["test_accuracy_probability"] == summarise([])
     assert (crx["seconds"], crx["spikes_per_inference"]) == (2.0, 11.0)
     assert (crx["synaptic_operations"], crx["gates"], crx["measurements"]) == (100.0, 7, 28)
+    assert (crx["neuron_updates"], crx["membrane_operations"]) == (28, 56)
     assert (lif["synaptic_operations"], lif["gates"], lif["measurements"]) == (None, None, None)
+    # 14 neurons: 250 us and two steps of 3.28 us each; 7 rotations of 64 ns.
+    assert_allclose(crx["device_seconds"], 14 * 256.56e-6 + 7 * 64e-9, rtol=1e-12)
     table = (tmp_path / "results.md").read_text()
-    cells = f"12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | {DASH} | "
-    cells += "11.0 | 100 | 7 | 28 | 2 |"
+    cells = f"12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | {DASH} |"
     assert f"| SQS crx | {cells}" in table
+    costs = "92.00 ± 4.97 | 11 | 100 | 28 | 56 | 7 | 28 | 3.59 ms | 2.0 s |"
+    assert f"| SQS crx | {costs}" in table
     assert "| validation | test accuracy | ties by probability | by probability |" in table
     assert table.index("SQS crx") < table.index("| lif |")
     assert not (tmp_path / "search.md").exists()

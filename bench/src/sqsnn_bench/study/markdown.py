@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sqsnn_bench.study import costs
 from sqsnn_bench.study.comparisons import Comparison
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.page import (
@@ -47,17 +48,17 @@ def results(
     reference = study.reference
     if reference is not None:
         heads.append(f"above {_escaped(study.label(reference))}")
-    heads += ["spikes per inference", "synaptic operations", "gates", "measurements", "seconds"]
     heads.append("found")
     by_place = {(one["dataset"], one["model"], one["other"]): one for one in comparisons}
     for dataset in study.datasets:
         parts.append(f"## {dataset}\n")
         lines = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
-        for row in (row for row in rows if row["dataset"] == dataset):
+        chosen = [row for row in rows if row["dataset"] == dataset]
+        for row in chosen:
             place = dataset, row["model"], reference
             above = [] if reference is None else [accuracy(by_place.get(place), "+.2f")]
             lines.append(_cells(row, seeds, above))
-        parts.append(_table(lines))
+        parts += [_table(lines), _costs(chosen)]
     if comparisons:
         parts += ["## Comparisons\n", COMPARING]
         lines = [COMPARED, ["---"] * 3 + ["---:"] * (len(COMPARED) - 3)]
@@ -124,13 +125,18 @@ def _cells(row: Row, seeds: int, above: Sequence[str]) -> list[str]:
         accuracy(row["validation_accuracy"]),
         *(accuracy(row[name]) for name in ACCURACIES),
         *above,
-        _number(row["spikes_per_inference"], ".1f"),
-        _number(row["synaptic_operations"], ",.0f"),
-        _number(row["gates"], ",.0f"),
-        _number(row["measurements"], ",.0f"),
-        _number(row["seconds"], ".0f"),
         MISSING if found is None else _listed(found),
     ]
+
+
+def _costs(rows: Sequence[Row]) -> str:
+    """What an inference of each model costs, beside its accuracy."""
+    heads = ["model", "test accuracy", *costs.HEADS]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    lines += [
+        [_escaped(row["label"]), accuracy(row["test_accuracy"]), *costs.cells(row)] for row in rows
+    ]
+    return _table(lines)
 
 
 def _listed(found: Found) -> str:

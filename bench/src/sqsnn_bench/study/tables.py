@@ -11,15 +11,13 @@ from typing import Any
 
 from sqsnn.readfile import write_sealed
 from sqsnn.storage import write_atomically
-from sqsnn_bench.study import comparisons, markdown, tested
+from sqsnn_bench.study import comparisons, costs, markdown, tested
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.page import ACCURACIES, RESULTS
-from sqsnn_bench.study.records import Key, Record, Records
+from sqsnn_bench.study.records import Key, Records
 from sqsnn_bench.study.search import chosen
 
 Row = dict[str, Any]
-
-_COSTS = ("synaptic_operations", "gates", "measurements")
 
 
 def write(study: Study, out: Path, records: Records) -> list[Row]:
@@ -96,7 +94,7 @@ def _row(study: Study, records: Records, dataset: str, model: str) -> Row:
         keys = [Key(dataset, model, "seed", seed) for seed in study.seeds]
         there = [records[key] for key in keys if key in records]
     tested = [record for record in there if "error" not in record]
-    first = tested[0] if tested else {}
+    first, spent = tested[0] if tested else {}, [costs.of_record(record) for record in tested]
     return {
         "dataset": dataset,
         "model": model,
@@ -109,14 +107,9 @@ def _row(study: Study, records: Records, dataset: str, model: str) -> Row:
         **{name: summarise(_known(record[name] for record in tested)) for name in ACCURACIES},
         "validation_accuracy": summarise([record["validation_accuracy"] for record in tested]),
         "spikes_per_inference": _mean(sum(record["spikes_per_sample"]) for record in tested),
-        **{name: _mean(_cost(record, name) for record in tested) for name in _COSTS},
-        "seconds": _mean(record["seconds"] for record in tested),
+        **{name: _mean(cost[name] for cost in spent) for name in costs.NAMES},
         "found": None if found is None else dict(found),
     }
-
-
-def _cost(record: Record, name: str) -> int | float | None:
-    return record["costs"] and record["costs"]["total"][name]
 
 
 def _known(values: Iterable[int | float | None]) -> list[int | float]:
