@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -150,6 +153,30 @@ def test_a_study_that_was_stopped_before_a_figure_came_out_goes_on(
     never = records.read(out)[KEY]
     run_study(folder="other")
     assert records.read(out.parent / "other")[KEY]["test_accuracy"] == never["test_accuracy"]
+
+
+_KILLED_IN_THE_TEST = """
+import os, signal, sys
+from sqsnn.runs import run
+from sqsnn_bench.cli import main
+
+run.test = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+def test_a_command_that_was_killed_in_the_test_goes_on_as_the_same_read(
+    run_study, study_file, tests_read, out
+):
+    command = ["compare", str(study_file(small)), "--out", str(out)]
+    killed = subprocess.run([sys.executable, "-c", _KILLED_IN_THE_TEST, *command], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (events(out), records.read(out)) == (["tests"], {})
+    assert (run_folder(out, KEY) / "checkpoint.safetensors").is_file()
+    run_study()
+    assert tests_read == ["digits"] * 2  # one for each of the two models
+    assert events(out) == ["tests", "goes on", "recorded"]
+    assert not json.loads((out / "results.json").read_text())["irregular_tests"]
 
 
 def test_a_study_that_was_stopped_does_not_go_on_with_other_settings(run_study, monkeypatch, out):
