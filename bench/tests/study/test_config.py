@@ -80,7 +80,7 @@ WRONG = {
             (group(models=["crx"])(content), pairs(("crx", "lif"))(content))
             and content.pop("reference")
         ),
-        "holds ['crx', 'lif'], but no group has both",
+        "holds ['crx', 'lif']: no group has them",
     ),
     "equal data": (model(data={"classes": [0, 1]}), "models.lif sets data.classes, which must be"),
     "equal encoding": (model(encoding={"steps": 3}), "models.lif sets encoding.steps, which must"),

@@ -304,12 +304,11 @@ def _check_comparisons(study: Study) -> None:
     done = [{model, study.reference} for model in study.models]
     for pair in study.comparisons:
         where = f"comparisons must name two of {', '.join(study.models)}, but holds {list(pair)}"
-        if len(set(pair)) < 2 or not set(pair) <= study.models.keys():
-            raise ConfigError(where)
         if set(pair) in done:
             raise ConfigError(f"{where}, which are compared already: leave them out")
-        if not any(set(pair) <= set(study.models_of(group)) for group in study.datasets):
-            raise ConfigError(f"{where}, but no group has both")
+        groups = [set(study.models_of(group)) for group in study.datasets]
+        if len(set(pair)) < 2 or not any(set(pair) <= models for models in groups):
+            raise ConfigError(f"{where}: no group has them")
         done.append(set(pair))
 
 
