@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsnn_bench.study import figures, records, tables
+from sqsnn_bench.study import figures, records, tables, tested
 from sqsnn_bench.study.config import read_study
 
 BENCH = Path(__file__).parents[1]
@@ -23,10 +23,11 @@ STUDIES = sorted(path.parent for path in (BENCH / "results").rglob("study.toml")
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
 def test_the_stored_trials_give_the_stored_tables(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "save_all", lambda study, out, rows: None)
-    for name in ("study.toml", records.PACKED):
+    copied = {"study.toml", records.PACKED, tested.NAME} & set(_names(folder))
+    for name in copied:
         shutil.copy(folder / name, tmp_path)
     tables.write(read_study(tmp_path / "study.toml"), tmp_path, records.read(tmp_path))
-    written = {path.name for path in tmp_path.iterdir()} - {"study.toml", records.PACKED}
+    written = {path.name for path in tmp_path.iterdir()} - copied
     assert written == {"results.json", "results.md"} | ({"search.md"} & set(_names(folder)))
     for name in written:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()

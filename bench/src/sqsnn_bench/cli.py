@@ -51,6 +51,7 @@ def compare(
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     cluster: Annotated[str | None, Parameter(show_default=False)] = None,
     storage: Annotated[str | None, Parameter(show_default=False)] = None,
+    test_again: Annotated[str | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Compare models fairly, and write results.json, results.md and pictures.
 
@@ -64,6 +65,8 @@ def compare(
         cluster: Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786: its workers run the trials.
         storage: URL of a database, e.g. postgresql://user@host/search: commands that name the same
             share the study, and each trial is run by one of them.
+        test_again: Why networks are tested again whose record is gone; it goes into tested.jsonl,
+            the log of the test part, without which they are refused.
     """
     # Here and not above: `sqsnn-bench --help` waits for neither.
     from sqsnn_bench.study.config import read_study
@@ -78,7 +81,16 @@ def compare(
     lines = Lines(read, console)
     try:
         with lines.shown():
-            run_study(read, study, folder, jobs, lines, cluster=cluster, storage=storage)
+            run_study(
+                read,
+                study,
+                folder,
+                jobs,
+                lines,
+                cluster=cluster,
+                storage=storage,
+                test_again=test_again,
+            )
     except (KeyboardInterrupt, OutputError) as error:
         command = f"sqsnn-bench compare {shlex.quote(str(study))}"
         command += f" --out {shlex.quote(str(folder))}" if out else ""
@@ -88,6 +100,7 @@ def compare(
             from sqsnn_bench.study.storage_url import read_url
 
             command += f" --storage {shlex.quote(read_url(storage).shown)}"
+        command += f" --test-again {shlex.quote(test_again)}" if test_again else ""
         said = f"Interrupted: trials that are done are kept. To go on:\n  {command}"
         if isinstance(error, OutputError):
             raise OutputError(f"{error}. {said}", error.is_closed) from error

@@ -18,7 +18,7 @@ from distributed import LocalCluster
 from distributed.utils import get_mp_context
 
 from sqsnn.errors import ConfigError
-from sqsnn_bench.study import cluster, records
+from sqsnn_bench.study import cluster, records, tested
 from sqsnn_bench.study.cluster import Cluster
 from sqsnn_bench.study.journal import NAME
 from sqsnn_bench.study.plan import Trial
@@ -122,6 +122,8 @@ def test_24_trials_find_what_one_process_finds_though_a_worker_is_killed(
     assert again.startswith("digits/lif/seed-1 starts again, start 2")
     events = [json.loads(line)["event"] for line in (out / NAME).read_text().splitlines()]
     assert {name: events.count(name) for name in events} == {"started": 25, "done": 24, "lost": 1}
+    tests = [it.event for it in tested.read(out) if it.key == Key("digits", "lif", "seed", 1)]
+    assert tests == ["tests", "goes on", "recorded"]
     serial = run_study("serial", Watcher(), of_24)
     assert reached(out) == reached(serial)
     assert len(records.read(out)) == 24

@@ -66,7 +66,22 @@ def small(**settings):
     return change
 
 
+def pairs(*named):
+    return lambda content: content.update(reference="lif", comparisons=[list(it) for it in named])
+
+
 WRONG = {
+    "a pair of one": (pairs(("crx", "crx")), "comparisons must name two of crx, lif, but holds"),
+    "a pair of strangers": (pairs(("crx", "x")), "must name two of crx, lif, but holds ['crx', 'x"),
+    "a pair of three": (pairs(("crx", "lif", "crx")), "comparisons.0"),
+    "the reference twice": (pairs(("lif", "crx")), "which are compared already: leave them out"),
+    "no group of a pair": (
+        lambda content: (
+            (group(models=["crx"])(content), pairs(("crx", "lif"))(content))
+            and content.pop("reference")
+        ),
+        "holds ['crx', 'lif']: no group has them",
+    ),
     "equal data": (model(data={"classes": [0, 1]}), "models.lif sets data.classes, which must be"),
     "equal encoding": (model(encoding={"steps": 3}), "models.lif sets encoding.steps, which must"),
     "equal readout": (model(report_steps=1), "models.lif sets report_steps, which must"),

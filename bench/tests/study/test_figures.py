@@ -1,10 +1,18 @@
 """The pictures of a study show every model where its row says."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
-from sqsnn_bench.study.figures import accuracies, accuracy_against_size, save_all
+from sqsnn_bench.study.figures import (
+    accuracies,
+    accuracy_against_operations,
+    accuracy_against_size,
+    save_all,
+)
 from sqsnn_bench.study.tables import summarise
 
 
@@ -16,7 +24,15 @@ def row(model, parameters, values, dataset="digits"):
         "parameters": parameters,
         "seeds": list(range(len(values))),
         "test_accuracy": summarise(values),
+        "synaptic_operations": None,
+        "neuron_updates": None,
+        "measurements": None,
     }
+
+
+def costing(label, operations, updates, measurements, values):
+    counts = {"synaptic_operations": operations, "neuron_updates": updates}
+    return row(label, 830, values) | counts | {"label": label, "measurements": measurements}
 
 
 ROWS = [row("crx", 834, [0.90, 0.94]), row("lif", 830, [0.80])]
@@ -54,6 +70,46 @@ def test_accuracy_rises_along_the_sizes_of_a_model():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CRX", "LIF"]
 
 
+def test_accuracy_stands_over_operations_and_updates():
+    crx, lif = (
+        costing("crx", 900.0, 100, 100, [0.90, 0.94]),
+        costing("lif", 80.0, 20, 0, [0.8]),
+    )
+    (axes,) = accuracy_against_operations([crx, lif], "digits").axes
+    assert axes.get_xscale() == "log"
+    first, second = axes.containers  # in the order of accuracy
+    assert_allclose(np.array(first[0].get_data(), float).ravel(), [100, 80])
+    assert_allclose(np.array(second[0].get_data(), float).ravel(), [1000, 92])
+    assert (first[0].get_marker(), second[0].get_marker()) == ("s", "o")
+    half = 100 * crx["test_accuracy"]["interval"]
+    bounds = [92 - half, 92 + half]
+    assert_allclose(second[2][0].get_segments()[0][:, 1], bounds)
+    # One is ten times the other: the ticks are numbers one can read.
+    assert "500" in [text.get_text() for text in axes.get_xticklabels()]
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 18])
+@pytest.mark.parametrize("spread", [0.0, 0.001, 0.4])
+def test_labels_neither_overlap_nor_leave_the_picture(number, spread):
+    rows = [
+        costing(f"model {n} with a label as long as they get", 100.0 + n, 10, n % 2, [value, value])
+        for n, value in enumerate(np.linspace(0.5, 0.5 + spread, number))
+    ]
+    figure = accuracy_against_operations(rows, "digits")
+    (axes,) = figure.axes
+    # Of the words alone: an annotation has its line, too.
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert len(boxes) == number
+    boxes.sort(key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+    # Rows in the order of their labels, from the lowest accuracy up.
+    assert [text.get_text().split()[1] for text in axes.texts] == [str(n) for n in range(number)]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
+    low, high = axes.get_xlim()
+    assert high / low >= 1.19
+
+
 def test_pictures_are_drawn_of_groups_with_results(study, tmp_path):
     def two_sizes(content):
         small = {**content["datasets"]["digits"], "dataset": "digits", "search_from": "digits"}
@@ -69,6 +125,11 @@ def test_pictures_are_drawn_of_groups_with_results(study, tmp_path):
         "accuracy-digits.png",
         "accuracy-small.png",
         "size-digits.png",
+    }
+    save_all(read, out, [costing("crx", 900.0, 100, 100, [0.9])])
+    assert {path.name for path in out.iterdir()} == {
+        "accuracy-digits.png",
+        "operations-digits.png",
     }
     save_all(read, out, [{**row("crx", 834, []), "seeds": []}])
     assert not list(out.iterdir())

@@ -32,8 +32,11 @@ def row(dataset: str, model: str, **changes) -> dict:
         "test_accuracy_probability": accuracy(0.951, 0.003, 0.94, 0.95, 0.963),
         "spikes_per_inference": 171.6,
         "synaptic_operations": 13862.7,
+        "neuron_updates": 740.0,
+        "membrane_operations": 1480.0,
         "gates": 3346.2,
         "measurements": 740.0,
+        "device_seconds": 0.0204,
         "seconds": 90.0,
         "found": {"training.learning_rate": 0.03},
     } | changes
@@ -50,6 +53,7 @@ ROWS = [
         test_accuracy_probability=None,
         gates=None,
         measurements=None,
+        device_seconds=None,
         found={},
     ),
     row(
@@ -70,12 +74,19 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    results = {"name": "small", "complete": False, "rows": ROWS}
+    results = {
+        "name": "small",
+        "complete": False,
+        "rows": ROWS,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(tmp_path / "results.json", results)
     (tmp_path / "study.toml").write_text(TOML)
     point = NoisePoint(1.0, (0.5, 0.6), 0.55, 0.05, (1.0,))
     style.save(accuracy_against_noise([point], "x", 10), tmp_path / "accuracy-mnist.png")
-    shutil.copyfile(tmp_path / "accuracy-mnist.png", tmp_path / "size-mnist.png")
+    for kind in ("operations", "size"):
+        shutil.copyfile(tmp_path / "accuracy-mnist.png", tmp_path / f"{kind}-mnist.png")
     return tmp_path
 
 
@@ -100,9 +111,11 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
         ["crx neurons", "25,502", "32", "3", "93.31 ± 0.12", "94.00 ± 0.20", "95.10 ± 0.30"],
         ["lif neurons", "25,502", "32", "2", "91.00 ± 1.00", "94.00 ± 0.20", "\u2013"],
     ]
+    crx = ["172", "13,863", "740", "1,480", "3,346", "740", "20.4 ms", "90.0 s"]
+    lif = [*crx[:4], "\u2013", "\u2013", "\u2013", "90.0 s"]
     assert costs[1:] == [
-        ["crx neurons", "172", "13,863", "3,346", "740", "90.0 s"],
-        ["lif neurons", "172", "13,863", "\u2013", "\u2013", "90.0 s"],
+        ["crx neurons", "93.31 ± 0.12", *crx],
+        ["lif neurons", "91.00 ± 1.00", *lif],
     ]
     assert re.findall("<h2>(.*?)</h2>", html) == [
         "How to read it",
@@ -114,12 +127,41 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
 
 
 def test_a_reference_and_failed_trainings_are_shown(folder):
-    compared = ROWS[0] | {"difference": {"mean": 0.0231, "interval": 0.001}, "failed": 2}
-    results = {"name": "small", "reference": "lif neurons", "complete": True, "rows": [compared]}
+    compared = {
+        "dataset": "mnist",
+        "labels": ["crx neurons", "lif neurons"],
+        "pairs": [0, 2],
+        "mean": 0.0231,
+        "interval": 0.001,
+        "p": 0.0002,
+        "p_holm": 0.0101,
+        "effect": 3.4567,
+    }
+    results = {
+        "name": "small",
+        "reference": "lif neurons",
+        "complete": True,
+        "rows": [ROWS[0] | {"failed": 2}],
+        "comparisons": [compared],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", results)
-    heads, row = cells(study_page(folder))["mnist"][0]
+    tables = cells(study_page(folder))
+    heads, row = tables["mnist"][0]
     assert (heads[-1], row[-1]) == ("above lif neurons", "+2.31 ± 0.10")
     assert row[3] == "3, 2 failed"
+    assert tables["Comparisons"][0][1] == [
+        *("mnist", "crx neurons", "lif neurons", "2"),
+        *("+2.31 ± 0.10", "&lt; 0.001", "0.010", "+3.46"),
+    ]
+
+
+def test_a_second_read_of_the_test_part_is_shown_with_its_reason(folder):
+    read = {"dataset": "mnist", "model": "crx", "seed": 3, "time": "2026-12-01", "why": "a slip"}
+    results = {"name": "small", "complete": True, "rows": ROWS[:1], "comparisons": []}
+    write_sealed(folder / "results.json", results | {"irregular_tests": [read]})
+    (shown,) = cells(study_page(folder))["Reads of the test part"]
+    assert shown[1] == ["mnist", "crx", "3", "2026-12-01", "a slip"]
 
 
 def test_every_seed_and_what_was_found_are_there(folder):
@@ -143,14 +185,20 @@ def test_what_is_missing_is_said_and_shown_as_a_dash(folder):
         ["crx neurons", "25,502", "32", "0"],
     ]
     assert "digits: every seed" not in html
-    results = {"name": "small", "complete": True, "rows": ROWS[:1]}
+    results = {
+        "name": "small",
+        "complete": True,
+        "rows": ROWS[:1],
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", results)
     assert "not complete" not in study_page(folder)
 
 
 def test_the_page_holds_pictures_and_settings(folder):
     parsed = Parsed(study_page(folder))
-    assert parsed.images == [(folder / "accuracy-mnist.png").read_bytes()] * 2
+    assert parsed.images == [(folder / "accuracy-mnist.png").read_bytes()] * 3
     assert "sqsnn-bench compare study.toml" in parsed.text
     assert " ".join(TOML.split()) in parsed.text
 
@@ -158,7 +206,13 @@ def test_the_page_holds_pictures_and_settings(folder):
 def test_a_label_cannot_run_a_script(folder):
     evil = "<script>alert(1)</script>"
     rows = [row("<b>mnist", "crx", label=evil, found={evil: evil})]
-    content = {"name": evil, "complete": True, "rows": rows}
+    content = {
+        "name": evil,
+        "complete": True,
+        "rows": rows,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", content)
     (folder / "study.toml").write_text(f"# {evil}")
     html = study_page(folder)
@@ -181,6 +235,12 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 def test_one_seed_has_no_interval(folder):
     rows = [row("mnist", "crx", seeds=[0], test_accuracy=accuracy(0.9, None, 0.9))]
-    content = {"name": "x", "complete": True, "rows": rows}
+    content = {
+        "name": "x",
+        "complete": True,
+        "rows": rows,
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     write_sealed(folder / "results.json", content)
     assert cells(study_page(folder))["mnist"][0][1][4] == "90.00"

@@ -9,7 +9,7 @@ import pytest
 
 from sqsnn.errors import ConfigError, TrainingError
 from sqsnn.ownership import owned
-from sqsnn_bench.study import library, records, sharing, trials
+from sqsnn_bench.study import library, records, sharing, tested, trials
 from sqsnn_bench.study.run import compare
 from sqsnn_bench.study.watching import Watcher
 
@@ -219,6 +219,8 @@ def test_a_killed_worker_costs_its_trial_only(run_study, killing, tmp_path):
     seen = run_study(jobs=2)
     assert log.read_text().count("killed") == 2
     assert sorted(seen.trials) == sorted(ORDER)
+    lost = [it.event for it in tested.read(tmp_path / "out") if it.key[1:] == ("lif", "seed", 0)]
+    assert lost == ["tests", "goes on", "goes on", "recorded"]
     assert results(tmp_path)["complete"]
 
 

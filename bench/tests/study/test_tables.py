@@ -5,14 +5,21 @@ import math
 
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import ttest_ind
 
 from sqsnn.readfile import read_sealed
 from sqsnn_bench.study.page import accuracy
 from sqsnn_bench.study.records import Key
-from sqsnn_bench.study.tables import difference, summarise, write
+from sqsnn_bench.study.tables import summarise, write
 
 DASH = "\N{EN DASH}"
+TOTAL = {
+    "synaptic_operations": 100.0,
+    "neuron_updates": 28,
+    "membrane_operations": 56,
+    "gates": 7,
+    "measurements": 28,
+}
+LAYER = {"neurons": 14, "steps": 2, "circuit_gates": {"RX": 7}, "gates": 7, "measurements": 28}
 
 
 def without_search(content):
@@ -40,7 +47,7 @@ def put(records, model, seed, **figures):
         "test_samples": 20,
         "spikes_per_sample": [10.0, 2.5],
         "seconds": 3.0,
-        "costs": {"total": {"synaptic_operations": 100.0, "gates": 7, "measurements": 28}},
+        "costs": {"total": TOTAL, "layers": [LAYER]},
         **figures,
     }
 
@@ -81,7 +88,14 @@ def test_rows_are_means_over_seeds(written, tmp_path):
         put(records, "lif", seed, costs=None)
     crx, lif = written(records)
     content = read_sealed(tmp_path / "results.json", dict)
-    assert content == {"name": "tiny", "reference": None, "complete": True, "rows": [crx, lif]}
+    assert content == {
+        "name": "tiny",
+        "reference": None,
+        "complete": True,
+        "rows": [crx, lif],
+        "comparisons": [],
+        "irregular_tests": [],
+    }
     assert (crx["dataset"], crx["model"], crx["label"]) == ("digits", "crx", "SQS crx")
     assert lif["label"] == "lif"
     assert (crx["parameters"], crx["hidden"], crx["seeds"]) == (834, [12], [0, 1, 2])
@@ -89,11 +103,15 @@ def test_rows_are_means_over_seeds(written, tmp_path):
     assert crx["test_accuracy_probability"] == summarise([])
     assert (crx["seconds"], crx["spikes_per_inference"]) == (2.0, 11.0)
     assert (crx["synaptic_operations"], crx["gates"], crx["measurements"]) == (100.0, 7, 28)
+    assert (crx["neuron_updates"], crx["membrane_operations"]) == (28, 56)
     assert (lif["synaptic_operations"], lif["gates"], lif["measurements"]) == (None, None, None)
+    # 14 neurons: 250 us and two steps of 3.28 us each; 7 rotations of 64 ns.
+    assert_allclose(crx["device_seconds"], 14 * 256.56e-6 + 7 * 64e-9, rtol=1e-12)
     table = (tmp_path / "results.md").read_text()
-    cells = f"12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | {DASH} | "
-    cells += "11.0 | 100 | 7 | 28 | 2 |"
+    cells = f"12 | 834 | 3 of 3 | 85.00 ± 0.00 | 92.00 ± 4.97 | 90.00 ± 0.00 | {DASH} |"
     assert f"| SQS crx | {cells}" in table
+    costs = "92.00 ± 4.97 | 11 | 100 | 28 | 56 | 7 | 28 | 3.59 ms | 2.0 s |"
+    assert f"| SQS crx | {costs}" in table
     assert "| validation | test accuracy | ties by probability | by probability |" in table
     assert table.index("SQS crx") < table.index("| lif |")
     assert not (tmp_path / "search.md").exists()
@@ -146,34 +164,31 @@ def test_a_study_whose_last_trials_failed_is_complete(written, tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["complete"]
 
 
-def test_a_difference_has_the_interval_of_welch():
-    found = difference([0.90, 0.91, 0.92], [0.80, 0.82, 0.84])
-    assert_allclose(found["mean"], 0.09)
-    welch = ttest_ind([0.90, 0.91, 0.92], [0.80, 0.82, 0.84], equal_var=False)
-    low, high = welch.confidence_interval(0.95)
-    assert_allclose(
-        [found["mean"] - found["interval"], found["mean"] + found["interval"]], [low, high]
-    )
-    assert difference([0.9], [0.8, 0.7])["interval"] is None
-    assert difference([0.9, 0.9], [0.8, 0.8])["interval"] is None
-    assert difference([], [0.8]) == {"mean": None, "interval": None}
-
-
-def test_rows_are_compared_with_the_reference(written, tmp_path):
+def test_models_are_compared_with_the_reference_and_in_further_pairs(written, tmp_path):
     def referred(content):
         without_search(content)
-        content["reference"] = "lif"
+        content["models"]["qlif"] = {"label": "Q|LIF", "neurons": {"kind": "qlif"}}
+        content |= {"reference": "lif", "comparisons": [["crx", "qlif"]]}
 
     records = {}
     for seed in (0, 1, 2):
         put(records, "crx", seed, test_accuracy=0.90 + seed / 100)
         put(records, "lif", seed, test_accuracy=0.80 + seed / 50)
-    crx, lif = written(records, referred)
-    assert_allclose(crx["difference"]["mean"], 0.09)
-    assert lif["difference"]["mean"] is None
+    put(records, "qlif", 2, test_accuracy=0.5)
+    written(records, referred)
+    found = read_sealed(tmp_path / "results.json", dict)["comparisons"]
+    assert [(one["model"], one["other"], one["pairs"]) for one in found] == [
+        ("crx", "lif", [0, 1, 2]),
+        ("qlif", "lif", [2]),
+        ("crx", "qlif", [2]),
+    ]
     table = (tmp_path / "results.md").read_text()
     assert "| above lif |" in table
-    assert "| +9.00 ± " in table
+    # Differences 0.10, 0.09, 0.08: deviation 0.01, error 0.01 / sqrt(3), t = 4.30265.
+    assert "| +9.00 ± 2.48 | " in table
+    # t = 9 sqrt(3), p = 0.0041; three comparisons: 0.0122. g = (1 - 3 / 7) 9.
+    assert "| digits | SQS crx | lif | 3 | +9.00 ± 2.48 | 0.004 | 0.012 | +5.14 |" in table
+    assert f"| digits | SQS crx | Q\\|LIF | 1 | +42.00 | {DASH} | {DASH} | {DASH} |" in table
 
 
 def test_records_of_models_that_the_study_lost_are_left_out(written):

@@ -92,8 +92,9 @@ class Cluster:
         if "started" in answer:
             return Lost(f"its worker {', '.join(answer['started'])} was killed")
         folder = run_folder(job.out, job.key)
-        for name, content in answer["files"].items():
-            _write(folder, name, content)
+        # The result last: a folder that has it counts as finished.
+        for name in sorted(answer["files"], key=library.RESULT.__eq__):
+            _write(folder, name, answer["files"][name])
         return json.loads(answer["record"])
 
     def close(self) -> None:

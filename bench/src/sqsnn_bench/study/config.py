@@ -149,6 +149,8 @@ class Study(Part):
     """Seeds of the trainings that are tested."""
     reference: str | None = None
     """The model that the others' accuracies are compared with [default: none]."""
+    comparisons: tuple[tuple[str, str], ...] = ()
+    """Further pairs of models to compare, the second subtracted from the first [default: none]."""
     search: Search | None = None
     """The search for settings [default: none]."""
     datasets: Annotated[dict[Name, StudyDataset], Field(min_length=1)]
@@ -275,6 +277,7 @@ def _check(study: Study) -> None:
         raise ConfigError(
             f"reference must be one of {', '.join(study.models)}, but is {study.reference!r}"
         )
+    _check_comparisons(study)
     for name, dataset in study.datasets.items():
         if unknown := [model for model in dataset.models or () if model not in study.models]:
             raise ConfigError(
@@ -294,6 +297,19 @@ def _check(study: Study) -> None:
         )
     for name in study.models:
         _check_space(study, name, study.search.trials)
+
+
+def _check_comparisons(study: Study) -> None:
+    """Refuse pairs that compare nothing, or the same twice: each makes the correction stricter."""
+    done = [{model, study.reference} for model in study.models]
+    for pair in study.comparisons:
+        where = f"comparisons must name two of {', '.join(study.models)}, but holds {list(pair)}"
+        if set(pair) in done:
+            raise ConfigError(f"{where}, which are compared already: leave them out")
+        groups = [set(study.models_of(group)) for group in study.datasets]
+        if len(set(pair)) < 2 or not any(set(pair) <= models for models in groups):
+            raise ConfigError(f"{where}: no group has them")
+        done.append(set(pair))
 
 
 def _check_origin(study: Study, name: str, origin: str) -> None:

@@ -1,19 +1,25 @@
-"""The pictures of a study: accuracy of every model, and accuracy against size."""
+"""The pictures of a study: accuracy of every model, and against operations and size."""
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, save, styled
 from sqsnn_bench.study.config import Study
+from sqsnn_bench.study.costs import OPERATIONS
 from sqsnn_bench.study.page import Row
 
 _READOUT = "test_accuracy"
 _COLOURS = (BLUE, VERMILION, GREEN, INK, MUTED)
 _MARKERS = "osD^v"
+_LINE = 0.26  # inches from one label to the next
 
 
 def save_all(study: Study, out: Path, rows: Sequence[Row]) -> None:
@@ -24,7 +30,7 @@ def save_all(study: Study, out: Path, rows: Sequence[Row]) -> None:
         out: The folder of the results.
         rows: The rows of its table.
     """
-    for kind in ("accuracy", "size"):
+    for kind in ("accuracy", "operations", "size"):
         for path in out.glob(f"{kind}-*.png"):
             path.unlink()
     done = [row for row in rows if row["seeds"]]
@@ -32,6 +38,9 @@ def save_all(study: Study, out: Path, rows: Sequence[Row]) -> None:
         chosen = [row for row in done if row["dataset"] == dataset]
         if chosen:
             save(accuracies(chosen, dataset), out / f"accuracy-{dataset}.png")
+        counted = [row for row in chosen if row["synaptic_operations"] is not None]
+        if counted:
+            save(accuracy_against_operations(counted, dataset), out / f"operations-{dataset}.png")
     for groups in _sizes(study):
         chosen = [row for row in done if row["dataset"] in groups]
         if len({row["dataset"] for row in chosen}) > 1:
@@ -116,6 +125,89 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
         ylabel="test accuracy (%)",
     )
     return figure
+
+
+@styled
+def accuracy_against_operations(rows: Sequence[Row], dataset: str) -> Figure:
+    """Draw the accuracy of every model against what an inference does.
+
+    Labels stand in a column beside the points, in the order of accuracy: so none covers another.
+
+    Args:
+        rows: The rows of a group, each with at least one seed and its counts.
+        dataset: Name of the group.
+    """
+    figure = Figure(figsize=(7.2, max(3.4, 1.6 + _LINE * len(rows))), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(rows, key=lambda row: row[_READOUT]["mean"])
+    points = [
+        (sum(row[name] for name in OPERATIONS), 100 * row[_READOUT]["mean"]) for row in ordered
+    ]
+    colours = [BLUE if row["measurements"] else VERMILION for row in ordered]
+    for row, (done, reached), colour in zip(ordered, points, colours, strict=True):
+        axes.errorbar(
+            done,
+            reached,
+            100 * (row[_READOUT]["interval"] or 0.0),
+            color=colour,
+            marker="o" if row["measurements"] else "s",
+            markersize=5.5,
+            linewidth=1.2,
+            capsize=2.5,
+        )
+    axes.set_title(
+        f"{dataset}: mean and 95 % interval over seeds\n"
+        "(circles: circuits of qubits, squares: none)"
+    )
+    axes.set_xlabel("synaptic operations + neuron updates per inference")
+    axes.set_ylabel("test accuracy (%)")
+    axes.grid(axis="y")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
+    _scale_logarithmically(axes, [done for done, _ in points])
+    low, high = axes.get_ylim()
+    wanted = [(reached - low) / (high - low) for _, reached in points]
+    places = _apart(wanted, _LINE / (figure.get_figheight() - 1.2))
+    for row, point, colour, place in zip(ordered, points, colours, places, strict=True):
+        line = {"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.8}
+        axes.annotate(
+            row["label"],
+            point,
+            (1.05, place),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=9,
+            arrowprops={**line, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)},
+        )
+    return figure
+
+
+def _scale_logarithmically(axes: Axes, values: Sequence[float]) -> None:
+    """Give an axis a factor of at least 1.2: what is nearly equal shall look so."""
+    low, high = min(values), max(values)
+    wider = max(1.02, math.sqrt(1.2 * low / high), (high / low) ** 0.08)
+    low, high = low / wider, high * wider
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    locator = MaxNLocator(5) if high < 3 * low else LogLocator(subs=(1, 2, 5), numticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _apart(wanted: Sequence[float], gap: float) -> list[float]:
+    """Move places apart, as little as squares can say, and onto the axis from 0 to 1.
+
+    Args:
+        wanted: Where they would be, rising.
+        gap: How far apart they must be, at most 1 / (number - 1).
+    """
+    # Without the gaps it is a rising regression, which the means of runs solve.
+    free = [place - gap * number for number, place in enumerate(wanted)]
+    n = range(len(free))
+    rising = [max(min(fmean(free[j : k + 1]) for k in n if k >= i) for j in n if j <= i) for i in n]
+    room = 1 - gap * (len(free) - 1)
+    return [min(max(place, 0.0), room) + gap * number for number, place in enumerate(rising)]
 
 
 def _sizes(study: Study) -> list[list[str]]:

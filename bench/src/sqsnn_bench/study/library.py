@@ -20,6 +20,7 @@ from sqsnn_bench.study.config import Table, dotted
 
 Settings = RunSettings
 
+RESULT = RunFolder(Path()).result.name  # the file of a run folder that is finished
 _PLACES = {"data": {"data_dir", "source"}}
 
 
@@ -170,6 +171,11 @@ def train_and_test(settings: Settings, path: Path) -> dict[str, Any]:
 def _known(settings: Settings, before: Mapping[str, Any]) -> bool:
     """Whether a run has the settings; it adds the rates of a device, which they name alone."""
     return plain(settings).items() <= before.items()
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a run folder holds the figures of the test."""
+    return RunFolder(path).is_finished()
 
 
 def forget_checkpoint(path: Path) -> None:

@@ -16,9 +16,9 @@ from sqsnn.reports.page import (
     escape,
     percent,
     render,
-    seconds,
     table,
 )
+from sqsnn_bench.study import costs
 
 Row = Mapping[str, Any]
 
@@ -37,11 +37,31 @@ Accuracies are in per cent of the test samples, read once per seed: mean and hal
 Student-t interval over seeds, which are trainings on one split after one search; what other samples
 would add is not in it. Test accuracy, and validation: the class with most spikes, ties shared
 evenly. Secondary: ties broken by firing probability (where nothing is random, by class number), and
-summed probabilities alone. "Above": the difference of mean test accuracies, with Welch's 95 %
-interval. Spikes, synaptic operations, gates and measurements are per inference, means over test
-samples and seeds, layers and steps summed; the seconds are those of one training by this code on a
-shared machine.
+summed probabilities alone. "Above": the mean difference of test accuracies, paired by seed, with
+its 95 % Student-t interval.
+
+Costs are those of an inference, means over test samples and seeds, layers and steps summed.
+Synaptic operations: weights that spikes add to currents. Neuron updates: steps of neurons, of
+circuits or of membranes. Membrane operations: multiply-accumulates of leaky membranes, which older
+records do not say. Gates and measurements: of circuits. The device time is an estimate, since no
+row ran on a device: one shot per neuron, one after another, with the usual 250 us between shots,
+two 32 ns pulses per rotation, two 68 ns gates and two rotations per two-qubit gate, and 3.28 us for
+measurement and reset of a step (times of fake_boston), without the overhead of jobs. The training
+time is that of one training by this code on a shared machine.
 """
+COMPARING = """\
+Differences of test accuracy in points, paired by seed: equal seeds give both models the same split
+and the same order of samples; initial weights and random spikes differ. Interval and p: the paired
+Student t test, two-sided, over the seeds that both models have. p (Holm): corrected for the number
+of all comparisons in this table, where one without a p counts as p = 1. Effect: Hedges' g of paired
+values, (1 - 3 / (4 n - 5)) times the mean of the n differences over their standard deviation; it
+says how far a difference stands out of the scatter of seeds, not how large it is.
+"""
+COMPARED = ["group", "model", "against", "seeds", "difference", "p", "p (Holm)", "effect"]
+IRREGULAR = """\
+The test part was read once per network, as tested.jsonl says, but for these reads:
+"""
+READS = ["group", "model", "seed", "time", "why"]
 
 
 def study_page(folder: Path) -> str:
@@ -82,8 +102,15 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     folded = []
     for group in groups:
         chosen = [row for row in rows if row["dataset"] == group]
-        parts += _dataset(group, chosen, results.get("reference"), pictures)
+        parts += _dataset(group, chosen, _above(results, group), pictures)
         folded += [_every_seed(group), _settings_found(group)]
+    if comparisons := results["comparisons"]:
+        lines = [compared(one) for one in comparisons]
+        parts.append(f"## Comparisons\n\n{COMPARING}\n{table(COMPARED, lines)}")
+    if irregular := results["irregular_tests"]:
+        lines = [reads(one) for one in irregular]
+        parts.append(f"## Reads of the test part\n\n{IRREGULAR}\n")
+        parts.append(table(READS, lines, numbers=False))
     sizes = [name for name in pictures if name.startswith("size-")]
     if sizes:
         parts.append("## Accuracy against size\n")
@@ -92,16 +119,30 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
     return render(f"Study: {results['name']}", "\n".join(parts), pictures, folded)
 
 
+Above = tuple[str, Mapping[str, Row]]  # label of the reference, and comparisons with it by label
+
+
+def _above(results: Mapping[str, Any], group: str) -> Above | None:
+    reference = results.get("reference")
+    if reference is None:
+        return None
+    found = [one for one in results["comparisons"] if one["dataset"] == group]
+    return reference, {one["labels"][0]: one for one in found if one["labels"][1] == reference}
+
+
 def _dataset(
-    group: str, rows: Sequence[Row], reference: str | None, pictures: Mapping[str, bytes]
+    group: str, rows: Sequence[Row], above: Above | None, pictures: Mapping[str, bytes]
 ) -> Iterator[str]:
     yield f"## {escape(group)}\n"
-    yield _accuracies(rows, reference)
+    yield _accuracies(rows, above)
     picture = f"accuracy-{group}.png"
     if picture in pictures:
         yield _shown(picture, "Test accuracy of all models")
     if any(row["seeds"] for row in rows):
         yield _costs(rows)
+        picture = f"operations-{group}.png"
+        if picture in pictures:
+            yield _shown(picture, "Test accuracy of all models against operations")
         yield f"## {escape(_every_seed(group))}\n"
         yield _seeds(rows)
     if any(row.get("found") for row in rows):
@@ -117,9 +158,9 @@ def _settings_found(group: str) -> str:
     return f"{group}: settings found"
 
 
-def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
-    above = [] if reference is None else [f"above {reference}"]
-    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values(), *above]
+def _accuracies(rows: Sequence[Row], above: Above | None) -> str:
+    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values()]
+    heads += [] if above is None else [f"above {above[0]}"]
     return table(
         heads,
         [
@@ -130,7 +171,7 @@ def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
                 _trained(row),
                 accuracy(row.get("validation_accuracy")),
                 *(accuracy(row.get(name)) for name in ACCURACIES),
-                *(accuracy(row.get("difference"), "+.2f") for _ in above),
+                *([] if above is None else [accuracy(above[1].get(row["label"]), "+.2f")]),
             ]
             for row in rows
         ],
@@ -139,18 +180,8 @@ def _accuracies(rows: Sequence[Row], reference: str | None) -> str:
 
 def _costs(rows: Sequence[Row]) -> str:
     return table(
-        ["model", "spikes", "synaptic operations", "gates", "measurements", "training time"],
-        [
-            [
-                row["label"],
-                count(row.get("spikes_per_inference")),
-                count(row.get("synaptic_operations")),
-                count(row.get("gates")),
-                count(row.get("measurements")),
-                seconds(row.get("seconds")),
-            ]
-            for row in rows
-        ],
+        ["model", "test accuracy", *costs.HEADS],
+        [[row["label"], accuracy(row["test_accuracy"]), *costs.cells(row)] for row in rows],
     )
 
 
@@ -189,7 +220,8 @@ def _repeat(folder: Path) -> Iterator[str]:
 
 def _pictures(folder: Path) -> dict[str, bytes]:
     """Read the pictures of a study by their names; a broken file counts as missing."""
-    paths = [*sorted(folder.glob("accuracy-*.png")), *sorted(folder.glob("size-*.png"))]
+    kinds = ("accuracy", "operations", "size")
+    paths = [path for kind in kinds for path in sorted(folder.glob(f"{kind}-*.png"))]
     found = {path.name: path.read_bytes() for path in paths if path.is_file()}
     return {name: content for name, content in found.items() if content.startswith(PNG)}
 
@@ -209,6 +241,30 @@ def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
         return MISSING
     mean, interval = format(100 * found["mean"], form), found.get("interval")
     return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
+
+
+def compared(found: Mapping[str, Any]) -> list[str]:
+    """Write a comparison as the cells of a row, one per head of `COMPARED`."""
+    effect = found["effect"]
+    return [
+        found["dataset"],
+        *found["labels"],
+        str(len(found["pairs"])),
+        accuracy(found, "+.2f"),
+        *(_probability(found[name]) for name in ("p", "p_holm")),
+        MISSING if effect is None else format(effect, "+.2f"),
+    ]
+
+
+def reads(found: Mapping[str, Any]) -> list[str]:
+    """Write a read of the test part as the cells of a row, one per head of `READS`."""
+    return [found["dataset"], found["model"], str(found["seed"]), found["time"], found["why"]]
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _trained(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""The records of a study: what each trial reached, and the only state that a study has.
+"""The records of a study: what each trial reached; with `tested`, the only state that it has.
 
 OUT/trials/<dataset>/<model>/<trial>.json    one file per trial, while a study is at work
 OUT/trials.jsonl.gz                          all trials, sorted, once `compare` ends

@@ -13,6 +13,7 @@ from sqsnn_bench.study.journal import Journal
 from sqsnn_bench.study.plan import Plan, make_plan
 from sqsnn_bench.study.records import Key, Record
 from sqsnn_bench.study.sharing import Alone, Claims, Sharing, refuse_misfits
+from sqsnn_bench.study.tested import Readings
 from sqsnn_bench.study.watching import Watcher
 from sqsnn_bench.study.workers import LocalProcesses, ThisProcess, Workers
 
@@ -26,6 +27,7 @@ def compare(
     *,
     cluster: str | None = None,
     storage: str | None = None,
+    test_again: str | None = None,
 ) -> None:
     """Run what is left of a study, and write its tables and pictures.
 
@@ -37,11 +39,14 @@ def compare(
         watcher: Follows the study.
         cluster: Address of a Dask scheduler, whose workers run the trials.
         storage: URL of a storage of optuna, where commands that share the study meet.
+        test_again: Why networks are tested again that the log of the test part has as tested, but
+            that have no record.
 
     Raises:
         ConfigError: If the study cannot be run as it stands, another command is at work in the
-            folder, records were made with other settings or of other data, workers keep being
-            killed, or cluster or storage cannot be reached.
+            folder, records were made with other settings or of other data, a network was tested
+            whose record is gone, workers keep being killed, or cluster or storage cannot be
+            reached.
         DataError: If a dataset cannot be had.
         TrainingError: If a training that was to be tested failed; the others are done by then.
     """
@@ -62,7 +67,7 @@ def compare(
         refuse_misfits(plan, known, [key for key in plan.trials() if key in known])
         write_atomically(out / "study.toml", lambda path: path.write_bytes(content))
         try:
-            _run(plan, known, jobs, watcher, cluster, storage)
+            _run(plan, known, jobs, watcher, cluster, storage, test_again)
         finally:
             known = records.read(out)
             if known:
@@ -79,17 +84,21 @@ def _run(
     watcher: Watcher,
     cluster: str | None,
     storage: str | None,
+    test_again: str | None,
 ) -> None:
-    journal = Journal(plan.out, watcher.note)
+    journal, readings = Journal(plan.out, watcher.note), Readings(plan.out, test_again)
     with ExitStack() as stack:
         # Workers stop before their trials are given back.
         claims = stack.enter_context(_claims(plan, known, journal, storage, watcher.waiting))
+        # Those of an earlier version, and of a command that was killed at this very place.
+        for key in sorted(known):
+            readings.recorded(known[key])
         if all(key in known for key in plan.trials()):
             return
         workers = stack.enter_context(
             _workers(jobs, cluster, watcher.waiting, shared=storage is not None)
         )
-        Sharing(plan, known, workers, claims, journal, watcher).run()
+        Sharing(plan, known, workers, claims, journal, readings, watcher).run()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Sharing out the trials of a study: what runs next, on which worker, and what if it is lost.
 
 This process decides, workers train, records remember. A trial that is recorded is never repeated;
-one whose worker died runs again, `ATTEMPTS` times at most, and the journal says so.
+one whose worker died runs again, `ATTEMPTS` times at most, and the journal says so. Before a
+network that is to be tested goes to a worker, the log of the test part has its line.
 """
 
 import time
@@ -11,11 +12,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, NamedTuple, Protocol
 
 from sqsnn.errors import ConfigError
-from sqsnn_bench.study import records
+from sqsnn_bench.study import library, records
 from sqsnn_bench.study.journal import Journal, name_of
 from sqsnn_bench.study.plan import Plan, Trial
 from sqsnn_bench.study.records import Key, Record
-from sqsnn_bench.study.trials import Job, job, refuse_misfit, work
+from sqsnn_bench.study.tested import Readings
+from sqsnn_bench.study.trials import Job, job, refuse_misfit, run_folder, work
 from sqsnn_bench.study.watching import Standing, Watcher, standing
 from sqsnn_bench.study.workers import Lost, VanishedError, Workers
 
@@ -107,6 +109,7 @@ class Sharing:
         workers: Workers,
         claims: Claims,
         journal: Journal,
+        readings: Readings,
         watcher: Watcher,
     ) -> None:
         """Take what is known; nothing runs yet.
@@ -117,11 +120,12 @@ class Sharing:
             workers: Who trains.
             claims: Who runs what, where several commands share a search.
             journal: Where all starts and losses are written.
+            readings: The log of the test part.
             watcher: Follows the study.
         """
         self._plan, self._known = plan, known
         self._workers, self._claims = workers, claims
-        self._journal, self._watcher = journal, watcher
+        self._journal, self._readings, self._watcher = journal, readings, watcher
         self._open: dict[Key, Job] = {}
         self._running: dict[Future[Any], Job] = {}
         self._losses: Counter[Key] = Counter()
@@ -131,11 +135,13 @@ class Sharing:
         """Run all trials that are left.
 
         Raises:
-            ConfigError: If workers of one trial keep being killed, or all are out of reach.
+            ConfigError: If a network was tested whose record is gone, workers of one trial keep
+                being killed, or all are out of reach.
             SqsnnError: What a trial raised.
         """
         try:
             self._hear()
+            self._refuse_tested()
             self._watcher.begun(self._plan, self._standing())
             while self._missing():
                 self._start()
@@ -148,6 +154,16 @@ class Sharing:
         finally:
             for key in self._open:
                 self._journal.stopped(key)
+
+    def _refuse_tested(self) -> None:
+        """Refuse at once, and not when the turn of a trial comes."""
+        others = self._known.keys() | self._claims.taken().keys()
+        left = (key for key in self._plan.trials() if key not in others)
+        self._readings.refuse(key for key in left if not self._is_finished(key))
+
+    def _is_finished(self, key: Key) -> bool:
+        """Whether a trial has been tested, so that its run folder holds its figures."""
+        return key.kind == "seed" and library.is_finished(run_folder(self._plan.out, key))
 
     def _missing(self) -> bool:
         return any(key not in self._known for key in self._plan.trials())
@@ -165,6 +181,12 @@ class Sharing:
                 continue
             self._open[made.key] = made
             self._journal.started(made.key, self._claims.before(made.key))
+            if self._is_finished(made.key):
+                # Here: a worker elsewhere has no such folder, and would test the network anew.
+                self._take(made, work(made))
+                continue
+            if made.key.kind == "seed":
+                self._readings.opens(made)
             self._running[self._workers.submit(work, made)] = made
             idle -= 1
             if not idle:
@@ -187,14 +209,15 @@ class Sharing:
         for future in sorted(done, key=Future.cancelled):
             made = self._running.pop(future)
             outcome = self._workers.outcome(future, made)
-            del self._open[made.key]
             if isinstance(outcome, Lost):
+                del self._open[made.key]
                 self._claims.release(made.key, outcome.why)
                 self._lose(made.key, outcome.why)
             else:
-                self._finish(made, outcome)
+                self._take(made, outcome)
 
-    def _finish(self, made: Job, record: Record) -> None:
+    def _take(self, made: Job, record: Record) -> None:
+        del self._open[made.key]
         # First of all: whatever else fails, the record is kept.
         records.write(self._plan.out, record)
         if self._claims.finish(made, record):
@@ -220,6 +243,7 @@ class Sharing:
     def _know(self, record: Record, by: str = "") -> None:
         key = records.key_of(record)
         self._known[key] = record
+        self._readings.recorded(record)
         self._journal.done(key, by and f"by {by}")
         self._watcher.done(key, record, self._standing(), by)
 
