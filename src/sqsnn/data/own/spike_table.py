@@ -1,6 +1,7 @@
 """One spike per row: what every file of spike times comes down to, and its way into bins."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +10,10 @@ from jaxtyping import Float, Int64, Real
 
 from sqsnn.data.own.faults import listed, refuse
 from sqsnn.data.spike_arrays import Times
-from sqsnn.data.spike_binning import check_stop, count_bins, stop_of_each, time_fault
+from sqsnn.data.spike_binning import Fault, bin_times
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.data.trust import check_size
-from sqsnn.errors import ConfigError, DataError, SqsnnError
+from sqsnn.errors import ConfigError, DataError
 
 MOST_UNITS = 8  # each is a channel of one neuron, which has at most 10 qubits with its memory
 Labels = list[int] | list[str]
@@ -66,35 +67,33 @@ def bin_table(
         DataError: If a time or the label of a train does not fit, or as `bin_times` says.
     """
     chosen = choose_units(path, table.unit_labels, units)
+    if table.stop is not None:
+        stop = (table.stop / per_second).tolist()
+    if isinstance(stop, list):
+        table = _with_silent_trains(path, table, len(stop))
+    labels = table.train_labels
+    check_trains(path, len(labels) * len(chosen))
+    rows = _rows_of_units(table, chosen)
+    for label, train in zip(labels, rows, strict=True):
+        if stop is None and not any(map(len, train)):
+            expected = "a spike, or a stop, which says how long it lasts"
+            raise refuse(path, f"train {label}", expected, "neither")
+    seconds = table.times / per_second if per_second > 1 else table.times
+    times: list[Times] = [[seconds[where] for where in train] for train in rows]
+
+    def refusal(fault: Fault) -> DataError:
+        place = table.place(int(rows[fault.train][fault.unit][fault.position]))
+        if len(labels) * len(chosen) > 1:
+            unit = table.unit_labels[chosen[fault.unit]]
+            place += f" (train {labels[fault.train]}, unit {unit})"
+        return refuse(path, place, fault.expected, fault.found)
+
+    fits = partial(check_size, path, f"in bins of {bin_width:g} s")
     try:
-        if table.stop is not None:
-            stop = check_stop((table.stop / per_second).tolist(), start)
-        if isinstance(stop, list):
-            table = _with_silent_trains(path, table, len(stop))
-        labels = table.train_labels
-        check_trains(path, len(labels) * len(chosen))
-        stops = stop_of_each(stop, len(labels))
-        seconds = table.times / per_second if per_second > 1 else table.times
-        rows = _rows_of_units(table, chosen)
-        for label, end, train in zip(labels, stops, rows, strict=True):
-            for unit, where in zip(chosen, train, strict=True):
-                fault = time_fault(seconds[where], start, end)
-                if fault is not None:
-                    place = table.place(int(where[fault.position]))
-                    if len(labels) * len(chosen) > 1:
-                        place += f" (train {label}, unit {table.unit_labels[unit]})"
-                    raise refuse(path, place, fault.expected, fault.found)
-            if end is None and not any(map(len, train)):
-                expected = "a spike, or a stop, which says how long it lasts"
-                raise refuse(path, f"train {label}", expected, "neither")
-        times: list[Times] = [[seconds[where] for where in train] for train in rows]
-        bins = sum(count_bins(times, bin_width, start, stops)) * len(chosen)
-        check_size(path, f"in bins of {bin_width:g} s", bins)
-        return SpikeTrains.from_times(times, bin_width, start, stop)
-    except SqsnnError:
-        raise
+        spikes, merged = bin_times(times, bin_width, start, stop, refusal, fits)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+    return SpikeTrains(spikes, bin_width, merged)
 
 
 def check_trains(path: Path, arrays: int) -> None:

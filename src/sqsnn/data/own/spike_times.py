@@ -5,11 +5,11 @@ from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
-from sqsnn.checks import check_choice
+from sqsnn.checks import check_choice, check_positive, check_real
 from sqsnn.data.own.faults import unreadable
 from sqsnn.data.own.reading import check_openable
 from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, Units, bin_table
-from sqsnn.data.spike_binning import Stop, check_positive, check_real, check_stop
+from sqsnn.data.spike_binning import Stop, check_stop
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError, DataError
 from sqsnn.options import as_text
