@@ -15,6 +15,7 @@ from sqsnn.data.own.spike_table import (
     check_trains,
     choose_units,
     number_labels,
+    whole_numbers,
 )
 from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
@@ -111,12 +112,7 @@ def _whole(
     if array.shape != shape or array.dtype.kind not in "iu":
         expected, found = f"whole numbers, {shape}", f"{array.dtype} of shape {array.shape}"
         raise refuse(path, name, expected, found)
-    wrong = np.argwhere((array < 0) | (array >= 10**18))
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
-        where = f"{name}[{place[0]}]" if place else name
-        raise refuse(path, where, "a whole number from 0, of at most 18 digits", f"{array[place]}")
-    return array.astype(np.int64)
+    return whole_numbers(path, array, f"{name}[{{}}]".format if shape else lambda _: name)
 
 
 def _reals(path: Path, arrays: dict[str, np.ndarray], name: str, dimensions: int) -> np.ndarray:

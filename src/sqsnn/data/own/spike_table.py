@@ -130,6 +130,21 @@ def number_labels(
     return known.tolist(), numbers.astype(np.int64)
 
 
+def whole_numbers(
+    path: Path, values: np.ndarray, place: Callable[[int], str]
+) -> Int64[np.ndarray, "..."]:
+    """Give integers that are whole numbers from 0.
+
+    Raises:
+        DataError: If one is not; it names its place.
+    """
+    wrong = np.flatnonzero((values < 0) | (values >= 10**18))
+    if len(wrong):
+        expected, found = "a whole number from 0, of at most 18 digits", f"{values.flat[wrong[0]]}"
+        raise refuse(path, place(int(wrong[0])), expected, found)
+    return values.astype(np.int64)
+
+
 def choose_units(path: Path, known: Labels, units: Units) -> list[int]:
     """Give the positions of the units to read among those that a file holds.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sqsnn.data.own.faults import (
+    DELIMITERS,
     are_plain_numbers,
     meaningful_lines,
     number_fault,
@@ -20,7 +21,6 @@ from sqsnn.data.own.faults import (
 from sqsnn.data.own.spike_table import Labels, SpikeTable, number_labels
 
 COLUMNS = ("time", "train", "trial", "unit")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def read_spike_text(path: Path) -> SpikeTable:
@@ -81,7 +81,7 @@ def read_spike_text(path: Path) -> SpikeTable:
 
 def _splitter(path: Path) -> Callable[[int, str], list[str]]:
     """Give the function that splits a line into its values."""
-    delimiter = _DELIMITERS.get(path.suffix.lower())
+    delimiter = DELIMITERS.get(path.suffix.lower())
 
     def split(number: int, line: str) -> list[str]:
         if '"' not in line:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from sqsnn.checks import check_choice, check_positive, check_real
-from sqsnn.data.own.faults import unreadable
-from sqsnn.data.own.reading import check_openable
+from sqsnn.data.own.reading import openable
 from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, Units, bin_table
 from sqsnn.data.spike_binning import Stop, check_stop
 from sqsnn.data.spike_trains import SpikeTrains
-from sqsnn.errors import ConfigError, DataError
+from sqsnn.errors import ConfigError
 from sqsnn.options import as_text
 
 TimeUnit = Literal["s", "ms", "us"]
@@ -67,13 +66,8 @@ def read_spike_trains(
     if bin_width is not None:
         check_positive("bin_width", bin_width)
     chosen = _checked_units(units)
-    try:
-        check_openable(path, SUFFIXES)
+    with openable(path, SUFFIXES):
         found = _read(path, suffix, chosen)
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(Path(error.filename or path), error) from error
     if isinstance(found, SpikeTrains):
         given = {"time_unit": time_unit != "s", "start": start != 0, "stop": stop is not None}
         return _fit_bins(
