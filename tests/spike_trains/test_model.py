@@ -98,8 +98,9 @@ def test_the_gradient_of_the_fit_ends_at_zero(fitted, regular):
     process = fitted.process_
     parameters = list(process.trained().values())
     from sqsnn.spike_trains.process import observe
+    from sqsnn.spike_trains.recording import Recording
 
-    (data,) = observe(SpikeTrains.from_bins(regular), None, 0)
+    (data,) = observe(Recording(SpikeTrains.from_bins(regular)), 0)
     loss = -process.log_likelihood(data).sum() / regular.sum()
     gradients = torch.autograd.grad(loss, parameters)
     # The stopping rule of L-BFGS is 1e-5, or a relative change of 2e-9 in the loss.

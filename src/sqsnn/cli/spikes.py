@@ -146,7 +146,7 @@ def sample(
     if out.suffix != ".npz" or out.exists():
         raise ConfigError(f"out must be a new file that ends in .npz, but is {out}")
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.recording import read_stimulus_file
+    from sqsnn.spike_trains.stimulus import read_stimulus_file
 
     found, values = folder.load(model), None
     _check_stimulus(found, stimulus)
@@ -233,7 +233,8 @@ def _read(
     What is not given is as in the fit, but only for times: bins have their own width and no unit.
     """
     from sqsnn.data.own.spike_times import read_spike_trains
-    from sqsnn.spike_trains.recording import Recording, read_stimulus_file
+    from sqsnn.spike_trains.recording import Recording
+    from sqsnn.spike_trains.stimulus import read_stimulus_file
 
     given: dict[str, Any] = dict(vars(reading))
     stimulus, width = given.pop("stimulus"), None if model is None else model.bin_width_

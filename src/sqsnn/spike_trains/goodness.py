@@ -7,6 +7,7 @@ Source: Haslinger, Pipa and Brown, Neural Computation 22, 2477 (2010), for bins;
 Neural Computation 14, 325 (2002).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from jaxtyping import Float64, Int64
 
 from sqsnn.checks import check_positive_int
 from sqsnn.data.spike_trains import SpikeTrains
+
+# Of the Kolmogorov-Smirnov distance: a right model exceeds LIMIT / sqrt(intervals) in 5 % of tests.
+LIMIT = 1.36
 
 
 class TimeRescaling(NamedTuple):
@@ -28,6 +32,11 @@ class TimeRescaling(NamedTuple):
     statistic: float  # largest distance of their distribution function from the uniform one
     p_value: float
     unit: int
+
+    @property
+    def limit(self) -> float:
+        """The distance that a right model exceeds in 5 % of tests."""
+        return LIMIT / math.sqrt(len(self.rescaled))
 
 
 def time_rescaling(
@@ -127,21 +136,6 @@ def _counted(trains: SpikeTrains, warm_up: int) -> tuple[Int64[np.ndarray, " N"]
     """Count spikes of each unit, and bins, after the warm-up."""
     scored = [train[warm_up:] for train in trains]
     return np.array([it.sum(0, dtype=np.int64) for it in scored]).sum(0), sum(map(len, scored))
-
-
-def interval_counts(
-    trains: SpikeTrains, longest: int, unit: int = 0
-) -> Int64[np.ndarray, " longest"]:
-    """Count the intervals of k = 1..longest bins between two spikes of a unit.
-
-    Args:
-        trains: The spike trains.
-        longest: The longest interval that is counted.
-        unit: The unit.
-    """
-    check_positive_int("longest", longest)
-    gaps = np.concatenate([np.diff(np.flatnonzero(train[:, unit])) for train in trains])
-    return np.bincount(gaps[gaps <= longest], minlength=longest + 1)[1:]
 
 
 def autocorrelation(

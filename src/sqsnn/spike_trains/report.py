@@ -9,20 +9,16 @@ import numpy as np
 from jaxtyping import Float64
 
 from sqsnn.data.spike_trains import SpikeTrains
-from sqsnn.neurons.drive import Leaky
-from sqsnn.quantum import circuits
-from sqsnn.quantum.circuit import Circuit
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
 from sqsnn.spike_trains.figures import (
     Figures,
     bits_in_words,
     in_words,
-    limit,
     memory_in_words,
     verdict,
 )
 from sqsnn.spike_trains.goodness import autocorrelation
-from sqsnn.spike_trains.model import SpikeTrainModel
+from sqsnn.spike_trains.model import SpikeTrainModel, has_law
 from sqsnn.spike_trains.recording import Recording
 from sqsnn.storage import write_atomically
 
@@ -103,7 +99,7 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
         "memory": memory_in_words(model),
     }
     following = _FOLLOWING.format(
-        source="the model's exact law" if _has_law(model) else "a long sample of the model"
+        source="the model's exact law" if has_law(model) else "a long sample of the model"
     )
     sections = {
         "Intervals between spikes": f"{following} {_CUT_OFF}\n\n![Shares of the intervals between "
@@ -133,7 +129,7 @@ def _draw(
 
     trains, rate = training.trains, model.rate_
     intervals, following = model.intervals, model.autocorrelation
-    if not _has_law(model):
+    if not has_law(model):
         drawn = _sample(model, training, seed)
         intervals, following = partial(_shares, drawn), partial(autocorrelation, drawn)
     # By the recorded intervals, how much time the pictures show, and in which groups of bins.
@@ -148,18 +144,20 @@ def _draw(
     time = f"{time}; bar width {scale * group:g}"
 
     def draw(groups: int, title: str, ylabel: str, *laws: _Law) -> "Figure":
-        units = []
-        for unit in range(trains.units):
-            three = (law(group * groups, unit).reshape(-1, group).mean(1) for law in laws)
-            units.append(spike_plots.AfterSpike(f"unit {unit}", *three))
+        units = {
+            f"unit {unit}": tuple(
+                law(group * groups, unit).reshape(-1, group).mean(1) for law in laws
+            )
+            for unit in range(trains.units)
+        }
         # k bins after a spike is a time of k widths, give or take half a width.
         edges = scale * (0.5 + group * np.arange(groups + 1))
         return spike_plots.after_spike(units, edges, time, title, ylabel)
 
     tests = {
-        f"{part}, unit {found.rescaling.unit}" if trains.units > 1 else part: found.rescaling
+        f"{part}, unit {test.unit}" if trains.units > 1 else part: (test.rescaled, test.limit)
         for part, found in figures.items()
-        if found.rescaling is not None
+        if (test := found.rescaling) is not None
     }
     return {
         INTERVALS: draw(
@@ -178,22 +176,9 @@ def _draw(
             following,
             lambda longest, unit: np.full(longest, rate[unit]),
         ),
-        RESCALING: spike_plots.time_rescaling(
-            {part: test.rescaled for part, test in tests.items()},
-            {part: limit(test) for part, test in tests.items()},
-        ),
-        CIRCUIT: circuit_drawing.draw(_circuit(model), model.drive),
+        RESCALING: spike_plots.time_rescaling(tests),
+        CIRCUIT: circuit_drawing.draw(model.process_.neurons.circuit, model.drive),
     }
-
-
-def _circuit(model: SpikeTrainModel) -> Circuit:
-    options = dict(model.circuit_options or {})
-    return circuits.get(model.circuit, len(model.rate_), model.memory_qubits, **options)
-
-
-def _has_law(model: SpikeTrainModel) -> bool:
-    """Whether `model.intervals` has one law for all times."""
-    return model.process_.filter is None and not isinstance(model.drive, Leaky)
 
 
 def _sample(model: SpikeTrainModel, training: Recording, seed: int) -> SpikeTrains:
