@@ -127,7 +127,7 @@ class SpikeTrainModel(BaseEstimator):
         for name in ("stimulus_lags", "starts", "max_iterations"):
             check_positive_int(name, getattr(self, name))
         check_positive_int("warm_up", self.warm_up, low=0)
-        lagged = read_stimulus(stimulus, trains, self.stimulus_lags)
+        lagged = read_stimulus(stimulus, list(map(len, trains)), self.stimulus_lags)
         features = 0 if lagged is None else lagged[0].shape[1]
         recording = Recording(trains, lagged)
         data = observe(recording, self.warm_up)
@@ -340,7 +340,8 @@ class SpikeTrainModel(BaseEstimator):
                 else "the model was fitted with a stimulus: give stimulus, too"
             )
         lags = 1 if stimulated is None else stimulated.in_features // self.stimulus_features_
-        lagged = read_stimulus(stimulus, trains, lags, self.stimulus_features_)
+        lengths = list(map(len, trains))
+        lagged = read_stimulus(stimulus, lengths, lags, self.stimulus_features_)
         return trains, observe(Recording(trains, lagged), warm_up)
 
 

@@ -7,7 +7,7 @@ The sum is the neuron's own score, with the recorded spikes as data.
 """
 
 import math
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -101,15 +101,17 @@ def check_sample(trains: int, bins: int, units: int) -> None:
 
 def _filter(features: int, neurons: SQSNeurons, generator: torch.Generator) -> nn.Linear:
     """Make a filter whose current starts near 0.2: of a rectified one no gradient leads back."""
-    weights = torch.empty(neurons.channels, features, dtype=torch.float64)
-    first = {"weight": weights.normal_(0.0, 0.1 / math.sqrt(features), generator=generator)}
-    if has_bias := not hasattr(neurons, "bias"):  # one is enough
-        first["bias"] = torch.full((neurons.channels,), 0.2, dtype=torch.float64)
     made = nn.utils.skip_init(
-        nn.Linear, features, neurons.channels, bias=has_bias, dtype=torch.float64
+        nn.Linear,
+        features,
+        neurons.channels,
+        bias=not hasattr(neurons, "bias"),  # one is enough
+        dtype=torch.float64,
     )
-    made.load_state_dict(first)
-    return cast("nn.Linear", made)
+    nn.init.normal_(made.weight, 0.0, 0.1 / math.sqrt(features), generator=generator)
+    if made.bias is not None:
+        nn.init.constant_(made.bias, 0.2)
+    return made
 
 
 def observe(recording: Recording, warm_up: int) -> list[Observed]:

@@ -11,21 +11,20 @@ from jaxtyping import Float64
 from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.npz import read_arrays
 from sqsnn.data.own.reading import openable
-from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import DataError
 
 LARGEST = 1e3  # first weights are of the order of 0.1, and currents are angles in units of pi
 
 
 def read_stimulus(
-    stimulus: Any, trains: SpikeTrains, lags: int, features: int | None = None
+    stimulus: Any, lengths: Sequence[int], lags: int, features: int | None = None
 ) -> list[Float64[np.ndarray, "_ F_lags"]] | None:
     """Check a stimulus and put the values of the last bins beside each other.
 
     Args:
         stimulus: An array (n, T) or (n, T, F), or a list of n arrays (T_i,) or (T_i, F); None for
             no stimulus.
-        trains: The spike trains that it goes with, bin by bin.
+        lengths: Bins of each train that it goes with.
         lags: K, the bins that count: x_t, x_{t-1}, ..., x_{t-K+1}; 0 before the first bin.
         features: F that it must have; None for any.
 
@@ -41,9 +40,9 @@ def read_stimulus(
     stimulus = _of_numpy(stimulus)
     if not isinstance(stimulus, Sequence | np.ndarray) or isinstance(stimulus, str):
         raise TypeError("stimulus must be an array (n, T) or (n, T, F), or a list of n arrays")
-    if len(stimulus) != len(trains):
-        raise ValueError(f"stimulus has {len(stimulus)} trains, but trains has {len(trains)}")
-    values = [_checked(it, number, len(trains[number])) for number, it in enumerate(stimulus)]
+    if len(stimulus) != len(lengths):
+        raise ValueError(f"stimulus has {len(stimulus)} trains, but trains has {len(lengths)}")
+    values = [_checked(it, number, lengths[number]) for number, it in enumerate(stimulus)]
     found = sorted({it.shape[1] for it in values})
     if len(found) > 1 or features not in (None, *found):
         wanted = "the same number" if features is None else f"{features}"
@@ -72,7 +71,7 @@ def read_stimulus_file(
     if "stimulus" not in arrays:
         raise refuse(path, "", "an array stimulus, (n, T) or (n, T, F)", "none of them")
     stimulus = arrays["stimulus"]
-    fits = stimulus.ndim in (2, 3) and stimulus.size > 0 and stimulus.dtype.kind in "biuf"
+    fits = stimulus.ndim in (2, 3) and stimulus.dtype.kind in "biuf"
     if fits and lengths is None:
         lengths = [stimulus.shape[1]] * len(stimulus)
     if not fits or not lengths or len(stimulus) != len(lengths) or len(stimulus[0]) < max(lengths):
@@ -80,9 +79,8 @@ def read_stimulus_file(
         found = f"{stimulus.dtype} of shape {stimulus.shape}"
         raise refuse(path, "stimulus", f"numbers of shape (n, T) or (n, T, F){size}", found)
     values = [values[:length] for values, length in zip(stimulus, lengths, strict=True)]
-    like = SpikeTrains.from_bins([np.zeros(length, np.uint8) for length in lengths])
     try:
-        read_stimulus(values, like, 1, features)
+        read_stimulus(values, lengths, 1, features)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
     return values

@@ -15,6 +15,7 @@ from sqsnn.data.own.spike_table import (
     check_trains,
     choose_units,
     number_labels,
+    one_label,
     whole_numbers,
 )
 from sqsnn.data.spike_arrays import binary_trains
@@ -83,20 +84,15 @@ def _read_times(path: Path, arrays: dict[str, np.ndarray]) -> SpikeTable:
         raise refuse(path, "times", expected, found)
     if times.dtype.kind != "f":
         times = times.astype(np.float64)
-    train_labels, trains = _labels(path, arrays, "trains")
-    unit_labels, units = _labels(path, arrays, "units")
+    trains, units = (_labels(path, arrays, name) for name in ("trains", "units"))
     stop = _reals(path, arrays, "stop", 1) if "stop" in arrays else None
-    place = "times[{}]".format
-    return SpikeTable(times, trains, train_labels, units, unit_labels, stop, place)
+    return SpikeTable(times, trains, units, stop, "times[{}]".format)
 
 
-def _labels(
-    path: Path, arrays: dict[str, np.ndarray], name: str
-) -> tuple[Labels, Int64[np.ndarray, " K"]]:
-    """The labels of trains or units, and the position of each spike's among them."""
+def _labels(path: Path, arrays: dict[str, np.ndarray], name: str) -> Labels:
     shape = arrays["times"].shape
     if name not in arrays:
-        return [0], np.zeros(shape, np.int64)
+        return one_label(*shape)
     labels = arrays[name]
     if labels.shape != shape or labels.dtype.kind not in "iufU":
         expected = f"whole numbers or names, {shape}"

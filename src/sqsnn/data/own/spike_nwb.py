@@ -12,7 +12,14 @@ from jaxtyping import Int64
 
 from sqsnn.data.hdf5 import dataset, opened
 from sqsnn.data.own.faults import refuse
-from sqsnn.data.own.spike_table import SpikeTable, Units, choose_units, whole_numbers
+from sqsnn.data.own.spike_table import (
+    Labels,
+    SpikeTable,
+    Units,
+    choose_units,
+    one_label,
+    whole_numbers,
+)
 
 _TIMES, _ENDS, _NUMBERS = "units/spike_times", "units/spike_times_index", "units/id"
 
@@ -42,14 +49,12 @@ def read_nwb(path: Path, units: Units) -> SpikeTable:
         _check_kind(path, _TIMES, found, "f")
         _check_ends(path, ends, len(numbers), len(found))
         times = [np.asarray(found[starts[unit] : ends[unit]]) for unit in where]
-    sizes = list(map(len, times))
     rows = np.concatenate([np.arange(starts[unit], ends[unit]) for unit in where])
+    units = np.repeat(np.array(chosen, np.int64), list(map(len, times)))
     return SpikeTable(
         np.concatenate(times),
-        np.zeros(len(rows), np.int64),
-        [0],
-        np.repeat(np.array(chosen, np.int64), sizes),
-        numbers[order].tolist(),
+        one_label(len(rows)),
+        Labels(numbers[order].tolist(), units),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )
