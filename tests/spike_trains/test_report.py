@@ -45,7 +45,9 @@ class Reported:
                 "after_spike",
                 lambda *given: self.drawn.append(draw(*given)) or self.drawn[-1],
             )
-            self.figures = folder.write(path, "a.csv", model, parts, 0, {"time_unit": "ms"})
+            self.figures = folder.write(
+                path, figures.Fitted("a.csv", model, parts, 0), {"time_unit": "ms"}
+            )
         self.page = Page((path / "report.html").read_text("utf-8"))
         self.metrics = json.loads((path / "metrics.json").read_text("utf-8"))
 

@@ -1,6 +1,7 @@
 """`sqsnn spikes`: models of recorded spike trains."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from sqsnn.settings.section import split_commas
 
 if TYPE_CHECKING:
     from sqsnn.data.own.spike_times import TimeUnit
+    from sqsnn.spike_trains.figures import Figures
     from sqsnn.spike_trains.model import SpikeTrainModel
     from sqsnn.spike_trains.recording import Recording
 
@@ -65,14 +67,17 @@ class Fitting:
     """Seed of everything random."""
 
 
+_READING, _FITTING = Reading(), Fitting()
+
+
 @spikes.command
 def fit(
     file: Path,
     /,
     *,
     out: Path,
-    reading: Annotated[Reading | None, Parameter(name="*")] = None,
-    fitting: Annotated[Fitting | None, Parameter(name="*")] = None,
+    reading: Annotated[Reading, Parameter(name="*")] = _READING,
+    fitting: Annotated[Fitting, Parameter(name="*")] = _FITTING,
     held_out: Annotated[float, Parameter(show_default=True)] = 0.2,
 ) -> None:
     """Fit a quantum neuron to spike trains by maximum likelihood, and test it on held-out ones.
@@ -90,27 +95,24 @@ def fit(
     """
     _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, size_in_words, verdict
+    from sqsnn.spike_trains.figures import Fitted, size_in_words
     from sqsnn.spike_trains.recording import hold_out
     from sqsnn.spike_trains.report import REPORT
 
-    console, chosen = Output(), fitting or Fitting()
-    given = reading or Reading()
-    model = _model(chosen)
+    console, model = Output(), _model(fitting)
     with folder.begun(out, model.circuit):
-        training, test = hold_out(_read(console, file, given), held_out, model.warm_up)
+        training, test = hold_out(_read(console, file, reading), held_out, model.warm_up)
         said = f"Fitting {size_in_words(training.trains)}; starts: {model.starts}"
         console.print(Text(said), soft_wrap=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a fit in vain: the verdict says it
             model.fit(training.trains, training.stimulus)
         parts = {"training": training} | ({} if test is None else {"held out": test})
-        settings = {"starts": model.starts, "seed": chosen.seed, "held_out": held_out}
-        settings |= vars(given) | {"time_unit": given.time_unit or "s"}
-        settings["stimulus"] = given.stimulus and given.stimulus.name
-        figures = folder.write(out, file.name, model, parts, chosen.seed, settings)
-    console.print(_table(file.name, in_words(model, figures)))
-    console.print(Text(verdict(model, figures)))
+        settings = {"starts": model.starts, "seed": fitting.seed, "held_out": held_out}
+        settings |= vars(reading) | {"time_unit": reading.time_unit or "s"}
+        settings["stimulus"] = reading.stimulus and reading.stimulus.name
+        figures = folder.write(out, Fitted(file.name, model, parts, fitting.seed), settings)
+    _print(console, file.name, model, figures)
     for name in (folder.MODEL, folder.METRICS, REPORT):
         console.print(Text(str(out / name)), soft_wrap=True)
 
@@ -167,7 +169,7 @@ def score(
     file: Path,
     /,
     *,
-    reading: Annotated[Reading | None, Parameter(name="*")] = None,
+    reading: Annotated[Reading, Parameter(name="*")] = _READING,
     seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Test a model on a further recording.
@@ -185,20 +187,17 @@ def score(
     """
     _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, measure, verdict
+    from sqsnn.spike_trains.figures import measure
 
     console, found = Output(), folder.load(model)
-    given = reading or Reading()
-    _check_stimulus(found, given.stimulus)
-    recording = _read(console, file, given, found, folder.time_unit(model))
-    figures = {"recording": measure(found, recording, seed)}
-    console.print(_table(file.name, in_words(found, figures)))
-    console.print(Text(verdict(found, figures)))
+    _check_stimulus(found, reading.stimulus)
+    recording = _read(console, file, reading, found, folder.time_unit(model))
+    _print(console, file.name, found, {"recording": measure(found, recording, seed)})
 
 
-def _check_files(file: Path, reading: Reading | None) -> None:
+def _check_files(file: Path, reading: Reading) -> None:
     """Refuse files that are not there, before a second is spent on the import of torch."""
-    for path in (file, None if reading is None else reading.stimulus):
+    for path in (file, reading.stimulus):
         if path is not None and not path.expanduser().exists():
             raise DataError(f"{path} does not exist")
 
@@ -261,8 +260,13 @@ def _read(
     return Recording(trains, read_stimulus_file(stimulus, list(map(len, trains)), features))
 
 
-def _table(title: str, rows: dict[str, str]) -> Table:
+def _print(
+    console: Output, title: str, model: "SpikeTrainModel", figures: "Mapping[str, Figures]"
+) -> None:
+    from sqsnn.spike_trains.figures import in_words, verdict
+
     table = Table(title=Text(title), show_header=False)
-    for name, value in rows.items():
+    for name, value in in_words(model, figures).items():
         table.add_row(name, Text(value))
-    return table
+    console.print(table)
+    console.print(Text(verdict(model, figures)))

@@ -48,6 +48,20 @@ class Figures(NamedTuple):
         return {**found, "units": units} if units else found
 
 
+class Fitted(NamedTuple):
+    """A model, and the recording whose first part it was fitted to."""
+
+    name: str  # of the recording
+    model: SpikeTrainModel
+    parts: Mapping[str, Recording]
+    seed: int  # of time rescaling, and of samples that are drawn for pictures
+
+    @property
+    def training(self) -> Recording:
+        """The part of the fit."""
+        return next(iter(self.parts.values()))
+
+
 def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
     """Compute the figures of a fitted model on a recording.
 

@@ -19,7 +19,7 @@ from sqsnn.spike_trains import laws, saved
 from sqsnn.spike_trains.build import pilot, quantum_process, seed_of
 from sqsnn.spike_trains.fitting import maximum_likelihood
 from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, rates, time_rescaling
-from sqsnn.spike_trains.process import Observed, PointProcess, check_sample, observe
+from sqsnn.spike_trains.process import Observed, check_sample, observe
 from sqsnn.spike_trains.recording import Recording
 from sqsnn.spike_trains.stimulus import read_stimulus
 from sqsnn.training.machine import threads
@@ -71,16 +71,6 @@ class SpikeTrainModel(BaseEstimator):
         >>> model.score(trains) > 1  # bits per spike more than a Poisson process
         True
     """
-
-    process_: PointProcess
-    rate_: Float64[np.ndarray, " N"]
-    bin_width_: float | None
-    parameters_: int
-    starts_: Float64[np.ndarray, " starts"]
-    agreeing_: int
-    stimulus_features_: int
-    n_iter_: int
-    converged_: bool
 
     def __init__(
         self,

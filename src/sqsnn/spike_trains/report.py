@@ -12,6 +12,7 @@ from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
 from sqsnn.spike_trains.figures import (
     Figures,
+    Fitted,
     bits_in_words,
     in_words,
     memory_in_words,
@@ -61,29 +62,20 @@ One time bin. The channel qubits are measured: these are the spikes. The memory 
 state for the next bin."""
 
 
-def write_report(
-    folder: Path,
-    name: str,
-    model: SpikeTrainModel,
-    training: Recording,
-    figures: Mapping[str, Figures],
-    seed: int,
-) -> None:
+def write_report(folder: Path, fitted: Fitted, figures: Mapping[str, Figures]) -> None:
     """Write report.html and its pictures into a folder.
 
     Args:
         folder: The folder.
-        name: Of the recording.
-        model: The fitted model.
-        training: The part of the recording that the model was fitted to.
-        figures: Of each part.
-        seed: Of the samples that stand for the law of a model without a law for all times.
+        fitted: The model and its recording.
+        figures: Of each part of the recording.
     """
     from sqsnn.reports import style
 
-    drawn = _draw(model, training, figures, seed)
+    drawn = _draw(fitted, figures)
     pngs = {picture: style.png(figure) for picture, figure in drawn.items()}
-    text = render(f"{name}: a quantum neuron", _text(name, model, figures), pngs)
+    title = f"{fitted.name}: a quantum neuron"
+    text = render(title, _text(fitted.name, fitted.model, figures), pngs)
     for picture, png in pngs.items():
         write_atomically(folder / picture, lambda part, png=png: part.write_bytes(png))
     write_atomically(folder / REPORT, lambda part: part.write_text(text, "utf-8"))
@@ -122,15 +114,13 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
     )
 
 
-def _draw(
-    model: SpikeTrainModel, training: Recording, figures: Mapping[str, Figures], seed: int
-) -> "dict[str, Figure]":
+def _draw(fitted: Fitted, figures: Mapping[str, Figures]) -> "dict[str, Figure]":
     from sqsnn.reports import circuit_drawing, spike_plots
 
-    trains, rate = training.trains, model.rate_
+    model, trains, rate = fitted.model, fitted.training.trains, fitted.model.rate_
     intervals, following = model.intervals, model.autocorrelation
     if not has_law(model):
-        drawn = _sample(model, training, seed)
+        drawn = _sample(model, fitted.training, fitted.seed)
         intervals, following = partial(_shares, drawn), partial(autocorrelation, drawn)
     # By the recorded intervals, how much time the pictures show, and in which groups of bins.
     longest = max(_shown_bins(trains, unit) for unit in range(trains.units))
