@@ -27,8 +27,8 @@ def after_spike(
             groups of bins of equal number.
         edges: Of the groups, in units of time.
         time: The unit of time, and the width of a bar, for the axis.
-        title: Of the picture.
-        ylabel: Of the vertical axis.
+        title: The title of the picture.
+        ylabel: What the vertical axis shows.
     """
     columns = min(2, len(units))
     rows = -(-len(units) // columns)

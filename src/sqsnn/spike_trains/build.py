@@ -20,11 +20,7 @@ PILOT_SPIKES, PILOT_BINS, PIECE = 500, 50_000, 1000
 
 
 def seed_of(random_state: Any) -> int:
-    """Draw a seed from what scikit-learn calls a random state, or a generator of numpy.
-
-    Args:
-        random_state: A seed, a `numpy.random.Generator` or `RandomState`; None for any.
-    """
+    """Draw a seed from what scikit-learn calls a random state, or a generator of numpy."""
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31))
@@ -33,14 +29,7 @@ def seed_of(random_state: Any) -> int:
 def quantum_process(
     model: "SpikeTrainModel", units: int, features: int, generator: torch.Generator
 ) -> PointProcess:
-    """Make a neuron that is not fitted, and its filter.
-
-    Args:
-        model: Its parameters say which neuron.
-        units: Units, the channels of the neuron.
-        features: Features of the stimulus, lags included; 0 without one.
-        generator: Draws the first values.
-    """
+    """Make a neuron that is not fitted, and its filter of so many features, lags included."""
     neurons = SQSNeurons(
         1,
         channels=units,
@@ -60,13 +49,7 @@ def quantum_process(
 
 
 def pilot(recording: Recording, warm_up: int, generator: np.random.Generator) -> list[Observed]:
-    """Take pieces of all trains at random that hold enough spikes to compare starts.
-
-    Args:
-        recording: Spike trains, and their stimulus with its last bins.
-        warm_up: Bins at the beginning of each piece that are not scored.
-        generator: Chooses the pieces.
-    """
+    """Take pieces of all trains at random that hold enough spikes to compare starts."""
     trains, length = recording.trains, warm_up + PIECE
     places = [
         (number, first)

@@ -65,12 +65,8 @@ class Fitted(NamedTuple):
 def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
     """Compute the figures of a fitted model on a recording.
 
-    What went before runs through the model, too, but does not count.
-
-    Args:
-        model: The model.
-        recording: Spike trains, which hold spikes after the warm-up.
-        seed: Draws where in its bin a spike lies, for time rescaling.
+    What went before runs through the model, too, but does not count. The seed draws where in its
+    bin a spike lies, for time rescaling.
     """
     trains, _, before = recording
     known = whole(recording)
@@ -102,12 +98,7 @@ def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
 
 
 def verdict(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
-    """Say in a sentence or two whether the model may be trusted, and if not, what to try next.
-
-    Args:
-        model: The fitted model.
-        figures: Of each part of a recording, by its name; the last part judges.
-    """
+    """Say whether the model passes its test on the last part, and if not, what to try next."""
     if "training" in figures and figures["training"].bits_per_spike < LEAST_GAIN:
         return "The fit found nothing better than a constant rate: raise --starts."
     part, tested = list(figures.items())[-1]
@@ -122,12 +113,7 @@ def verdict(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
 
 
 def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str, str]:
-    """Write all figures, by what each line says.
-
-    Args:
-        model: The fitted model.
-        figures: Of each part of a recording, by its name, such as "held out".
-    """
+    """Write the figures of all parts of a recording, by what each line says."""
     per_bin, unit = 1.0, " spikes per bin"
     if model.bin_width_ is not None:
         per_bin, unit = model.bin_width_, " spikes/s"

@@ -122,12 +122,7 @@ def bits_per_spike(
 
 
 def rates(trains: SpikeTrains, warm_up: int = 0) -> Float64[np.ndarray, " N"]:
-    """Compute the spikes per scored bin of each unit.
-
-    Args:
-        trains: The spike trains.
-        warm_up: Bins at the beginning of each train that are not scored.
-    """
+    """Compute the spikes per bin of each unit, after the warm-up."""
     spikes, bins = _counted(trains, warm_up)
     return spikes / bins
 
@@ -138,16 +133,28 @@ def _counted(trains: SpikeTrains, warm_up: int) -> tuple[Int64[np.ndarray, " N"]
     return np.array([it.sum(0, dtype=np.int64) for it in scored]).sum(0), sum(map(len, scored))
 
 
+def interval_shares(
+    trains: SpikeTrains, longest: int, unit: int
+) -> Float64[np.ndarray, " longest"]:
+    """Kaplan-Meier estimate of the shares of the intervals that have 1..longest bins.
+
+    The end of a train cuts long intervals off more often than short ones.
+    """
+    from scipy.stats import CensoredData, ecdf
+
+    bounds = [np.append(np.flatnonzero(train[:, unit]), len(train) - 1) for train in trains]
+    lasted = np.concatenate([np.diff(it) for it in bounds])
+    cut_off = np.concatenate([np.arange(2, len(it) + 1) == len(it) for it in bounds])
+    if not cut_off.any():  # as after each train with a spike
+        return np.zeros(longest)
+    law = ecdf(CensoredData.right_censored(lasted, cut_off)).cdf
+    return np.diff(law.evaluate(np.arange(longest + 1)))
+
+
 def autocorrelation(
     trains: SpikeTrains, longest: int, unit: int = 0
 ) -> Float64[np.ndarray, " longest"]:
-    """Share of the spikes of a unit that a spike follows after k = 1..longest bins.
-
-    Args:
-        trains: The spike trains.
-        longest: The longest lag.
-        unit: The unit.
-    """
+    """Share of the spikes of a unit that a spike follows after k = 1..longest bins."""
     from scipy.signal import correlate
 
     check_positive_int("longest", longest)

@@ -7,7 +7,7 @@ The sum is the neuron's own score, with the recorded spikes as data.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -101,13 +101,14 @@ def check_sample(trains: int, bins: int, units: int) -> None:
 
 def _filter(features: int, neurons: SQSNeurons, generator: torch.Generator) -> nn.Linear:
     """Make a filter whose current starts near 0.2: of a rectified one no gradient leads back."""
-    made = nn.utils.skip_init(
+    skipped = nn.utils.skip_init(  # which would draw from torch's own generator
         nn.Linear,
         features,
         neurons.channels,
         bias=not hasattr(neurons, "bias"),  # one is enough
         dtype=torch.float64,
     )
+    made = cast("nn.Linear", skipped)
     nn.init.normal_(made.weight, 0.0, 0.1 / math.sqrt(features), generator=generator)
     if made.bias is not None:
         nn.init.constant_(made.bias, 0.2)
@@ -116,10 +117,6 @@ def _filter(features: int, neurons: SQSNeurons, generator: torch.Generator) -> n
 
 def observe(recording: Recording, warm_up: int) -> list[Observed]:
     """Make tensors of a recording, in groups of trains whose padding is less than half.
-
-    Args:
-        recording: Spike trains, and their stimulus with its last bins.
-        warm_up: Bins at the beginning of each train that are not scored.
 
     Raises:
         ValueError: If no bin is left to score.

@@ -18,7 +18,7 @@ from sqsnn.spike_trains.figures import (
     memory_in_words,
     verdict,
 )
-from sqsnn.spike_trains.goodness import autocorrelation
+from sqsnn.spike_trains.goodness import autocorrelation, interval_shares
 from sqsnn.spike_trains.model import SpikeTrainModel, has_law
 from sqsnn.spike_trains.recording import Recording
 from sqsnn.storage import write_atomically
@@ -121,7 +121,7 @@ def _draw(fitted: Fitted, figures: Mapping[str, Figures]) -> "dict[str, Figure]"
     intervals, following = model.intervals, model.autocorrelation
     if not has_law(model):
         drawn = _sample(model, fitted.training, fitted.seed)
-        intervals, following = partial(_shares, drawn), partial(autocorrelation, drawn)
+        intervals, following = partial(interval_shares, drawn), partial(autocorrelation, drawn)
     # By the recorded intervals, how much time the pictures show, and in which groups of bins.
     longest = max(_shown_bins(trains, unit) for unit in range(trains.units))
     group = -(-longest // GROUPS)
@@ -154,7 +154,7 @@ def _draw(fitted: Fitted, figures: Mapping[str, Figures]) -> "dict[str, Figure]"
             groups,
             "Intervals between spikes",
             "share of intervals per bin",
-            partial(_shares, trains),
+            partial(interval_shares, trains),
             intervals,
             lambda longest, unit: rate[unit] * (1 - rate[unit]) ** np.arange(longest),
         ),
@@ -186,24 +186,8 @@ def _sample(model: SpikeTrainModel, training: Recording, seed: int) -> SpikeTrai
     return SpikeTrains.from_bins(found, model.bin_width_)
 
 
-def _shares(trains: SpikeTrains, longest: int, unit: int) -> Float64[np.ndarray, " longest"]:
-    """Kaplan-Meier estimate of the shares of the intervals that have 1..longest bins.
-
-    The end of a train cuts long intervals off more often than short ones.
-    """
-    from scipy.stats import CensoredData, ecdf
-
-    bounds = [np.append(np.flatnonzero(train[:, unit]), len(train) - 1) for train in trains]
-    lasted = np.concatenate([np.diff(it) for it in bounds])
-    cut_off = np.concatenate([np.arange(2, len(it) + 1) == len(it) for it in bounds])
-    if not cut_off.any():  # as after each train with a spike
-        return np.zeros(longest)
-    law = ecdf(CensoredData.right_censored(lasted, cut_off)).cdf
-    return np.diff(law.evaluate(np.arange(longest + 1)))
-
-
 def _shown_bins(trains: SpikeTrains, unit: int) -> int:
     """The bins that most intervals of a unit do not exceed."""
-    shares = _shares(trains, max(map(len, trains)), unit)
+    shares = interval_shares(trains, max(map(len, trains)), unit)
     most = int(np.searchsorted(np.cumsum(shares), SHOWN * shares.sum())) + 1
     return min(max(LEAST_BINS, most), MOST_BINS) if shares.any() else LEAST_BINS

@@ -50,11 +50,11 @@ def read_nwb(path: Path, units: Units) -> SpikeTable:
         _check_ends(path, ends, len(numbers), len(found))
         times = [np.asarray(found[starts[unit] : ends[unit]]) for unit in where]
     rows = np.concatenate([np.arange(starts[unit], ends[unit]) for unit in where])
-    units = np.repeat(np.array(chosen, np.int64), list(map(len, times)))
+    of_spikes = np.repeat(np.array(chosen, np.int64), list(map(len, times)))
     return SpikeTable(
         np.concatenate(times),
         one_label(len(rows)),
-        Labels(numbers[order].tolist(), units),
+        Labels(numbers[order].tolist(), of_spikes),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )
