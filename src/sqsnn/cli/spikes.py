@@ -28,6 +28,8 @@ spikes = App(
     help_flags=FLAGS,
 )
 
+_Label = Annotated[Whole | str, Field(union_mode="left_to_right")]
+
 
 @options
 class Reading:
@@ -37,8 +39,8 @@ class Reading:
     """Seconds of a bin, which holds one spike of a unit at most; times of spikes need it."""
     time_unit: Literal["s", "ms", "us"] | None = None
     """Unit of the times in the file [default: s; in `score` that of the fit]."""
-    units: Annotated[tuple[Whole, ...], BeforeValidator(split_commas)] | None = None
-    """Numbers of the units to read, as 0,3 [default: all]."""
+    units: Annotated[tuple[_Label, ...], BeforeValidator(split_commas)] | None = None
+    """Numbers or names of the units to read, as 0,3 [default: all]."""
     start: float = 0.0
     """Seconds, where the first bin begins."""
     stop: float | None = None
