@@ -152,6 +152,8 @@ def test_a_stimulus_that_does_not_fit_is_refused_by_its_name(refused, here, mode
         ("fit cell.npz --stimulus stimulus.csv --out b", "a .npz file is needed"),
         ("sample driven.sqsnn --out b.npz", "give one by --stimulus"),
         ("sample driven.sqsnn --stimulus two.npz --out b.npz", "two.npz: stimulus must have 1"),
+        ("sample driven.sqsnn --stimulus two.npz --bins -5 --out b.npz", "bins must be an integer"),
+        ("sample driven.sqsnn --stimulus two.npz --trains 0 --out b.npz", "trains must be an int"),
         ("score driven.sqsnn cell.npz", "give one by --stimulus"),
         ("score driven.sqsnn cell.npz --stimulus two.npz", "two.npz: stimulus must have 1"),
         ("score model.sqsnn cell.npz --stimulus gap.npz", "leave out --stimulus"),

@@ -149,11 +149,15 @@ def sample(
     """
     if out.suffix != ".npz" or out.exists():
         raise ConfigError(f"out must be a new file that ends in .npz, but is {out}")
+    from sqsnn.checks import check_positive_int
     from sqsnn.spike_trains import folder
     from sqsnn.spike_trains.stimulus import read_stimulus_file
 
     found, values = folder.load(model), None
     _check_stimulus(found, stimulus)
+    for name, count in (("trains", trains), ("bins", bins)):
+        if count is not None:
+            check_positive_int(name, count)
     if stimulus is not None:
         whole = read_stimulus_file(stimulus)
         trains = len(whole) if trains is None else trains
