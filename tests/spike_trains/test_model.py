@@ -348,7 +348,7 @@ def test_trains_that_end_within_the_warm_up_cost_nothing(regular):
         (np.full((2, 50), 1e6), r"stimulus 0 holds 1e\+06; scale it"),
         (stimulus(3, 50, 0), "stimulus has 3 trains, but trains has 2"),
         (stimulus(2, 49, 0), r"stimulus 0 has shape \(49,\), but its train has 50 bins"),
-        (np.zeros((2, 50, 2)), r"must have 1 of features in all trains, but has \[2\]"),
+        (np.zeros((2, 50, 2)), r"must have 1 feature in all trains, but has \[2\]"),
         (np.full((2, 50), np.nan), "stimulus 0 holds nan in bin 0"),
         (np.full((2, 50), "a"), "stimulus 0 must hold numbers"),
     ],

@@ -12,6 +12,7 @@ from sqsnn.data.own.faults import refuse
 from sqsnn.data.own.npz import read_arrays
 from sqsnn.data.own.reading import openable
 from sqsnn.errors import DataError
+from sqsnn.options import counted
 
 LARGEST = 1e3  # first weights are of the order of 0.1, and currents are angles in units of pi
 
@@ -45,8 +46,8 @@ def read_stimulus(
     values = [_checked(it, number, lengths[number]) for number, it in enumerate(stimulus)]
     found = sorted({it.shape[1] for it in values})
     if len(found) > 1 or features not in (None, *found):
-        wanted = "the same number" if features is None else f"{features}"
-        raise ValueError(f"stimulus must have {wanted} of features in all trains, but has {found}")
+        wanted = "the same number of features" if features is None else counted(features, "feature")
+        raise ValueError(f"stimulus must have {wanted} in all trains, but has {found}")
     return [_lagged(it, lags) for it in values]
 
 
