@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from sqsnn.checks import check_positive, check_real
 from sqsnn.data.spike_arrays import Times
 from sqsnn.data.trust import LARGEST_VARIABLE, largest_array
+from sqsnn.options import counted
 
 Stop = float | Sequence[float] | Float[np.ndarray, " n"] | None
 _EPS = float(np.finfo(np.float64).eps)
@@ -158,7 +159,7 @@ def _count_bins(
     if bins > _MANY_BINS and spikes < _RARE * bins:
         duration = sum(counts) * bin_width
         raise ValueError(
-            f"bin_width is {bin_width:g} s, which makes {bins:,} bins of {spikes:,} spikes: "
+            f"bin_width is {bin_width:g} s, which makes {bins:,} bins of {counted(spikes, 'spike')}: "
             f"{duration:,.6g} s with {spikes / units / duration:.2g} spikes per second. Are the "
             "times in another unit (time_unit of read_spike_trains, --time-unit on the command "
             "line)? If not, choose wider bins or an earlier stop"
