@@ -280,6 +280,11 @@ def test_the_help_shows_the_defaults_of_the_model():
             assert field.description.endswith(f"[default: {shown}]."), name
 
 
+def test_the_help_names_a_first_call_of_its_own(sqsnn, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "Start with: sqsnn spikes fit cell.csv" in sqsnn("spikes", "--help").out
+
+
 def test_every_drive_has_a_flag():
     (kinds, _) = get_args(get_type_hints(Fitting)["drive"])
     drives = [DRIVE.validate_python({"kind": kind}) for kind in get_args(kinds)]

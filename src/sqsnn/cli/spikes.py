@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 spikes = App(
     name="spikes",
     help="Fit quantum neurons to recorded spike trains, and draw spike trains from them.",
+    help_epilogue="Start with: sqsnn spikes fit cell.csv --bin-width 0.001 --out runs/cell",
     help_flags=FLAGS,
 )
 
