@@ -160,7 +160,8 @@ def _count_bins(
         duration = sum(counts) * bin_width
         raise ValueError(
             f"bin_width is {bin_width:g} s, which makes {bins:,} bins of "
-            f"{counted(spikes, 'spike')}: {duration:,.6g} s with {spikes / units / duration:.2g} spikes per second. Are the "
+            f"{counted(spikes, 'spike')}: {duration:,.6g} s with "
+            f"{spikes / units / duration:.2g} spikes per second. Are the "
             "times in another unit (time_unit of read_spike_trains, --time-unit on the command "
             "line)? If not, choose wider bins or an earlier stop"
         )

@@ -106,10 +106,9 @@ def verdict(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
     more = f"Try --memory-qubits {model.memory_qubits + 1}, or more --starts."
     if test is None:
         return f"The model holds {on} impossible. {more}"
-    p = f"the test of rescaled time (p = {test.p_value:.2g}) on {on}"
-    if test.p_value < SIGNIFICANT:
-        return f"The model fails {p}. {more}"
-    return f"The model passes {p}."
+    tested_by = f"the test of rescaled time (p = {test.p_value:.2g}) on {on}"
+    fails = test.p_value < SIGNIFICANT
+    return f"The model fails {tested_by}. {more}" if fails else f"The model passes {tested_by}."
 
 
 def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str, str]:
@@ -149,9 +148,7 @@ def memory_in_words(model: SpikeTrainModel) -> str:
     if not isinstance(model.drive, Leaky):
         return qubits
     units = len(model.rate_)
-    return f"{qubits} and " + (
-        "1 real number, the membrane" if units == 1 else f"{units} real numbers, the membranes"
-    )
+    return f"{qubits} and {counted(units, 'real number')}, the membrane{'s' if units > 1 else ''}"
 
 
 def size_in_words(trains: SpikeTrains) -> str:

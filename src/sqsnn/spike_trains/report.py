@@ -63,13 +63,7 @@ state for the next bin."""
 
 
 def write_report(folder: Path, fitted: Fitted, figures: Mapping[str, Figures]) -> None:
-    """Write report.html and its pictures into a folder.
-
-    Args:
-        folder: The folder.
-        fitted: The model and its recording.
-        figures: Of each part of the recording.
-    """
+    """Write report.html and its pictures into a folder, with the figures of each part."""
     from sqsnn.reports import style
 
     drawn = _draw(fitted, figures)
