@@ -150,21 +150,19 @@ def sample(
     """
     if out.suffix != ".npz" or out.exists():
         raise ConfigError(f"out must be a new file that ends in .npz, but is {out}")
-    from sqsnn.checks import check_positive_int
     from sqsnn.spike_trains import folder
+    from sqsnn.spike_trains.process import check_sample
     from sqsnn.spike_trains.stimulus import read_stimulus_file
 
-    found, values = folder.load(model), None
+    found = folder.load(model)
     _check_stimulus(found, stimulus)
-    for name, count in (("trains", trains), ("bins", bins)):
-        if count is not None:
-            check_positive_int(name, count)
+    whole = None if stimulus is None else read_stimulus_file(stimulus)
+    count, length = (10, 1000) if whole is None else (len(whole), len(whole[0]))
+    trains, bins = count if trains is None else trains, length if bins is None else bins
+    check_sample(trains, bins, len(found.rate_))
+    values = None
     if stimulus is not None:
-        whole = read_stimulus_file(stimulus)
-        trains = len(whole) if trains is None else trains
-        bins = len(whole[0]) if bins is None else bins
         values = read_stimulus_file(stimulus, [bins] * trains, found.stimulus_features_)
-    trains, bins = 10 if trains is None else trains, 1000 if bins is None else bins
     drawn = found.sample(trains, bins, values, random_state=seed)
     drawn.to_npz(out)
     Output().print(Text(f"{out}: {drawn.count:,} spikes in {trains:,} trains"), soft_wrap=True)
