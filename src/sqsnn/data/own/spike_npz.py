@@ -18,6 +18,7 @@ from sqsnn.data.own.spike_table import (
     one_label,
     whole_numbers,
 )
+from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import DataError
 
@@ -71,7 +72,7 @@ def _read_bins(path: Path, arrays: dict[str, np.ndarray], units: Units) -> Spike
     merged = int(_whole(path, arrays, "merged", ())) if "merged" in arrays else 0
     trains = [train[:length, chosen] for train, length in zip(spikes, lengths, strict=True)]
     try:
-        return SpikeTrains(tuple(trains), width, merged)
+        return SpikeTrains(binary_trains("spikes", trains), width, merged)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}, {error}") from error
 
