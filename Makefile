@@ -40,6 +40,7 @@ endif
 campaigns: $(VENV)/dev.stamp
 	$(BIN)/python tests/campaigns/readers.py --files 60000
 	$(BIN)/python tests/campaigns/datasets.py --files 60000
+	$(BIN)/python tests/campaigns/spikes.py --files 60000
 	$(BIN)/python tests/campaigns/folders.py --mutations 10000
 	$(BIN)/python tests/campaigns/kills.py
 	$(BIN)/python tests/campaigns/pairs.py

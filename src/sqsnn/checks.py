@@ -7,7 +7,7 @@ one or two figures, which are judged with all others of a call (`readback.py`).
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
@@ -200,3 +200,34 @@ def _shown(shape: Sequence[str | int]) -> str:
     # As Python prints a tuple, but without quotes round the names of free sizes.
     inner = ", ".join(map(str, shape))
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def check_positive(argument: str, value: object) -> float:
+    """Give a positive, finite number as a float.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is not positive and finite.
+    """
+    number = check_real(argument, value)
+    if number <= 0:
+        raise ValueError(f"{argument} must be above 0, but is {number:g}")
+    return number
+
+
+def check_real(argument: str, value: object) -> float:
+    """Give a finite number as a float.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{argument} must be a number, but is {as_text(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{argument} must be finite, but is {as_text(value)}")
+    return number

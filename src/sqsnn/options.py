@@ -99,6 +99,11 @@ def as_text(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:60]}... of {len(text)} characters"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something: 1 spike, 2,000 spikes."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _shown_place(place: _Place, names: Sequence[str]) -> _Place:
     """Give a place with the names of positional arguments."""
     first = place[0] if place else ""

@@ -16,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,16 +47,38 @@ class Campaign(NamedTuple):
     """What is damaged, and how it is read.
 
     Attributes:
-        kinds: The kinds of files.
-        cases: Makes so many files from a seed.
+        makers: Makes a whole file, or a pair, of each kind.
+        harm: Damages the bytes of a file of a kind.
         read: Reads a file, in another process.
         agrees: Compares what was read with what an independent parser reads; None if it is equal.
+        hostile: Makes files that are meant to do harm.
     """
 
-    kinds: Sequence[str]
-    cases: Callable[[int, int], Iterable[Case]]
+    makers: Mapping[str, Callable[[np.random.Generator], own_files.Files]]
+    harm: Callable[[np.random.Generator, str, bytes], bytes]
     read: Callable[[Path], Any]
     agrees: Callable[[Any, Path], str | None]
+    hostile: Callable[[], list[Case]] = list
+
+    def cases(self, count: int, seed: int) -> Iterator[Case]:
+        """Hostile files, up to half of all, then files of all kinds in turn, 1 in 20 of them whole.
+
+        Args:
+            count: How many.
+            seed: Another seed makes other files.
+        """
+        rng, hostile = np.random.default_rng(seed), self.hostile()
+        chosen = rng.permutation(len(hostile))[: count // 2]
+        yield from (hostile[index] for index in chosen)
+        kinds = list(self.makers)
+        for number in range(count - len(chosen)):
+            kind = kinds[number % len(kinds)]
+            files = self.makers[kind](rng)
+            whole = number // len(kinds) % 20 == 0
+            if not whole:
+                victim = list(files)[rng.integers(len(files))]
+                files[victim] = self.harm(rng, kind, files[victim])
+            yield Case(kind, files, whole)
 
 
 class Outcome(NamedTuple):
@@ -68,32 +90,16 @@ class Outcome(NamedTuple):
     megabytes: float = 0.0
 
 
-def cases(count: int, seed: int) -> Iterator[Case]:
-    """Files of all formats in turn: the hostile ones, some whole ones, and damaged ones.
+def harm(rng: np.random.Generator, kind: str, raw: bytes) -> bytes:
+    """Damage a user's own file, or an array in it."""
+    inside = kind == "npz" and rng.random() < 0.7
+    return (own_files.damage_member if inside else own_files.damage)(rng, raw)
 
-    Args:
-        count: How many.
-        seed: Another seed makes other files.
-    """
-    rng = np.random.default_rng(seed)
-    hostile = {kind: make() for kind, make in own_hostile.HOSTILE.items()}
-    # Few files take only some of the hostile ones, others with each seed.
-    share = min(1.0, count / 2 / sum(map(len, hostile.values())))
-    for kind, found in hostile.items():
-        for index in rng.permutation(len(found))[: int(share * len(found))]:
-            yield Case(kind, {f"own.{kind}": found[index]})
-    done = sum(int(share * len(found)) for found in hostile.values())
-    kinds = list(own_files.MAKERS)
-    for number in range(count - done):
-        kind = kinds[number % len(kinds)]
-        files = own_files.MAKERS[kind](rng)
-        whole = number // len(kinds) % 20 == 0
-        if not whole:
-            victim = list(files)[rng.integers(len(files))]
-            inside = kind == "npz" and rng.random() < 0.7
-            accident = own_files.damage_member if inside else own_files.damage
-            files[victim] = accident(rng, files[victim])
-        yield Case(kind, files, whole)
+
+def hostile() -> list[Case]:
+    """Users' own files that are meant to do harm."""
+    found = own_hostile.HOSTILE.items()
+    return [Case(kind, {f"own.{kind}": raw}) for kind, make in found for raw in make()]
 
 
 def groups_of(path: Path) -> str | None:
@@ -109,7 +115,7 @@ def read(path: Path) -> Any:
     return read_own(path, groups=groups_of(path))
 
 
-OWN = Campaign(tuple(own_files.MAKERS), cases, read, own_reference.agrees)
+OWN = Campaign(own_files.MAKERS, harm, read, own_reference.agrees, hostile)
 
 
 def _read(read: Callable[[Path], Any], path: Path) -> Any:
@@ -206,7 +212,7 @@ def run(
     Returns:
         The outcomes of each format.
     """
-    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in campaign.kinds}
+    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in campaign.makers}
     reader = Reader(campaign.read)
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -92,6 +92,18 @@ def test_the_same_seed_gives_the_same_files(sqsnn, recorded):
     assert "held_out" not in json.loads((recorded / "a/metrics.json").read_text())
 
 
+def test_units_are_chosen_by_their_names(sqsnn, here):
+    rows = [
+        f"{time:.2f},{unit}" for unit, step in (("a", 8), ("b", 6)) for time in range(0, 600, step)
+    ]
+    (here / "cell.csv").write_text("\n".join(["time,unit", *rows]))
+    given = ("--bin-width", "1", "--starts", "1", "--held-out", "0")
+    assert sqsnn("spikes", "fit", "cell.csv", *given, "--units", "b,a", "--out", "cell").code == 0
+    metrics = json.loads(Path("cell/metrics.json").read_text())
+    assert metrics["settings"]["units"] == ["b", "a"]
+    assert metrics["rate"] == [pytest.approx(1 / 6, abs=0.01), pytest.approx(1 / 8, abs=0.01)]
+
+
 def test_merged_spikes_are_counted_and_said(sqsnn, recorded):
     command = ("spikes", "fit", "cell.csv", "--bin-width", "0.06", "--starts", "1")
     done = sqsnn(*command, "--out", "cell")
@@ -140,6 +152,8 @@ def test_a_stimulus_that_does_not_fit_is_refused_by_its_name(refused, here, mode
         ("fit cell.npz --stimulus stimulus.csv --out b", "a .npz file is needed"),
         ("sample driven.sqsnn --out b.npz", "give one by --stimulus"),
         ("sample driven.sqsnn --stimulus two.npz --out b.npz", "two.npz: stimulus must have 1"),
+        ("sample driven.sqsnn --stimulus two.npz --bins -5 --out b.npz", "bins must be an integer"),
+        ("sample driven.sqsnn --stimulus two.npz --trains 0 --out b.npz", "trains must be an int"),
         ("score driven.sqsnn cell.npz", "give one by --stimulus"),
         ("score driven.sqsnn cell.npz --stimulus two.npz", "two.npz: stimulus must have 1"),
         ("score model.sqsnn cell.npz --stimulus gap.npz", "leave out --stimulus"),
@@ -191,7 +205,7 @@ def test_a_file_that_is_not_there_is_refused_before_torch_is_loaded(here):
         ("fit cell.csv --bin-width nan --out b", "--bin-width: .*finite"),
         ("fit cell.csv --bin-width 0.01 --time-unit h --out b", "--time-unit: "),
         ("fit cell.csv --bin-width 0.01 --units 0,7 --out b", "units names 7"),
-        ("fit cell.csv --bin-width 0.01 --units cell --out b", "--units"),
+        ("fit cell.csv --bin-width 0.01 --units cell --out b", "units names cell"),
         ("fit cell.csv --bin-width 0.01 --stimulus none.npz --out b", "none.npz does not exist"),
         ("fit cell.csv --bin-width 0.01 --circuit moss --out b", "circuit is 'moss'.* clock"),
         ("fit cell.csv --bin-width 0.01 --drive foo --out b", "--drive: .*'leaky', but is 'foo'"),
@@ -264,6 +278,11 @@ def test_the_help_shows_the_defaults_of_the_model():
             default = defaults[name].default
             shown = getattr(default, "kind", default)
             assert field.description.endswith(f"[default: {shown}]."), name
+
+
+def test_the_help_names_a_first_call_of_its_own(sqsnn, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "Start with: sqsnn spikes fit cell.csv" in sqsnn("spikes", "--help").out
 
 
 def test_every_drive_has_a_flag():

@@ -8,28 +8,23 @@ from matplotlib.image import imread
 from scipy.stats import kstest
 
 from sqsnn.reports import spike_plots, style
-from sqsnn.reports.spike_plots import AfterSpike
-
-
-def unit(name: str, groups: int = 6) -> AfterSpike:
-    k = np.arange(groups)
-    return AfterSpike(name, k / 10, k**2 / 100, np.full(groups, 0.2))
 
 
 def test_each_unit_has_a_panel_with_recording_model_and_poisson_process():
     edges = np.arange(0.5, 7)
-    units = [unit("unit 0"), unit("unit 3"), unit("unit 4")]
+    k = np.arange(6)
+    units = {f"unit {n}": (k / 10 + n, k**2 / 100, np.full(6, 0.2)) for n in (0, 3, 4)}
     figure = spike_plots.after_spike(units, edges, "ms", "Intervals", "share")
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in shown] == ["unit 0", "unit 3", "unit 4"]
-    for axes, given in zip(shown, units, strict=True):
+    for axes, given in zip(shown, units.values(), strict=True):
         recorded, at, _ = axes.patches[0].get_data()
         model, poisson = axes.lines
-        np.testing.assert_array_equal(recorded, given.recorded)
+        np.testing.assert_array_equal(recorded, given[0])
         np.testing.assert_array_equal(at, edges)
         np.testing.assert_array_equal(model.get_xydata()[:, 0], [1, 2, 3, 4, 5, 6])
-        np.testing.assert_array_equal(model.get_ydata(), given.model)
-        np.testing.assert_array_equal(poisson.get_ydata(), given.poisson)
+        np.testing.assert_array_equal(model.get_ydata(), given[1])
+        np.testing.assert_array_equal(poisson.get_ydata(), given[2])
         # Not by colour alone.
         assert {model.get_linestyle(), poisson.get_linestyle()} == {"-", "--"}
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -38,7 +33,7 @@ def test_each_unit_has_a_panel_with_recording_model_and_poisson_process():
 
 def test_the_staircase_leaves_the_diagonal_by_the_distance_of_the_test():
     z = np.sort(np.random.default_rng(0).random(20) ** 2)
-    line = spike_plots.time_rescaling({"all": z}, {"all": 0.3}).axes[0].lines[1]
+    line = spike_plots.time_rescaling({"all": (z, 0.3)}).axes[0].lines[1]
     at, share = line.get_xydata().T
     farthest = max(abs(share[1:] - at[1:]).max(), abs(share[:-1] - at[1:]).max())  # both of a step
     assert farthest == pytest.approx(kstest(z, "uniform").statistic, abs=1e-12)
@@ -46,9 +41,7 @@ def test_the_staircase_leaves_the_diagonal_by_the_distance_of_the_test():
 
 def test_rescaled_intervals_are_a_distribution_function_with_its_band():
     z = np.array([0.1, 0.4, 0.8, 0.9])
-    figure = spike_plots.time_rescaling(
-        {"training": z, "held out": z[:2]}, dict.fromkeys(("training", "held out"), 0.3)
-    )
+    figure = spike_plots.time_rescaling({"training": (z, 0.3), "held out": (z[:2], 0.3)})
     first, second = figure.axes
     assert first.get_title(loc="left") == "training: 4 intervals"
     assert second.get_title(loc="left") == "held out: 2 intervals"

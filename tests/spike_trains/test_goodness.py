@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import kstwobign
 
 from sqsnn import SpikeTrains
 from sqsnn.spike_trains.goodness import (
+    LIMIT,
+    TimeRescaling,
     autocorrelation,
     bits_per_spike,
-    interval_counts,
     time_rescaling,
 )
 
@@ -97,10 +99,10 @@ def test_trains_without_spikes_and_impossible_trains_are_refused():
         time_rescaling(SpikeTrains.from_bins([[0, 1]]), chance, generator)
 
 
-def test_intervals_are_counted_within_trains_alone():
-    trains = SpikeTrains.from_bins([[1, 0, 1, 1, 0], [0, 1, 0, 0, 1]])
-    assert interval_counts(trains, 3).tolist() == [1, 1, 1]
-    assert interval_counts(trains, 2).tolist() == [1, 1]
+def test_the_limit_is_that_of_kolmogorov():
+    # 1.36 is kstwobign's 95 % point, 1.3581, to the digits of the field.
+    assert pytest.approx(kstwobign.ppf(0.95), abs=0.005) == LIMIT
+    assert TimeRescaling(np.ones(100), 0.1, 0.5, 0).limit == pytest.approx(LIMIT / 10)
 
 
 def test_autocorrelation_counts_pairs_that_the_train_can_hold():

@@ -83,9 +83,7 @@ def test_without_memory_intervals_are_geometric():
     np.testing.assert_allclose(laws.rate_after_spike(found, 5), np.full(5, 0.3), rtol=1e-12)
 
 
-def test_a_unit_that_never_fires_or_does_not_exist_is_refused():
+def test_a_unit_that_never_fires_is_refused():
     silent = np.array([np.eye(2), np.zeros((2, 2))], complex)
     with pytest.raises(ValueError, match="unit 0 never fires"):
         laws.after_a_spike(silent, 1, 0)
-    with pytest.raises(ValueError, match="unit is 1; the model has the units 0 to 0"):
-        laws.after_a_spike(silent, 1, 1)

@@ -98,8 +98,9 @@ def test_the_gradient_of_the_fit_ends_at_zero(fitted, regular):
     process = fitted.process_
     parameters = list(process.trained().values())
     from sqsnn.spike_trains.process import observe
+    from sqsnn.spike_trains.recording import Recording
 
-    (data,) = observe(SpikeTrains.from_bins(regular), None, 0)
+    (data,) = observe(Recording(SpikeTrains.from_bins(regular)), 0)
     loss = -process.log_likelihood(data).sum() / regular.sum()
     gradients = torch.autograd.grad(loss, parameters)
     # The stopping rule of L-BFGS is 1e-5, or a relative change of 2e-9 in the loss.
@@ -347,7 +348,7 @@ def test_trains_that_end_within_the_warm_up_cost_nothing(regular):
         (np.full((2, 50), 1e6), r"stimulus 0 holds 1e\+06; scale it"),
         (stimulus(3, 50, 0), "stimulus has 3 trains, but trains has 2"),
         (stimulus(2, 49, 0), r"stimulus 0 has shape \(49,\), but its train has 50 bins"),
-        (np.zeros((2, 50, 2)), r"must have 1 of features in all trains, but has \[2\]"),
+        (np.zeros((2, 50, 2)), r"must have 1 feature in all trains, but has \[2\]"),
         (np.full((2, 50), np.nan), "stimulus 0 holds nan in bin 0"),
         (np.full((2, 50), "a"), "stimulus 0 must hold numbers"),
     ],

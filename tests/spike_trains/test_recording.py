@@ -7,7 +7,8 @@ import pytest
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.errors import ConfigError, DataError
-from sqsnn.spike_trains.recording import Recording, hold_out, read_stimulus_file, whole
+from sqsnn.spike_trains.recording import Recording, hold_out, whole
+from sqsnn.spike_trains.stimulus import read_stimulus_file
 
 
 def recording(lengths: list[int], stimulated: bool = True) -> Recording:

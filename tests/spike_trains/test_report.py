@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from page_parser import Page
-from scipy.stats import kstwobign
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Leaky, Rectified
@@ -46,7 +45,9 @@ class Reported:
                 "after_spike",
                 lambda *given: self.drawn.append(draw(*given)) or self.drawn[-1],
             )
-            self.figures = folder.write(path, "a.csv", model, parts, 0, {"time_unit": "ms"})
+            self.figures = folder.write(
+                path, figures.Fitted("a.csv", model, parts, 0), {"time_unit": "ms"}
+            )
         self.page = Page((path / "report.html").read_text("utf-8"))
         self.metrics = json.loads((path / "metrics.json").read_text("utf-8"))
 
@@ -233,8 +234,3 @@ def test_an_impossible_recording_is_said_to_be_one(model):
     rows = figures.in_words(model, {"held out": found})
     assert rows["bits per spike, held out"] == "impossible spikes"
     assert "KS test, held out" not in rows
-
-
-def test_the_band_is_that_of_kolmogorov():
-    # 1.36 is kstwobign's 95 % point, 1.3581, to the digits of the field.
-    assert pytest.approx(kstwobign.ppf(0.95), abs=0.005) == figures.LIMIT

@@ -1,6 +1,7 @@
 """`sqsnn spikes`: models of recorded spike trains."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,14 +18,18 @@ from sqsnn.settings.section import split_commas
 
 if TYPE_CHECKING:
     from sqsnn.data.own.spike_times import TimeUnit
+    from sqsnn.spike_trains.figures import Figures
     from sqsnn.spike_trains.model import SpikeTrainModel
     from sqsnn.spike_trains.recording import Recording
 
 spikes = App(
     name="spikes",
     help="Fit quantum neurons to recorded spike trains, and draw spike trains from them.",
+    help_epilogue="Start with: sqsnn spikes fit cell.csv --bin-width 0.001 --out runs/cell",
     help_flags=FLAGS,
 )
+
+_Label = Annotated[Whole | str, Field(union_mode="left_to_right")]
 
 
 @options
@@ -35,8 +40,8 @@ class Reading:
     """Seconds of a bin, which holds one spike of a unit at most; times of spikes need it."""
     time_unit: Literal["s", "ms", "us"] | None = None
     """Unit of the times in the file [default: s; in `score` that of the fit]."""
-    units: Annotated[tuple[Whole, ...], BeforeValidator(split_commas)] | None = None
-    """Numbers of the units to read, as 0,3 [default: all]."""
+    units: Annotated[tuple[_Label, ...], BeforeValidator(split_commas)] | None = None
+    """Numbers or names of the units to read, as 0,3 [default: all]."""
     start: float = 0.0
     """Seconds, where the first bin begins."""
     stop: float | None = None
@@ -65,14 +70,17 @@ class Fitting:
     """Seed of everything random."""
 
 
+_READING, _FITTING = Reading(), Fitting()
+
+
 @spikes.command
 def fit(
     file: Path,
     /,
     *,
     out: Path,
-    reading: Annotated[Reading | None, Parameter(name="*")] = None,
-    fitting: Annotated[Fitting | None, Parameter(name="*")] = None,
+    reading: Annotated[Reading, Parameter(name="*")] = _READING,
+    fitting: Annotated[Fitting, Parameter(name="*")] = _FITTING,
     held_out: Annotated[float, Parameter(show_default=True)] = 0.2,
 ) -> None:
     """Fit a quantum neuron to spike trains by maximum likelihood, and test it on held-out ones.
@@ -90,27 +98,24 @@ def fit(
     """
     _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, size_in_words, verdict
+    from sqsnn.spike_trains.figures import Fitted, size_in_words
     from sqsnn.spike_trains.recording import hold_out
     from sqsnn.spike_trains.report import REPORT
 
-    console, chosen = Output(), fitting or Fitting()
-    given = reading or Reading()
-    model = _model(chosen)
+    console, model = Output(), _model(fitting)
     with folder.begun(out, model.circuit):
-        training, test = hold_out(_read(console, file, given), held_out, model.warm_up)
+        training, test = hold_out(_read(console, file, reading), held_out, model.warm_up)
         said = f"Fitting {size_in_words(training.trains)}; starts: {model.starts}"
         console.print(Text(said), soft_wrap=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a fit in vain: the verdict says it
             model.fit(training.trains, training.stimulus)
         parts = {"training": training} | ({} if test is None else {"held out": test})
-        settings = {"starts": model.starts, "seed": chosen.seed, "held_out": held_out}
-        settings |= vars(given) | {"time_unit": given.time_unit or "s"}
-        settings["stimulus"] = given.stimulus and given.stimulus.name
-        figures = folder.write(out, file.name, model, parts, chosen.seed, settings)
-    console.print(_table(file.name, in_words(model, figures)))
-    console.print(Text(verdict(model, figures)))
+        settings = {"starts": model.starts, "seed": fitting.seed, "held_out": held_out}
+        settings |= vars(reading) | {"time_unit": reading.time_unit or "s"}
+        settings["stimulus"] = reading.stimulus and reading.stimulus.name
+        figures = folder.write(out, Fitted(file.name, model, parts, fitting.seed), settings)
+    _print(console, file.name, model, figures)
     for name in (folder.MODEL, folder.METRICS, REPORT):
         console.print(Text(str(out / name)), soft_wrap=True)
 
@@ -146,16 +151,18 @@ def sample(
     if out.suffix != ".npz" or out.exists():
         raise ConfigError(f"out must be a new file that ends in .npz, but is {out}")
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.recording import read_stimulus_file
+    from sqsnn.spike_trains.process import check_sample
+    from sqsnn.spike_trains.stimulus import read_stimulus_file
 
-    found, values = folder.load(model), None
+    found = folder.load(model)
     _check_stimulus(found, stimulus)
+    whole = None if stimulus is None else read_stimulus_file(stimulus)
+    count, length = (10, 1000) if whole is None else (len(whole), len(whole[0]))
+    trains, bins = count if trains is None else trains, length if bins is None else bins
+    check_sample(trains, bins, len(found.rate_))
+    values = None
     if stimulus is not None:
-        whole = read_stimulus_file(stimulus)
-        trains = len(whole) if trains is None else trains
-        bins = len(whole[0]) if bins is None else bins
         values = read_stimulus_file(stimulus, [bins] * trains, found.stimulus_features_)
-    trains, bins = 10 if trains is None else trains, 1000 if bins is None else bins
     drawn = found.sample(trains, bins, values, random_state=seed)
     drawn.to_npz(out)
     Output().print(Text(f"{out}: {drawn.count:,} spikes in {trains:,} trains"), soft_wrap=True)
@@ -167,7 +174,7 @@ def score(
     file: Path,
     /,
     *,
-    reading: Annotated[Reading | None, Parameter(name="*")] = None,
+    reading: Annotated[Reading, Parameter(name="*")] = _READING,
     seed: Annotated[int, Parameter(show_default=True)] = 0,
 ) -> None:
     """Test a model on a further recording.
@@ -185,20 +192,17 @@ def score(
     """
     _check_files(file, reading)
     from sqsnn.spike_trains import folder
-    from sqsnn.spike_trains.figures import in_words, measure, verdict
+    from sqsnn.spike_trains.figures import measure
 
     console, found = Output(), folder.load(model)
-    given = reading or Reading()
-    _check_stimulus(found, given.stimulus)
-    recording = _read(console, file, given, found, folder.time_unit(model))
-    figures = {"recording": measure(found, recording, seed)}
-    console.print(_table(file.name, in_words(found, figures)))
-    console.print(Text(verdict(found, figures)))
+    _check_stimulus(found, reading.stimulus)
+    recording = _read(console, file, reading, found, folder.time_unit(model))
+    _print(console, file.name, found, {"recording": measure(found, recording, seed)})
 
 
-def _check_files(file: Path, reading: Reading | None) -> None:
+def _check_files(file: Path, reading: Reading) -> None:
     """Refuse files that are not there, before a second is spent on the import of torch."""
-    for path in (file, None if reading is None else reading.stimulus):
+    for path in (file, reading.stimulus):
         if path is not None and not path.expanduser().exists():
             raise DataError(f"{path} does not exist")
 
@@ -233,7 +237,8 @@ def _read(
     What is not given is as in the fit, but only for times: bins have their own width and no unit.
     """
     from sqsnn.data.own.spike_times import read_spike_trains
-    from sqsnn.spike_trains.recording import Recording, read_stimulus_file
+    from sqsnn.spike_trains.recording import Recording
+    from sqsnn.spike_trains.stimulus import read_stimulus_file
 
     given: dict[str, Any] = dict(vars(reading))
     stimulus, width = given.pop("stimulus"), None if model is None else model.bin_width_
@@ -260,8 +265,13 @@ def _read(
     return Recording(trains, read_stimulus_file(stimulus, list(map(len, trains)), features))
 
 
-def _table(title: str, rows: dict[str, str]) -> Table:
+def _print(
+    console: Output, title: str, model: "SpikeTrainModel", figures: "Mapping[str, Figures]"
+) -> None:
+    from sqsnn.spike_trains.figures import in_words, verdict
+
     table = Table(title=Text(title), show_header=False)
-    for name, value in rows.items():
+    for name, value in in_words(model, figures).items():
         table.add_row(name, Text(value))
-    return table
+    console.print(table)
+    console.print(Text(verdict(model, figures)))

@@ -28,8 +28,6 @@ def binary_trains(argument: str, trains: Any) -> tuple[UInt8[np.ndarray, "_ N"],
                 f"has {trains.shape}{hint}"
             )
     found = tuple(_binary(f"{argument}[{number}]", train) for number, train in enumerate(trains))
-    if not found:
-        raise ValueError(f"{argument} must hold at least one train, but is empty")
     _check_units(argument, [train.shape[1] for train in found])
     return found
 
@@ -46,14 +44,12 @@ def unit_times(argument: str, times: Any) -> list[Times]:
         ValueError: If there is no train, or their units differ.
     """
     if not _is_nested(times):
-        if isinstance(times, list | tuple) and not times:
-            raise ValueError(f"{argument} must hold at least one train, but is empty")
         return [[_times(argument, times)]]
     trains = []
     for number, train in enumerate(times):
         name = f"{argument}[{number}]"
         named = [(name, train)]
-        if _is_nested(train):
+        if _is_nested(train) and train:
             named = [(f"{name}[{unit}]", values) for unit, values in enumerate(train)]
         trains.append([_times(*unit) for unit in named])
     _check_units(argument, list(map(len, trains)))
@@ -61,11 +57,9 @@ def unit_times(argument: str, times: Any) -> list[Times]:
 
 
 def _is_nested(values: Any) -> bool:
-    """Whether a list holds lists or arrays rather than numbers."""
-    return (
-        isinstance(values, list | tuple)
-        and len(values) > 0
-        and not any(np.isscalar(value) or getattr(value, "ndim", 1) == 0 for value in values)
+    """Whether a list holds lists or arrays rather than numbers; an empty one might."""
+    return isinstance(values, list | tuple) and not any(
+        np.isscalar(value) or getattr(value, "ndim", 1) == 0 for value in values
     )
 
 
@@ -109,6 +103,8 @@ def _times(name: str, values: Any) -> Real[np.ndarray, " _"]:
 
 
 def _check_units(argument: str, units: list[int]) -> None:
+    if not units:
+        raise ValueError(f"{argument} must hold at least one train, but is empty")
     for number, count in enumerate(units):
         if count != units[0]:
             raise ValueError(

@@ -4,16 +4,16 @@ import math
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
-from numbers import Real as Number
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from sqsnn.checks import check_positive, check_real
 from sqsnn.data.spike_arrays import Times
 from sqsnn.data.trust import LARGEST_VARIABLE, largest_array
-from sqsnn.options import as_text
+from sqsnn.options import counted
 
 Stop = float | Sequence[float] | Float[np.ndarray, " n"] | None
 _EPS = float(np.finfo(np.float64).eps)
@@ -23,15 +23,22 @@ _MANY_BINS, _RARE = 10**7, 5e-5
 
 
 class Fault(NamedTuple):
-    """The first time of a unit that does not fit: its position, what it must be, what it is."""
+    """The first time that does not fit: whose it is, what it must be, and what it is."""
 
+    train: int
+    unit: int
     position: int
     expected: str
     found: str
 
 
 def bin_times(
-    trains: list[Times], bin_width: float, start: float, stop: Stop
+    trains: list[Times],
+    bin_width: float,
+    start: float,
+    stop: Stop,
+    refusal: Callable[[Fault], Exception] | None = None,
+    check_size: Callable[[int], None] | None = None,
 ) -> tuple[tuple[UInt8[np.ndarray, "_ N"], ...], int]:
     """Bin trains, and count the spikes merged with another of their unit; warn if there are any.
 
@@ -40,27 +47,35 @@ def bin_times(
         bin_width: Seconds.
         start: Seconds, where every train begins.
         stop: Seconds, where it ends: one number, or one per train; None for its last spike's bin.
+        refusal: Describes a time that does not fit; None for a ValueError.
+        check_size: Refuses too many bins, before any is made; None to allow what one array may be.
 
     Raises:
-        ValueError: If a time, the width, the start or the stop does not fit; if more than 10 % of
-            the spikes would be merged; or as `count_bins`.
+        ValueError: If a time, the width, the start or the stop does not fit; if a train has neither
+            spikes nor a stop; if more than 10 % of the spikes would be merged; if the bins are too
+            narrow or too many; or if there are more than 10 million, with fewer than one spike in
+            20,000.
     """
     bin_width, start = check_positive("bin_width", bin_width), check_real("start", start)
-    stops = stop_of_each(check_stop(stop, start), len(trains))
-    for number, (train, end) in enumerate(zip(trains, stops, strict=True)):
-        for unit, times in enumerate(train):
-            fault = time_fault(times, start, end)
-            if fault is not None:
-                name = f"times[{number}]" + (f"[{unit}]" if len(train) > 1 else "")
-                raise ValueError(
-                    f"{name}[{fault.position}] must be {fault.expected}, but is {fault.found}"
-                )
-    lengths = count_bins(trains, bin_width, start, stops)
-    check_bins(f"bin_width is {bin_width:g} s", sum(lengths), len(trains[0]))
-    spikes = tuple(np.zeros((length, len(trains[0])), np.uint8) for length in lengths)
+    stops = _stop_of_each(check_stop(stop, start), len(trains))
+    fault = _time_fault(trains, start, stops)
+    if fault is not None and refusal is not None:
+        raise refusal(fault)
+    if fault is not None:
+        name = f"times[{fault.train}]" + (f"[{fault.unit}]" if len(trains[0]) > 1 else "")
+        raise ValueError(f"{name}[{fault.position}] must be {fault.expected}, but is {fault.found}")
+    lengths, units = _count_bins(trains, bin_width, start, stops), len(trains[0])
+    if check_size is not None:
+        check_size(sum(lengths) * units)
+    elif sum(lengths) * units > largest_array():
+        raise ValueError(
+            f"bin_width is {bin_width:g} s, which makes {sum(lengths) * units:,} bins, but there "
+            f"may be {largest_array():,}: choose fewer, or allow more by ${LARGEST_VARIABLE}, in GB"
+        )
+    spikes = tuple(np.zeros((length, units), np.uint8) for length in lengths)
     for binned, train in zip(spikes, trains, strict=True):
         for unit, times in enumerate(train):
-            bins = np.floor(positions(times, bin_width, start)).astype(np.int64)
+            bins = np.floor(_positions(times, bin_width, start)).astype(np.int64)
             # Up to rounding, a last spike may lie on the edge where the recording ends.
             binned[np.minimum(bins, len(binned) - 1), unit] = 1
     merged = _count(trains) - sum(int(np.count_nonzero(train)) for train in spikes)
@@ -100,59 +115,32 @@ def _count(trains: list[Times]) -> int:
     return sum(len(times) for train in trains for times in train)
 
 
-def check_bins(cause: str, bins: int, units: int) -> None:
-    """Refuse more bins than an array may have bytes, before any is made.
-
-    Args:
-        cause: Which argument makes them, and what it is.
-        bins: Bins of all trains together.
-        units: Units, each of which has that many.
-
-    Raises:
-        ValueError: If there are too many.
-    """
-    if bins * units > largest_array():
-        raise ValueError(
-            f"{cause}, which makes {bins * units:,} bins, but there may be {largest_array():,}: "
-            f"choose fewer, or allow more by ${LARGEST_VARIABLE}, in GB"
-        )
-
-
-def time_fault(times: Float[np.ndarray, " K"], start: float, stop: float | None) -> Fault | None:
-    """Find the first time of a unit that does not fit; None if all do.
-
-    Args:
-        times: Seconds.
-        start: Seconds; times may equal it.
-        stop: Seconds; times lie before it. None for no end.
-    """
-    with np.errstate(invalid="ignore"):  # inf - inf, refused below
-        steps = np.diff(times, prepend=-math.inf)
-    for wrong, expected in (
-        (~np.isfinite(times), "a finite time"),
-        (times < start, f"at least the start, {start:g} s"),
-        (steps < 0, "later than the time before"),
-        (steps == 0, "later than the time before, which is the same"),
-        (times >= (math.inf if stop is None else stop), f"before the stop, {stop} s"),
-    ):
-        if wrong.any():
-            first = int(wrong.argmax())
-            after = ""
-            if expected.endswith("before"):
-                after = f" after {times[first - 1]} s: sort the times of each train and unit"
-            return Fault(first, expected, f"{times[first]} s{after}")
+def _time_fault(trains: list[Times], start: float, stops: Sequence[float | None]) -> Fault | None:
+    for number, (train, stop) in enumerate(zip(trains, stops, strict=True)):
+        for unit, times in enumerate(train):
+            with np.errstate(invalid="ignore"):  # inf - inf, refused below
+                steps = np.diff(times, prepend=-math.inf)
+            for wrong, expected in (
+                (~np.isfinite(times), "a finite time"),
+                (times < start, f"at least the start, {start:g} s"),
+                (steps < 0, "later than the time before"),
+                (steps == 0, "later than the time before, which is the same"),
+                (times >= (math.inf if stop is None else stop), f"before the stop, {stop} s"),
+            ):
+                if wrong.any():
+                    first, after = int(wrong.argmax()), ""
+                    if expected.endswith("before"):
+                        after = (
+                            f" after {times[first - 1]} s: sort the times of each train and unit"
+                        )
+                    return Fault(number, unit, first, expected, f"{times[first]} s{after}")
     return None
 
 
-def count_bins(
+def _count_bins(
     trains: list[Times], bin_width: float, start: float, stops: Sequence[float | None]
 ) -> list[int]:
-    """Count the bins of each train, before any is made.
-
-    Raises:
-        ValueError: If a train has neither spikes nor a stop; if the bins are too narrow; or if
-            there are more than 10 million, with fewer than one spike in 20,000.
-    """
+    """Count the bins of each train, before any is made."""
     counts = []
     for number, (train, stop) in enumerate(zip(trains, stops, strict=True)):
         ends = [times[-1:] for times in train if len(times)]
@@ -162,24 +150,25 @@ def count_bins(
                 "stop"
             )
         if stop is None:
-            last = max(float(positions(end, bin_width, start)[0]) for end in ends)
+            last = max(float(_positions(end, bin_width, start)[0]) for end in ends)
             counts.append(math.floor(last) + 1)
         else:
-            counts.append(math.ceil(positions(np.array([stop]), bin_width, start)[0]))
+            counts.append(math.ceil(_positions(np.array([stop]), bin_width, start)[0]))
     spikes, units = _count(trains), len(trains[0])
     bins = sum(counts) * units
     if bins > _MANY_BINS and spikes < _RARE * bins:
         duration = sum(counts) * bin_width
         raise ValueError(
-            f"bin_width is {bin_width:g} s, which makes {bins:,} bins of {spikes:,} spikes: "
-            f"{duration:,.6g} s with {spikes / units / duration:.2g} spikes per second. Are the "
+            f"bin_width is {bin_width:g} s, which makes {bins:,} bins of "
+            f"{counted(spikes, 'spike')}: {duration:,.6g} s with "
+            f"{spikes / units / duration:.2g} spikes per second. Are the "
             "times in another unit (time_unit of read_spike_trains, --time-unit on the command "
             "line)? If not, choose wider bins or an earlier stop"
         )
     return counts
 
 
-def positions(
+def _positions(
     times: Float[np.ndarray, " K"], bin_width: float, start: float
 ) -> Float[np.ndarray, " K"]:
     """Give times in bins from the start: whole numbers where only rounding keeps them from it.
@@ -187,9 +176,6 @@ def positions(
     With bins of 0.1 s, 0.3 s is 2.9999999999999996 bins in floating point. Times, start and width
     are rounded to their precision, and so are the difference and the quotient: a position that far
     from a whole number may be that number.
-
-    Raises:
-        ValueError: If that may be half a bin.
     """
     wide, own = times.astype(np.float64), float(np.finfo(times.dtype).eps)
     with np.errstate(over="ignore"):  # refused just below
@@ -223,12 +209,8 @@ def check_stop(stop: Stop, start: float) -> float | list[float] | None:
     return found
 
 
-def stop_of_each(stop: float | list[float] | None, trains: int) -> list[float | None]:
-    """Give the stop of each train; None where its last spike ends it.
-
-    Raises:
-        ValueError: If there are others than trains.
-    """
+def _stop_of_each(stop: float | list[float] | None, trains: int) -> list[float | None]:
+    """Give the stop of each train; None where its last spike ends it."""
     if not isinstance(stop, list):
         return [stop] * trains
     if len(stop) != trains:
@@ -236,34 +218,3 @@ def stop_of_each(stop: float | list[float] | None, trains: int) -> list[float | 
             f"stop must be one number, or one for each of {trains} trains, but holds {len(stop)}"
         )
     return [*stop]
-
-
-def check_positive(argument: str, value: object) -> float:
-    """Give a positive, finite number as a float.
-
-    Raises:
-        TypeError: If it is no number.
-        ValueError: If it is not positive and finite.
-    """
-    number = check_real(argument, value)
-    if number <= 0:
-        raise ValueError(f"{argument} must be above 0, but is {number:g}")
-    return number
-
-
-def check_real(argument: str, value: object) -> float:
-    """Give a finite number as a float.
-
-    Raises:
-        TypeError: If it is no number.
-        ValueError: If it is NaN or infinite.
-    """
-    if isinstance(value, bool) or not isinstance(value, Number):
-        raise TypeError(f"{argument} must be a number, but is {as_text(value)}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{argument} must be finite, but is {as_text(value)}")
-    return number

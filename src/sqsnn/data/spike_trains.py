@@ -8,9 +8,9 @@ from typing import Any, overload
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from sqsnn.checks import check_positive_int
+from sqsnn.checks import check_positive, check_positive_int
 from sqsnn.data.spike_arrays import binary_trains, unit_times
-from sqsnn.data.spike_binning import Stop, bin_times, check_positive
+from sqsnn.data.spike_binning import Stop, bin_times
 from sqsnn.storage import write_atomically
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+from sqsnn.options import counted
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal
 from sqsnn.quantum.placements import START, complete_encoding
 
@@ -136,12 +137,12 @@ def wire_name(circuit: Circuit, qubit: int) -> str:
 def summary(circuit: Circuit) -> str:
     """Count channels, memory qubits and learned parameters in words."""
     counts = [
-        _counted(circuit.channels, "channel"),
-        _counted(circuit.memory_qubits, "memory qubit"),
-        _counted(circuit.parameters, "angle"),
+        counted(circuit.channels, "channel"),
+        counted(circuit.memory_qubits, "memory qubit"),
+        counted(circuit.parameters, "angle"),
     ]
     if circuit.trainable_gains:
-        counts.append(_counted(circuit.trainable_gains, "gain"))
+        counts.append(counted(circuit.trainable_gains, "gain"))
     return ", ".join(counts)
 
 
@@ -194,7 +195,3 @@ def _start(normal: Normal) -> str:
     mean = f"{'±' if normal.random_sign else ''}{normal.mean:.3g}"
     spread = f" + {normal.deviation:.3g} N(0, 1)" if normal.deviation else ""
     return f"starts at {mean}{spread}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

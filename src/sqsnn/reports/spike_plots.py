@@ -1,7 +1,6 @@
 """Plots of a model of spike trains: what follows a spike, and the time-rescaling test."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -10,20 +9,12 @@ from matplotlib.figure import Figure
 
 from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, styled
 
-
-@dataclass(frozen=True)
-class AfterSpike:
-    """Probabilities after a spike of one unit, per bin, in groups of bins of equal number."""
-
-    unit: str
-    recorded: Float[np.ndarray, " groups"]
-    model: Float[np.ndarray, " groups"]
-    poisson: Float[np.ndarray, " groups"]
+Law = Float[np.ndarray, " groups"]
 
 
 @styled
 def after_spike(
-    units: Sequence[AfterSpike],
+    units: Mapping[str, tuple[Law, Law, Law]],
     edges: Float[np.ndarray, " groups_and_1"],
     time: str,
     title: str,
@@ -32,26 +23,27 @@ def after_spike(
     """Draw the recording as bars, the model as a line and a Poisson process as a dashed line.
 
     Args:
-        units: One panel each.
+        units: Of each unit, by its name, the probabilities after a spike of the three, per bin, in
+            groups of bins of equal number.
         edges: Of the groups, in units of time.
         time: The unit of time, and the width of a bar, for the axis.
-        title: Of the picture.
-        ylabel: Of the vertical axis.
+        title: The title of the picture.
+        ylabel: What the vertical axis shows.
     """
     columns = min(2, len(units))
     rows = -(-len(units) // columns)
     figure = Figure(figsize=(8, 1 + 2.6 * rows), layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, shown in zip(grid, units, strict=False):
-        middle = (edges[:-1] + edges[1:]) / 2
-        axes.stairs(shown.recorded, edges, fill=True, color=FAINT, label="recorded")
-        axes.stairs(shown.recorded, edges, color=MUTED, linewidth=0.8)
-        axes.plot(middle, shown.model, color=BLUE, label="model")
-        axes.plot(middle, shown.poisson, "--", color=VERMILION, label="Poisson process")
+    middle = (edges[:-1] + edges[1:]) / 2
+    for axes, (name, (recorded, model, poisson)) in zip(grid, units.items(), strict=False):
+        axes.stairs(recorded, edges, fill=True, color=FAINT, label="recorded")
+        axes.stairs(recorded, edges, color=MUTED, linewidth=0.8)
+        axes.plot(middle, model, color=BLUE, label="model")
+        axes.plot(middle, poisson, "--", color=VERMILION, label="Poisson process")
         axes.set(xlabel=f"time since a spike ({time})", ylabel=ylabel, xlim=(0, edges[-1]))
         axes.set_ylim(bottom=0)
         if len(units) > 1:
-            axes.set_title(shown.unit)
+            axes.set_title(name)
     for axes in grid[len(units) :]:
         axes.set_visible(False)
     figure.suptitle(title, x=0.012, ha="left")
@@ -61,22 +53,19 @@ def after_spike(
 
 
 @styled
-def time_rescaling(
-    parts: Mapping[str, Float[np.ndarray, "..."]], limits: Mapping[str, float]
-) -> Figure:
+def time_rescaling(parts: Mapping[str, tuple[Float[np.ndarray, "..."], float]]) -> Figure:
     """Draw the distribution of rescaled intervals against the uniform one, with its 95 % band.
 
     It is a staircase, whose largest distance from the diagonal is that of the test.
 
     Args:
-        parts: Rescaled intervals, sorted, of each part of a recording.
-        limits: The largest distance from the diagonal that 95 % of right models keep, of each part.
+        parts: Of each part of a recording, by its name, the rescaled intervals, sorted, and the
+            largest distance from the diagonal that 95 % of right models keep.
     """
     figure = Figure(figsize=(0.4 + 3.8 * len(parts), 4), layout="constrained")
-    for axes, (name, z) in zip(
-        figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
-    ):
-        _draw_rescaled(axes, z, limits[name])
+    grid = figure.subplots(1, len(parts), squeeze=False)[0]
+    for axes, (name, (z, limit)) in zip(grid, parts.items(), strict=True):
+        _draw_rescaled(axes, z, limit)
         axes.set_title(f"{name}: {len(z):,} intervals")
     return figure
 

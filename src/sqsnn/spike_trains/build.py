@@ -1,6 +1,5 @@
 """What a fit begins with: a quantum neuron with first values, a part of the trains, a seed."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,10 +7,10 @@ import torch
 from sklearn.utils import check_random_state
 from torch import nn
 
-from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.spike_trains.process import Observed, PointProcess, observe
+from sqsnn.spike_trains.recording import Recording, pieces
 
 if TYPE_CHECKING:
     from sqsnn.spike_trains.model import SpikeTrainModel
@@ -21,11 +20,7 @@ PILOT_SPIKES, PILOT_BINS, PIECE = 500, 50_000, 1000
 
 
 def seed_of(random_state: Any) -> int:
-    """Draw a seed from what scikit-learn calls a random state, or a generator of numpy.
-
-    Args:
-        random_state: A seed, a `numpy.random.Generator` or `RandomState`; None for any.
-    """
+    """Draw a seed from what scikit-learn calls a random state, or a generator of numpy."""
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31))
@@ -34,14 +29,7 @@ def seed_of(random_state: Any) -> int:
 def quantum_process(
     model: "SpikeTrainModel", units: int, features: int, generator: torch.Generator
 ) -> PointProcess:
-    """Make a neuron that is not fitted, and its filter.
-
-    Args:
-        model: Its parameters say which neuron.
-        units: Units, the channels of the neuron.
-        features: Features of the stimulus, lags included; 0 without one.
-        generator: Draws the first values.
-    """
+    """Make a neuron that is not fitted, and its filter of so many features, lags included."""
     neurons = SQSNeurons(
         1,
         channels=units,
@@ -60,21 +48,9 @@ def quantum_process(
     return PointProcess(neurons, features, generator)
 
 
-def pilot(
-    trains: SpikeTrains,
-    stimulus: list[np.ndarray] | None,
-    warm_up: int,
-    generator: np.random.Generator,
-) -> list[Observed]:
-    """Take pieces of all trains at random that hold enough spikes to compare starts.
-
-    Args:
-        trains: The spike trains.
-        stimulus: The stimulus of each train, (T_i, F).
-        warm_up: Bins at the beginning of each piece that are not scored.
-        generator: Chooses the pieces.
-    """
-    length = warm_up + PIECE
+def pilot(recording: Recording, warm_up: int, generator: np.random.Generator) -> list[Observed]:
+    """Take pieces of all trains at random that hold enough spikes to compare starts."""
+    trains, length = recording.trains, warm_up + PIECE
     places = [
         (number, first)
         for number, train in enumerate(trains)
@@ -90,6 +66,4 @@ def pilot(
         spikes, bins = spikes + int(scored.sum()), bins + len(scored)
         if spikes >= PILOT_SPIKES or (bins >= PILOT_BINS and spikes):
             break
-    chosen = replace(trains, spikes=tuple(trains[number][piece] for number, piece in kept))
-    shown = None if stimulus is None else [stimulus[number][piece] for number, piece in kept]
-    return observe(chosen, shown, warm_up)
+    return observe(pieces(recording, kept), warm_up)

@@ -7,16 +7,15 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Leaky
-from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, time_rescaling
-from sqsnn.spike_trains.model import NOTHING, SpikeTrainModel
+from sqsnn.options import counted
+from sqsnn.spike_trains.build import seed_of
+from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, rates, time_rescaling
+from sqsnn.spike_trains.model import LEAST_GAIN, SpikeTrainModel
 from sqsnn.spike_trains.recording import Recording, whole
 
-# Of the Kolmogorov-Smirnov distance: a right model exceeds LIMIT / sqrt(intervals) in 5 % of tests.
-LIMIT = 1.36
 SIGNIFICANT = 0.05
 _PARTS = {
     "training": "the trains of the fit",
@@ -49,15 +48,25 @@ class Figures(NamedTuple):
         return {**found, "units": units} if units else found
 
 
+class Fitted(NamedTuple):
+    """A model, and the recording whose first part it was fitted to."""
+
+    name: str  # of the recording
+    model: SpikeTrainModel
+    parts: Mapping[str, Recording]
+    seed: int  # of time rescaling, and of samples that are drawn for pictures
+
+    @property
+    def training(self) -> Recording:
+        """The part of the fit."""
+        return next(iter(self.parts.values()))
+
+
 def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
     """Compute the figures of a fitted model on a recording.
 
-    What went before runs through the model, too, but does not count.
-
-    Args:
-        model: The model.
-        recording: Spike trains, which hold spikes after the warm-up.
-        seed: Draws where in its bin a spike lies, for time rescaling.
+    What went before runs through the model, too, but does not count. The seed draws where in its
+    bin a spike lies, for time rescaling.
     """
     trains, _, before = recording
     known = whole(recording)
@@ -67,7 +76,7 @@ def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
         found -= model.log_likelihood(before.trains, before.stimulus).sum()
         chance = [it[len(first) :] for it, first in zip(chance, before.trains, strict=True)]
         warm_up = 0
-    seed = int(check_random_state(seed).randint(2**31))  # as `model.time_rescaling` does
+    seed = seed_of(seed)  # as `model.time_rescaling` does
 
     def judge(trains: SpikeTrains, found: float, chance: Sequence[Any], rate: Any) -> Figures:
         bits, test = bits_per_spike(found, trains, rate, warm_up), None
@@ -79,54 +88,40 @@ def measure(model: SpikeTrainModel, recording: Recording, seed: int) -> Figures:
     for unit in range(trains.units if trains.units > 1 and math.isfinite(found) else 0):
         alone = replace(trains, spikes=tuple(train[:, [unit]] for train in trains))
         own = [it[:, [unit]] for it in chance]
-        pairs = [(train[warm_up:], it[warm_up:]) for train, it in zip(alone, own, strict=True)]
-        if any(train.any() for train, _ in pairs):
-            bins = (np.log(np.where(train == 1, it, 1 - it)).sum() for train, it in pairs)
+        if rates(alone, warm_up)[0] > 0:
+            bins = (
+                np.log(np.where(train == 1, it, 1 - it))[warm_up:].sum()
+                for train, it in zip(alone, own, strict=True)
+            )
             units[unit] = judge(alone, float(sum(bins)), own, model.rate_[[unit]])
     return judge(trains, found, chance, model.rate_)._replace(units=units)
 
 
 def verdict(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> str:
-    """Say in a sentence or two whether the model may be trusted, and if not, what to try next.
-
-    Args:
-        model: The fitted model.
-        figures: Of each part of a recording, by its name; the last part judges.
-    """
-    if "training" in figures and figures["training"].bits_per_spike < NOTHING:
+    """Say whether the model passes its test on the last part, and if not, what to try next."""
+    if "training" in figures and figures["training"].bits_per_spike < LEAST_GAIN:
         return "The fit found nothing better than a constant rate: raise --starts."
     part, tested = list(figures.items())[-1]
     test, on = tested.rescaling, _PARTS[part]
     more = f"Try --memory-qubits {model.memory_qubits + 1}, or more --starts."
     if test is None:
         return f"The model holds {on} impossible. {more}"
-    p = f"the test of rescaled time (p = {test.p_value:.2g}) on {on}"
-    if test.p_value < SIGNIFICANT:
-        return f"The model fails {p}. {more}"
-    return f"The model passes {p}."
-
-
-def limit(test: TimeRescaling) -> float:
-    """The Kolmogorov-Smirnov distance that a right model exceeds in 5 % of tests."""
-    return LIMIT / math.sqrt(len(test.rescaled))
+    tested_by = f"the test of rescaled time (p = {test.p_value:.2g}) on {on}"
+    fails = test.p_value < SIGNIFICANT
+    return f"The model fails {tested_by}. {more}" if fails else f"The model passes {tested_by}."
 
 
 def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str, str]:
-    """Write all figures, by what each line says.
-
-    Args:
-        model: The fitted model.
-        figures: Of each part of a recording, by its name, such as "held out".
-    """
+    """Write the figures of all parts of a recording, by what each line says."""
     per_bin, unit = 1.0, " spikes per bin"
     if model.bin_width_ is not None:
         per_bin, unit = model.bin_width_, " spikes/s"
     ended = "converged" if model.converged_ else "not converged"
     rows = {
         "rate": ", ".join(f"{rate / per_bin:.3g}" for rate in model.rate_) + unit,
-        "circuit": f"{model.circuit}, {_counted(model.parameters_, 'parameter')}",
+        "circuit": f"{model.circuit}, {counted(model.parameters_, 'parameter')}",
         "memory": memory_in_words(model),
-        "fit": f"{ended} after {_counted(model.n_iter_, 'iteration')}",
+        "fit": f"{ended} after {counted(model.n_iter_, 'iteration')}",
         "starts": f"{model.agreeing_} of {len(model.starts_)} agree with the best",
         "spikes merged": f"{next(iter(figures.values())).trains.merged:,}",
     }
@@ -144,31 +139,25 @@ def in_words(model: SpikeTrainModel, figures: Mapping[str, Figures]) -> dict[str
 
 
 def _test_in_words(test: TimeRescaling) -> str:
-    return f"distance {test.statistic:.3f} (95 % limit {limit(test):.3f}), p = {test.p_value:.2g}"
+    return f"distance {test.statistic:.3f} (95 % limit {test.limit:.3f}), p = {test.p_value:.2g}"
 
 
 def memory_in_words(model: SpikeTrainModel) -> str:
     """Say what carries the past of a model from bin to bin."""
-    qubits = _counted(model.memory_qubits, "qubit")
+    qubits = counted(model.memory_qubits, "qubit")
     if not isinstance(model.drive, Leaky):
         return qubits
     units = len(model.rate_)
-    return f"{qubits} and " + (
-        "1 real number, the membrane" if units == 1 else f"{units} real numbers, the membranes"
-    )
+    return f"{qubits} and {counted(units, 'real number')}, the membrane{'s' if units > 1 else ''}"
 
 
 def size_in_words(trains: SpikeTrains) -> str:
     """Write how much was recorded."""
     width = "" if trains.bin_width is None else f" of {1000 * trains.bin_width:g} ms"
-    bins, spikes = f"{_counted(trains.bins, 'bin')}{width}", _counted(trains.count, "spike")
-    return f"{_counted(len(trains), 'train')}, {bins}, {spikes}"
+    bins, spikes = f"{counted(trains.bins, 'bin')}{width}", counted(trains.count, "spike")
+    return f"{counted(len(trains), 'train')}, {bins}, {spikes}"
 
 
 def bits_in_words(bits: float) -> str:
     """Write a gain in bits per spike."""
     return f"{bits:+.3f}" if math.isfinite(bits) else "impossible spikes"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -16,8 +16,6 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from sqsnn.errors import TrainingError
 from sqsnn.spike_trains.process import Observed, PointProcess
 
-Make = Callable[[torch.Generator], PointProcess]
-
 # Of a start that is only compared with others.
 PILOT_ITERATIONS = 60
 FINALISTS = 2
@@ -35,7 +33,7 @@ class Fit(NamedTuple):
 
 
 def maximum_likelihood(
-    make: Make,
+    make: Callable[[torch.Generator], PointProcess],
     data: Sequence[Observed],
     part: Sequence[Observed],
     *,
@@ -70,9 +68,8 @@ def maximum_likelihood(
             f"the spike trains have probability 0 for each of {starts} starts: choose another "
             "circuit, or more starts"
         )
-    finals = []
-    for _, process in possible[:FINALISTS]:
-        finals.append((*_descend(process, data, max_iterations), process))
+    best = [process for _, process in possible[:FINALISTS]]
+    finals = [(*_descend(process, data, max_iterations), process) for process in best]
     _, iterations, converged, process = min(finals, key=lambda it: it[0])
     losses = np.array([loss for loss, _ in tried])
     return Fit(process, np.where(losses < _IMPOSSIBLE, -losses, -np.inf), iterations, converged)

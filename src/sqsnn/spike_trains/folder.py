@@ -18,9 +18,8 @@ from sqsnn.ownership import owned
 from sqsnn.quantum import circuits
 from sqsnn.readfile import read_json
 from sqsnn.runs.folder import refuse_used
-from sqsnn.spike_trains.figures import Figures, measure, memory_in_words
+from sqsnn.spike_trains.figures import Figures, Fitted, measure, memory_in_words
 from sqsnn.spike_trains.model import SpikeTrainModel
-from sqsnn.spike_trains.recording import Recording
 from sqsnn.spike_trains.report import write_report
 from sqsnn.storage import write_json
 
@@ -52,30 +51,20 @@ def begun(path: Path, circuit: object) -> Iterator[None]:
         yield
 
 
-def write(
-    path: Path,
-    name: str,
-    model: SpikeTrainModel,
-    parts: Mapping[str, Recording],
-    seed: int,
-    settings: Mapping[str, object],
-) -> dict[str, Figures]:
+def write(path: Path, fitted: Fitted, settings: Mapping[str, object]) -> dict[str, Figures]:
     """Write model, figures, pictures and page into a folder.
 
     Args:
         path: The folder.
-        name: Of the recording.
-        model: The fitted model.
-        parts: The parts of the recording by name; the first is that of the fit.
-        seed: Of time rescaling and of samples that are drawn for pictures.
+        fitted: The model and its recording.
         settings: How the recording was read, split and fitted.
 
     Returns:
-        The figures of each part.
+        The figures of each part of the recording.
     """
+    name, model, parts, seed = fitted
     figures = {part: measure(model, recording, seed) for part, recording in parts.items()}
-    training = next(iter(parts.values()))
-    trains = training.trains
+    trains = fitted.training.trains
     model.save(path / MODEL)
     content = {
         "recording": name,
@@ -93,7 +82,7 @@ def write(
         **{part.replace(" ", "_"): found.as_json() for part, found in figures.items()},
     }
     write_json(path / METRICS, content)
-    write_report(path, name, model, training, figures, seed)
+    write_report(path, fitted, figures)
     return figures
 
 

@@ -7,6 +7,7 @@ Source: Haslinger, Pipa and Brown, Neural Computation 22, 2477 (2010), for bins;
 Neural Computation 14, 325 (2002).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from jaxtyping import Float64, Int64
 
 from sqsnn.checks import check_positive_int
 from sqsnn.data.spike_trains import SpikeTrains
+
+# Of the Kolmogorov-Smirnov distance: a right model exceeds LIMIT / sqrt(intervals) in 5 % of tests.
+LIMIT = 1.36
 
 
 class TimeRescaling(NamedTuple):
@@ -28,6 +32,11 @@ class TimeRescaling(NamedTuple):
     statistic: float  # largest distance of their distribution function from the uniform one
     p_value: float
     unit: int
+
+    @property
+    def limit(self) -> float:
+        """The distance that a right model exceeds in 5 % of tests."""
+        return LIMIT / math.sqrt(len(self.rescaled))
 
 
 def time_rescaling(
@@ -113,12 +122,7 @@ def bits_per_spike(
 
 
 def rates(trains: SpikeTrains, warm_up: int = 0) -> Float64[np.ndarray, " N"]:
-    """Compute the spikes per scored bin of each unit.
-
-    Args:
-        trains: The spike trains.
-        warm_up: Bins at the beginning of each train that are not scored.
-    """
+    """Compute the spikes per bin of each unit, after the warm-up."""
     spikes, bins = _counted(trains, warm_up)
     return spikes / bins
 
@@ -129,31 +133,28 @@ def _counted(trains: SpikeTrains, warm_up: int) -> tuple[Int64[np.ndarray, " N"]
     return np.array([it.sum(0, dtype=np.int64) for it in scored]).sum(0), sum(map(len, scored))
 
 
-def interval_counts(
-    trains: SpikeTrains, longest: int, unit: int = 0
-) -> Int64[np.ndarray, " longest"]:
-    """Count the intervals of k = 1..longest bins between two spikes of a unit.
+def interval_shares(
+    trains: SpikeTrains, longest: int, unit: int
+) -> Float64[np.ndarray, " longest"]:
+    """Kaplan-Meier estimate of the shares of the intervals that have 1..longest bins.
 
-    Args:
-        trains: The spike trains.
-        longest: The longest interval that is counted.
-        unit: The unit.
+    The end of a train cuts long intervals off more often than short ones.
     """
-    check_positive_int("longest", longest)
-    gaps = np.concatenate([np.diff(np.flatnonzero(train[:, unit])) for train in trains])
-    return np.bincount(gaps[gaps <= longest], minlength=longest + 1)[1:]
+    from scipy.stats import CensoredData, ecdf
+
+    bounds = [np.append(np.flatnonzero(train[:, unit]), len(train) - 1) for train in trains]
+    lasted = np.concatenate([np.diff(it) for it in bounds])
+    cut_off = np.concatenate([np.arange(2, len(it) + 1) == len(it) for it in bounds])
+    if not cut_off.any():  # as after each train with a spike
+        return np.zeros(longest)
+    law = ecdf(CensoredData.right_censored(lasted, cut_off)).cdf
+    return np.diff(law.evaluate(np.arange(longest + 1)))
 
 
 def autocorrelation(
     trains: SpikeTrains, longest: int, unit: int = 0
 ) -> Float64[np.ndarray, " longest"]:
-    """Share of the spikes of a unit that a spike follows after k = 1..longest bins.
-
-    Args:
-        trains: The spike trains.
-        longest: The longest lag.
-        unit: The unit.
-    """
+    """Share of the spikes of a unit that a spike follows after k = 1..longest bins."""
     from scipy.signal import correlate
 
     check_positive_int("longest", longest)

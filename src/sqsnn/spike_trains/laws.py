@@ -38,8 +38,6 @@ def after_a_spike(kraus: Complex128[np.ndarray, "outcomes d d"], channels: int, 
     Raises:
         ValueError: If the unit never fires.
     """
-    if not 0 <= unit < channels:
-        raise ValueError(f"unit is {unit}; the model has the units 0 to {channels - 1}")
     bits = np.arange(len(kraus)) >> (channels - 1 - unit) & 1
     fires, silent = kraus[bits == 1], kraus[bits == 0]
     after = _apply(fires, stationary(kraus))

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,20 +14,19 @@ from sklearn.utils.validation import check_is_fitted
 from sqsnn.checks import check_positive_int
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.neurons.drive import Drive, Leaky, Rectified
-from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.spike_trains import laws, saved
 from sqsnn.spike_trains.build import pilot, quantum_process, seed_of
 from sqsnn.spike_trains.fitting import maximum_likelihood
 from sqsnn.spike_trains.goodness import TimeRescaling, bits_per_spike, rates, time_rescaling
-from sqsnn.spike_trains.process import Observed, PointProcess, check_sample, observe
+from sqsnn.spike_trains.process import Observed, check_sample, observe
+from sqsnn.spike_trains.recording import Recording
 from sqsnn.spike_trains.stimulus import read_stimulus
 from sqsnn.training.machine import threads
 
 RECTIFIED = Rectified()
-
 AGREEMENT = 0.01  # nats per spike: starts this close to the best have found the same
-NOTHING = 1e-3  # bits per spike: no gain that counts
+LEAST_GAIN = 1e-3  # bits per spike: less is no gain
 
 
 class SpikeTrainModel(BaseEstimator):
@@ -72,16 +71,6 @@ class SpikeTrainModel(BaseEstimator):
         >>> model.score(trains) > 1  # bits per spike more than a Poisson process
         True
     """
-
-    process_: PointProcess
-    rate_: Float64[np.ndarray, " N"]
-    bin_width_: float | None
-    parameters_: int
-    starts_: Float64[np.ndarray, " starts"]
-    agreeing_: int
-    stimulus_features_: int
-    n_iter_: int
-    converged_: bool
 
     def __init__(
         self,
@@ -128,16 +117,17 @@ class SpikeTrainModel(BaseEstimator):
         for name in ("stimulus_lags", "starts", "max_iterations"):
             check_positive_int(name, getattr(self, name))
         check_positive_int("warm_up", self.warm_up, low=0)
-        lagged = None if stimulus is None else read_stimulus(stimulus, trains, self.stimulus_lags)
+        lagged = read_stimulus(stimulus, list(map(len, trains)), self.stimulus_lags)
         features = 0 if lagged is None else lagged[0].shape[1]
-        data = observe(trains, lagged, self.warm_up)
+        recording = Recording(trains, lagged)
+        data = observe(recording, self.warm_up)
         rate = rates(trains, self.warm_up)
         if silent := np.flatnonzero(rate == 0).tolist():
             raise ValueError(
                 f"unit {silent[0]} of trains never fires in a bin that is scored: leave it out"
             )
         seed = seed_of(self.random_state)
-        part = pilot(trains, lagged, self.warm_up, np.random.default_rng(seed))
+        part = pilot(recording, self.warm_up, np.random.default_rng(seed))
         with threads(self.threads), torch.enable_grad():
             found = maximum_likelihood(
                 lambda generator: quantum_process(self, trains.units, features, generator),
@@ -152,7 +142,7 @@ class SpikeTrainModel(BaseEstimator):
         self.rate_, self.bin_width_ = rate, trains.bin_width
         self.parameters_ = self.process_.count()
         self.stimulus_features_ = features // self.stimulus_lags
-        if (gained := self.score(trains, stimulus)) < NOTHING:
+        if (gained := self.score(trains, stimulus)) < LEAST_GAIN:
             warnings.warn(
                 f"the fit gains {gained:.4f} bits per spike over a Poisson process, which is "
                 "nothing: unless the spikes are random indeed, give more starts or another circuit",
@@ -304,7 +294,7 @@ class SpikeTrainModel(BaseEstimator):
 
     def _unit(self, unit: int) -> laws.Unit:
         check_is_fitted(self, "process_")
-        if self.process_.filter is not None or isinstance(self.drive, Leaky):
+        if not has_law(self):
             raise ValueError(
                 "a model with a stimulus or a leaky drive has no law for all times: count the "
                 "intervals of model.sample(...)"
@@ -313,8 +303,7 @@ class SpikeTrainModel(BaseEstimator):
         check_positive_int("unit", unit, low=0, high=channels - 1)
         currents = torch.zeros(1, 1, channels, dtype=torch.float64)
         with torch.no_grad():
-            neurons = cast("SQSNeurons", self.process_.neurons)
-            kraus = neurons.kraus_operators(currents)[0, 0].numpy()
+            kraus = self.process_.neurons.kraus_operators(currents)[0, 0].numpy()
         return laws.after_a_spike(kraus, channels, unit)
 
     def _given(
@@ -340,8 +329,12 @@ class SpikeTrainModel(BaseEstimator):
                 if stimulated is None
                 else "the model was fitted with a stimulus: give stimulus, too"
             )
-        if stimulated is None:
-            return trains, observe(trains, None, warm_up)
-        lags = stimulated.in_features // self.stimulus_features_
-        lagged = read_stimulus(stimulus, trains, lags, self.stimulus_features_)
-        return trains, observe(trains, lagged, warm_up)
+        lags = 1 if stimulated is None else stimulated.in_features // self.stimulus_features_
+        lengths = list(map(len, trains))
+        lagged = read_stimulus(stimulus, lengths, lags, self.stimulus_features_)
+        return trains, observe(Recording(trains, lagged), warm_up)
+
+
+def has_law(model: SpikeTrainModel) -> bool:
+    """Whether the intervals of a fitted model have one law for all times."""
+    return model.process_.filter is None and not isinstance(model.drive, Leaky)

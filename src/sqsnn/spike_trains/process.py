@@ -7,19 +7,17 @@ The sum is the neuron's own score, with the recorded spikes as data.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sqsnn.checks import check_positive_int
-from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.data.trust import largest_array
-from sqsnn.neurons.population import Population, Record
+from sqsnn.neurons.population import Record
+from sqsnn.neurons.sqs import SQSNeurons
+from sqsnn.spike_trains.recording import Recording, pieces
 
 
 class Observed(NamedTuple):
@@ -35,12 +33,12 @@ class PointProcess(nn.Module):
     """One neuron of N channels, a unit each, and the filter of its stimulus.
 
     Args:
-        neurons: A population of one stochastic neuron in float64.
+        neurons: One quantum neuron in float64.
         features: Features F of the stimulus; 0 without one.
         generator: Draws the weights of the filter.
     """
 
-    def __init__(self, neurons: Population, features: int, generator: torch.Generator) -> None:
+    def __init__(self, neurons: SQSNeurons, features: int, generator: torch.Generator) -> None:
         super().__init__()
         self.neurons = neurons
         self.filter = _filter(features, neurons, generator) if features else None
@@ -101,53 +99,47 @@ def check_sample(trains: int, bins: int, units: int) -> None:
         )
 
 
-def _filter(features: int, neurons: Population, generator: torch.Generator) -> nn.Linear:
+def _filter(features: int, neurons: SQSNeurons, generator: torch.Generator) -> nn.Linear:
     """Make a filter whose current starts near 0.2: of a rectified one no gradient leads back."""
-    weights = torch.empty(neurons.channels, features, dtype=torch.float64)
-    first = {"weight": weights.normal_(0.0, 0.1 / math.sqrt(features), generator=generator)}
-    if has_bias := not hasattr(neurons, "bias"):  # one is enough
-        first["bias"] = torch.full((neurons.channels,), 0.2, dtype=torch.float64)
-    made = nn.utils.skip_init(
-        nn.Linear, features, neurons.channels, bias=has_bias, dtype=torch.float64
+    skipped = nn.utils.skip_init(  # which would draw from torch's own generator
+        nn.Linear,
+        features,
+        neurons.channels,
+        bias=not hasattr(neurons, "bias"),  # one is enough
+        dtype=torch.float64,
     )
-    made.load_state_dict(first)
-    return cast("nn.Linear", made)
+    made = cast("nn.Linear", skipped)
+    nn.init.normal_(made.weight, 0.0, 0.1 / math.sqrt(features), generator=generator)
+    if made.bias is not None:
+        nn.init.constant_(made.bias, 0.2)
+    return made
 
 
-def observe(
-    trains: SpikeTrains, stimulus: Sequence[np.ndarray] | None, warm_up: int
-) -> list[Observed]:
-    """Make tensors of trains and of their stimulus, in groups whose padding is less than half.
-
-    Args:
-        trains: The spike trains.
-        stimulus: The stimulus of each train, (T_i, F).
-        warm_up: Bins at the beginning of each train that are not scored.
+def observe(recording: Recording, warm_up: int) -> list[Observed]:
+    """Make tensors of a recording, in groups of trains whose padding is less than half.
 
     Raises:
         ValueError: If no bin is left to score.
     """
-    longest = max(map(len, trains))
-    if longest <= warm_up:
+    lengths = list(map(len, recording.trains))
+    if max(lengths) <= warm_up:
         raise ValueError(
-            f"warm_up is {warm_up}, but the longest train has {longest} bins: none would be left "
-            "to score"
+            f"warm_up is {warm_up}, but the longest train has {max(lengths)} bins: none would be "
+            "left to score"
         )
     groups: dict[int, list[int]] = {}
-    for number, train in enumerate(trains):
-        groups.setdefault(len(train).bit_length(), []).append(number)
-    return [_observed(trains, stimulus, warm_up, groups[size]) for size in sorted(groups)]
+    for number, length in enumerate(lengths):
+        groups.setdefault(length.bit_length(), []).append(number)
+    return [_observed(recording, warm_up, groups[size]) for size in sorted(groups)]
 
 
-def _observed(
-    trains: SpikeTrains, stimulus: Sequence[np.ndarray] | None, warm_up: int, which: list[int]
-) -> Observed:
-    group = replace(trains, spikes=tuple(trains[number] for number in which))
-    spikes, present = group.padded()
+def _observed(recording: Recording, warm_up: int, which: list[int]) -> Observed:
+    trains, stimulus, _ = pieces(recording, [(number, slice(None)) for number in which])
+    spikes, present = trains.padded()
     present[:warm_up] = False
     values = None
     if stimulus is not None:
         values = torch.zeros(*present.shape, stimulus[0].shape[1], dtype=torch.float64)
-        for column, number in enumerate(which):
-            values[: len(trains[number]), column] = torch.from_numpy(stimulus[number])
+        for column, shown in enumerate(stimulus):
+            values[: len(shown), column] = torch.from_numpy(shown)
     return Observed(which, torch.from_numpy(spikes).double(), torch.from_numpy(present), values)

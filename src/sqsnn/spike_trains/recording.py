@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sqsnn.data.own.faults import refuse, unreadable
-from sqsnn.data.own.npz import read_arrays
-from sqsnn.data.own.reading import check_openable
 from sqsnn.data.spike_trains import SpikeTrains
-from sqsnn.errors import ConfigError, DataError
-from sqsnn.spike_trains.stimulus import read_stimulus
+from sqsnn.errors import ConfigError
 
 # Fewer trains are cut in time; of as many, whole ones are held out.
 WHOLE_TRAINS = 5
@@ -24,6 +19,14 @@ class Recording(NamedTuple):
     trains: SpikeTrains
     stimulus: list[np.ndarray] | None = None
     before: "Recording | None" = None
+
+
+def pieces(recording: Recording, which: Sequence[tuple[int, slice]]) -> Recording:
+    """Take pieces of a recording: the number of a train, and which of its bins."""
+    spikes = tuple(recording.trains[number][bins] for number, bins in which)
+    stimulus = recording.stimulus
+    shown = None if stimulus is None else [stimulus[number][bins] for number, bins in which]
+    return Recording(replace(recording.trains, spikes=spikes), shown)
 
 
 def hold_out(
@@ -47,27 +50,26 @@ def hold_out(
         raise ValueError(f"held_out must be at least 0 and below 1, but is {share}")
     if share == 0:
         return _scorable(recording, "the recording", warm_up), None
-    trains, stimulus, _ = recording
-    if len(trains) < WHOLE_TRAINS:
-        shortest = min(map(len, trains))
+    lengths = list(map(len, recording.trains))
+    few = len(lengths) < WHOLE_TRAINS
+    if few:
+        shortest = min(lengths)
         if not warm_up < round((1 - share) * shortest) < shortest:
             raise ConfigError(
                 f"the shortest train (bins: {shortest}, warm-up: {warm_up}) is too short to be "
                 "cut in two: choose another --held-out, or 0"
             )
-        first, last = trains.split(1 - share)
-        early = late = None
-        if stimulus is not None:
-            pairs = list(zip(stimulus, map(len, first), strict=True))
-            early, late = [it[:cut] for it, cut in pairs], [it[cut:] for it, cut in pairs]
+        cuts = [round((1 - share) * length) for length in lengths]
     else:
-        cut = len(trains) - min(max(1, round(share * len(trains))), len(trains) - 1)
-        first, last = trains[:cut], trains[cut:]
-        early, late = (None, None) if stimulus is None else (stimulus[:cut], stimulus[cut:])
-    training = _scorable(Recording(first, early), "the part to fit", warm_up)
-    before = training if len(trains) < WHOLE_TRAINS else None
-    test = Recording(last, late, before)
-    return training, _scorable(test, "the held-out part", warm_up if before is None else 0)
+        held = min(max(1, round(share * len(lengths))), len(lengths) - 1)
+        cuts = [*lengths[:-held], *[0] * held]
+    early = [(number, slice(cut)) for number, cut in enumerate(cuts) if cut]
+    late = [(n, slice(cut, None)) for n, cut in enumerate(cuts) if cut < lengths[n]]
+    training = _scorable(pieces(recording, early), "the part to fit", warm_up)
+    test = pieces(recording, late)
+    if few:
+        return training, _scorable(test._replace(before=training), "the held-out part", 0)
+    return training, _scorable(test, "the held-out part", warm_up)
 
 
 def whole(recording: Recording) -> Recording:
@@ -75,54 +77,11 @@ def whole(recording: Recording) -> Recording:
     trains, stimulus, before = recording
     if before is None:
         return recording
-    pairs = zip(before.trains, trains, strict=True)
-    joined = replace(trains, spikes=tuple(np.concatenate(pair) for pair in pairs))
+    spikes = map(np.concatenate, zip(before.trains, trains, strict=True))
+    joined = replace(trains, spikes=tuple(spikes))
     if stimulus is None or before.stimulus is None:
         return Recording(joined)
-    pairs = zip(before.stimulus, stimulus, strict=True)
-    return Recording(joined, [np.concatenate(pair) for pair in pairs])
-
-
-def read_stimulus_file(
-    path: Path, lengths: Sequence[int] | None = None, features: int | None = None
-) -> list[np.ndarray]:
-    """Read the stimulus of trains.
-
-    Args:
-        path: An .npz file of the array `stimulus`, (n, T) or (n, T, F).
-        lengths: Bins of each train; what goes on after the end of a train is left out. None for n
-            trains of T bins.
-        features: F that it must have; None for any.
-
-    Raises:
-        DataError: If the file is absent, damaged, or does not fit the trains.
-    """
-    try:
-        check_openable(path, (".npz",))
-        if path.suffix.lower() != ".npz":
-            raise DataError(f"{path} has the suffix {path.suffix!r}: a .npz file is needed")
-        arrays = read_arrays(path, ("stimulus",))
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if "stimulus" not in arrays:
-        raise refuse(path, "", "an array stimulus, (n, T) or (n, T, F)", "none of them")
-    stimulus = arrays["stimulus"]
-    fits = stimulus.ndim in (2, 3) and stimulus.size > 0 and stimulus.dtype.kind in "biuf"
-    if fits and lengths is None:
-        lengths = [stimulus.shape[1]] * len(stimulus)
-    if not fits or not lengths or len(stimulus) != len(lengths) or len(stimulus[0]) < max(lengths):
-        size = f", with n = {len(lengths)} and T at least {max(lengths)}" if lengths else ""
-        found = f"{stimulus.dtype} of shape {stimulus.shape}"
-        raise refuse(path, "stimulus", f"numbers of shape (n, T) or (n, T, F){size}", found)
-    values = [values[:length] for values, length in zip(stimulus, lengths, strict=True)]
-    like = SpikeTrains.from_bins([np.zeros(length, np.uint8) for length in lengths])
-    try:
-        read_stimulus(values, like, 1, features)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
-    return values
+    return Recording(joined, list(map(np.concatenate, zip(before.stimulus, stimulus, strict=True))))
 
 
 def _scorable(part: Recording, name: str, warm_up: int) -> Recording:

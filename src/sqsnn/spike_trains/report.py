@@ -9,20 +9,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from sqsnn.data.spike_trains import SpikeTrains
-from sqsnn.neurons.drive import Leaky
-from sqsnn.quantum import circuits
-from sqsnn.quantum.circuit import Circuit
 from sqsnn.reports.page import MISSING, count, escape, headline_figures, render, table
 from sqsnn.spike_trains.figures import (
     Figures,
+    Fitted,
     bits_in_words,
     in_words,
-    limit,
     memory_in_words,
     verdict,
 )
-from sqsnn.spike_trains.goodness import autocorrelation
-from sqsnn.spike_trains.model import SpikeTrainModel
+from sqsnn.spike_trains.goodness import autocorrelation, interval_shares
+from sqsnn.spike_trains.model import SpikeTrainModel, has_law
 from sqsnn.spike_trains.recording import Recording
 from sqsnn.storage import write_atomically
 
@@ -65,29 +62,14 @@ One time bin. The channel qubits are measured: these are the spikes. The memory 
 state for the next bin."""
 
 
-def write_report(
-    folder: Path,
-    name: str,
-    model: SpikeTrainModel,
-    training: Recording,
-    figures: Mapping[str, Figures],
-    seed: int,
-) -> None:
-    """Write report.html and its pictures into a folder.
-
-    Args:
-        folder: The folder.
-        name: Of the recording.
-        model: The fitted model.
-        training: The part of the recording that the model was fitted to.
-        figures: Of each part.
-        seed: Of the samples that stand for the law of a model without a law for all times.
-    """
+def write_report(folder: Path, fitted: Fitted, figures: Mapping[str, Figures]) -> None:
+    """Write report.html and its pictures into a folder, with the figures of each part."""
     from sqsnn.reports import style
 
-    drawn = _draw(model, training, figures, seed)
+    drawn = _draw(fitted, figures)
     pngs = {picture: style.png(figure) for picture, figure in drawn.items()}
-    text = render(f"{name}: a quantum neuron", _text(name, model, figures), pngs)
+    title = f"{fitted.name}: a quantum neuron"
+    text = render(title, _text(fitted.name, fitted.model, figures), pngs)
     for picture, png in pngs.items():
         write_atomically(folder / picture, lambda part, png=png: part.write_bytes(png))
     write_atomically(folder / REPORT, lambda part: part.write_text(text, "utf-8"))
@@ -103,7 +85,7 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
         "memory": memory_in_words(model),
     }
     following = _FOLLOWING.format(
-        source="the model's exact law" if _has_law(model) else "a long sample of the model"
+        source="the model's exact law" if has_law(model) else "a long sample of the model"
     )
     sections = {
         "Intervals between spikes": f"{following} {_CUT_OFF}\n\n![Shares of the intervals between "
@@ -126,16 +108,14 @@ def _text(name: str, model: SpikeTrainModel, figures: Mapping[str, Figures]) -> 
     )
 
 
-def _draw(
-    model: SpikeTrainModel, training: Recording, figures: Mapping[str, Figures], seed: int
-) -> "dict[str, Figure]":
+def _draw(fitted: Fitted, figures: Mapping[str, Figures]) -> "dict[str, Figure]":
     from sqsnn.reports import circuit_drawing, spike_plots
 
-    trains, rate = training.trains, model.rate_
+    model, trains, rate = fitted.model, fitted.training.trains, fitted.model.rate_
     intervals, following = model.intervals, model.autocorrelation
-    if not _has_law(model):
-        drawn = _sample(model, training, seed)
-        intervals, following = partial(_shares, drawn), partial(autocorrelation, drawn)
+    if not has_law(model):
+        drawn = _sample(model, fitted.training, fitted.seed)
+        intervals, following = partial(interval_shares, drawn), partial(autocorrelation, drawn)
     # By the recorded intervals, how much time the pictures show, and in which groups of bins.
     longest = max(_shown_bins(trains, unit) for unit in range(trains.units))
     group = -(-longest // GROUPS)
@@ -148,25 +128,27 @@ def _draw(
     time = f"{time}; bar width {scale * group:g}"
 
     def draw(groups: int, title: str, ylabel: str, *laws: _Law) -> "Figure":
-        units = []
-        for unit in range(trains.units):
-            three = (law(group * groups, unit).reshape(-1, group).mean(1) for law in laws)
-            units.append(spike_plots.AfterSpike(f"unit {unit}", *three))
+        units = {
+            f"unit {unit}": tuple(
+                law(group * groups, unit).reshape(-1, group).mean(1) for law in laws
+            )
+            for unit in range(trains.units)
+        }
         # k bins after a spike is a time of k widths, give or take half a width.
         edges = scale * (0.5 + group * np.arange(groups + 1))
         return spike_plots.after_spike(units, edges, time, title, ylabel)
 
     tests = {
-        f"{part}, unit {found.rescaling.unit}" if trains.units > 1 else part: found.rescaling
+        f"{part}, unit {test.unit}" if trains.units > 1 else part: (test.rescaled, test.limit)
         for part, found in figures.items()
-        if found.rescaling is not None
+        if (test := found.rescaling) is not None
     }
     return {
         INTERVALS: draw(
             groups,
             "Intervals between spikes",
             "share of intervals per bin",
-            partial(_shares, trains),
+            partial(interval_shares, trains),
             intervals,
             lambda longest, unit: rate[unit] * (1 - rate[unit]) ** np.arange(longest),
         ),
@@ -178,22 +160,9 @@ def _draw(
             following,
             lambda longest, unit: np.full(longest, rate[unit]),
         ),
-        RESCALING: spike_plots.time_rescaling(
-            {part: test.rescaled for part, test in tests.items()},
-            {part: limit(test) for part, test in tests.items()},
-        ),
-        CIRCUIT: circuit_drawing.draw(_circuit(model), model.drive),
+        RESCALING: spike_plots.time_rescaling(tests),
+        CIRCUIT: circuit_drawing.draw(model.process_.neurons.circuit, model.drive),
     }
-
-
-def _circuit(model: SpikeTrainModel) -> Circuit:
-    options = dict(model.circuit_options or {})
-    return circuits.get(model.circuit, len(model.rate_), model.memory_qubits, **options)
-
-
-def _has_law(model: SpikeTrainModel) -> bool:
-    """Whether `model.intervals` has one law for all times."""
-    return model.process_.filter is None and not isinstance(model.drive, Leaky)
 
 
 def _sample(model: SpikeTrainModel, training: Recording, seed: int) -> SpikeTrains:
@@ -211,24 +180,8 @@ def _sample(model: SpikeTrainModel, training: Recording, seed: int) -> SpikeTrai
     return SpikeTrains.from_bins(found, model.bin_width_)
 
 
-def _shares(trains: SpikeTrains, longest: int, unit: int) -> Float64[np.ndarray, " longest"]:
-    """Kaplan-Meier estimate of the shares of the intervals that have 1..longest bins.
-
-    The end of a train cuts long intervals off more often than short ones.
-    """
-    from scipy.stats import CensoredData, ecdf
-
-    bounds = [np.append(np.flatnonzero(train[:, unit]), len(train) - 1) for train in trains]
-    lasted = np.concatenate([np.diff(it) for it in bounds])
-    cut_off = np.concatenate([np.arange(2, len(it) + 1) == len(it) for it in bounds])
-    if not cut_off.any():  # as after each train with a spike
-        return np.zeros(longest)
-    law = ecdf(CensoredData.right_censored(lasted, cut_off)).cdf
-    return np.diff(law.evaluate(np.arange(longest + 1)))
-
-
 def _shown_bins(trains: SpikeTrains, unit: int) -> int:
     """The bins that most intervals of a unit do not exceed."""
-    shares = _shares(trains, max(map(len, trains)), unit)
+    shares = interval_shares(trains, max(map(len, trains)), unit)
     most = int(np.searchsorted(np.cumsum(shares), SHOWN * shares.sum())) + 1
     return min(max(LEAST_BINS, most), MOST_BINS) if shares.any() else LEAST_BINS

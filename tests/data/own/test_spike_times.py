@@ -222,7 +222,7 @@ def test_merged_spikes_are_counted_and_said_of_the_line_that_reads(write):
         (b"0.1\n\xff\n", "line 2: expected text in UTF-8, found the byte 0xFF"),
         ("0.1\n0.2".encode("utf-16"), "line 1: expected text in UTF-8, found a NUL byte"),
         (b"0.1\r0.2\r", "line 1: expected lines that end with a line feed"),
-        ("1e8", r"makes 1,000,000,001 bins of 1 spikes: .*Are the times in another unit"),
+        ("1e8", r"makes 1,000,000,001 bins of 1 spike: .*Are the times in another unit"),
         ("1e300", r"bin_width is 0\.1 s, but a time of 1e\+300 s"),
     ],
 )

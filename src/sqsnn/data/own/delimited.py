@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sqsnn.data.own.faults import (
+    DELIMITERS,
     MISSING,
     are_plain_numbers,
     number_fault,
@@ -23,7 +24,6 @@ from sqsnn.data.own.faults import (
 )
 from sqsnn.errors import DataError
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # What helps where no number stands: in a column of text, and in a gap.
 _WAY_OUT = {
     False: "; leave such a column out by columns (--columns)",
@@ -42,7 +42,7 @@ def read_names(path: Path) -> list[str]:
     line, header = next(_rows(path), (1, [""]))
     if len(header) > 1:
         return [name.strip() for name in header]
-    wanted = _NAMES[_DELIMITERS[path.suffix.lower()]]
+    wanted = _NAMES[DELIMITERS[path.suffix.lower()]]
     others = [name for sign, name in _NAMES.items() if sign in header[0]]
     hint = f"; its delimiter seems to be the {others[0]}: save it with a {wanted}" if others else ""
     expected = f"names of columns with a {wanted} between them"
@@ -64,7 +64,7 @@ def read_columns(
     try:
         frame = pd.read_csv(
             path,
-            sep=_DELIMITERS[path.suffix.lower()],
+            sep=DELIMITERS[path.suffix.lower()],
             header=0,
             names=list(range(len(names))),
             dtype=kinds,
@@ -128,7 +128,7 @@ def _place(line: int, name: str) -> str:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Read rows strictly, each with the number of its first line; blank lines are skipped."""
     lines = (text for _, text in text_lines(path))
-    reader = csv.reader(lines, delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+    reader = csv.reader(lines, delimiter=DELIMITERS[path.suffix.lower()], strict=True)
     line = 1
     try:
         for row in reader:

@@ -12,6 +12,7 @@ import numpy as np
 from sqsnn.data.trust import SMALL, denied
 from sqsnn.errors import DataError
 
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # How files write that a value is missing.
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 LONGEST_LABEL = 1000  # characters; an array of text gives each label the room of the longest

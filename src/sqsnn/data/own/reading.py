@@ -1,6 +1,7 @@
 """Reads an own data file of any format: the one door of this room."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,7 @@ def read_own(
             f"{', '.join(given)} names columns of a table, and {path} is none: a table is one of "
             f"{', '.join(TABLES)}"
         )
-    try:
-        check_openable(path)
+    with openable(path):
         if suffix == ".npz":
             from sqsnn.data.own.npz import read_npz
 
@@ -66,16 +66,13 @@ def read_own(
             from sqsnn.data.own.series import read_series
 
             data = read_series(path)
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(Path(error.filename or path), error) from error
     _check(data, needs_labels)
     return data
 
 
-def check_openable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Refuse a file that is absent, empty or cannot be opened.
+@contextmanager
+def openable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> Iterator[None]:
+    """Refuse a file that is absent, empty, too large or not readable, while a block reads it.
 
     Args:
         path: The file.
@@ -83,7 +80,6 @@ def check_openable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
 
     Raises:
         DataError: If it is refused.
-        OSError: If it cannot be opened.
     """
     if path.exists() and not path.is_file():  # which a pipe is not either, and would wait for ever
         raise DataError(f"{path} is no file, but own data are one: {', '.join(suffixes)}")
@@ -91,9 +87,14 @@ def check_openable(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise refuse(path, "", "samples", "an empty file")
+        check_size(path, "the file", path.stat().st_size)
+        yield
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist") from error
-    check_size(path, "the file", path.stat().st_size)
+        raise DataError(f"{error.filename or path} does not exist") from error
+    except DataError:
+        raise
+    except OSError as error:
+        raise unreadable(Path(error.filename or path), error) from error
 
 
 def _check(data: OwnData, needs_labels: bool) -> None:

@@ -15,6 +15,8 @@ from sqsnn.data.own.spike_table import (
     check_trains,
     choose_units,
     number_labels,
+    one_label,
+    whole_numbers,
 )
 from sqsnn.data.spike_arrays import binary_trains
 from sqsnn.data.spike_trains import SpikeTrains
@@ -82,20 +84,15 @@ def _read_times(path: Path, arrays: dict[str, np.ndarray]) -> SpikeTable:
         raise refuse(path, "times", expected, found)
     if times.dtype.kind != "f":
         times = times.astype(np.float64)
-    train_labels, trains = _labels(path, arrays, "trains")
-    unit_labels, units = _labels(path, arrays, "units")
+    trains, units = (_labels(path, arrays, name) for name in ("trains", "units"))
     stop = _reals(path, arrays, "stop", 1) if "stop" in arrays else None
-    place = "times[{}]".format
-    return SpikeTable(times, trains, train_labels, units, unit_labels, stop, place)
+    return SpikeTable(times, trains, units, stop, "times[{}]".format)
 
 
-def _labels(
-    path: Path, arrays: dict[str, np.ndarray], name: str
-) -> tuple[Labels, Int64[np.ndarray, " K"]]:
-    """The labels of trains or units, and the position of each spike's among them."""
+def _labels(path: Path, arrays: dict[str, np.ndarray], name: str) -> Labels:
     shape = arrays["times"].shape
     if name not in arrays:
-        return [0], np.zeros(shape, np.int64)
+        return one_label(*shape)
     labels = arrays[name]
     if labels.shape != shape or labels.dtype.kind not in "iufU":
         expected = f"whole numbers or names, {shape}"
@@ -111,12 +108,7 @@ def _whole(
     if array.shape != shape or array.dtype.kind not in "iu":
         expected, found = f"whole numbers, {shape}", f"{array.dtype} of shape {array.shape}"
         raise refuse(path, name, expected, found)
-    wrong = np.argwhere((array < 0) | (array >= 10**18))
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
-        where = f"{name}[{place[0]}]" if place else name
-        raise refuse(path, where, "a whole number from 0, of at most 18 digits", f"{array[place]}")
-    return array.astype(np.int64)
+    return whole_numbers(path, array, f"{name}[{{}}]".format if shape else lambda _: name)
 
 
 def _reals(path: Path, arrays: dict[str, np.ndarray], name: str, dimensions: int) -> np.ndarray:

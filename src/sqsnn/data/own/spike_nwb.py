@@ -12,7 +12,14 @@ from jaxtyping import Int64
 
 from sqsnn.data.hdf5 import dataset, opened
 from sqsnn.data.own.faults import refuse
-from sqsnn.data.own.spike_table import SpikeTable, Units, choose_units
+from sqsnn.data.own.spike_table import (
+    Labels,
+    SpikeTable,
+    Units,
+    choose_units,
+    one_label,
+    whole_numbers,
+)
 
 _TIMES, _ENDS, _NUMBERS = "units/spike_times", "units/spike_times_index", "units/id"
 
@@ -42,14 +49,12 @@ def read_nwb(path: Path, units: Units) -> SpikeTable:
         _check_kind(path, _TIMES, found, "f")
         _check_ends(path, ends, len(numbers), len(found))
         times = [np.asarray(found[starts[unit] : ends[unit]]) for unit in where]
-    sizes = list(map(len, times))
     rows = np.concatenate([np.arange(starts[unit], ends[unit]) for unit in where])
+    of_spikes = np.repeat(np.array(chosen, np.int64), list(map(len, times)))
     return SpikeTable(
         np.concatenate(times),
-        np.zeros(len(rows), np.int64),
-        [0],
-        np.repeat(np.array(chosen, np.int64), sizes),
-        numbers[order].tolist(),
+        one_label(len(rows)),
+        Labels(numbers[order].tolist(), of_spikes),
         None,
         lambda row: f"{_TIMES}, value {rows[row]}",
     )
@@ -65,14 +70,7 @@ def _whole(path: Path, name: str, file: Any) -> Int64[np.ndarray, " N"]:
     """Whole numbers from 0."""
     found = dataset(path, file, name)
     _check_kind(path, name, found, "iu")
-    values = np.asarray(found)
-    wrong = np.flatnonzero((values < 0) | (values >= 10**18))
-    if len(wrong):
-        where = f"{name}, value {wrong[0]}"
-        raise refuse(
-            path, where, "a whole number from 0, of at most 18 digits", f"{values[wrong[0]]}"
-        )
-    return values.astype(np.int64)
+    return whole_numbers(path, np.asarray(found), f"{name}, value {{}}".format)
 
 
 def _check_ends(path: Path, ends: Int64[np.ndarray, " N"], units: int, spikes: int) -> None:

@@ -1,6 +1,7 @@
 """One spike per row: what every file of spike times comes down to, and its way into bins."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,37 +10,31 @@ from jaxtyping import Float, Int64, Real
 
 from sqsnn.data.own.faults import listed, refuse
 from sqsnn.data.spike_arrays import Times
-from sqsnn.data.spike_binning import check_stop, count_bins, stop_of_each, time_fault
+from sqsnn.data.spike_binning import Fault, bin_times
 from sqsnn.data.spike_trains import SpikeTrains
 from sqsnn.data.trust import check_size
-from sqsnn.errors import ConfigError, DataError, SqsnnError
+from sqsnn.errors import ConfigError, DataError
 
 MOST_UNITS = 8  # each is a channel of one neuron, which has at most 10 qubits with its memory
-Labels = list[int] | list[str]
 Units = Sequence[int | str] | None  # labels of those to read; None for all
 _BYTES_OF_A_TRAIN = 1000  # at least: a file of a few bytes may promise millions of trains
 
 
+class Labels(NamedTuple):
+    """The trains or the units of a file."""
+
+    names: list[int] | list[str]  # whole numbers, rising, or names
+    of_spikes: Int64[np.ndarray, " K"]  # position of each spike's label among them
+
+
 class SpikeTable(NamedTuple):
-    """The spikes of a file in its order.
+    """The spikes of a file in its order."""
 
-    Attributes:
-        times: In the unit of the file.
-        trains: Position of each spike's train in `train_labels`.
-        train_labels: Whole numbers, rising, or names.
-        units: Position of each spike's unit in `unit_labels`.
-        unit_labels: As those of trains; units without spikes may be among them.
-        stop: End of all trains or of each, in the unit of the file; None where it holds none.
-        place: Where in the file a spike stands.
-    """
-
-    times: Real[np.ndarray, " K"]
-    trains: Int64[np.ndarray, " K"]
-    train_labels: Labels
-    units: Int64[np.ndarray, " K"]
-    unit_labels: Labels
-    stop: Float[np.ndarray, "..."] | None
-    place: Callable[[int], str]
+    times: Real[np.ndarray, " K"]  # in the unit of the file
+    trains: Labels
+    units: Labels  # some may be without spikes
+    stop: Float[np.ndarray, "..."] | None  # of all trains or of each, in the unit of the file
+    place: Callable[[int], str]  # where in the file a spike stands
 
 
 def bin_table(
@@ -65,36 +60,34 @@ def bin_table(
     Raises:
         DataError: If a time or the label of a train does not fit, or as `bin_times` says.
     """
-    chosen = choose_units(path, table.unit_labels, units)
+    chosen = choose_units(path, table.units.names, units)
+    if table.stop is not None:
+        stop = (table.stop / per_second).tolist()
+    if isinstance(stop, list):
+        table = _with_silent_trains(path, table, len(stop))
+    labels = table.trains.names
+    check_trains(path, len(labels) * len(chosen))
+    rows = _rows_of_units(table, chosen)
+    for label, train in zip(labels, rows, strict=True):
+        if stop is None and not any(map(len, train)):
+            expected = "a spike, or a stop, which says how long it lasts"
+            raise refuse(path, f"train {label}", expected, "neither")
+    seconds = table.times / per_second if per_second > 1 else table.times
+    times: list[Times] = [[seconds[where] for where in train] for train in rows]
+
+    def refusal(fault: Fault) -> DataError:
+        place = table.place(int(rows[fault.train][fault.unit][fault.position]))
+        if len(labels) * len(chosen) > 1:
+            unit = table.units.names[chosen[fault.unit]]
+            place += f" (train {labels[fault.train]}, unit {unit})"
+        return refuse(path, place, fault.expected, fault.found)
+
+    fits = partial(check_size, path, f"in bins of {bin_width:g} s")
     try:
-        if table.stop is not None:
-            stop = check_stop((table.stop / per_second).tolist(), start)
-        if isinstance(stop, list):
-            table = _with_silent_trains(path, table, len(stop))
-        labels = table.train_labels
-        check_trains(path, len(labels) * len(chosen))
-        stops = stop_of_each(stop, len(labels))
-        seconds = table.times / per_second if per_second > 1 else table.times
-        rows = _rows_of_units(table, chosen)
-        for label, end, train in zip(labels, stops, rows, strict=True):
-            for unit, where in zip(chosen, train, strict=True):
-                fault = time_fault(seconds[where], start, end)
-                if fault is not None:
-                    place = table.place(int(where[fault.position]))
-                    if len(labels) * len(chosen) > 1:
-                        place += f" (train {label}, unit {table.unit_labels[unit]})"
-                    raise refuse(path, place, fault.expected, fault.found)
-            if end is None and not any(map(len, train)):
-                expected = "a spike, or a stop, which says how long it lasts"
-                raise refuse(path, f"train {label}", expected, "neither")
-        times: list[Times] = [[seconds[where] for where in train] for train in rows]
-        bins = sum(count_bins(times, bin_width, start, stops)) * len(chosen)
-        check_size(path, f"in bins of {bin_width:g} s", bins)
-        return SpikeTrains.from_times(times, bin_width, start, stop)
-    except SqsnnError:
-        raise
+        spikes, merged = bin_times(times, bin_width, start, stop, refusal, fits)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+    return SpikeTrains(spikes, bin_width, merged)
 
 
 def check_trains(path: Path, arrays: int) -> None:
@@ -102,18 +95,18 @@ def check_trains(path: Path, arrays: int) -> None:
     check_size(path, "its trains", arrays * _BYTES_OF_A_TRAIN)
 
 
-def number_labels(
-    path: Path, labels: np.ndarray, place: Callable[[int], str]
-) -> tuple[Labels, Int64[np.ndarray, " K"]]:
+def one_label(spikes: int) -> Labels:
+    """Give the labels of spikes that all belong to the same train or unit."""
+    return Labels([0], np.zeros(spikes, np.int64))
+
+
+def number_labels(path: Path, labels: np.ndarray, place: Callable[[int], str]) -> Labels:
     """List the labels of trains or units, whole numbers rising, names as they first appear.
 
     Args:
         path: The file.
         labels: One for each spike, integers, whole numbers as floats, or texts.
         place: Where in the file each stands.
-
-    Returns:
-        The labels, each once, and the position of each spike's label among them.
 
     Raises:
         DataError: If a label is another number.
@@ -128,10 +121,25 @@ def number_labels(
     if known.dtype.kind == "U":
         order = np.argsort(first)
         known, numbers = known[order], np.argsort(order)[numbers]
-    return known.tolist(), numbers.astype(np.int64)
+    return Labels(known.tolist(), numbers.astype(np.int64))
 
 
-def choose_units(path: Path, known: Labels, units: Units) -> list[int]:
+def whole_numbers(
+    path: Path, values: np.ndarray, place: Callable[[int], str]
+) -> Int64[np.ndarray, "..."]:
+    """Give integers that are whole numbers from 0.
+
+    Raises:
+        DataError: If one is not; it names its place.
+    """
+    wrong = np.flatnonzero((values < 0) | (values >= 10**18))
+    if len(wrong):
+        expected, found = "a whole number from 0, of at most 18 digits", f"{values.flat[wrong[0]]}"
+        raise refuse(path, place(int(wrong[0])), expected, found)
+    return values.astype(np.int64)
+
+
+def choose_units(path: Path, known: Sequence[int | str], units: Units) -> list[int]:
     """Give the positions of the units to read among those that a file holds.
 
     Raises:
@@ -153,22 +161,24 @@ def choose_units(path: Path, known: Labels, units: Units) -> list[int]:
 
 def _with_silent_trains(path: Path, table: SpikeTable, stops: int) -> SpikeTable:
     """Add the trains that have a stop and no spikes, which only numbers from 0 can tell."""
-    for position, label in enumerate(table.train_labels):
-        if label not in range(stops):
-            place = table.place(int(np.argmax(table.trains == position)))
+    names, of_spikes = table.trains
+    for position, name in enumerate(names):
+        if name not in range(stops):
+            place = table.place(int(np.argmax(of_spikes == position)))
             expected = f"a train from 0 to {stops - 1}, one for each stop"
-            raise refuse(path, place, expected, f"{label!r}")
-    numbers = np.array(table.train_labels, np.int64)
-    return table._replace(trains=numbers[table.trains], train_labels=list(range(stops)))
+            raise refuse(path, place, expected, f"{name!r}")
+    numbers = np.array(names, np.int64)[of_spikes]
+    return table._replace(trains=Labels(list(range(stops)), numbers))
 
 
 def _rows_of_units(table: SpikeTable, chosen: list[int]) -> list[list[Int64[np.ndarray, " _"]]]:
     """The rows of each train and chosen unit, in the order of the file."""
-    channel_of = np.full(len(table.unit_labels), -1)
+    trains, units = table.trains, table.units
+    channel_of = np.full(len(units.names), -1)
     channel_of[chosen] = np.arange(len(chosen))
-    rows = np.flatnonzero(channel_of[table.units] >= 0)
-    key = table.trains[rows] * len(chosen) + channel_of[table.units[rows]]
+    rows = np.flatnonzero(channel_of[units.of_spikes] >= 0)
+    key = trains.of_spikes[rows] * len(chosen) + channel_of[units.of_spikes[rows]]
     rows = rows[np.argsort(key, kind="stable")]
-    ends = np.cumsum(np.bincount(key, minlength=len(table.train_labels) * len(chosen)))[:-1]
+    ends = np.cumsum(np.bincount(key, minlength=len(trains.names) * len(chosen)))[:-1]
     parts = np.split(rows, ends)
     return [parts[at : at + len(chosen)] for at in range(0, len(parts), len(chosen))]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sqsnn.data.own.faults import (
+    DELIMITERS,
     are_plain_numbers,
     meaningful_lines,
     number_fault,
@@ -17,10 +18,9 @@ from sqsnn.data.own.faults import (
     suggestion,
     to_labels,
 )
-from sqsnn.data.own.spike_table import Labels, SpikeTable, number_labels
+from sqsnn.data.own.spike_table import SpikeTable, number_labels, one_label
 
 COLUMNS = ("time", "train", "trial", "unit")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def read_spike_text(path: Path) -> SpikeTable:
@@ -64,24 +64,20 @@ def read_spike_text(path: Path) -> SpikeTable:
         rows.append(number)
     if not rows:
         raise refuse(path, "", "times below the names of the columns", "none")
-    found: dict[str, tuple[Labels, np.ndarray]] = {}
+    found = {}
     for name, (known, positions) in labels.items():
         _, first = np.unique(positions, return_index=True)
         places = [f"line {rows[row]}, column {name!r}" for row in first]
-        found[name] = number_labels(path, to_labels(path, list(known), places), places.__getitem__)
-        found[name] = found[name][0], found[name][1][positions]
-    single: tuple[Labels, np.ndarray] = [0], np.zeros(len(rows), np.int64)
-    train_labels, trains = found.get("train") or found.get("trial") or single
-    unit_labels, units = found.get("unit", single)
-    return SpikeTable(
-        *(np.array(times), trains, train_labels, units, unit_labels, None),
-        lambda row: f"line {rows[row]}",
-    )
+        numbered = number_labels(path, to_labels(path, list(known), places), places.__getitem__)
+        found[name] = numbered._replace(of_spikes=numbered.of_spikes[positions])
+    trains = found.get("train") or found.get("trial") or one_label(len(rows))
+    units = found.get("unit") or one_label(len(rows))
+    return SpikeTable(np.array(times), trains, units, None, lambda row: f"line {rows[row]}")
 
 
 def _splitter(path: Path) -> Callable[[int, str], list[str]]:
     """Give the function that splits a line into its values."""
-    delimiter = _DELIMITERS.get(path.suffix.lower())
+    delimiter = DELIMITERS.get(path.suffix.lower())
 
     def split(number: int, line: str) -> list[str]:
         if '"' not in line:

@@ -1,17 +1,17 @@
 """Reads a recording of spikes from a file of any format: the one door of the spike readers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
-from sqsnn.checks import check_choice
-from sqsnn.data.own.faults import unreadable
-from sqsnn.data.own.reading import check_openable
-from sqsnn.data.own.spike_table import MOST_UNITS, SpikeTable, Units, bin_table
-from sqsnn.data.spike_binning import Stop, check_positive, check_real, check_stop
+from sqsnn.checks import check_choice, check_positive, check_real
+from sqsnn.data.own.reading import openable
+from sqsnn.data.own.spike_table import MOST_UNITS, Units, bin_table
+from sqsnn.data.spike_binning import Stop, check_stop
 from sqsnn.data.spike_trains import SpikeTrains
-from sqsnn.errors import ConfigError, DataError
+from sqsnn.errors import ConfigError
 from sqsnn.options import as_text
 
 TimeUnit = Literal["s", "ms", "us"]
@@ -67,37 +67,37 @@ def read_spike_trains(
     if bin_width is not None:
         check_positive("bin_width", bin_width)
     chosen = _checked_units(units)
-    try:
-        check_openable(path, SUFFIXES)
-        found = _read(path, suffix, chosen)
-    except DataError:
-        raise
-    except OSError as error:
-        raise unreadable(Path(error.filename or path), error) from error
+    with openable(path, SUFFIXES):
+        if suffix == ".npz":
+            from sqsnn.data.own.spike_npz import read_spike_npz
+
+            found = read_spike_npz(path, chosen)
+        elif suffix == ".nwb":
+            from sqsnn.data.own.spike_nwb import read_nwb
+
+            found = read_nwb(path, chosen)
+        else:
+            from sqsnn.data.own.spike_text import read_spike_text
+
+            found = read_spike_text(path)
     if isinstance(found, SpikeTrains):
         given = {"time_unit": time_unit != "s", "start": start != 0, "stop": stop is not None}
-        return _fit_bins(
-            path, found, bin_width, [name for name, is_given in given.items() if is_given]
-        )
+        if any(given.values()):
+            names = ", ".join(name for name, is_given in given.items() if is_given)
+            raise ConfigError(f"{path} holds bins, but {names} is about times: leave it out")
+        if found.bin_width is None:
+            return replace(found, bin_width=bin_width)
+        if bin_width not in (None, found.bin_width):
+            raise ConfigError(
+                f"bin_width is {bin_width}, but {path} holds bins of {found.bin_width} s: leave it "
+                "out"
+            )
+        return found
     if bin_width is None:
         raise ConfigError(f"{path} holds times of spikes: choose bin_width, in seconds")
     if stop is not None and found.stop is not None:
         raise ConfigError(f"{path} holds stop, so that the argument stop must be left out")
     return bin_table(path, found, bin_width, _PER_SECOND[time_unit], chosen, start, stop)
-
-
-def _read(path: Path, suffix: str, units: Units) -> SpikeTrains | SpikeTable:
-    if suffix == ".npz":
-        from sqsnn.data.own.spike_npz import read_spike_npz
-
-        return read_spike_npz(path, units)
-    if suffix == ".nwb":
-        from sqsnn.data.own.spike_nwb import read_nwb
-
-        return read_nwb(path, units)
-    from sqsnn.data.own.spike_text import read_spike_text
-
-    return read_spike_text(path)
 
 
 def _checked_units(units: int | str | Units) -> Units:
@@ -110,18 +110,3 @@ def _checked_units(units: int | str | Units) -> Units:
     if not 0 < len(chosen) <= MOST_UNITS or len(set(map(str, chosen))) < len(chosen):
         raise ValueError(f"units must name from 1 to {MOST_UNITS} different units, but is {chosen}")
     return chosen
-
-
-def _fit_bins(
-    path: Path, trains: SpikeTrains, bin_width: float | None, given: list[str]
-) -> SpikeTrains:
-    """Compare the arguments with a file of bins, and give its trains their width."""
-    if given:
-        raise ConfigError(f"{path} holds bins, but {', '.join(given)} is about times: leave it out")
-    if trains.bin_width is None:
-        return SpikeTrains(trains.spikes, bin_width, trains.merged)
-    if bin_width not in (None, trains.bin_width):
-        raise ConfigError(
-            f"bin_width is {bin_width}, but {path} holds bins of {trains.bin_width} s: leave it out"
-        )
-    return trains
