@@ -51,6 +51,7 @@ def compare(
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     cluster: Annotated[str | None, Parameter(show_default=False)] = None,
     storage: Annotated[str | None, Parameter(show_default=False)] = None,
+    only: tuple[str, ...] = (),
     test_again: Annotated[str | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Compare models fairly, and write results.json, results.md and pictures.
@@ -65,6 +66,7 @@ def compare(
         cluster: Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786: its workers run the trials.
         storage: URL of a database, e.g. postgresql://user@host/search: commands that name the same
             share the study, and each trial is run by one of them.
+        only: Row to run, as GROUP/MODEL; repeat the flag for several [default: all].
         test_again: Why networks are tested again whose record is gone; it goes into tested.jsonl,
             the log of the test part, without which they are refused.
     """
@@ -89,6 +91,7 @@ def compare(
                 lines,
                 cluster=cluster,
                 storage=storage,
+                only=only,
                 test_again=test_again,
             )
     except (KeyboardInterrupt, OutputError) as error:
@@ -100,12 +103,14 @@ def compare(
             from sqsnn_bench.study.storage_url import read_url
 
             command += f" --storage {shlex.quote(read_url(storage).shown)}"
+        command += "".join(f" --only {shlex.quote(pair)}" for pair in only)
         command += f" --test-again {shlex.quote(test_again)}" if test_again else ""
         said = f"Interrupted: trials that are done are kept. To go on:\n  {command}"
         if isinstance(error, OutputError):
             raise OutputError(f"{error}. {said}", error.is_closed) from error
         raise KeyboardInterrupt(said) from None
-    for row in json.loads((folder / RESULTS).read_text("utf-8"))["rows"]:
+    rows = json.loads((folder / RESULTS).read_text("utf-8"))["rows"]
+    for row in rows if not only else filter(lambda row: row["seeds"], rows):
         lines.note(
             f"{row['dataset']}, {row['label']}: test accuracy "
             f"{accuracy(row['test_accuracy'])} % over {len(row['seeds'])} seeds"

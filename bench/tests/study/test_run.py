@@ -38,11 +38,11 @@ class Seen(Watcher):
 def run_study(study, study_file, tmp_path):
     """Run the tiny study, changed by a function; returns what a watcher saw."""
 
-    def make(change=lambda content: None, jobs=1, stop_after=None):
+    def make(change=lambda content: None, jobs=1, stop_after=None, only=()):
         seen = Seen(stop_after)
         source = study_file(change)
         try:
-            compare(study(change), source, tmp_path / "out", jobs, seen)
+            compare(study(change), source, tmp_path / "out", jobs, seen, only=only)
         except KeyboardInterrupt:
             assert stop_after is not None
         return seen
@@ -117,6 +117,15 @@ def test_only_new_trials_are_trained(run_study):
         content["seeds"] = [0, 1, 2]
 
     assert run_study(change).trials == [("crx", "seed-2"), ("lif", "seed-2")]
+
+
+def test_a_row_alone_leaves_the_others_to_be_run(run_study, tmp_path):
+    alone = run_study(only=["digits/lif"])
+    assert alone.trials == [trial for trial in ORDER if trial[0] == "lif"]
+    assert [row["seeds"] for row in results(tmp_path)["rows"]] == [[], [0, 1]]
+    assert not results(tmp_path)["complete"]
+    assert run_study().trials == [trial for trial in ORDER if trial[0] == "crx"]
+    assert results(tmp_path)["complete"]
 
 
 def test_changed_settings_are_refused_by_name(run_study):

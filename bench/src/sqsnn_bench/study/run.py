@@ -1,6 +1,6 @@
 """Running a study, whole or what is left of it: its folder, its workers, its tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sqsnn.storage import write_atomically
 from sqsnn_bench.study import records, tables
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.journal import Journal
+from sqsnn_bench.study.part import part_of
 from sqsnn_bench.study.plan import Plan, make_plan
 from sqsnn_bench.study.records import Key, Record
 from sqsnn_bench.study.sharing import Alone, Claims, Sharing, refuse_misfits
@@ -27,6 +28,7 @@ def compare(
     *,
     cluster: str | None = None,
     storage: str | None = None,
+    only: Iterable[str] = (),
     test_again: str | None = None,
 ) -> None:
     """Run what is left of a study, and write its tables and pictures.
@@ -39,6 +41,7 @@ def compare(
         watcher: Follows the study.
         cluster: Address of a Dask scheduler, whose workers run the trials.
         storage: URL of a storage of optuna, where commands that share the study meet.
+        only: Rows to run, as GROUP/MODEL; none for all.
         test_again: Why networks are tested again that the log of the test part has as tested, but
             that have no record.
 
@@ -60,7 +63,7 @@ def compare(
             "--cluster runs all trials of a command, and --storage shares them among commands: "
             "leave one of them out"
         )
-    plan = make_plan(study, out)
+    plan = make_plan(part_of(study, only), out)
     content = source.read_bytes()  # before writing: it may be the file beside the results
     with owned(out):
         known = records.read(out)
