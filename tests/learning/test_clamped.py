@@ -1,4 +1,4 @@
-"""Outputs clamped to target spikes: maximum likelihood, by the local rule and by backpropagation."""
+"""Outputs clamped to target spikes: maximum likelihood, local or by backpropagation."""
 
 from functools import partial
 from itertools import product
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tools import layer_of, populations_of, seeded, synapses_of
+from tools import populations_of, seeded, synapses_of
 from torch import Tensor
 
 from sqsnn.learning.backprop import Backprop

@@ -147,7 +147,7 @@ class SpikeLoss(ClassLoss):
         return indicator(targets.values, like.shape[2], like)[..., None].expand_as(like)
 
     def steps(self, record: Record, targets: Targets) -> Float[Tensor, "T B"]:
-        """Compute what each step adds to the loss of a sample, from the record of clamped spikes."""
+        """Compute what each step adds to the loss, from the record of clamped outputs."""
         losses = -record.log_likelihood.sum(-1)
         return losses if targets.mask is None else losses * targets.mask
 
