@@ -62,7 +62,5 @@ def choose(claims: Mapping[str, Claim], names: Sequence[str]) -> list[str]:
         ConfigError: If there is no claim of a name.
     """
     if unknown := [name for name in names if name not in claims]:
-        raise ConfigError(
-            f"there is no claim {', '.join(unknown)}; there are {', '.join(claims)}"
-        )
+        raise ConfigError(f"there is no claim {', '.join(unknown)}; there are {', '.join(claims)}")
     return [name for name in claims if not names or name in names]
