@@ -33,7 +33,7 @@ def network_of(*sizes: int, **options: Any) -> SpikingNetwork:
     with torch.no_grad():
         for population in populations_of(network):
             # No spike is rare.
-            population.angles.uniform_(0.4, 1.4, generator=seeded(1))
+            population.get_parameter("angles").uniform_(0.4, 1.4, generator=seeded(1))
     return network
 
 
@@ -46,16 +46,14 @@ def some_spikes() -> Tensor:
     return (torch.rand((STEPS, BATCH, CLASSES, 1), generator=seeded(8)) < 0.5).double()
 
 
-def gradient(rule: Rule, network: SpikingNetwork, spikes: Tensor, targets: Targets) -> Tensor:
+def gradient(
+    rule: Rule, network: SpikingNetwork, spikes: Tensor, targets: Targets, seed: int = 5
+) -> Tensor:
     """Of all parameters in one row."""
     network.zero_grad()
-    rule.step(network, spikes, targets, seeded(5))
-    return torch.cat(
-        [
-            (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
-            for p in network.parameters()
-        ]
-    )
+    rule.step(network, spikes, targets, seeded(seed))
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+    return torch.cat([each.flatten() for each in grads])
 
 
 def expected_loss(network: SpikingNetwork, spikes: Tensor, target: Tensor) -> Tensor:
@@ -109,9 +107,7 @@ def test_reinforce_is_unbiased():
     many = spikes.expand(-1, batch, -1, -1)
     targets = Targets(target.expand(-1, batch, -1, -1))
     for seed in range(40):
-        network.zero_grad()
-        rule.step(network, many, targets, seeded(seed))
-        draws.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+        draws.append(gradient(rule, network, many, targets, seed))
     drawn = torch.stack(draws)
     error = drawn.std(0) / len(draws) ** 0.5
     off = (drawn.mean(0) - wanted).abs()

@@ -47,10 +47,14 @@ def moved(seeds: int, rule: AuthorsRule) -> tuple[Network, Network, np.ndarray]:
     """The parameters before and after a step of one sample of class 1, alike for all seeds."""
     start, generator = a_network()
     inputs = some_inputs(generator)
-    many = Network(
-        *(Neurons(*(np.repeat(values, seeds, 0) for values in part)) for part in start[:2]),
-        *(np.repeat(values, seeds, 0) for values in start[2:]),
+    one = Network(
+        Neurons(*(angles[0] for angles in start.hidden)),
+        Neurons(*(angles[0] for angles in start.output)),
+        start.to_hidden[0],
+        start.skip[0],
+        start.to_output[0],
     )
+    many = authors.together([one] * seeds)
     generators = [np.random.default_rng(seed) for seed in range(seeds)]
     spikes = np.repeat(inputs, seeds, 0)
     authors.learn(many, spikes, np.ones(seeds, np.int64), rule, generators)
@@ -80,7 +84,7 @@ def test_on_average_the_skip_learns_the_likelihood_from_a_fresh_memory(monkeypat
 
 def test_memory_gates_never_learn_and_steps_are_bounded():
     start, after, _ = moved(3, AuthorsRule(learning_rate=0.02))
-    for before, now in zip(start[:2], after[:2], strict=True):
+    for before, now in ((start.hidden, after.hidden), (start.output, after.output)):
         np.testing.assert_array_equal(now.coupling, np.repeat(before.coupling, 3, 0))
         np.testing.assert_array_equal(now.memory, np.repeat(before.memory, 3, 0))
         assert (now.channel != before.channel).all()

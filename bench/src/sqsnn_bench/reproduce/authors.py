@@ -115,11 +115,21 @@ def draw_inputs(
 
 def begin(generators: list[Generator], inputs: int) -> Network:
     """Draw the initial parameters, those of each seed from its own generator."""
-    made = [_begin(generator, inputs) for generator in generators]
-    hidden, output, *weights = zip(*made, strict=True)
+    return together([_begin(generator, inputs) for generator in generators])
+
+
+def together(made: Sequence[Network]) -> Network:
+    """Join networks of one seed each into one of all seeds."""
+
+    def neurons(each: Sequence[Neurons]) -> Neurons:
+        return Neurons(*(np.stack(angles) for angles in zip(*each, strict=True)))
+
     return Network(
-        *(Neurons(*map(np.stack, zip(*part, strict=True))) for part in (hidden, output)),
-        *map(np.stack, weights),
+        neurons([one.hidden for one in made]),
+        neurons([one.output for one in made]),
+        np.stack([one.to_hidden for one in made]),
+        np.stack([one.skip for one in made]),
+        np.stack([one.to_output for one in made]),
     )
 
 
