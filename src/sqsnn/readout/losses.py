@@ -149,7 +149,8 @@ class SpikeLoss(ClassLoss):
     def steps(self, record: Record, targets: Targets) -> Float[Tensor, "T B"]:
         """Compute what each step adds to the loss, from the record of clamped outputs."""
         losses = -record.log_likelihood.sum(-1)
-        return losses if targets.mask is None else losses * targets.mask
+        # Not a product: what does not count may be impossible, and its loss infinite.
+        return losses if targets.mask is None else torch.where(targets.mask > 0, losses, 0.0)
 
     def total(self, record: Record, targets: Targets) -> Float[Tensor, ""]:
         """Compute the mean loss of the batch from the record of clamped outputs."""
