@@ -56,8 +56,7 @@ def decode_aedat(path: Path, name: str, raw: bytes, describe: Describe = broken)
     table = np.frombuffer(raw, ">u4", offset=start).reshape(-1, 2).astype(np.int64)
     wrong = np.flatnonzero(table[:, 0] >= _ADDRESSES)
     if len(wrong):
-        found = f"{table[wrong[0], 0]}"
-        place = start + _EVENT_BYTES * int(wrong[0])
+        place, found = start + _EVENT_BYTES * int(wrong[0]), f"{table[wrong[0], 0]}"
         raise damaged(place, f"an address of a DVS128, below {_ADDRESSES}", found)
     address, times = table[table[:, 0] < _NO_PIXEL].T
     if not len(times):
@@ -80,8 +79,7 @@ def open_mnist_dvs(spec: DatasetSpec, path: Path, part: Part) -> Recordings:
         assert place is not None  # they were fetched
         names = sorted(_recordings(place))
         if len(names) < 2:
-            found = f"{len(names)}"
-            raise broken(place, f"at least 2 recordings {_SCALE}/<name>.aedat", found)
+            raise broken(place, f"at least 2 recordings {_SCALE}/<name>.aedat", f"{len(names)}")
         ends = len(names) - max(1, len(names) // 10)
         chosen[place] = names[:ends] if part == "train" else names[ends:]
 
