@@ -79,3 +79,30 @@ def write_braille(folder: Path, train: int = 3, test: int = 1) -> None:
         times = [[0.05 * step + 0.001 for step in range(26)] for _ in labels]
         units = [[label % 24] * 26 for label in labels]
         write_hdf5(folder / "Braille" / f"braille_{part}.h5", times, units, labels, names)
+
+
+def aedat(events: Sequence[Event], head: bytes = b"#!AER-DAT2.0\r\n# made by a test\r\n") -> bytes:
+    """A file of a DVS128: an address and microseconds per event, four bytes each."""
+    return head + b"".join(
+        (y << 8 | (127 - x) << 1 | (not on)).to_bytes(4, "big") + time.to_bytes(4, "big")
+        for time, x, y, on in events
+    )
+
+
+def write_mnist_dvs(folder: Path, count: int = 10) -> None:
+    """MNIST-DVS/grabbed_data0.zip to 9 below the folder, with equally many recordings each.
+
+    A recording of digit d has an ON event in column d, row 2 of the digit and an OFF event in the
+    last row, and one outside that comes 3 us before; its number delays the second.
+    """
+    (folder / "MNIST-DVS").mkdir(parents=True, exist_ok=True)
+    for digit in range(10):
+        members = {}
+        for number in range(count):
+            events = [(7, 10, 10, True), (10, 48 + digit, 50, True)]
+            raw = aedat([*events, (1000 + number, 48 + digit, 73, False)])
+            for scale in ("04", "16"):
+                name = f"mnist_{digit}_scale{scale}_{number + 1:04d}.aedat"
+                members[f"grabbed_data{digit}/scale{int(scale)}/{name}"] = raw
+        path = folder / "MNIST-DVS" / f"grabbed_data{digit}.zip"
+        path.write_bytes(nmnist_zip(members))

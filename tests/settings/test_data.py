@@ -14,7 +14,7 @@ DELAYED = [name for name, spec in SPECS.items() if spec.delay is not None]
 
 
 def test_there_are_datasets_of_every_sort():
-    assert EVENTS == ["nmnist", "shd", "braille"]
+    assert EVENTS == ["nmnist", "shd", "braille", "mnist-dvs"]
     assert DELAYED == ["recall", "order", "xor", "duration"]
 
 

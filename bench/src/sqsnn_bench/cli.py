@@ -1,4 +1,4 @@
-"""The command `sqsnn-bench`: studies, gradients, reservoirs, series, spikes, shapes, scaling."""
+"""The command `sqsnn-bench`: studies, claims, gradients, reservoirs, series, spikes, scaling."""
 
 import json
 import re
@@ -20,6 +20,7 @@ from sqsnn.errors import ConfigError, SqsnnError
 from sqsnn.options import explain
 from sqsnn_bench import __version__
 from sqsnn_bench.gradients.options import GradientOptions
+from sqsnn_bench.reproduce.commands import reproduce
 from sqsnn_bench.reservoir.options import ReservoirOptions
 from sqsnn_bench.rhythms.commands import rhythms
 from sqsnn_bench.scaling.commands import scaling
@@ -36,6 +37,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+app.command(reproduce)
 app.command(rhythms)
 app.command(shapes)
 app.command(scaling)

@@ -84,4 +84,27 @@ EVENTS = (
         loss_on="count",
         rates={"lif": 0.02, "stochastic_lif": 0.04},
     ),
+    DatasetSpec(
+        name="mnist-dvs",
+        text="10,000 handwritten digits that move before an event camera, of which 26x26 pixels "
+        "are used; Serrano-Gotarredona & Linares-Barranco 2015, doi:10.3389/fnins.2015.00481, "
+        "no licence stated",
+        class_names=_DIGITS,
+        sources=(
+            Source(
+                "MNIST-DVS, scale 4",
+                "aedat:open_mnist_dvs",
+                "MNIST-DVS",
+                tuple(DataFile(f"grabbed_data{digit}.zip") for digit in _DIGITS),
+            ),
+        ),
+        train_size=9000,
+        test_counts=(1000,),
+        # Its cameras start their clocks anew, and bins do not need an order.
+        events=EventSpec(
+            Sensor(columns=26, rows=26, polarities=2), duration=2.0, pool=1, in_order=False
+        ),
+        hidden=(256,),
+        sample_steps=80,
+    ),
 )

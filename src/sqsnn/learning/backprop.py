@@ -14,23 +14,26 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from sqsnn.learning.layers import check_clamped
 from sqsnn.learning.rule import Figures, check_network
-from sqsnn.network import SpikingNetwork
+from sqsnn.network import NetworkRecord, Pass, SpikingNetwork
 from sqsnn.neurons.population import Record
 from sqsnn.options import options
 from sqsnn.placing import full_precision
 from sqsnn.processes import batch_mean
 from sqsnn.readback import read, together
-from sqsnn.readout import ClassLoss, Targets, loss_of
+from sqsnn.readout import ClassLoss, SpikeLoss, Targets, loss_of
+from sqsnn.readout.losses import LossOn
 
 
 @options
 class Backprop:
     """The gradient of the loss through the whole network and all time steps."""
 
-    loss_on: Literal["probability", "count"] = "probability"
+    loss_on: LossOn = "probability"
     """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps. Real
-    values are always read from spikes."""
+    values are always read from spikes. Or "likelihood": that of target spikes, to which the outputs
+    are clamped; the output of the class fires in every step, the others never."""
     rate_penalty: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the squared excess of hidden firing rates outside the rate bounds."""
     rate_bounds: tuple[float, float] = (0.05, 0.5)
@@ -44,7 +47,9 @@ class Backprop:
             )
 
     def check(self, network: SpikingNetwork) -> None:
-        """Accept every network."""
+        """Refuse outputs that cannot be clamped, where the loss clamps them."""
+        if self.loss_on == "likelihood":
+            check_clamped(network)
 
     def step(
         self,
@@ -72,7 +77,11 @@ class Backprop:
         law = loss_of(network, self.loss_on)
         targets = law.check(targets, network.outputs, spikes)
         record = network(spikes, generator=generator)
-        loss = law.total(record.layers[-1], targets)
+        output = record.layers[-1]
+        if isinstance(law, SpikeLoss):
+            self.check(network)
+            output = _clamped(network, spikes, record, law.spikes_of(targets, output.spikes))
+        loss = law.total(output, targets)
         total = loss
         hidden = record.layers[: -1 if isinstance(law, ClassLoss) else None]
         if self.rate_penalty > 0 and hidden:
@@ -81,7 +90,7 @@ class Backprop:
         with full_precision(loss):
             total.backward()
         figures = {"loss": loss}
-        if isinstance(law, ClassLoss):
+        if isinstance(law, ClassLoss) and targets.are_classes:
             figures["correct"] = law.correct(record.layers[-1], targets)
         return dict(zip(figures, read(*figures.values()), strict=True))
 
@@ -95,6 +104,16 @@ class Backprop:
     def fresh(self) -> "Backprop":
         """Return a rule with the same options."""
         return replace(self)
+
+
+def _clamped(
+    network: SpikingNetwork, spikes: Tensor, record: NetworkRecord, target: Tensor
+) -> Record:
+    """Run the outputs on the same currents with given spikes."""
+    running = Pass(network, spikes)
+    running.emitted |= {name: record[name].spikes for name in network.names}
+    name = network.names[-1]
+    return network.population(name)(running.currents(name), observed=target)[0]
 
 
 def firing_rates(layers: Sequence[Record]) -> Float[Tensor, " neurons"]:

@@ -37,6 +37,12 @@ class Layer(NamedTuple):
         """Give the layer with own spikes as data to its probabilities, too."""
         return self._replace(record=self.scored())
 
+    def clamped(self, spikes: Float[Tensor, "T B H N"]) -> "Layer":
+        """Give the layer with own spikes that are given, in place of those that it drew."""
+        with torch.enable_grad():
+            record, _ = self.population(self.driven, observed=spikes)
+        return self._replace(record=record)
+
     def scored(self) -> Record:
         """Give the record with own spikes as data, differentiable in `driven` and parameters."""
         if self.population.own_spikes_are_data and self.record.probability.requires_grad:
@@ -51,6 +57,25 @@ class Layer(NamedTuple):
         if feeding:
             add_gradients(feeding, torch.autograd.grad(self.currents, feeding, currents))
         add_gradients(self.population.parameters(), parameters)
+
+
+def check_clamped(network: SpikingNetwork) -> None:
+    """Refuse a network whose outputs cannot be clamped to given spikes.
+
+    Raises:
+        ValueError: If they draw no spikes, or feed a population.
+    """
+    name, output = network.names[-1], network.population(network.names[-1])
+    if not output.is_stochastic:
+        raise ValueError(
+            f"loss_on is 'likelihood', but the outputs are {output.class_name}, which draw no "
+            "spikes; use loss_on 'probability' or 'count'"
+        )
+    if any(pathway.source == name for pathway in network.pathways):
+        raise ValueError(
+            f"loss_on is 'likelihood', which clamps {name!r}, but {name!r} feeds other populations "
+            "or itself; use loss_on 'probability' or 'count'"
+        )
 
 
 def run_layers(

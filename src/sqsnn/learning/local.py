@@ -6,8 +6,8 @@ out the signals, and lets each population pull them back through itself, from th
     output   dL/dp . dp + A_t dlog p(s_t | s_<t)             A only where there is a memory
     hidden   L_t . dp_t + A_t dlog p(s_t | s_<t)             L_t = F delta_t of the layer above
 
-Outputs run free: clamped to the target, those with memory would read the target from their own
-forced spikes.
+Outputs run free, unless the loss is the likelihood of target spikes: clamped to these, outputs with
+a memory or a drive also read the target from their own forced spikes.
 
 A readout of real values learns by its own exact gradient. The last population is then a hidden
 one: its L_t is F times the readout's error, through the traces, where F is the readout's own
@@ -31,7 +31,7 @@ from sqsnn.learning.bit_source import BitSource
 from sqsnn.learning.estimators import Cost
 from sqsnn.learning.feedback import check_paths, paths
 from sqsnn.learning.inputs import check_inputs
-from sqsnn.learning.layers import Layer, run_layers
+from sqsnn.learning.layers import Layer, check_clamped, run_layers
 from sqsnn.learning.memory import Memory
 from sqsnn.learning.online import Online, learn_online, output_answers
 from sqsnn.learning.rule import Figures, check_network
@@ -43,8 +43,8 @@ from sqsnn.neurons.population import Record
 from sqsnn.options import options
 from sqsnn.placing import full_precision
 from sqsnn.readback import read, together
-from sqsnn.readout import ClassLoss, Targets, ValueLoss, loss_of
-from sqsnn.readout.losses import Loss
+from sqsnn.readout import ClassLoss, SpikeLoss, Targets, ValueLoss, loss_of
+from sqsnn.readout.losses import Loss, LossOn
 
 
 class _Remembering:
@@ -70,9 +70,10 @@ class Local(_Remembering):
     probabilities."""
     score: Annotated[Exact | Online | Measured, Field(discriminator="kind")] = Exact()
     """How a neuron turns its signal into its own gradient."""
-    loss_on: Literal["probability", "count"] = "probability"
+    loss_on: LossOn = "probability"
     """Logits of the cross-entropy: firing probabilities or spikes, summed over the steps; with
-    score 'measured' spikes are all that is known."""
+    score 'measured' spikes are all that is known. Or "likelihood": that of target spikes, to which
+    the outputs are clamped; the output of the class fires in every step, the others never."""
     kind: Literal["local"] = field(default="local", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +88,11 @@ class Local(_Remembering):
                 "output_score is False, but with score 'measured' outputs have no such term to "
                 "leave out; leave output_score at its default"
             )
+        if self.loss_on == "likelihood" and not isinstance(self.score, Exact):
+            raise ValueError(
+                f"loss_on is 'likelihood', which goes with score 'exact' only, but score is "
+                f"{self.score.kind!r}"
+            )
         object.__setattr__(self, "_memory", Memory())
 
     @property
@@ -100,8 +106,8 @@ class Local(_Remembering):
         return self.score.measured or self.loss_on == "count"
 
     @property
-    def _loss_on(self) -> Literal["probability", "count"]:
-        return "count" if self.sees_counts else "probability"
+    def _loss_on(self) -> LossOn:
+        return "count" if self.sees_counts else self.loss_on
 
     @property
     def updates_every_step(self) -> bool:
@@ -110,6 +116,8 @@ class Local(_Remembering):
 
     def check(self, network: SpikingNetwork) -> None:
         """Refuse a network that the signal or the score cannot train; see `Rule.check`."""
+        if self.loss_on == "likelihood":
+            check_clamped(network)
         if self.signal.by_feedback:
             check_paths(network, self.signal.by_feedback)
         for name in network.names:
@@ -198,11 +206,14 @@ class Local(_Remembering):
             differentiable=not score.measured,
             source=self.source,
         )
+        last = network.names[-1]
+        output = layers[last].record
+        if isinstance(loss, SpikeLoss):
+            layers[last] = layers[last].clamped(loss.spikes_of(targets, output.spikes))
         with torch.no_grad(), full_precision(spikes):
-            output = layers[network.names[-1]].record
-            figures = {"loss": loss.total(output, targets)}
+            figures = {"loss": loss.total(layers[last].record, targets)}
             cost, likelihoods = self._learn(score, network, layers, loss, targets, generator)
-            if isinstance(loss, ClassLoss):
+            if isinstance(loss, ClassLoss) and targets.are_classes:
                 ties = None if self.source is None else generator
                 figures["correct"] = loss.correct(output, targets, ties) / copies
         known = read(*figures.values(), *likelihoods)
@@ -257,7 +268,10 @@ class Local(_Remembering):
             received = Signals(on_probability, to_layer)
             if all(part is None for part in received):
                 continue
-            if is_output and to_output is not None:
+            if isinstance(loss, SpikeLoss) and is_output:
+                pulled = score.pull(layer, received, generator)
+                pulled = pulled._replace(delta=pulled.currents)
+            elif is_output and to_output is not None:
                 # The advantage answers for what own spikes change later: once is enough.
                 pulled = score.pull(layer.with_data(), received, generator)
                 if feedback and len(layers) > 1:
@@ -285,7 +299,13 @@ class Local(_Remembering):
         A readout of values gets its gradient here.
         """
         signal, record, reward = self.signal, output.record, self.signal.by_score
-        if isinstance(loss, ValueLoss):
+        clamped = None
+        if isinstance(loss, SpikeLoss):
+            steps, error = loss.steps(record, targets), None
+            clamped = -torch.ones_like(steps) if targets.mask is None else -targets.mask.to(steps)
+            if targets.weights is not None:
+                clamped = clamped * targets.weights
+        elif isinstance(loss, ValueLoss):
             rows, steps = signals.learn_readout(loss, record.spikes, targets)
             error = None
             if signal.by_feedback:
@@ -302,7 +322,7 @@ class Local(_Remembering):
             surrogate = output.population.surrogate
             error = error * surrogates.spike_slope(record.probability, surrogate)
         if not reward:
-            return error, None, None
+            return error, clamped, None
         to_hidden, to_output = signals.advantages(
             signal.score_weight * steps,
             signals.classes_of(targets),
@@ -312,6 +332,8 @@ class Local(_Remembering):
         )
         if targets.weights is not None:
             to_hidden, to_output = to_hidden * targets.weights, to_output * targets.weights
+        if clamped is not None:
+            return error, clamped, to_hidden
         # The loss of counts contains an output's spike itself, not only what it does to the memory.
         scored = reward.output_score and output_answers(network)
         return error, to_output if scored and not loss.on_spikes else None, to_hidden

@@ -175,11 +175,12 @@ def learn_readout(
 
 
 def classes_of(targets: Targets) -> Int64[Tensor, "B"]:
-    """Give the class of each sample; all of one class where targets are real values."""
+    """Give the class of each sample; all of one class where targets are no classes."""
     values = targets.values
     if not values.is_floating_point():
         return values
-    return torch.zeros(values.shape[-2], dtype=torch.int64, device=values.device)
+    batch = values.shape[1 if values.ndim > 2 else 0]
+    return torch.zeros(batch, dtype=torch.int64, device=values.device)
 
 
 def losses(

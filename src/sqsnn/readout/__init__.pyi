@@ -1,4 +1,5 @@
 from .losses import ClassLoss as ClassLoss
+from .losses import SpikeLoss as SpikeLoss
 from .losses import Targets as Targets
 from .losses import ValueLoss as ValueLoss
 from .losses import loss_of as loss_of

@@ -16,18 +16,19 @@ from torch.nn import functional
 
 from sqsnn.checks import check_finite, check_none, check_same_device, check_shape
 from sqsnn.neurons.population import Record
+from sqsnn.placing import indicator
 from sqsnn.readout import scores
 from sqsnn.readout.traces import TraceReadout, readout_of
 
-LossOn = Literal["probability", "count"]
+LossOn = Literal["probability", "count", "likelihood"]
 
 
 class Targets(NamedTuple):
     """What a network should answer to a batch.
 
     Attributes:
-        values: Classes, `(B,)`, int64; or real values, `(B, K)` for all steps that count, or
-            `(T, B, K)` step by step.
+        values: Classes, `(B,)`, int64; real values, `(B, K)` for all steps that count, or
+            `(T, B, K)` step by step; or the outputs' spikes, `(T, B, outputs, N)`, 0 and 1.
         mask: `(T, B)`, 1 where a step counts and 0 where it does not; None if all do.
         weights: `(B,)`, factor of each sample's loss; None for 1.
     """
@@ -35,6 +36,11 @@ class Targets(NamedTuple):
     values: Tensor
     mask: Tensor | None = None
     weights: Tensor | None = None
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether the values are classes, at least by their shape."""
+        return self.values.ndim == 1
 
     @classmethod
     def of(cls, targets: "Targets | Tensor") -> "Targets":
@@ -45,7 +51,7 @@ class Targets(NamedTuple):
         """Repeat the batch, as a rule does that runs every sample several times."""
         if copies == 1:
             return self
-        dimension = 1 if self.values.ndim == 3 else 0
+        dimension = 1 if self.values.ndim >= 3 else 0
         return Targets(
             torch.cat([self.values] * copies, dim=dimension),
             None if self.mask is None else self.mask.repeat(1, copies),
@@ -81,7 +87,7 @@ class ClassLoss:
         loss_on: Whether the scores sum firing probabilities, or spikes.
     """
 
-    loss_on: LossOn = "probability"
+    loss_on: Literal["probability", "count"] = "probability"
 
     @property
     def on_spikes(self) -> bool:
@@ -113,6 +119,42 @@ class ClassLoss:
         """Count the samples that the spike counts name rightly."""
         named = scores.predict(scores.masked(record, targets.mask), generator=generator)
         return (named == targets.values).sum(dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class SpikeLoss(ClassLoss):
+    """Negative log-likelihood of target spikes, to which the outputs are clamped, in nats.
+
+    Each step is scored given the target's own past. A class stands for the spikes of one output:
+    that of the class fires in every step, on all channels, and the others never.
+    """
+
+    def check(self, targets: Targets, outputs: int, spikes: Float[Tensor, "T B P N"]) -> Targets:
+        """Refuse targets that are neither classes nor spikes of each output."""
+        values, (steps, batch) = targets.values, spikes.shape[:2]
+        if not (isinstance(values, Tensor) and values.is_floating_point()):
+            return super().check(targets, outputs, spikes)
+        check_shape("targets", values, (steps, batch, outputs, "N"))
+        check_same_device(targets=values, spikes=spikes)
+        check_none((values != 0) & (values != 1), lambda: "targets must be spikes, 0 or 1")
+        targets.check(spikes)
+        return targets
+
+    def spikes_of(self, targets: Targets, like: Float[Tensor, "T B O N"]) -> Tensor:
+        """Give the spikes to which outputs of the shape of `like` are clamped."""
+        if not targets.are_classes:
+            return targets.values.to(like)
+        return indicator(targets.values, like.shape[2], like)[..., None].expand_as(like)
+
+    def steps(self, record: Record, targets: Targets) -> Float[Tensor, "T B"]:
+        """Compute what each step adds to the loss, from the record of clamped outputs."""
+        losses = -record.log_likelihood.sum(-1)
+        # Not a product: what does not count may be impossible, and its loss infinite.
+        return losses if targets.mask is None else torch.where(targets.mask > 0, losses, 0.0)
+
+    def total(self, record: Record, targets: Targets) -> Float[Tensor, ""]:
+        """Compute the mean loss of the batch from the record of clamped outputs."""
+        return targets.averaged(self.steps(record, targets).sum(0))
 
 
 @dataclass(frozen=True)
@@ -169,6 +211,8 @@ Loss = ClassLoss | ValueLoss
 
 
 def loss_of(network: nn.Module, loss_on: LossOn) -> Loss:
-    """Choose the loss of a network: of its readout's values, else of its class scores."""
+    """Choose the loss of a network: of its readout's values, else of its outputs."""
     readout = readout_of(network)
-    return ClassLoss(loss_on) if readout is None else ValueLoss(readout)
+    if readout is not None:
+        return ValueLoss(readout)
+    return SpikeLoss() if loss_on == "likelihood" else ClassLoss(loss_on)

@@ -73,7 +73,11 @@ def test_events_beyond_a_given_sensor_are_refused(write):
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
-        ("a/1.txt", b"x", r"1\.txt: expected a recording, \.bin or \.aedat4, found something else"),
+        (
+            "a/1.txt",
+            b"x",
+            r"1\.txt: expected a recording, \.bin or \.aedat or \.aedat4, found something else",
+        ),
         ("1.bin", b"x", r"1\.bin: expected a folder per class, with its recordings, found a file"),
         ("a/.hidden", b"x", "a: expected recordings, found none"),
         ("a/1.bin", b"", r"1\.bin, byte 0: expected events of 5 bytes"),

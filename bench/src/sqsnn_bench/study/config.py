@@ -126,6 +126,8 @@ class StudyModel(Part):
     """What tables and pictures call it [default: its name]."""
     hidden_layers: PositiveInt = 1
     """Hidden layers, all of one width."""
+    skip: bool = False
+    """Let the input also feed the output."""
     neurons: Table = Field(default_factory=dict)
     """As in the config.toml of a run."""
     device_noise: Table = Field(default_factory=dict)

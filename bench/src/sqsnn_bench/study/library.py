@@ -95,7 +95,7 @@ def from_text(text: str) -> Settings:
 
 def network_key(settings: Settings) -> str:
     """All that decides whether a network can be built, and its size."""
-    return settings.model_dump_json(include={"neurons", "device_noise", "rule"})
+    return settings.model_dump_json(include={"skip", "neurons", "device_noise", "rule"})
 
 
 def count(settings: Settings, features: int, classes: int) -> int:

@@ -181,6 +181,7 @@ def _sections(study: Study, dataset: str, model: str, found: Found, seed: int) -
     """Join the sections of a group and a model, and what a search found; of no size as yet."""
     group, own = study.datasets[dataset], study.models[model]
     sections: Table = {
+        "skip": own.skip,
         "neurons": _copied(own.neurons),
         "device_noise": _copied(own.device_noise),
         "encoding": _copied(group.encoding),

@@ -1,7 +1,8 @@
 """Opens a user's folder of event recordings: a sub-folder per class, a file per recording.
 
-Files are .bin, in the format of N-MNIST and N-Caltech101, or .aedat4, as cameras of iniVation write
-them, read by the library tonic (extra `events`, and its package `aedat`).
+Files are .bin, in the format of N-MNIST and N-Caltech101; .aedat, version 2.0 of a DVS128, as in
+CIFAR10-DVS; or .aedat4, as cameras of iniVation write them, read by the library tonic (extra
+`events`, and its package `aedat`).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sqsnn.data.aedat import decode_aedat
 from sqsnn.data.dataset_spec import DatasetSpec, Part, Sensor
 from sqsnn.data.events import LONGEST, MICROSECONDS, Events, Recording, Recordings
 from sqsnn.data.nmnist import decode_events
@@ -156,12 +158,17 @@ def _read_events(path: Path) -> Events:
     return events._replace(times=times)
 
 
+def _describe(path: Path, expected: str, found: str, where: str) -> DataError:
+    return refuse(path, where, expected, found)
+
+
 def _read_bin(path: Path) -> Events:
     # tonic's reader takes minutes for a damaged file that is full of overflows of the clock.
-    def describe(_: Path, expected: str, found: str, where: str) -> DataError:
-        return refuse(path, where, expected, found)
+    return decode_events(path, "", path.read_bytes(), _BIN_SENSOR, _describe)
 
-    return decode_events(path, "", path.read_bytes(), _BIN_SENSOR, describe)
+
+def _read_aedat(path: Path) -> Events:
+    return decode_aedat(path, "", path.read_bytes(), _describe)
 
 
 def _read_aedat4(path: Path) -> Events:
@@ -183,4 +190,8 @@ def _read_aedat4(path: Path) -> Events:
     return Events(times, x, y, on.astype(bool))
 
 
-_READERS: dict[str, Callable[[Path], Events]] = {".bin": _read_bin, ".aedat4": _read_aedat4}
+_READERS: dict[str, Callable[[Path], Events]] = {
+    ".bin": _read_bin,
+    ".aedat": _read_aedat,
+    ".aedat4": _read_aedat4,
+}
