@@ -139,7 +139,7 @@ def test_a_module_that_cannot_be_imported_is_refused_by_name(module):
 def test_a_kind_without_a_module_is_unknown():
     with pytest.raises(ConfigError, match=r"'Coin'; it may be one of sqs, .*module:Class"):
         small_run(neurons="Coin")
-    with pytest.raises(ConfigError, match="there is no setting bias"):
+    with pytest.raises(ConfigError, match=r"bias is 2\.0, but goes with"):
         small_run(neurons=f"{HERE}:Coin", bias=2.0)
     with pytest.raises(ConfigError, match="goes with neurons 'module:Class' only"):
         small_run(neurons="lif", neuron_options={"beta": 0.5})
