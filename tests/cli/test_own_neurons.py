@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 from tools import populations_of
 
@@ -62,7 +63,14 @@ def test_every_command_works_or_says_that_neurons_are_no_circuits(sqsnn, refused
     module.write_text(SOURCE)
     named = ("--neurons", "lazies:Lazy", "--neuron-options.gain", "2", *SMALL)
     assert sqsnn("train", "digits", *named, "--out", "a").code == 0
-    for command in ("evaluate a", "train --continue a --epochs 1 --out b", "inspect costs a"):
+    weights = (module.parent / "a" / "best.safetensors").read_bytes()
+    for file in ("best.safetensors", "metrics.json"):
+        (module.parent / "a" / file).unlink()
+    assert sqsnn("train", "--resume", "a").code == 0
+    assert (module.parent / "a" / "best.safetensors").read_bytes() == weights
+    np.savez("new.npz", X=np.zeros((3, 64)))
+    working = ("evaluate a", "predict a new.npz", "inspect costs a")
+    for command in (*working, "train --continue a --epochs 1 --out b"):
         done = sqsnn(*command.split())
         assert (done.code, done.err) == (0, ""), command
     costs = json.loads((module.parent / "a" / "costs.json").read_text())

@@ -173,7 +173,8 @@ def _try_to_build(factory: PopulationFactory) -> None:
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:
     """Make the settings of a kind of neurons from the arguments of its population."""
     found = _arguments_of(population)
-    fields = {"kind": (Literal[kind], kind)} | {_RENAMED.get(it, it): found[it] for it in found}
+    fields: dict[str, Any] = {"kind": (Literal[kind], kind)}
+    fields |= {_RENAMED.get(name, name): field for name, field in found.items()}
     name = f"{population.__name__}Settings"
     doc = f"The arguments of {population.__name__}."
     base = CircuitSettings if population is SQSNeurons else NeuronSettings
@@ -267,7 +268,10 @@ def _kind(neurons: Any) -> Any:
     return OWN if is_kind(kind, OWN) else kind
 
 
-Neurons = Annotated[
-    Union[tuple(Annotated[it, Tag(kind_of(it))] for it in _SETTINGS)],  # noqa: UP007
-    Discriminator(_kind),
-]
+if TYPE_CHECKING:
+    Neurons = NeuronSettings
+else:
+    Neurons = Annotated[
+        Union[tuple(Annotated[it, Tag(kind_of(it))] for it in _SETTINGS)],  # noqa: UP007
+        Discriminator(_kind),
+    ]

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sqsnn.neurons import surrogates
-from sqsnn.neurons.leaky import LeakyPopulation
+from sqsnn.neurons.leaky import LeakyPopulation, LeakyState
 from sqsnn.neurons.sharing import Share
 from sqsnn.neurons.stepped import learned
 
@@ -95,7 +95,7 @@ class AdaptiveLIF(LeakyPopulation):
 
     def fire(self, drive: Float[Tensor, "B H N"], state: AdaptiveState) -> tuple[Tensor, Tensor]:
         """Compute the spike; carry membrane and adaptation on, `(2, B, H, N)`."""
-        membrane = self.membrane(drive, state)  # pyright: ignore[reportArgumentType]
+        membrane = self.membrane(drive, LeakyState(state.membrane, state.spikes))
         adaptation = surrogates.held(self.rho, 0.0, 1.0) * state.adaptation + state.spikes
         raised = self.threshold + surrogates.held(self.kappa, 0.0, math.inf) * adaptation
         return surrogates.threshold(membrane - raised), torch.stack([membrane, adaptation])

@@ -61,7 +61,7 @@ class SnnTorchLIF(SteppedPopulation):
             raise ValueError(f"beta is {beta}; it must be in [0, 1]")
         self.leaky = snntorch.Leaky(
             beta=learned(beta, self.size, channels, dtype, device).detach(),
-            threshold=learned(threshold, self.size, channels, dtype, device).detach(),
+            threshold=learned(threshold, self.size, channels, dtype, device).detach(),  # pyright: ignore[reportArgumentType]
             learn_beta=True,
             learn_threshold=True,
         )
