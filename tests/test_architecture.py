@@ -58,7 +58,7 @@ ROOMS = (
 )
 # What the physics may know of the rest of the package.
 BELOW_PHYSICS = {"checks", "errors", "native", "options", "placing", "quantum"}
-MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 38_830
+MAXIMUM_LINES, MEDIAN_LINES, ALL_LINES = 350, 130, 38_920
 
 
 def module_name(path: Path) -> str:

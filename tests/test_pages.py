@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,17 @@ def test_the_commands_on_extending_run(tmp_path, monkeypatch, capsys):
     }.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "mine.py").write_text(PROGRAMS[NAMES.index("module")])
+    classes, _, _ = PROGRAMS[NAMES.index("neuron")].partition("\n\ng = ")
+    (tmp_path / "refractory.py").write_text(classes)
     for command in COMMANDS:
         main(shlex.split(command)[1:])
-    monkeypatch.delitem(sys.modules, "mine")
+    for module in ("mine", "refractory"):
+        monkeypatch.delitem(sys.modules, module)
     assert 'circuit = "mine:twist"' in (tmp_path / "runs/twist/config.toml").read_text()
+    # The table on the page says what the command said.
+    _, neurons, _ = re.split(r"```toml\n|```\n", PAGE[PAGE.index("```toml\n") :], maxsplit=2)
+    kept = tomllib.loads((tmp_path / "runs/rested/config.toml").read_text())["neurons"]
+    assert kept == {**tomllib.loads(neurons)["neurons"], "channels": 1}
     assert capsys.readouterr().err == ""
 
 

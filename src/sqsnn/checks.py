@@ -7,7 +7,9 @@ one or two figures, which are judged with all others of a call (`readback.py`).
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from importlib import import_module
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
@@ -177,6 +179,28 @@ def check_choice(argument: str, value: object, choices: object) -> None:
         return
     listed = ", ".join(allowed) + (" or a function" if others else "")
     raise ValueError(f"{argument} is {value!r}; it may be one of {listed}")
+
+
+def from_module(argument: str, place: str, what: str, is_one: Callable[[Any], bool]) -> Any:
+    """Give what a user's module holds under "module:name", and refuse what is not of that sort.
+
+    Args:
+        argument: What the place was given for.
+        place: "module:name"; the module is imported.
+        what: What it must be, in words.
+        is_one: Whether something is that.
+    """
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name, None)
+    except (ImportError, TypeError, ValueError) as error:  # the last two: no name of a module
+        raise ValueError(
+            f"{argument} is {place!r}, but module {module!r} cannot be imported: {error}; it must "
+            f"lie in the current folder, {Path.cwd()}, or on the Python path"
+        ) from None
+    if not is_one(found):
+        raise ValueError(f"{argument} is {place!r}, but module {module!r} has no {what} {name!r}")
+    return found
 
 
 def _refuse_infinite(argument: str, values: Tensor) -> None:

@@ -338,7 +338,7 @@ def test_neurons_that_draw_are_trained_by_the_local_rule(sqsnn, here):
             "beta is 0.5, but goes with neurons 'sqs' and drive 'leaky', or with neurons 'lif', or",
         ),
         ("--circuit integrate_and_fire --output-memory-qubits 0", "output_memory_qubits is 0: "),
-        ("--neurons perceptron", "--neurons: .*'perceptron'"),
+        ("--neurons perceptron", "neurons is 'perceptron'; it may be one of sqs, lif, "),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused_in_one_line(refused, here, flags, said):

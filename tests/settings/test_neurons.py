@@ -46,7 +46,7 @@ def test_every_population_has_a_kind():
         "qlif": QLIF,
         "published_sqs": PublishedSQS,
     }
-    assert SETTINGS.keys() == POPULATIONS.keys()
+    assert SETTINGS.keys() == {*POPULATIONS, flat.OWN}
     concrete = (getattr(public, name) for name in public.__all__)
     assert set(POPULATIONS.values()) == {
         it for it in concrete if isinstance(it, type) and issubclass(it, Population)

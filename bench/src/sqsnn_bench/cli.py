@@ -304,6 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words after `sqsnn-bench`; None for the arguments of this process.
     """
     ends.stop_politely()
+    # For circuits and neurons of one's own, as in sqsnn.
+    if "" not in sys.path:
+        sys.path.append("")
     try:
         if launch.is_launched():
             raise ConfigError(

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, Strict, create_model
 
 from sqsnn.cli.help import COMMON
 from sqsnn.data.specs import find_spec, names
-from sqsnn.settings.flat import Leaf, admits_none, leaves
+from sqsnn.settings.flat import OWN, Leaf, admits_none, leaves
 from sqsnn.settings.section import MADE, Section
 
 
@@ -60,6 +60,8 @@ def _annotation(leaf: Leaf) -> Any:
             annotation = Annotated[annotation, part]
     if admits_none(leaf.field.annotation):
         annotation = Annotated[annotation, BeforeValidator(_read_none)]
+    if OWN in get_args(annotation):
+        annotation |= str
     return annotation | None
 
 

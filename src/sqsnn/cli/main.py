@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code, see `ends.CODES`."""
     ends.stop_politely()
     keep_freed_memory()
-    # For `--circuit module:function`; behind everything that is installed.
+    # For circuits and neurons of one's own; behind everything that is installed.
     if "" not in sys.path:
         sys.path.append("")
     typed = sys.argv[1:] if arguments is None else arguments

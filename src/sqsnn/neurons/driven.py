@@ -95,6 +95,7 @@ class DrivenPopulation(Population):
             learned = first_values(drive, self.groups, self.channels, dtype, device)
             self.beta, self.reset, self.bias = learned
             self.share_parameters("beta", "reset", "bias")
+            self.membrane_operations = 1 + drive.remembered_spikes
 
     @property
     def learned_drive(self) -> Learned:

@@ -36,6 +36,7 @@ class LeakyPopulation(SteppedPopulation):
     """
 
     largest_parameter = LARGEST_PARAMETER
+    membrane_operations = 2
 
     def __init__(
         self,

@@ -74,6 +74,8 @@ class Population(nn.Module, ABC):
         keeps_memory: Whether a neuron's spikes can depend on its earlier steps.
         backend: What runs the time steps: "fused", the compiled kernel; "torch"; or "auto".
         largest_parameter: Beyond which a parameter is refused.
+        membrane_operations: Multiply-accumulates of a channel's membrane in a step, for
+            `sqsnn inspect costs`.
 
     Args:
         size: Neurons H, or the shape of their grid, such as `(maps, height, width)`. Spikes and
@@ -89,6 +91,7 @@ class Population(nn.Module, ABC):
     keeps_memory: bool = True
     backend: Backend = "torch"
     largest_parameter: float = torch.finfo(torch.float32).max
+    membrane_operations: int = 0
 
     @property
     def runs_fused(self) -> bool:

@@ -5,12 +5,10 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from sqsnn.checks import check_positive_int
+from sqsnn.checks import check_positive_int, from_module
 from sqsnn.quantum.circuit import Circuit, Encoded, Gate, Normal, check_qubits
 
 __all__ = ["Circuit", "CircuitFactory", "Encoded", "Gate", "Normal", "get", "names", "register"]
@@ -130,22 +128,12 @@ def _find(name: str) -> CircuitFactory:
     """The function behind a registered name or "module:function"."""
     if name in _REGISTRY:
         return _REGISTRY[name]
-    module, is_place, function = name.partition(":")
-    if not is_place:
+    if ":" not in name:
         raise ValueError(
             f"circuit is {name!r}; it may be one of {', '.join(_REGISTRY)}, one of your own after "
             "an import of the module that registers it, or 'module:function'"
         )
-    try:
-        found = getattr(import_module(module), function, None)
-    except (ImportError, ValueError) as error:  # ValueError: no name of a module
-        raise ValueError(
-            f"circuit is {name!r}, but module {module!r} cannot be imported: {error}; it must lie "
-            f"in the current folder, {Path.cwd()}, or on the Python path"
-        ) from None
-    if not callable(found):
-        raise ValueError(f"circuit is {name!r}, but module {module!r} has no function {function!r}")
-    return cast("CircuitFactory", found)
+    return from_module("circuit", name, "function", callable)
 
 
 @register("crx")

@@ -42,8 +42,6 @@ from torch import Tensor
 
 from sqsnn.data.dataset import Samples
 from sqsnn.network import INPUT, NetworkRecord, Pass, Pathway, SpikingNetwork
-from sqsnn.neurons.drive import Leaky
-from sqsnn.neurons.leaky import LeakyPopulation
 from sqsnn.neurons.population import Population
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.runs.loading import Loaded
@@ -238,7 +236,7 @@ def _figures(
         "dense_operations": dense,
         "dense_operations_every_step": steps * dense,
         "neuron_updates": updates,
-        "membrane_operations": updates * population.channels * _membrane_operations(population),
+        "membrane_operations": updates * population.channels * population.membrane_operations,
         "encoding_rotations": placed,
         "skipped_rotations": tally["skipped"] / samples,
         "circuit_gates": circuit_gates,
@@ -246,12 +244,3 @@ def _figures(
         "measurements": measurements,
         "resets": measurements,
     }
-
-
-def _membrane_operations(population: Population) -> int:
-    """Count the multiply-accumulates of a channel's membrane in a step."""
-    if isinstance(population, LeakyPopulation):
-        return 2
-    if isinstance(population, SQSNeurons) and isinstance(population.drive, Leaky):
-        return 1 + population.drive.remembered_spikes
-    return 0

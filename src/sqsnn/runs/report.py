@@ -137,7 +137,7 @@ def _describe(settings: RunSettings) -> str:
     layers, joined = settings.in_words, settings.joined_in_words
     neurons: Any = settings.neurons
     if neurons.kind != "sqs":
-        return ", ".join([f"{layers} {_NEURONS[neurons.kind]}", *joined])
+        return ", ".join([f"{layers} {_NEURONS.get(neurons.kind, neurons.kind)}", *joined])
     memory = dict.fromkeys(circuit.memory_qubits for circuit in layer_circuits(settings))
     qubits = f"N={neurons.channels}, M={' and '.join(map(str, memory))}"
     return ", ".join([f"{layers} SQS neurons", str(neurons.circuit), qubits, *joined])

@@ -46,7 +46,7 @@ def list_settings(settings: RunSettings) -> list[Setting]:
     mine, base = flat.flatten(RunSettings, settings.model_dump()), _defaults(settings)
     found = []
     for leaf in flat.leaves(RunSettings):
-        applies = all(mine.get(choice) == kind for choice, kind in leaf.kinds.items())
+        applies = all(flat.is_kind(mine.get(choice), kind) for choice, kind in leaf.kinds.items())
         if applies and leaf.name not in _UNSAID:
             default = base.get(leaf.name, leaf.default)
             value = mine.get(leaf.name, leaf.default)
@@ -102,12 +102,13 @@ def _defaults(settings: RunSettings) -> dict[str, Any]:
         return flat.flatten(RunSettings, from_flat(data.dataset, chosen, spec).model_dump())
 
     unchosen = preset(given)
-    if "channels" in mine:
-        given["channels"] = mine["channels"]
-    same_kinds = preset(given | kinds)
+    # Without them the preset may not fit, or neurons of one's own may not be built.
+    kept = {name: mine[name] for name in ("channels", "neuron_options") if name in mine}
+    same_kinds = preset(given | kinds | kept)
     defaults = {name: value for name, value in same_kinds.items() if name not in choices}
     defaults |= {choice: unchosen[choice] for choice in choices & unchosen.keys()}
-    return {**defaults, "cue_delay": spec.delay, "duration": duration, "channels": 1}
+    unset = {"cue_delay": spec.delay, "duration": duration, "channels": 1, "neuron_options": {}}
+    return defaults | unset
 
 
 def _spec(settings: RunSettings) -> DatasetSpec:

@@ -18,6 +18,8 @@ from sqsnn.options import as_text
 from sqsnn.settings.section import Section
 
 Table = dict[str, Any]
+# The kind of what users write themselves, which goes by its place in their module.
+OWN = "module:Class"
 
 
 class Leaf(NamedTuple):
@@ -66,6 +68,11 @@ def admits_none(annotation: Any) -> bool:
 def kind_of(cls: type) -> str:
     """The kind by which a choice names one of its classes."""
     return fields_of(cls)["kind"].default
+
+
+def is_kind(chosen: Any, kind: str) -> bool:
+    """Whether a choice by `chosen` is that of a kind; a place in a module is of the kind OWN."""
+    return chosen == kind or (kind == OWN and isinstance(chosen, str) and ":" in chosen)
 
 
 def leaves(cls: type) -> list[Leaf]:
@@ -158,7 +165,7 @@ def _nest(cls: type, given: Mapping[str, Any], base: Mapping[str, Any], used: se
         else:
             used.add(name)
             kind = value or below.get("kind") or _default(field).kind
-            chosen = [member for member in found if kind_of(member) == kind]
+            chosen = [member for member in found if is_kind(kind, kind_of(member))]
             if not chosen:
                 allowed = ", ".join(map(kind_of, found))
                 raise ConfigError(f"{name} is {as_text(kind)}; it may be one of {allowed}")
@@ -203,7 +210,7 @@ def merge(cls: type, base: Mapping[str, Any], given: Mapping[str, Any]) -> Table
         below = _table(base.get(name))
         if len(found) > 1:
             kind = value.get("kind", below.get("kind", _default(field).kind))
-            found = tuple(member for member in found if kind_of(member) == kind)
+            found = tuple(member for member in found if is_kind(kind, kind_of(member)))
             value = {"kind": kind, **value}
         if found:
             known = fields_of(found[0])
@@ -225,7 +232,7 @@ def flatten(cls: type, table: Mapping[str, Any]) -> Table:
         member = found[0]
         if len(found) > 1:
             flat[name] = value["kind"]
-            member = next(member for member in found if kind_of(member) == value["kind"])
+            member = next(it for it in found if is_kind(value["kind"], kind_of(it)))
         if value is not None:
             flat |= flatten(member, value)
     return flat

@@ -2,7 +2,8 @@
 
 A population declares its arguments once, in its signature and docstring; the settings are read from
 there, and the population itself refuses wrong values. Arguments that have no place in a file
-(callables, generators) are left to Python; the estimators, which write none, take circuits too.
+(callables, generators) are left to Python; the estimators, which write none, take circuits too. A
+class of one's own goes by its place, "module:Class", and its arguments stand in a table.
 """
 
 import inspect
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import torch
 from docstring_parser import DocstringStyle, parse
 from pydantic import (
+    Discriminator,
     Field,
+    Tag,
+    ValidationError,
     WrapValidator,
     create_model,
     model_validator,
 )
 
+from sqsnn.checks import from_module
 from sqsnn.network import PopulationFactory
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.population import Population
@@ -27,19 +32,20 @@ from sqsnn.neurons.published_sqs import PublishedSQS
 from sqsnn.neurons.qlif import QLIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.neurons.stochastic_lif import StochasticLIF
-from sqsnn.options import as_text
+from sqsnn.options import Count, as_text, explain
 from sqsnn.quantum import circuits
 from sqsnn.quantum.circuit_text import gate_list
 from sqsnn.quantum.circuits import Circuit, CircuitFactory
 from sqsnn.quantum.noise import Noise
-from sqsnn.settings.section import MADE, Section, Words
+from sqsnn.settings.flat import OWN, is_kind, kind_of
+from sqsnn.settings.section import MADE, Section, Word, Words
 
 _NO_ARGUMENTS = {"kind", "output_memory_qubits"}
 # Arguments whose names mean something else among the settings, and back.
 _RENAMED = {"backend": "neurons_backend"}
 _ARGUMENTS = {setting: argument for argument, setting in _RENAMED.items()}
 # What the network decides, or what no training can use.
-_DECIDED = {"self", "size", "share", "generator", "dtype", "device", "noise_simulation"}
+_DECIDED = {"size", "share", "generator", "dtype", "device", "noise_simulation"}
 
 
 class NeuronSettings(Section):
@@ -123,12 +129,62 @@ class CircuitSettings(NeuronSettings):
         return self
 
 
+class OwnNeuronsSettings(NeuronSettings):
+    """Neurons of one's own: their place, and the arguments that their signature declares."""
+
+    kind: str = OWN
+    channels: Count = 1
+    """Channels N."""
+    neuron_options: Words = Field(default_factory=dict)
+    """Arguments of neurons of your own, e.g. `--neuron-options.tau 0.5`."""
+
+    def _factory(self, **own: Any) -> PopulationFactory:
+        population = from_module("neurons", self.kind, "subclass of sqsnn.Population", _is_neuron)
+        try:
+            fields = _arguments_of(population)
+        except NameError as error:
+            raise ValueError(
+                f"neurons {self.kind!r} has an annotation that cannot be read: {error}"
+            ) from None
+        has_channels = fields.pop("channels", None) is not None
+        made = create_model("Options", __base__=Section, __cls_kwargs__=MADE, **fields)
+        try:
+            chosen = made.model_validate(self.neuron_options)
+        except ValidationError as error:
+            raise ValueError(
+                f"neurons {self.kind!r} has the options: {', '.join(fields) or 'none'}; but "
+                f"{explain(error)}"
+            ) from None
+        arguments = {name: getattr(chosen, name) for name in chosen.model_fields_set}
+        if has_channels or self.channels != 1:
+            arguments["channels"] = self.channels
+        return partial(population, **arguments)
+
+
+def _is_neuron(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, Population)
+
+
 def _try_to_build(factory: PopulationFactory) -> None:
-    factory(1, generator=torch.Generator().manual_seed(0))
+    # As a network does.
+    factory(1, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device=None)
 
 
 def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings]:
-    """Read the settings of a kind of neurons from the signature and docstring of its population."""
+    """Make the settings of a kind of neurons from the arguments of its population."""
+    found = _arguments_of(population)
+    fields: dict[str, Any] = {"kind": (Literal[kind], kind)}
+    fields |= {_RENAMED.get(name, name): field for name, field in found.items()}
+    name = f"{population.__name__}Settings"
+    doc = f"The arguments of {population.__name__}."
+    base = CircuitSettings if population is SQSNeurons else NeuronSettings
+    return create_model(
+        name, __base__=base, __cls_kwargs__=MADE, __module__=__name__, __doc__=doc, **fields
+    )
+
+
+def _arguments_of(population: type[Population]) -> dict[str, Any]:
+    """Read the arguments that a file can hold from a population's signature and docstring."""
     # A population that inherits its constructor inherits what is written about it.
     documented = [
         parameter
@@ -136,26 +192,23 @@ def _settings_of(kind: str, population: type[Population]) -> type[NeuronSettings
         for parameter in parse(cls.__doc__ or "", DocstringStyle.GOOGLE).params
     ]
     meanings = {parameter.arg_name: parameter.description for parameter in documented}
-    fields: dict[str, Any] = {"kind": (Literal[kind], kind)}
+    fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(population, eval_str=True).parameters.items():
-        if name not in _DECIDED:
-            meaning = " ".join((meanings.get(name) or "").split())
-            is_table = parameter.default is None and _is_mapping(parameter.annotation)
-            field = (
+        is_table = parameter.default is None and _is_mapping(parameter.annotation)
+        held = Words if is_table else _in_a_file(parameter.annotation)
+        if name in _DECIDED or parameter.kind is parameter.VAR_KEYWORD or held is None:
+            continue
+        meaning = " ".join((meanings.get(name) or "").split())
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (
+            held,
+            (
                 Field(default_factory=dict, description=meaning)
                 if is_table
-                else Field(parameter.default, description=meaning)
-            )
-            fields[_RENAMED.get(name, name)] = (
-                Words if is_table else _in_a_file(parameter.annotation),
-                field,
-            )
-    name = f"{population.__name__}Settings"
-    doc = f"The arguments of {population.__name__}."
-    base = CircuitSettings if population is SQSNeurons else NeuronSettings
-    return create_model(
-        name, __base__=base, __cls_kwargs__=MADE, __module__=__name__, __doc__=doc, **fields
-    )
+                else Field(default, description=meaning)
+            ),
+        )
+    return fields
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -168,15 +221,22 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _in_a_file(annotation: Any) -> Any:
-    """The part of an annotation that a file can hold: no callables; Python may give a circuit."""
+    """The part of an annotation that a file can hold: no callables; Python may give a circuit.
+
+    None where it can hold nothing of it; without an annotation, any number, truth value or word.
+    """
     if get_origin(annotation) is Annotated:  # a choice among options objects
         return annotation
+    if annotation is inspect.Parameter.empty:
+        return Word
     plain = (str, int, float, bool, type(None))
     kept = [
         part
         for part in _parts(annotation)
         if part in plain or get_origin(part) is Literal or hasattr(part, "__pydantic_fields__")
     ]
+    if not kept:
+        return None
     held = Union[tuple(kept)]  # noqa: UP007 (made at run time)
     return Annotated[held, WrapValidator(_or_circuit)] if Circuit in _parts(annotation) else held
 
@@ -195,16 +255,23 @@ POPULATIONS: Mapping[str, type[Population]] = {
 }
 
 SQSNeuronsSettings = _settings_of("sqs", SQSNeurons)
-LIFSettings = _settings_of("lif", LIF)
-StochasticLIFSettings = _settings_of("stochastic_lif", StochasticLIF)
-QLIFSettings = _settings_of("qlif", QLIF)
-PublishedSQSSettings = _settings_of("published_sqs", PublishedSQS)
+_SETTINGS = (
+    SQSNeuronsSettings,
+    *(_settings_of(kind, found) for kind, found in POPULATIONS.items() if kind != "sqs"),
+    OwnNeuronsSettings,
+)
 
-Neurons = Annotated[
-    SQSNeuronsSettings  # pyright: ignore[reportInvalidTypeForm]
-    | LIFSettings
-    | StochasticLIFSettings
-    | QLIFSettings
-    | PublishedSQSSettings,
-    Field(discriminator="kind"),
-]
+
+def _kind(neurons: Any) -> Any:
+    """The kind of neurons that a table or an object describes, all of one's own being OWN."""
+    kind = neurons.get("kind") if isinstance(neurons, Mapping) else getattr(neurons, "kind", None)
+    return OWN if is_kind(kind, OWN) else kind
+
+
+if TYPE_CHECKING:
+    Neurons = NeuronSettings
+else:
+    Neurons = Annotated[
+        Union[tuple(Annotated[it, Tag(kind_of(it))] for it in _SETTINGS)],  # noqa: UP007
+        Discriminator(_kind),
+    ]

@@ -86,7 +86,7 @@ class Recipe(Layers):
     """How to build a network and to train it, whatever the data."""
 
     neurons: Neurons = SQSNeuronsSettings()  # pyright: ignore[reportCallIssue]
-    """Stochastic quantum spiking neurons, or the neurons that they are compared with."""
+    """Quantum spiking neurons, their rivals, or your own."""
     device_noise: DeviceNoise = DeviceNoise()
     encoding: Encoding = Rate()
     """How values become spikes."""

@@ -50,4 +50,5 @@ def _read_word(option: object) -> object:
 Sizes = Annotated[tuple[Count, ...], BeforeValidator(split_commas)]
 Labels = Annotated[tuple[Whole, ...], BeforeValidator(split_commas), Field(min_length=2)]
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas), Field(min_length=1)]
-Words = Annotated[dict[str, bool | int | float | str], BeforeValidator(read_words)]
+Word = bool | int | float | str
+Words = Annotated[dict[str, Word], BeforeValidator(read_words)]

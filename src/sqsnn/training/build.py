@@ -101,6 +101,8 @@ def build_network(recipe: Recipe, features: int | Shape, outputs: int) -> Spikin
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    except TypeError as error:  # of one's own, which share nothing
+        raise ConfigError(f"neurons {recipe.neurons.kind!r} cannot be built: {error}") from None
     if isinstance(recipe.readout, Traces):
         last = network.population(network.names[-1])
         network.readout = TraceReadout(
@@ -168,7 +170,10 @@ def _factories(recipe: Recipe, shapes: Mapping[str, Shape]) -> list[PopulationFa
     made = _per_population(recipe)
     hidden = len(made) if recipe.reads_values else len(made) - 1
     shares = [recipe.share_of(shape) for shape in shapes.values()][:hidden]
-    shared = [partial(factory, share=it) for factory, it in zip(made, shares, strict=False)]
+    shared = [
+        factory if it == "none" else partial(factory, share=it)
+        for factory, it in zip(made, shares, strict=False)
+    ]
     return shared + made[hidden:]
 
 

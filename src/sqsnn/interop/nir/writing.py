@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import nir
 import numpy as np
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from sqsnn.interop.nir.lif import entry, leaving, write_lif
 from sqsnn.interop.nir.nodes import write_sqs
@@ -86,7 +87,8 @@ def _write_population(name: str, population: Population, dt: float) -> tuple[Nod
             f"population {name!r} has {population.channels} channels, but a neuron of NIR has one "
             "output"
         )
-    if isinstance(population, LIF):
+    # Not inherited: a class of one's own may have a law of its own.
+    if isinstance(population, LIF) and type_before_parametrizations(population) is LIF:
         return write_lif(name, population, dt)
     if isinstance(population, SQSNeurons):
         return {name: write_sqs(population)}, []
