@@ -19,7 +19,7 @@ from sqsnn.network import Connection, SpikingNetwork
 from sqsnn.neurons.drive import Leaky
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.sqs import SQSNeurons
-from sqsnn.readout import Targets
+from sqsnn.readout import Targets, TraceReadout
 
 STEPS, BATCH, CLASSES = 4, 6, 2
 LABELS = torch.arange(BATCH) % CLASSES
@@ -174,3 +174,11 @@ def test_outputs_that_draw_nothing_or_feed_others_are_refused(rule):
     )
     with pytest.raises(ValueError, match="'output' feeds other populations or itself"):
         rule.step(graph, inputs_of(3).float(), LABELS, seeded(0))
+
+
+@pytest.mark.parametrize("rule", [SYMMETRIC, Backprop(loss_on="likelihood")])
+def test_a_readout_of_values_is_refused_and_not_trained_by_another_loss(rule):
+    read = TraceReadout(CLASSES, 1, generator=seeded(0))
+    network = SpikingNetwork((3, CLASSES), readout=read, generator=seeded(0))
+    with pytest.raises(ValueError, match="the network has a readout of values"):
+        rule.step(network, inputs_of(3).float(), torch.zeros(BATCH, 1), seeded(0))

@@ -74,12 +74,12 @@ class Backprop:
     ) -> Figures:
         check_network(network, spikes, takes_shards=True)
         network.check_spikes(spikes)
+        self.check(network)
         law = loss_of(network, self.loss_on)
         targets = law.check(targets, network.outputs, spikes)
         record = network(spikes, generator=generator)
         output = record.layers[-1]
         if isinstance(law, SpikeLoss):
-            self.check(network)
             output = _clamped(network, spikes, record, law.spikes_of(targets, output.spikes))
         loss = law.total(output, targets)
         total = loss

@@ -63,8 +63,13 @@ def check_clamped(network: SpikingNetwork) -> None:
     """Refuse a network whose outputs cannot be clamped to given spikes.
 
     Raises:
-        ValueError: If they draw no spikes, or feed a population.
+        ValueError: If they draw no spikes, or feed a population or a readout of values.
     """
+    if network.readout is not None:
+        raise ValueError(
+            "loss_on is 'likelihood', but the network has a readout of values, which learns by the "
+            "loss of its values; leave loss_on out"
+        )
     name, output = network.names[-1], network.population(network.names[-1])
     if not output.is_stochastic:
         raise ValueError(

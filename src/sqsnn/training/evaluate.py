@@ -262,7 +262,7 @@ def accuracy(scores: Scores, labels: Int64[Tensor, " n"]) -> Accuracy:
 
 
 def loss(scores: Scores, labels: Int64[Tensor, " n"]) -> float:
-    """The cross-entropy, in nats, of one shot's summed probabilities as logits, as in training.
+    """The cross-entropy, in nats, of one shot's summed probabilities as logits, by any rule.
 
     Where spikes were measured it is that of the counts.
     """
