@@ -99,7 +99,8 @@ def test_a_tested_network_without_its_record_is_refused(run_study, tests_read, o
     lose_record(out)
     before = (out / NAME).read_bytes()
     del tests_read[:]
-    said = r"out/tested.jsonl says .* for digits/crx/seed-0, but the record is gone: .*--test-again"
+    said = r"out/tested.jsonl says .* for digits/crx/seed-0, but the record is gone: "
+    said += r".*`sqsnn-bench compare STUDY --out .*out` --test-again"
     with pytest.raises(ConfigError, match=said):
         run_study()
     assert (tests_read, (out / NAME).read_bytes()) == ([], before)

@@ -155,8 +155,8 @@ class Readings:
         return ConfigError(
             f"{self._path} says on {self._last[keys[0]].time} that this study has {what} {names}, "
             f"but the {why}: restore trials.jsonl.gz or the file of the study from a copy. To read "
-            'the test part again, give the same command with --test-again "why", which goes into '
-            "the log"
+            f"the test part again, give `sqsnn-bench compare STUDY --out {self._path.parent}` "
+            '--test-again "why", which goes into the log'
         )
 
 
