@@ -1,7 +1,12 @@
 """The local rule of the authors' script, written anew in NumPy; all seeds are trained at once.
 
-Two hidden neurons, the input joined to both layers, one channel and one memory qubit each. One
-sample runs free, with its memories; then every step t is learned alone, from a memory at |0>:
+Two hidden neurons, the input joined to both layers. The script's neuron, SQS.py, applies both of
+its rotations to the qubit that is measured, and takes the state of that qubit after the measurement
+for the memory. It so has no quantum memory, but the law of `sqsnn.PublishedSQS`:
+
+    p_t = sin^2((phi_t + theta_in + theta_mem + theta_ent s_{t-1}) / 2)
+
+One sample runs free; then every step t is learned alone, as if no spike came before it:
 
     output o    sum_t  d log p(target_ot)                  the output of the class should fire
     hidden h    sum_t  l_t d log p(s_ht),                  l_t = sum_o log p_free(target_ot)
@@ -10,11 +15,11 @@ sample runs free, with its memories; then every step t is learned alone, from a 
                   multiplied by 0.03 once more
     d/d angles    [log p(angle + pi/2) - log p(angle - pi/2)] / 2
 
-From |0> no gate of the memory reaches a spike, p = sin^2((phi + theta_in) / 2): of the angles only
-theta_in learns. Two terms for log p are no shift rule, since log p is no expectation. Both are the
-script's, not ours. Gradients are clipped value by value; plain steps, no optimiser.
+With no spike before it theta_ent reaches no probability and never learns; theta_in and theta_mem
+learn alike. Two terms for log p are no shift rule, since log p is no expectation. All of this is
+the script's, not ours. Gradients are clipped value by value; plain steps, no optimiser.
 
-Source: github.com/kclip/SQSNN, SQSNN_locals.py, by the authors of arXiv:2506.21324.
+Source: github.com/kclip/SQSNN, SQS.py and SQSNN_locals.py, by the authors of arXiv:2506.21324.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,33 +54,26 @@ class AuthorsRule:
 
 
 class Neurons(NamedTuple):
-    """The angles of neurons, `(seeds, neurons)` each."""
+    """The angles of neurons, `(seeds, neurons)` each: theta_mem, theta_in and theta_ent."""
 
     memory: np.ndarray
     channel: np.ndarray
     coupling: np.ndarray
 
+    @property
+    def angle(self) -> np.ndarray:
+        """What is turned whatever comes in, theta_in + theta_mem."""
+        return self.channel + self.memory
+
     def run(
         self, currents: Float[np.ndarray, "S T H"], uniforms: Float[np.ndarray, "S T H"]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run with memories from |0> on: spikes and probabilities of a spike, `(S, T, H)`.
-
-        In the frame in which RX and CRX are real.
-        """
-        angles = rotations(currents)
-        turned = np.cos(self.memory / 2), np.sin(self.memory / 2)
-        zero, one = np.ones_like(self.memory), np.zeros_like(self.memory)
-        spikes, probabilities = np.empty_like(angles), np.empty_like(angles)
-        for t in range(angles.shape[1]):
-            still = (angles[:, t] + self.channel) / 2
-            moved = still + self.coupling / 2
-            probability = (zero * np.sin(still)) ** 2 + (one * np.sin(moved)) ** 2
-            fired = uniforms[:, t] < probability
-            spikes[:, t], probabilities[:, t] = fired, probability
-            norm = np.sqrt(np.where(fired, probability, 1 - probability))
-            zero = zero * np.where(fired, np.sin(still), np.cos(still)) / norm
-            one = one * np.where(fired, np.sin(moved), np.cos(moved)) / norm
-            zero, one = turned[0] * zero - turned[1] * one, turned[1] * zero + turned[0] * one
+        """Run from no spike on: spikes and probabilities of a spike, `(S, T, H)`."""
+        spikes, probabilities = np.empty_like(currents), np.empty_like(currents)
+        last = np.zeros_like(self.coupling)
+        for t in range(currents.shape[1]):
+            probabilities[:, t] = spike_law(currents[:, t], self.angle + self.coupling * last)
+            last = spikes[:, t] = uniforms[:, t] < probabilities[:, t]
         return spikes, probabilities
 
 
@@ -169,7 +167,7 @@ def learn(
 
     # Every neuron asks for its own spikes, hidden ones for those that they emitted.
     wanted = np.concatenate([fired, target], axis=-1)  # (S, T, 4)
-    angle = np.concatenate([network.hidden.channel, network.output.channel], axis=-1)[:, None]
+    angle = np.concatenate([network.hidden.angle, network.output.angle], axis=-1)[:, None]
     scale = np.concatenate([np.repeat(weight, 2, axis=-1), np.ones_like(target)], axis=-1)
     shape = steps, 4, _DIRECTIONS, presynaptic
     bits = np.stack([_bits(one, shape) for one in generators])  # (S, T, 4, K, P), 0 or 1
@@ -185,15 +183,17 @@ def learn(
     by_hidden = np.einsum("stnk,stnkp->snp", slopes, signs)
 
     total = direct + np.concatenate([np.zeros_like(above), above], axis=-1)
-    ends = [log_law(fresh(total, angle + turn), wanted) for turn in (np.pi / 2, -np.pi / 2)]
+    ends = [log_law(spike_law(total, angle + turn), wanted) for turn in (np.pi / 2, -np.pi / 2)]
     by_angle = (scale * (ends[0] - ends[1]) / 2).sum(1)
 
     rate, half = rule.learning_rate, rule.learning_rate / 2
     _add(network.to_hidden, half, by_input[:, :_HIDDEN], _LIMIT / 2)
     _add(network.skip, rate, by_input[:, _HIDDEN:], _LIMIT)
     _add(network.to_output, rate, by_hidden, _LIMIT)
-    _add(network.hidden.channel, half, by_angle[:, :_HIDDEN], _OF_ANGLES)
-    _add(network.output.channel, rate, by_angle[:, _HIDDEN:], _LIMIT)
+    for angles in (network.hidden.channel, network.hidden.memory):
+        _add(angles, half, by_angle[:, :_HIDDEN], _OF_ANGLES)
+    for angles in (network.output.channel, network.output.memory):
+        _add(angles, rate, by_angle[:, _HIDDEN:], _LIMIT)
     for neurons in (network.hidden, network.output):
         for angles in neurons:
             angles %= 2 * np.pi
@@ -204,14 +204,14 @@ def _slopes(
 ) -> np.ndarray:
     """Give what multiplies each direction of signs, averaged over directions, `(S, T, N, K)`."""
     plus, minus = (
-        log_law(fresh(currents[..., None] + way * along, angle[..., None]), wanted[..., None])
+        log_law(spike_law(currents[..., None] + way * along, angle[..., None]), wanted[..., None])
         for way in (1, -1)
     )
     return (plus - minus) / 2 / _DIRECTIONS
 
 
-def fresh(currents: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Give the probability of a spike from a memory at |0>."""
+def spike_law(currents: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Give the probability of a spike."""
     return np.sin((rotations(currents) + angle) / 2) ** 2
 
 
