@@ -151,7 +151,7 @@ def test_the_tables_pair_models_seed_by_seed():
         ["1 to 4", qubit, "1.100 ± 0.100"],
         ["17 to 32", four, "1.067 ± 0.208"],
     ]
-    assert rows(tables, "In short") == [[CLAIMED, "1.10", "1.07", "2.00"]]
+    assert rows(tables, "In short") == [[CLAIMED, "1.10", "1.07", "2.00 (1 of 3)"]]
     # One seed has no deviation yet.
     assert rows(tables, "All models") == [
         [four, "none", "31", "1.067 ± 0.208"],

@@ -59,7 +59,11 @@ def _short(cells: Cells, tasks: Sequence[str], models: Sequence[str]) -> str:
     rows = []
     for task in tasks:
         found = [list(map(_bits, cells.get((task, name), {}).values())) for name in shown]
-        rows.append([task, *(f"{statistics.fmean(bits):.2f}" if bits else "" for bits in found)])
+        means = [
+            f"{statistics.fmean(bits):.2f}{_part(cells, task, len(bits))}" if bits else ""
+            for bits in found
+        ]
+        rows.append([task, *means])
     return _table(["intervals"], shown, rows)
 
 
@@ -140,7 +144,14 @@ def _spread(cells: Cells, task: str, model: str) -> str:
         return ""
     if impossible := sum(not math.isfinite(bits) for bits in found):
         return f"impossible in {impossible} of {len(found)}"
-    return f"{statistics.fmean(found):.3f} ± {statistics.stdev(found):.3f}"
+    mean, deviation = statistics.fmean(found), statistics.stdev(found)
+    return f"{mean:.3f} ± {deviation:.3f}{_part(cells, task, len(found))}"
+
+
+def _part(cells: Cells, task: str, seeds: int) -> str:
+    """Say how many seeds there are where another model of the task has more."""
+    most = max(len(by_seed) for (process, _), by_seed in cells.items() if process == task)
+    return "" if seeds == most else f" ({seeds} of {most})"
 
 
 def _bits(line: Line) -> float:
