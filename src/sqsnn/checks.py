@@ -191,15 +191,20 @@ def from_module(argument: str, place: str, what: str, is_one: Callable[[Any], bo
         is_one: Whether something is that.
     """
     module, _, name = place.partition(":")
+    where = f"{argument} is {place!r}, but module {module!r}"
     try:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise ImportError("that is no name of a module")
         found = getattr(import_module(module), name, None)
-    except (ImportError, TypeError, ValueError) as error:  # the last two: no name of a module
+    except ImportError as error:
         raise ValueError(
-            f"{argument} is {place!r}, but module {module!r} cannot be imported: {error}; it must "
-            f"lie in the current folder, {Path.cwd()}, or on the Python path"
+            f"{where} cannot be imported: {error}; it must lie in the current folder, "
+            f"{Path.cwd()}, or on the Python path"
         ) from None
+    except SyntaxError as error:
+        raise ValueError(f"{where} is no Python: {error}") from None
     if not is_one(found):
-        raise ValueError(f"{argument} is {place!r}, but module {module!r} has no {what} {name!r}")
+        raise ValueError(f"{where} has no {what} {name!r}")
     return found
 
 

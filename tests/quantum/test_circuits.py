@@ -265,6 +265,7 @@ number = 3
 """
     (tmp_path / "circuits_of_mine.py").write_text(source)
     (tmp_path / "circuits_broken.py").write_text("import no_such_module")
+    (tmp_path / "circuits_torn.py").write_text("\ndef flip(:\n")
     with pytest.raises(ValueError, match="module 'circuits_of_mine' cannot be imported: No module"):
         circuits.get("circuits_of_mine:flip", 1, 1)
     monkeypatch.syspath_prepend(tmp_path)
@@ -275,10 +276,11 @@ number = 3
         "circuits_of_mine:flop": "module 'circuits_of_mine' has no function 'flop'",
         "circuits_of_mine:number": "has no function 'number'",
         "circuits_of_mine:": "has no function ''",
-        ":flip": "module '' cannot be imported: Empty module name; it must lie in the current",
+        ":flip": "module '' cannot be imported: that is no name of a module; it must lie in",
         "circuits_of_mine:nothing": r"must return a Circuit, .* but returned \[\('RX'",
         "circuits_of_mine:small": "channels=2, memory_qubits=1, but made a circuit of 1 and 0",
         "circuits_broken:flip": "No module named 'no_such_module'",
+        "circuits_torn:flip": r"module 'circuits_torn' is no Python: .*circuits_torn.py, line 2",
     }
     for name, message in refused.items():
         with pytest.raises(ValueError, match=message):
