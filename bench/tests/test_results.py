@@ -80,3 +80,15 @@ def test_the_loose_results_are_readable():
 
 def _names(folder):
     return [path.name for path in folder.iterdir()]
+
+
+def test_the_page_shows_the_study_of_all_tasks():
+    content = json.loads((BENCH / "results" / "tasks" / "results.json").read_text("utf-8"))
+    cells = {}
+    for row in content["rows"]:
+        found = row["test_accuracy"]
+        text = f"{100 * found['mean']:.1f} ± {100 * found['interval']:.1f}"
+        cells.setdefault(row["label"], []).append(text)
+    page = (BENCH.parent / "docs" / "results.md").read_text("utf-8")
+    for label, texts in cells.items():
+        assert f"| {label} | {' | '.join(texts)} |" in page
