@@ -4,8 +4,10 @@ Without a GPU, `pytest --elsewhere tests/neurons` runs the tests of physics on a
 `elsewhere.py` simulates: it finds what would fail on a GPU because it lies on two devices.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import jaxtyping
@@ -119,6 +121,17 @@ def global_state_untouched() -> Iterator[None]:
     torch.use_deterministic_algorithms(settings_before["deterministic algorithms"])
     torch.set_grad_enabled(settings_before["gradient mode"])
     assert not changed, f"the test changed torch's global state: {', '.join(changed)}"
+
+
+@pytest.fixture(autouse=True)
+def own_modules_forgotten(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget the modules that a test wrote and imported: another may write one of the same name."""
+    before = set(sys.modules)
+    yield
+    for name in sys.modules.keys() - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(tmp_path_factory.getbasetemp()):
+            del sys.modules[name]
 
 
 @pytest.fixture

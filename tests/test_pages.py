@@ -52,8 +52,6 @@ def test_the_commands_on_extending_run(tmp_path, monkeypatch, capsys):
     (tmp_path / "refractory.py").write_text(classes)
     for command in COMMANDS:
         main(shlex.split(command)[1:])
-    for module in ("mine", "refractory"):
-        monkeypatch.delitem(sys.modules, module)
     assert 'circuit = "mine:twist"' in (tmp_path / "runs/twist/config.toml").read_text()
     # The table on the page says what the command said.
     _, neurons, _ = re.split(r"```toml\n|```\n", PAGE[PAGE.index("```toml\n") :], maxsplit=2)

@@ -34,8 +34,7 @@ def swing(channels, memory_qubits):
 def module(here, monkeypatch):
     """A module in the current folder, which nothing has imported."""
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
-    yield here / "swings.py"
-    sys.modules.pop("swings", None)
+    return here / "swings.py"
 
 
 def test_a_run_needs_the_module_of_its_circuit(sqsnn, refused, module, tmp_path, monkeypatch):

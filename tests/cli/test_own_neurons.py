@@ -32,8 +32,7 @@ class Lazy(sqsnn.LIF):
 def module(here, monkeypatch):
     """A module in the current folder, which nothing has imported."""
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
-    yield here / "lazies.py"
-    sys.modules.pop("lazies", None)
+    return here / "lazies.py"
 
 
 def test_a_run_needs_the_module_of_its_neurons(sqsnn, refused, module, tmp_path, monkeypatch):
