@@ -1,12 +1,15 @@
 """Outputs clamped to target spikes: maximum likelihood, local or by backpropagation."""
 
+import math
 from functools import partial
 from itertools import product
 from typing import Any
 
 import pytest
+import reference_drive
 import torch
-from tools import populations_of, seeded, synapses_of
+from reference_drive import follow
+from tools import populations_of, seeded, synapses_of, twin
 from torch import Tensor
 
 from sqsnn.learning.backprop import Backprop
@@ -16,12 +19,13 @@ from sqsnn.learning.rule import Rule
 from sqsnn.learning.scores import Measured
 from sqsnn.learning.signals import Feedback, NoSignal, Reinforce
 from sqsnn.network import Connection, SpikingNetwork
-from sqsnn.neurons.drive import Leaky
+from sqsnn.neurons.drive import Leaky, Rectified, Saturating
 from sqsnn.neurons.lif import LIF
 from sqsnn.neurons.sqs import SQSNeurons
 from sqsnn.readout import Targets, TraceReadout
 
 STEPS, BATCH, CLASSES = 4, 6, 2
+CHANGE = 1e-5  # of a parameter, for central differences
 LABELS = torch.arange(BATCH) % CLASSES
 SYMMETRIC = Local(Feedback("symmetric"), loss_on="likelihood")
 
@@ -82,6 +86,52 @@ def test_without_hidden_neurons_the_gradient_is_that_of_the_likelihood(rule):
     loss = -(record.log_likelihood.sum(-1) * mask * weights).sum() / BATCH
     wanted = torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
     torch.testing.assert_close(found, torch.cat([g.flatten() for g in wanted]))
+
+
+def reference_loss(network: SpikingNetwork, spikes: Tensor, target: Tensor) -> float:
+    """-log p(target), mean over the samples, by the density matrices of tests/reference.py."""
+    (synapses,), (output,) = synapses_of(network), populations_of(network)
+    assert isinstance(output, SQSNeurons)
+    currents, loss = synapses(spikes).detach(), 0.0
+    for sample, index in product(range(BATCH), range(CLASSES)):
+        z, observed = (rows[:, sample, index].tolist() for rows in (currents, target))
+        neuron, drive = twin(output, index)
+        assert reference_drive.distance_to_kinks(drive, z, observed) > 10 * CHANGE
+        for (law, _), now in zip(follow(neuron, drive, z, observed), observed, strict=True):
+            loss -= math.log(law[int(now[0])]) / BATCH
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("circuit", "drive"),
+    [
+        ("crx", Rectified()),
+        ("crx", Leaky(beta=0.7, reset=0.4, bias=0.1)),
+        ("bidirectional", Saturating()),
+        ("bidirectional", Leaky(beta=0.7, reset=0.4, bias=0.1, reset_steps=2)),
+    ],
+)
+@pytest.mark.parametrize("rule", [SYMMETRIC, Backprop(loss_on="likelihood")])
+def test_clamped_outputs_follow_the_likelihood_of_density_matrices(rule, circuit, drive):
+    network = network_of(3, CLASSES, circuit=circuit, drive=drive)
+    target = some_spikes()
+    # No spikes, but values: without a spike the current would be 0, where the encoding has a kink.
+    spikes = torch.rand((STEPS, BATCH, 3, 1), generator=seeded(7), dtype=torch.float64)
+    network.zero_grad()
+    loss = rule.step(network, spikes, Targets(target), seeded(5))["loss"]
+    assert loss == pytest.approx(reference_loss(network, spikes, target), rel=1e-10)
+    for name, parameter in network.named_parameters():
+        grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        values = parameter.detach().view(-1)
+        for place, found in enumerate(grad.view(-1).tolist()):
+            losses, value = [], values[place].item()
+            for change in (CHANGE, -CHANGE):
+                values[place] = value + change
+                losses.append(reference_loss(network, spikes, target))
+            values[place] = value
+            slope = (losses[0] - losses[1]) / (2 * CHANGE)
+            # Central differences: rounding / CHANGE = 1e-10, and a third derivative x CHANGE^2.
+            assert found == pytest.approx(slope, abs=1e-8), (name, place)
 
 
 @pytest.mark.parametrize("drive", [None, Leaky(beta=0.7, reset=0.4, bias=0.1)])
