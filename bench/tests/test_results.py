@@ -41,7 +41,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 2823
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 2563
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)

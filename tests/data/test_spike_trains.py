@@ -240,7 +240,7 @@ def test_what_is_no_train_of_bins_is_refused_by_name(trains, error, message):
         ([[0.1, np.nan]], {}, ValueError, r"times\[0\]\[1\] must be a finite time, but is nan"),
         ([[np.inf, -np.inf]], {}, ValueError, r"times\[0\]\[0\] must be a finite time"),
         ([[0.1, 0.5]], {"stop": 0.5}, ValueError, r"times\[0\]\[1\] must be before the stop, 0\.5"),
-        ([[0.1]], {"stop": [1, 2]}, ValueError, "one for each of 1 trains, but holds 2"),
+        ([[0.1]], {"stop": [1, 2]}, ValueError, r"one per train \(1\), but holds 2"),
         ([[0.1]], {"stop": 0}, ValueError, "stop must be after the start, 0 s, but is 0 s"),
         ([[0.1]], {"stop": np.nan}, ValueError, "stop must be finite, but is nan"),
         ([[0.1]], {"stop": "1"}, TypeError, "stop must be a number, but is '1'"),

@@ -175,7 +175,7 @@ def test_a_command_that_was_killed_in_the_test_goes_on_as_the_same_read(
     assert (events(out), records.read(out)) == (["tests"], {})
     assert (run_folder(out, KEY) / "checkpoint.safetensors").is_file()
     run_study()
-    assert tests_read == ["digits"] * 2  # one for each of the two models
+    assert tests_read == ["digits"] * 2  # one per model
     assert events(out) == ["tests", "goes on", "recorded"]
     assert not json.loads((out / "results.json").read_text())["irregular_tests"]
 
@@ -200,7 +200,7 @@ def test_a_finished_run_is_recorded_without_a_second_reading(
             run_study()
     assert (tests_read, events(out), records.read(out)) == (["digits"], ["tests"], {})
     run_study()
-    assert tests_read == ["digits"] * 2  # one for each of the two models
+    assert tests_read == ["digits"] * 2  # one per model
     assert events(out) == ["tests", "recorded"]
     lose_record(out, with_run=False)
     run_study()

@@ -215,6 +215,6 @@ def _stop_of_each(stop: float | list[float] | None, trains: int) -> list[float |
         return [stop] * trains
     if len(stop) != trains:
         raise ValueError(
-            f"stop must be one number, or one for each of {trains} trains, but holds {len(stop)}"
+            f"stop must be one number, or one per train ({trains}), but holds {len(stop)}"
         )
     return [*stop]

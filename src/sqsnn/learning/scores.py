@@ -39,7 +39,7 @@ class Signals(NamedTuple):
 class Pulled(NamedTuple):
     """The gradient of a population."""
 
-    parameters: tuple[Tensor, ...]  # one for each of `population.parameters()`
+    parameters: tuple[Tensor, ...]  # one per parameter of `population.parameters()`
     currents: Tensor  # (T, B, H, N)
     delta: Tensor  # the part of `currents` that comes from L; feedback carries it downward
     log_likelihood: (

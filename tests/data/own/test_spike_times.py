@@ -124,7 +124,7 @@ def test_trains_with_a_stop_each_are_numbered_from_0(write):
     for first, label in (("0", "3"), ("0", "-1"), ("stay", "'stay'")):
         named = write("b.csv", f"time,train\n0.1,{first}\n0.1,{label}\n")
         assert len(sqsnn.read_spike_trains(named, 0.1, stop=1.0)) == 2
-        said = f"line [23]: expected a train from 0 to 2, one for each stop, found {label}"
+        said = f"line [23]: expected a train from 0 to 2, one per stop, found {label}"
         with pytest.raises(DataError, match=said):
             sqsnn.read_spike_trains(named, 0.1, stop=[1.0, 1.0, 1.0])
 

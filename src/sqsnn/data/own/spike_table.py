@@ -165,7 +165,7 @@ def _with_silent_trains(path: Path, table: SpikeTable, stops: int) -> SpikeTable
     for position, name in enumerate(names):
         if name not in range(stops):
             place = table.place(int(np.argmax(of_spikes == position)))
-            expected = f"a train from 0 to {stops - 1}, one for each stop"
+            expected = f"a train from 0 to {stops - 1}, one per stop"
             raise refuse(path, place, expected, f"{name!r}")
     numbers = np.array(names, np.int64)[of_spikes]
     return table._replace(trains=Labels(list(range(stops)), numbers))
