@@ -34,7 +34,9 @@ def test_an_event_is_an_address_and_a_time_behind_lines_of_text():
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b"#!AER-DAT3.1\r\n" + bytes(8), "byte 0: expected AEDAT 1.0 or 2.0, .* found AER-DAT3.1"),
+        (b"#!AER-DAT3.1\r\n" + bytes(8), "byte 0: expected AEDAT 2.0, .* found AER-DAT3.1"),
+        # Events of six bytes.
+        (b"#!AER-DAT1.0\r\n" + bytes(24), "byte 0: expected AEDAT 2.0, .* found AER-DAT1.0"),
         (b"# a\n" + bytes(13), "byte 12: expected events of 8 bytes, found 5 bytes"),
         (b"# a\n", "byte 4: expected events of 8 bytes, found none"),
         (b"# no end", "byte 8: expected events of 8 bytes, found none"),

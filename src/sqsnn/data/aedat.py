@@ -45,9 +45,9 @@ def decode_aedat(path: Path, name: str, raw: bytes, describe: Describe = broken)
     while raw[start : start + 1] == b"#":
         end = raw.find(b"\n", start) + 1
         line = raw[start : end or len(raw)]
-        if line.startswith(b"#!AER-DAT") and not line.startswith((b"#!AER-DAT1", b"#!AER-DAT2")):
+        if line.startswith(b"#!AER-DAT") and not line.startswith(b"#!AER-DAT2"):
             found = line[2:13].decode("latin-1").strip()
-            raise damaged(start, "AEDAT 1.0 or 2.0, of a DVS128", found)
+            raise damaged(start, "AEDAT 2.0, of a DVS128", found)
         start = end or len(raw)
     left = (len(raw) - start) % _EVENT_BYTES
     if left or start == len(raw):
