@@ -41,7 +41,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 2563
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 2695
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
@@ -92,3 +92,15 @@ def test_the_page_shows_the_study_of_all_tasks():
     page = (BENCH.parent / "docs" / "results.md").read_text("utf-8")
     for label, texts in cells.items():
         assert f"| {label} | {' | '.join(texts)} |" in page
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [("lif-reset", "42.6 ± 0.8"), ("lif-floor", "39.6 ± 0.9"), ("lif-both", "41.2 ± 0.8")],
+)
+def test_the_page_says_what_the_tricks_of_the_drive_do_for_lif(model, shown):
+    content = json.loads((BENCH / "results" / "tricks" / "results.json").read_text("utf-8"))
+    (row,) = (row for row in content["rows"] if row["model"] == model)
+    found = row["test_accuracy"]
+    assert f"{100 * found['mean']:.1f} ± {100 * found['interval']:.1f}" == shown
+    assert shown in (BENCH.parent / "docs" / "results.md").read_text("utf-8")
