@@ -6,6 +6,7 @@
 # make campaigns  install, then damage files, kill trainings and try extreme numbers, as often as
 #              docs/reliability.md says (two hours)
 # make sanitize  install, then test the kernel on builds that stop at bad memory accesses
+# make site    install, then build the documentation into docs/_build/html; a warning is an error
 # make wheel   build dist/*.tar.gz and dist/*.whl, and test the wheel in an environment of its own
 # Each works from a bare clone: it needs python3 (3.11 or later), pip and make.
 
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: train test check full campaigns sanitize wheel clean
+.PHONY: train test check site links full campaigns sanitize wheel clean
 
 train: $(VENV)/run.stamp
 	$(BIN)/sqsnn train digits
@@ -29,6 +30,12 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/codespell
+
+site: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+links: $(VENV)/dev.stamp
+	SQSNN_LINKS=1 $(BIN)/python -m sphinx -q -W --keep-going -b linkcheck docs docs/_build/links
 
 full: $(VENV)/dev.stamp
 	$(PYTEST) -m "slow or not slow" --cov=sqsnn --cov=sqsnn_bench --cov-report=term:skip-covered

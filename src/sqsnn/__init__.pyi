@@ -5,6 +5,7 @@ from . import hardware as hardware
 from . import interop as interop
 from . import learning as learning
 from . import nn as nn
+from . import plots as plots
 from . import readout as readout
 from . import runs as runs
 from . import settings as settings
