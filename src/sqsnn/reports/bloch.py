@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 
 from sqsnn.reports.style import BLUE, FAINT, INK, MUTED, VERMILION, styled
@@ -34,10 +35,9 @@ def bloch(vectors: Float[np.ndarray, "states 3"], spikes: Bool[np.ndarray, " ste
         axes.scatter([], [], color=color, s=14, marker=marker, label=label)
         chosen = spikes == fired
         if chosen.any():
-            lines = LineCollection(list(pieces[chosen]), colors=color, alpha=list(shade[chosen]))
-            axes.add_collection(lines)
-            ends = seen[1:][chosen]
-            axes.scatter(*ends.T, color=color, s=14, marker=marker).set_alpha(shade[chosen])
+            colors = to_rgba_array([color] * int(chosen.sum()), list(shade[chosen]))
+            axes.add_collection(LineCollection(list(pieces[chosen]), colors=list(colors)))
+            axes.scatter(*seen[1:][chosen].T, color=list(colors), s=14, marker=marker)
     axes.scatter(*seen[:1].T, facecolor="white", edgecolor=INK, s=22, label="start", zorder=3)
     axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
     axes.set_axis_off()
