@@ -9,6 +9,7 @@ import logging
 import os
 import posixpath
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,17 @@ def skipped(app: Any, what: str, name: str, it: Any, skip: bool, options: Any) -
     return True if not module.startswith("sqsnn") else None
 
 
+def finished(app: Any, error: Exception | None) -> None:
+    """Put the live page beside the others; it needs nothing of Sphinx."""
+    if error is None and app.builder.format == "html":
+        hidden = shutil.ignore_patterns("*.py", "__pycache__")
+        shutil.copytree(ROOT / "docs/demo", app.outdir / "demo", ignore=hidden, dirs_exist_ok=True)
+
+
 def setup(app: Any) -> None:
     """Connect with the events of a build."""
     app.connect("autodoc-process-docstring", plain)
     app.connect("autodoc-skip-member", skipped)
     app.connect("builder-inited", mirror)
     app.connect("source-read", on_read)
+    app.connect("build-finished", finished)
