@@ -5,6 +5,7 @@ files outside docs/, by relative paths. Sphinx knows documents below docs/ alone
 from outside is mirrored below docs/repository/ before a build, and links follow it there.
 """
 
+import json
 import logging
 import os
 import posixpath
@@ -67,7 +68,7 @@ logging.getLogger("qiskit").setLevel(logging.WARNING)  # it logs what a docstrin
 
 def site_path(path: str) -> str | None:
     """Give where a file of the repository lies on the site; None where it is no document."""
-    if not path.endswith(".md"):
+    if not path.endswith((".md", ".ipynb")):
         return None
     return path.removeprefix("docs/") if path.startswith("docs/") else f"{MIRROR}/{path}"
 
@@ -111,8 +112,17 @@ def mirror(app: Any) -> None:
 
 def on_read(app: Any, name: str, content: list[str]) -> None:
     """Follow the links of the pages in docs/."""
-    if not name.startswith(MIRROR) and (ROOT / "docs" / f"{name}.md").is_file():
-        content[0] = follow(content[0], f"docs/{name}.md")
+    if name.startswith(MIRROR):
+        return
+    source = app.env.doc2path(name, base=False)
+    if source.suffix == ".md":
+        content[0] = follow(content[0], f"docs/{source}")
+        return
+    notebook = json.loads(content[0])
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = follow("".join(cell["source"]), f"docs/{source}")
+    content[0] = json.dumps(notebook)
 
 
 def plain(app: Any, what: str, name: str, it: Any, options: Any, lines: list[str]) -> None:

@@ -73,6 +73,8 @@ def conf():
         ("![p](docs/images/raster.png)", "README.md", "![p](../images/raster.png)"),
         ("[x](studies/tasks.toml)", "bench/README.md", "[x](../../../bench/studies/tasks.toml)"),
         ("[house](bench)", "README.md", "`bench/`"),
+        ("[n](02-x.ipynb)", "docs/tutorials/01-y.ipynb", "[n](02-x.ipynb)"),
+        ("[s](../../bench/LOG.md)", "docs/tutorials/01-y.ipynb", "[s](../repository/bench/LOG.md)"),
         ("[#](#here) [w](https://a.b/c)", "README.md", "[#](#here) [w](https://a.b/c)"),
     ],
 )

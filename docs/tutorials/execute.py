@@ -40,7 +40,10 @@ def main(names: list[str]) -> None:
         if names and path.stem not in names:
             continue
         notebook = executed(path, FOLDER)
-        notebook.metadata = {"kernelspec": {"display_name": "Python 3", "name": "python3"}}
+        notebook.metadata = {
+            "kernelspec": {"display_name": "Python 3", "name": "python3"},
+            "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+        }
         nbformat.write(notebook, path)
 
 
