@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from importlib import import_module, util
 from pathlib import Path
 
@@ -80,3 +81,10 @@ def conf():
 )
 def test_links_of_the_repository_lead_to_the_same_place_on_the_site(conf, text, source, followed):
     assert conf.follow(text, source) == followed
+
+
+def test_the_page_on_installing_lists_every_extra():
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    for page in (DOCS / "install.md", DOCS.parent / "README.md"):
+        listed = re.findall(r"^\| `(\w+)` \|", page.read_text("utf-8"), re.MULTILINE)
+        assert set(project["optional-dependencies"]) <= set(listed), page.name

@@ -46,7 +46,7 @@ def learning_curve(*runs: Run) -> Figure:
 
 
 def confusion_matrix(run: Run, X: ArrayLike | Sequence[Any], y: ArrayLike) -> Figure:
-    """Draw how often each class, a row, was taken for each class, a column.
+    """Draw how often `Run.predict` takes each class, a row, for each class, a column.
 
     Args:
         run: A network that names classes.
