@@ -63,7 +63,7 @@ def confusion_matrix(run: Run, X: ArrayLike | Sequence[Any], y: ArrayLike) -> Fi
         >>> import sqsnn
         >>> digits = sqsnn.data.load("digits").load_test()
         >>> run = sqsnn.train("digits", hidden=8, steps=3, epochs=1, out=folder / "matrix")
-        >>> figure = confusion_matrix(run, digits.values, digits.targets)
+        >>> figure = confusion_matrix(run, digits.values, digits.targets.numpy().astype(str))
     """
     from sklearn import metrics
 
@@ -86,7 +86,7 @@ def raster(run: Run, X: ArrayLike | Sequence[Any], y: ArrayLike) -> Figure:
         >>> import sqsnn
         >>> digits = sqsnn.data.load("digits").load_test()
         >>> run = sqsnn.train("digits", hidden=8, steps=3, epochs=1, out=folder / "raster")
-        >>> figure = raster(run, digits.values[:50], digits.targets[:50])
+        >>> figure = raster(run, digits.values[:50], digits.targets[:50].numpy().astype(str))
     """
     spikes, truth = run.encode(X), targets_of(np.asarray(y), run.preparation)
     generator = torch.Generator(spikes.device).manual_seed(run.settings.training.seed)
