@@ -13,8 +13,8 @@ RUN python -m venv /opt/sqsnn \
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/sqsnn /opt/sqsnn
-RUN useradd --create-home researcher
-USER researcher
+RUN useradd --create-home --uid 1000 researcher
+USER 1000
 WORKDIR /home/researcher
 ENV PATH=/opt/sqsnn/bin:$PATH
 ENTRYPOINT ["sqsnn"]

@@ -2,6 +2,7 @@
 
 import lazy_loader
 
+# Written here, not taken from git's tags: a shallow clone or an archive has none.
 __version__ = "0.1.0"
 
 # Each name loads its module on first use, so that `import sqsnn` and `sqsnn --help` do not wait for

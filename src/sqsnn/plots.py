@@ -35,6 +35,12 @@ def learning_curve(*runs: Run) -> Figure:
 
     Raises:
         ValueError: If a run has no folder, names no classes, or has other epochs than the first.
+
+    Example:
+        >>> import sqsnn
+        >>> run = sqsnn.train("digits", hidden=8, steps=3, epochs=1, out=folder / "curve")
+        >>> figure = learning_curve(run)
+        >>> figure.savefig(folder / "curve.svg")
     """
     epochs = []
     for number, run in enumerate(runs):
@@ -52,6 +58,12 @@ def confusion_matrix(run: Run, X: ArrayLike | Sequence[Any], y: ArrayLike) -> Fi
         run: A network that names classes.
         X: Samples, as `Run.predict` takes them.
         y: Their labels.
+
+    Example:
+        >>> import sqsnn
+        >>> digits = sqsnn.data.load("digits").load_test()
+        >>> run = sqsnn.train("digits", hidden=8, steps=3, epochs=1, out=folder / "matrix")
+        >>> figure = confusion_matrix(run, digits.values, digits.targets.numpy().astype(str))
     """
     from sklearn import metrics
 
@@ -69,6 +81,12 @@ def raster(run: Run, X: ArrayLike | Sequence[Any], y: ArrayLike) -> Figure:
         run: A network that names classes.
         X: Samples, as `Run.predict` takes them; they run through the network in one batch.
         y: Their labels.
+
+    Example:
+        >>> import sqsnn
+        >>> digits = sqsnn.data.load("digits").load_test()
+        >>> run = sqsnn.train("digits", hidden=8, steps=3, epochs=1, out=folder / "raster")
+        >>> figure = raster(run, digits.values[:50], digits.targets[:50].numpy().astype(str))
     """
     spikes, truth = run.encode(X), targets_of(np.asarray(y), run.preparation)
     generator = torch.Generator(spikes.device).manual_seed(run.settings.training.seed)
@@ -136,6 +154,11 @@ def autocorrelation(
         trains: Spike trains, as `SpikeTrainModel.fit` takes them.
         longest: Bins of the longest lag.
         unit: The unit.
+
+    Example:
+        >>> trains = np.random.default_rng(0).random((6, 200)) < 0.2  # trials, bins
+        >>> model = SpikeTrainModel(memory_qubits=1, starts=1, random_state=0).fit(trains)
+        >>> figure = autocorrelation(model, trains, longest=12)
     """
     check_positive_int("longest", longest)
     recorded = goodness.autocorrelation(SpikeTrains.from_bins(trains), longest, unit)
