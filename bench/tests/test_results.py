@@ -41,7 +41,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 2695
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 2760
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
@@ -104,3 +104,18 @@ def test_the_page_says_what_the_tricks_of_the_drive_do_for_lif(model, shown):
     found = row["test_accuracy"]
     assert f"{100 * found['mean']:.1f} ± {100 * found['interval']:.1f}" == shown
     assert shown in (BENCH.parent / "docs" / "results.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("group", ["mnist-256", "mnist-1000"])
+def test_the_page_shows_mnist_at_the_sizes_of_the_literature(group):
+    content = json.loads((BENCH / "results" / "sizes" / "results.json").read_text("utf-8"))
+    page = (BENCH.parent / "docs" / "results.md").read_text("utf-8")
+    section = page[page.index("## MNIST at the sizes") : page.index("## How accurate is it?")]
+    lines = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    column = 1 + ("mnist-256", "mnist-1000").index(group)
+    shown = {cells[0].strip("| "): cells[column].strip(" |") for cells in lines[1:]}
+    for row in (row for row in content["rows"] if row["dataset"] == group):
+        found, text = row["test_accuracy"], ""
+        if row["seeds"]:
+            text = f"{100 * found['mean']:.2f} ± {100 * found['interval']:.2f}"
+        assert shown[row["label"]] == text
