@@ -41,7 +41,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 2760
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 3024
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
@@ -82,8 +82,9 @@ def _names(folder):
     return [path.name for path in folder.iterdir()]
 
 
-def test_the_page_shows_the_study_of_all_tasks():
-    content = json.loads((BENCH / "results" / "tasks" / "results.json").read_text("utf-8"))
+@pytest.mark.parametrize("study", ["tasks", "memory-alone"])
+def test_the_page_shows_the_study(study):
+    content = json.loads((BENCH / "results" / study / "results.json").read_text("utf-8"))
     cells = {}
     for row in content["rows"]:
         found = row["test_accuracy"]
