@@ -96,10 +96,9 @@ def follow(text: str, source: str) -> str:
 
 
 def mirror(app: Any) -> None:
-    """Copy the Markdown files outside docs/ that are part of the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    """Copy the Markdown files outside docs/ that are, or will be, part of the repository."""
+    order = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    listed = subprocess.run(order, cwd=ROOT, capture_output=True, text=True, check=True)
     for path in listed.stdout.split():
         place = ROOT / "docs" / str(site_path(path))
         if path.startswith("docs/") or not (ROOT / path).is_file():
