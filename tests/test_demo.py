@@ -195,6 +195,10 @@ def test_keys_play_step_and_turn_sliders(page):
     page.run("document.getElementById('play').focus()")
     page.press(" ")  # once, and not once more by the page
     assert page.run(play) == "Play"
+    page.run("document.getElementById('again').focus()")
+    page.press(" ")  # what a button is for, and no play
+    assert page.run(play) == "Play"
+    assert page.run(said).startswith("At rest.")
 
 
 CHOOSE = """(([name, memory, drive]) => {
