@@ -2,8 +2,10 @@
 // One stochastic quantum spiking neuron with one channel, as the package simulates it.
 //
 //   u = max(beta u + z + c - theta s, floor)          leaky; else u = z
+//   u = v - sum_k theta_k s_(t-k)                     leaky with reset_steps = K, and
+//   v = max(beta v + z + c, floor)
 //   phi = pi clip(u, 0, 1)                            rectified: pi max(u, 0)
-//   p(s) = |<s| V(angles) R(phi) |0> m|^2             m is the memory, which the outcome s leaves
+//   p(s) = |<s| V(angles) R(gain phi) |0> m|^2             m is the memory, which the outcome s leaves
 //
 // Qubit 0 is the channel and the most significant; states are arrays of re and im, side by side.
 const SQS = (() => {
@@ -56,47 +58,65 @@ const SQS = (() => {
   function rest(neuron) {
     const memory = new Float64Array(2 << neuron.circuit.memory);
     memory[0] = 1;
-    return { memory, membrane: 0, spike: 0 };
+    return { memory, membrane: 0, spikes: [] };
   }
 
-  // What is encoded in this step, and the charge of the membrane.
-  function potential(neuron, state, current) {
-    const drive = neuron.drive;
-    if (drive.kind !== "leaky") return current;
-    const pulled = drive.reset * state.spike;
-    return Math.max(drive.beta * state.membrane + current + drive.bias - pulled, drive.floor);
+  // How many own spikes a drive remembers: K, or 1 to reset the whole membrane.
+  const kept = (drive) => drive.reset_steps ?? 1;
+
+  // What is encoded in this step, and the membrane after it.
+  function integrate(neuron, state, current) {
+    const { kind, beta, bias, floor, reset, reset_steps } = neuron.drive;
+    if (kind !== "leaky") return { potential: current, membrane: 0 };
+    const pull = state.spikes.reduce((sum, spike, k) => sum + reset[k] * spike, 0);
+    const charge = beta * state.membrane + current + bias;
+    if (reset_steps !== null) {
+      const membrane = Math.max(charge, floor);
+      return { potential: membrane - pull, membrane };
+    }
+    const membrane = Math.max(charge - pull, floor);
+    return { potential: membrane, membrane };
   }
 
-  // Both outcomes of a step: their probabilities, and the memory that each leaves.
+  // phi in radians.
+  function angle(neuron, potential) {
+    const most = neuron.drive.kind === "rectified" ? Infinity : 1;
+    return Math.PI * Math.min(Math.max(potential, 0), most);
+  }
+
+  // Both outcomes of a step: their probabilities, and the memory, not normalised, that each leaves.
   function outcomes(neuron, state, current) {
-    const { circuit, angles } = neuron, qubits = 1 + circuit.memory, size = 1 << circuit.memory;
-    const u = potential(neuron, state, current);
+    const { circuit, angles, gains } = neuron, qubits = 1 + circuit.memory, size = 1 << circuit.memory;
+    const { potential, membrane } = integrate(neuron, state, current);
     const register = new Float64Array(4 * size);
     register.set(state.memory);
-    const most = neuron.drive.kind === "rectified" ? Infinity : 1;
-    circuit.encoding.forEach(([qubit, gain]) => {
-      const turn = gain * Math.PI * Math.min(Math.max(u, 0), most);
-      applyGate(register, qubits, "RX", [qubit], turn);
-    });
+    const phi = angle(neuron, potential);
+    for (const [qubit, gain, parameter] of circuit.encoding) {
+      applyGate(register, qubits, "RX", [qubit], phi * (parameter === null ? gain : gains[parameter]));
+    }
     for (const [name, on, parameter] of circuit.gates) {
       applyGate(register, qubits, name, on, parameter === null ? 0 : angles[parameter]);
     }
-    const halves = [register.slice(0, 2 * size), register.slice(2 * size)];
-    const weights = halves.map((half) => half.reduce((sum, x) => sum + x * x, 0));
+    const left = [register.slice(0, 2 * size), register.slice(2 * size)];
+    const weights = left.map((half) => half.reduce((sum, x) => sum + x * x, 0));
     const total = weights[0] + weights[1];
-    return { u, chance: weights.map((w) => w / total), left: halves, weights };
+    return { potential, membrane, phi, left, weights, chance: weights.map((w) => w / total) };
   }
 
-  function collapse(found, spike) {
+  function collapse(neuron, state, found, spike) {
     const norm = Math.sqrt(found.weights[spike]);
-    return { memory: found.left[spike].map((x) => x / norm), membrane: found.u, spike };
+    return {
+      memory: found.left[spike].map((x) => x / norm),
+      membrane: found.membrane,
+      spikes: [spike, ...state.spikes].slice(0, kept(neuron.drive)),
+    };
   }
 
   // One step; a uniform number from [0, 1) draws the outcome.
   function step(neuron, state, current, uniform) {
     const found = outcomes(neuron, state, current);
     const spike = uniform < found.chance[1] ? 1 : 0;
-    return { ...collapse(found, spike), probability: found.chance[1], potential: found.u };
+    return { spike, current, found, state: collapse(neuron, state, found, spike) };
   }
 
   // The exact law of all spike sequences, the first step most significant.
@@ -106,7 +126,7 @@ const SQS = (() => {
       branches = branches.flatMap(({ state, chance }) => {
         const found = outcomes(neuron, state, current);
         return [0, 1].map((spike) => ({
-          state: found.weights[spike] > 0 ? collapse(found, spike) : state,
+          state: found.weights[spike] > 0 ? collapse(neuron, state, found, spike) : state,
           chance: chance * found.chance[spike],
         }));
       });
@@ -114,7 +134,8 @@ const SQS = (() => {
     return branches.map((branch) => branch.chance);
   }
 
-  // x, y and z of one memory qubit, counted from 0; shorter than 1 where it is entangled.
+  // x, y and z of one memory qubit, counted from 0, times the squared norm of the state; shorter
+  // than that where the qubit is entangled.
   function bloch(memory, qubits, which) {
     const bit = 1 << (qubits - 1 - which);
     let [x, y, z] = [0, 0, 0];
