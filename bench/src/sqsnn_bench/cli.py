@@ -77,7 +77,8 @@ def compare(
 
     read = read_study(study)
     folder = out or Path("runs") / read.name
-    from sqsnn_bench.study.page import RESULTS, accuracy
+    from sqsnn_bench.study import headline
+    from sqsnn_bench.study.page import RESULTS, shown
     from sqsnn_bench.study.progress import Lines
     from sqsnn_bench.study.run import compare as run_study
 
@@ -113,9 +114,11 @@ def compare(
         raise KeyboardInterrupt(said) from None
     rows = json.loads((folder / RESULTS).read_text("utf-8"))["rows"]
     for row in rows if not only else filter(lambda row: row["seeds"], rows):
+        judged = headline.of(row)
+        figure = f"{shown(row[judged.test], judged)} {judged.unit}".rstrip()
         lines.note(
-            f"{row['dataset']}, {row['label']}: test accuracy "
-            f"{accuracy(row['test_accuracy'])} % over {len(row['seeds'])} seeds"
+            f"{row['dataset']}, {row['label']}: {judged.label} {figure} over "
+            f"{len(row['seeds'])} seeds"
         )
     for name in ("results.md", "results.json"):
         console.print(Text(str(folder / name)), soft_wrap=True)

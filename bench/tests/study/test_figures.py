@@ -59,6 +59,26 @@ def test_the_title_stays_on_the_picture():
     assert titles[0].get_window_extent().x1 <= figure.bbox.x1
 
 
+def predicting(label, values):
+    row = costing(label, 900.0, 100, 100, values)
+    return row | {"test_nmse": row.pop("test_accuracy"), "validation_nmse": summarise(values)}
+
+
+def test_errors_are_drawn_as_they_are_and_said_to_be_better_below():
+    rows = [predicting("crx", [0.25, 0.75]), predicting("lif", [150.0])]
+    for figure, at in ((accuracies(rows, "narma5"), 0), (_operations(rows), 1)):
+        (axes,) = figure.axes
+        means = [float(one[0].get_data()[at][0]) for one in axes.containers]
+        assert_allclose(means, [0.5, 150.0])
+        assert (axes.get_xlim(), axes.get_ylim())[at][1] > 150.0
+        said = axes.get_xlabel() + axes.get_ylabel()
+        assert "test error (NMSE), lower is better" in said
+
+
+def _operations(rows):
+    return accuracy_against_operations(rows, "narma5")
+
+
 def test_accuracy_rises_along_the_sizes_of_a_model():
     rows = [*ROWS, row("crx", 420, [0.7, 0.7], "small"), row("lif", 420, [0.6], "small")]
     (axes,) = accuracy_against_size(rows, "digits").axes

@@ -121,7 +121,7 @@ def test_every_dataset_has_its_tables_in_the_order_of_the_study(folder):
         "How to read it",
         "mnist",
         "digits",
-        "Accuracy against size",
+        "Results against size",
         "To repeat it",
     ]
 
@@ -154,6 +154,29 @@ def test_a_reference_and_failed_trainings_are_shown(folder):
         *("mnist", "crx neurons", "lif neurons", "2"),
         *("+2.31 ± 0.10", "&lt; 0.001", "0.010", "+3.46"),
     ]
+
+
+def test_a_group_of_values_shows_errors_and_a_linear_model(folder):
+    errors = {"test_nmse": accuracy(0.25, 0.01, 0.24, 0.26), "validation_nmse": NONE}
+    values = {name: it for name, it in row("narma5", "crx").items() if "accuracy" not in name}
+    linear = {"model": "ridge", **accuracy(0.34, None, 0.34)}
+    compared = {"dataset": "narma5", "labels": ["crx neurons", "lif neurons"], "pairs": [0, 1]}
+    compared |= {"mean": -0.125, "interval": None, "p": None, "p_holm": None, "effect": None}
+    rows = [ROWS[0], values | errors | {"seeds": [0, 1], "baseline": linear}]
+    content = {"name": "x", "complete": True, "rows": rows, "comparisons": [compared]}
+    content |= {"reference": "lif neurons", "irregular_tests": []}
+    write_sealed(folder / "results.json", content)
+    html = study_page(folder)
+    found = cells(html)
+    heads, crx, ridge = found["narma5"][0]
+    assert heads[4:] == ["test error (NMSE)", "error above lif neurons"]
+    assert crx[4:] == ["0.2500 ± 0.0100", "-0.1250"]
+    assert ridge == ["ridge", "\u2013", "\u2013", "1", "0.3400", "\u2013"]
+    assert found["narma5: every seed"][0][1] == ["crx neurons", "0.2400", "0.2600"]
+    assert found["mnist: every seed"][0][1][1] == "93.00 %"
+    assert found["Comparisons"][0][1][4] == "-0.1250"
+    assert "Accuracies are in per cent" in html
+    assert "Lower is better" in html
 
 
 def test_a_second_read_of_the_test_part_is_shown_with_its_reason(folder):

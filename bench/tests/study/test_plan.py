@@ -156,9 +156,13 @@ def test_a_setting_may_fit_with_the_searched_values_alone(plan):
     assert found.training.final_learning_rate == 0.02
 
 
-def test_real_values_are_refused_by_the_name_of_the_dataset():
-    with pytest.raises(ConfigError, match="narma5 has real values to predict, but a study"):
-        library.resolve("narma5", {})
+def test_networks_that_predict_values_are_sized_with_their_readout(plan):
+    def change(content):
+        content["datasets"] = {"digits": {"dataset": "narma5", "parameters": 500}}
+
+    found = settings(plan(change))
+    assert found.reads_values
+    assert abs(library.count(found, 1, 1) - 500) <= 5
 
 
 def test_a_file_of_ones_own_is_named_as_its_run_names_it(tmp_path, monkeypatch):

@@ -26,16 +26,32 @@ def test_a_standing_names_the_best_of_each_group(plan):
         Key("digits", "crx", "search", 1): failed,
     }
     made = standing(plan(), known, workers=4, at_work=2, again=1)
-    assert made == Standing(3, 8, 4, 2, 1, {"digits": ("lif", 0.975)})
+    assert made == Standing(3, 8, 4, 2, 1, {"digits": ("lif", RECORD)})
 
 
 def test_a_line_tells_trial_workers_and_best(study):
     out = console()
-    Lines(study(), out).done(SEARCHED, RECORD, Standing(3, 8, 4, 2, 0, {"digits": ("crx", 0.98)}))
+    Lines(study(), out).done(
+        SEARCHED,
+        RECORD,
+        Standing(3, 8, 4, 2, 0, {"digits": ("crx", RECORD | {"validation_accuracy": 0.98})}),
+    )
     assert out.file.getvalue() == (
         "3 of 8: digits, lif, search neurons.beta 0.9: validation 97.50%, 3 s; 4 workers; "
         "best validation 98.00% (SQS crx)\n"
     )
+
+
+def test_of_values_the_best_is_the_smallest_error(plan):
+    known = {
+        Key("digits", "lif", "search", number): {"found": {}, "validation_nmse": error}
+        for number, error in enumerate((0.4, 0.25))
+    }
+    made, out = plan(), console()
+    reached = standing(made, known, workers=1, at_work=0, again=0)
+    assert reached.best == {"digits": ("lif", known[SEARCHED])}
+    Lines(made.study, out).done(SEARCHED, known[SEARCHED] | {"seconds": 3.2}, reached)
+    assert "validation 0.2500, 3 s; best validation 0.2500 (lif)" in out.file.getvalue()
 
 
 def test_the_first_line_says_what_is_to_be_done(plan):

@@ -83,6 +83,58 @@ def test_a_study_searches_then_tests_each_seed_once(run_study, tests_read, tmp_p
     assert (out / "accuracy-digits.png").is_file()
 
 
+VALUES = {
+    "parameters": 300,
+    "data": {"train_samples": 30, "test_samples": 5},
+    "training": {"epochs": 1, "batch_size": 10},
+}
+
+
+def of_values(content):
+    content["datasets"] = {"narma5": VALUES}
+    content["search"]["train_samples"] = 20
+
+
+def test_a_study_of_values_takes_the_smallest_error_and_tests_each_seed_once(
+    run_study, tests_read, tmp_path
+):
+    assert run_study(of_values).trials == ORDER
+    assert tests_read == ["narma5"] * 4
+    assert results(tmp_path)["complete"]
+    known = records.read(tmp_path / "out")
+    for row in results(tmp_path)["rows"]:
+        reached = {
+            str(record["found"]): record["validation_nmse"]
+            for key, record in known.items()
+            if (key.model, key.kind) == (row["model"], "search")
+        }
+        assert reached[str(dict(sorted(row["found"].items())))] == min(reached.values())
+        tests = [record for key, record in known.items() if key[1:3] == (row["model"], "seed")]
+        assert row["test_nmse"]["values"] == [record["test_nmse"] for record in tests]
+        assert row["baseline"]["model"] == "ridge on the last 10 steps"
+    assert (tmp_path / "out" / "accuracy-narma5.png").is_file()
+    assert (tmp_path / "out" / "operations-narma5.png").is_file()
+
+
+def test_classes_and_values_stand_side_by_side_in_one_study(run_study, tmp_path):
+    def both(content):
+        content.pop("search")
+        content["models"]["lif"].pop("search")
+        content["datasets"]["narma5"] = VALUES
+        content["reference"] = "lif"
+
+    seen = run_study(both)
+    assert seen.standings[-1].total == 8
+    assert set(seen.standings[-1].best) == {"digits", "narma5"}
+    rows = results(tmp_path)["rows"]
+    assert ["test_nmse" in row for row in rows] == [False, False, True, True]
+    assert ["test_accuracy" in row for row in rows] == [True, True, False, False]
+    compared = {one["dataset"]: one["mean"] for one in results(tmp_path)["comparisons"]}
+    for crx, lif, name in ((*rows[:2], "test_accuracy"), (*rows[2:], "test_nmse")):
+        expected = crx[name]["mean"] - lif[name]["mean"]
+        assert compared[crx["dataset"]] == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_study_goes_on_from_the_file_beside_its_results(run_study, study, tmp_path):
     run_study(stop_after=1)
     beside = tmp_path / "out" / "study.toml"

@@ -87,6 +87,30 @@ def test_the_best_is_chosen_by_accuracy_then_loss(study, reached, best):
     assert chosen(read, "digits", "crx", records) is None
 
 
+def test_of_values_the_smallest_error_is_chosen(study):
+    found = [{"training.learning_rate": rate} for rate in (0.01, 0.03)]
+    records = {
+        Key("digits", "crx", "search", number): {"found": found[number], "validation_nmse": error}
+        for number, error in enumerate((7.5, 0.5))
+    }
+    assert chosen(study(), "digits", "crx", records) == found[1]
+    # However large an error is, a training that failed is worse.
+    records[Key("digits", "crx", "search", 1)] = tried(found[1], loss=None)
+    assert chosen(study(), "digits", "crx", records) == found[0]
+
+
+def test_proposals_follow_errors_down_and_failures_hinder_nothing(study):
+    read, records = study(ranges), {}
+    for number in range(TRIALS):
+        found = proposal(read, read.search, "digits", "lif", number, records)
+        record = {"found": found, "validation_nmse": found["neurons.beta"]}
+        records[Key("digits", "lif", "search", number)] = (
+            tried(found, loss=None) if number == 1 else record
+        )
+    last = [records[Key("digits", "lif", "search", n)]["found"] for n in range(STARTUP, TRIALS)]
+    assert sum(one["neurons.beta"] for one in last) / len(last) < 0.4
+
+
 def test_a_group_takes_the_settings_of_another(study):
     def change(content):
         small = {**content["datasets"]["digits"], "dataset": "digits", "search_from": "digits"}

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sqsnn.readfile import read_sealed
-from sqsnn_bench.study.page import accuracy
+from sqsnn_bench.study.headline import ACCURACY, ERROR
+from sqsnn_bench.study.page import shown
 from sqsnn_bench.study.records import Key
 from sqsnn_bench.study.tables import summarise, write
 
@@ -67,10 +68,11 @@ def test_one_seed_has_no_interval_and_none_no_mean():
     assert summarise([]) == {"mean": None, "interval": None, "values": []}
 
 
-def test_accuracies_are_shown_in_per_cent():
-    assert accuracy({"mean": 0.93312, "interval": 0.00119}) == "93.31 ± 0.12"
-    assert accuracy({"mean": 0.5, "interval": None}) == "50.00"
-    assert accuracy({"mean": None, "interval": None}) == "\N{EN DASH}"
+def test_accuracies_are_shown_in_per_cent_and_errors_as_they_are():
+    assert shown({"mean": 0.93312, "interval": 0.00119}, ACCURACY) == "93.31 ± 0.12"
+    assert shown({"mean": 0.5, "interval": None}, ACCURACY) == "50.00"
+    assert shown({"mean": None, "interval": None}, ACCURACY) == "\N{EN DASH}"
+    assert shown({"mean": 0.25, "interval": 0.01}, ERROR, "+") == "+0.2500 ± 0.0100"
 
 
 def test_rows_are_means_over_seeds(written, tmp_path):
@@ -115,6 +117,88 @@ def test_rows_are_means_over_seeds(written, tmp_path):
     assert "| validation | test accuracy | ties by probability | by probability |" in table
     assert table.index("SQS crx") < table.index("| lif |")
     assert not (tmp_path / "search.md").exists()
+
+
+def of_values(content):
+    without_search(content)
+    content["datasets"]["narma5"] = {"parameters": 300}
+    content |= {"reference": "lif"}
+
+
+def put_values(records, model, seed, error):
+    """Add the record of a training of a group of values."""
+    made: dict = {}
+    put(made, model, seed)
+    record = made.pop(Key("digits", model, "seed", seed))
+    rest = {name: it for name, it in record.items() if "accuracy" not in name}
+    linear = {"model": "ridge on the last 10 steps", "figures": {"nmse": 0.5, "mae": 0.1}}
+    figures = {"test_nmse": error, "validation_nmse": error / 2, "validation_mae": 0.1}
+    records[Key("narma5", model, "seed", seed)] = {**rest, **figures, "baseline": linear}
+
+
+def test_errors_stand_beside_accuracies_each_in_its_group(written, tmp_path):
+    records = {}
+    for seed in (0, 1, 2):
+        put(records, "crx", seed)
+        put(records, "lif", seed, test_accuracy=0.7 - seed / 100)
+        put_values(records, "crx", seed, 0.1 + seed / 100)
+        put_values(records, "lif", seed, 0.3)
+    rows = written(records, of_values)
+    crx = rows[2]
+    assert (crx["dataset"], crx["model"]) == ("narma5", "crx")
+    assert not [name for name in crx if "accuracy" in name]
+    assert_allclose([crx["test_nmse"]["mean"], crx["validation_nmse"]["mean"]], [0.11, 0.055])
+    assert crx["baseline"] == {
+        "model": "ridge on the last 10 steps",
+        **summarise([0.5, 0.5, 0.5]),
+    }
+    # Differences -0.20, -0.19, -0.18: deviation 0.01, error 0.01 / sqrt(3), t = 4.30265.
+    table = (tmp_path / "results.md").read_text()
+    digits, values = table.split("## narma5\n")
+    assert "| ties by probability | by probability | above lif | found |" in digits
+    assert "| validation | test error (NMSE) | error above lif | found |" in values
+    cells = "3 of 3 | 0.0550 ± 0.0124 | 0.1100 ± 0.0248 | -0.1900 ± 0.0248 |"
+    assert f"| SQS crx | 12 | 834 | {cells}" in values
+    linear = f"{DASH} | {DASH} | 3 of 3 | {DASH} | 0.5000 ± 0.0000 | {DASH} | {DASH} |"
+    assert f"| ridge on the last 10 steps | {linear}" in values
+    assert "ridge" not in digits
+    assert "| SQS crx | 0.1100 ± 0.0248 | 12.5 | 100 |" in values
+    assert "| narma5 | SQS crx | lif | 3 | -0.1900 ± 0.0248 |" in values
+    assert "| digits | SQS crx | lif | 3 | +11.00 ± 2.48 |" in values
+    both = "Differences of test accuracy in points or of test errors (NMSE), where a negative one"
+    assert both in values
+    assert "Accuracies are in per cent" in digits
+    assert "Lower is better" in digits
+
+
+def test_a_group_of_values_without_a_record_has_the_heads_of_values(written, tmp_path):
+    *_, row = written({}, of_values)
+    assert row["test_nmse"] == row["validation_nmse"] == summarise([])
+    assert "baseline" not in row
+    values = (tmp_path / "results.md").read_text().split("## narma5\n")[1]
+    assert "| test error (NMSE) |" in values
+
+
+def test_the_search_of_a_group_of_values_shows_errors(written, tmp_path):
+    def searched(content):
+        content["datasets"] = {"narma5": {"parameters": 300}}
+
+    found = {"training.learning_rate": 0.01}
+    figures = {"validation_nmse": 0.61234, "validation_mae": 0.05, "parameters": 299}
+    records = {
+        Key("narma5", "crx", "search", 0): {"found": found, "seconds": 2.0, **figures},
+        Key("narma5", "crx", "search", 1): {"found": found, "error": "the loss is nan"},
+    }
+    written(records, searched)
+    text, table = (tmp_path / "search.md").read_text().split("## narma5\n\n")
+    assert "lower is better" in text
+    assert "spikes alone" not in text
+    assert table.splitlines() == [
+        "| model | settings | parameters | validation error (NMSE) | MAE | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| SQS crx | training.learning_rate 0.01 | 299 | 0.6123 | 0.0500 | 2 |",
+        f"| SQS crx | training.learning_rate 0.01 | {DASH} | {DASH} | {DASH} | {DASH} |",
+    ]
 
 
 def test_what_is_missing_or_failed_is_shown(written, tmp_path):

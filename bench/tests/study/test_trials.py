@@ -27,6 +27,44 @@ def test_the_search_never_reads_the_test(plan, tests_read):
     assert not any(name.startswith("test") for name in record)
 
 
+def test_a_search_of_values_never_reads_the_test(plan, tests_read):
+    record = work(job(plan(_of_values), SEARCH))
+    assert tests_read == []
+    assert record["validation_nmse"] > 0
+    assert not any(name.startswith("test") for name in record)
+
+
+def test_a_record_of_values_holds_its_errors_and_those_of_a_linear_model(plan):
+    made = plan(_of_values)
+    record = work(job(made, FINAL))
+    folder = made.out / "runs" / "digits" / "crx" / "seed-1"
+    result = json.loads((folder / "metrics.json").read_text())
+    for name in ("test_nmse", "test_mae", "baseline", "costs"):
+        assert record[name] == result[name]
+    assert not any("accuracy" in name for name in record)
+    assert record["baseline"]["figures"]["nmse"] > 0
+
+
+def test_values_that_do_not_vary_have_no_error_to_compare(plan, tmp_path):
+    path = tmp_path / "constant.csv"
+    path.write_text("x,y\n" + "".join(f"0.{number},0.5\n" for number in range(100, 160)))
+
+    def constant(content):
+        _of_values(content)
+        data = {"train_samples": 40, "test_samples": 10}
+        content["datasets"]["digits"].update(dataset=str(path), data=data)
+
+    with pytest.raises(ConfigError, match="validation_nmse cannot be had, because the targets"):
+        work(job(plan(constant), SEARCH))
+
+
+def _of_values(content):
+    data, training = {"train_samples": 30, "test_samples": 5}, {"epochs": 1, "batch_size": 10}
+    group = {"dataset": "narma5", "parameters": 300, "data": data, "training": training}
+    content["datasets"] = {"digits": group}
+    content["search"]["train_samples"] = 20
+
+
 def test_a_final_training_reads_the_test_once(plan, tests_read):
     work(job(plan(), FINAL))
     assert tests_read == ["digits"]

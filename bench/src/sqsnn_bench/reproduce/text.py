@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqsnn_bench.reproduce.claims import NOT_READ
-from sqsnn_bench.study.page import accuracy
+from sqsnn_bench.study.headline import ACCURACY
+from sqsnn_bench.study.page import shown
 
 _HEAD = f"""# The claims of arXiv:2506.21324
 
@@ -29,7 +30,7 @@ def _theirs(row: dict[str, Any]) -> str:
     ran = row["authors_rule"]
     if ran is None:
         return row["their_code"]
-    return f"{row['their_code']}; their rule: {accuracy(ran['test_accuracy'])}"
+    return f"{row['their_code']}; their rule: {shown(ran['test_accuracy'], ACCURACY)}"
 
 
 def _ours(row: dict[str, Any]) -> str:
@@ -37,7 +38,7 @@ def _ours(row: dict[str, Any]) -> str:
 
 
 def _reached(row: dict[str, Any] | None) -> str:
-    return "not run" if row is None else accuracy(row["test_accuracy"])
+    return "not run" if row is None else shown(row["test_accuracy"], ACCURACY)
 
 
 def _section(row: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Differences between the models of a study: paired by seed, tested, corrected for their number.
 
 Equal seeds give two models the same split of the data and the same order of samples in every epoch,
-so that their accuracies are compared seed by seed. Initial weights differ between models, and so
-do the spikes that they draw. Of the n differences d of test accuracy:
+so that their headlines are compared seed by seed. Initial weights differ between models, and so
+do the spikes that they draw. Of the n differences d of the headline on the test samples:
 
     interval   mean d +- t(0.975, n - 1) s / sqrt(n), with s their standard deviation
     p          paired Student t test, two-sided
@@ -16,17 +16,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from sqsnn_bench.study import headline
 from sqsnn_bench.study.config import Study
 
 Comparison = dict[str, Any]
 Row = Mapping[str, Any]
 
-# Accuracies are at most 1: rounding of differences is a thousandth of this, and one sample more.
+# Figures are about 1 or less: rounding of differences is a thousandth of this.
 _EQUAL = 1e-12
 
 
 def of_rows(study: Study, rows: Sequence[Row]) -> list[Comparison]:
-    """Compare the models of a study by their test accuracies.
+    """Compare the models of a study by their headlines on the test samples.
 
     Args:
         study: The study, which says who is compared with whom.
@@ -38,7 +39,7 @@ def of_rows(study: Study, rows: Sequence[Row]) -> list[Comparison]:
     """
     reached = {
         (row["dataset"], row["model"]): dict(
-            zip(row["seeds"], row["test_accuracy"]["values"], strict=True)
+            zip(row["seeds"], row[headline.of(row).test]["values"], strict=True)
         )
         for row in rows
     }
@@ -72,7 +73,7 @@ def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Comparison:
     """The difference of two models over the seeds that both have.
 
     Args:
-        one: Test accuracy by seed.
+        one: The headline by seed.
         other: The one that is subtracted.
 
     Returns:

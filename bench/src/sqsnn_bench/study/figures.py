@@ -1,4 +1,4 @@
-"""The pictures of a study: accuracy of every model, and against operations and size."""
+"""The pictures of a study: the headline of every model, and against operations and size."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from sqsnn.reports.style import BLUE, GREEN, INK, MUTED, VERMILION, save, styled
+from sqsnn_bench.study import headline
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.costs import OPERATIONS
 from sqsnn_bench.study.page import Row
 
-_READOUT = "test_accuracy"
 _COLOURS = (BLUE, VERMILION, GREEN, INK, MUTED)
 _MARKERS = "osD^v"
 _LINE = 0.26  # inches from one label to the next
+_ROOM = 0.5  # between the highest figure that can be and the edge
 
 
 def save_all(study: Study, out: Path, rows: Sequence[Row]) -> None:
@@ -57,14 +58,15 @@ def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
     """
     figure = Figure(figsize=(7.2, 1.3 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
+    shown = headline.of(rows[0])
     for place, row in enumerate(rows):
-        reached = row[_READOUT]
-        values = [100 * value for value in reached["values"]]
+        reached = row[shown.test]
+        values = [shown.scale * value for value in reached["values"]]
         axes.plot(values, [place] * len(values), "|", color=MUTED, markersize=11, zorder=3)
         axes.errorbar(
-            100 * reached["mean"],
+            shown.scale * reached["mean"],
             place,
-            xerr=None if reached["interval"] is None else 100 * reached["interval"],
+            xerr=None if reached["interval"] is None else shown.scale * reached["interval"],
             color=BLUE,
             marker="o",
             markersize=6,
@@ -78,15 +80,15 @@ def accuracies(rows: Sequence[Row], dataset: str) -> Figure:
     between = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
     axes.set(
         title=f"{dataset}, {between} parameters",
-        xlabel="test accuracy (%): seeds, mean, 95 % interval",
+        xlabel=f"{shown.axis}: seeds, mean, 95 % interval",
     )
-    axes.set_xlim(right=min(axes.get_xlim()[1], 100.5))
+    axes.set_xlim(right=min(axes.get_xlim()[1], shown.most + _ROOM))
     return figure
 
 
 @styled
 def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
-    """Draw the accuracy of every model against its number of parameters.
+    """Draw the headline of every model against its number of parameters.
 
     Args:
         rows: Rows of groups that differ in size, each with at least one seed.
@@ -96,16 +98,17 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
     axes = figure.subplots()
     ordered = sorted(rows, key=lambda row: row["model"])
     labels = list(dict.fromkeys(row["model"] for row in rows))
+    shown = headline.of(rows[0])
     for model, group in groupby(ordered, key=lambda row: row["model"]):
         number = labels.index(model)
         points = sorted(group, key=lambda row: row["parameters"])
         # Side by side: intervals on one another would look like one.
         aside = 1 + 0.012 * (number - (len(labels) - 1) / 2)
-        reached = [point[_READOUT] for point in points]
+        reached = [point[shown.test] for point in points]
         axes.errorbar(
             [aside * point["parameters"] for point in points],
-            [100 * one["mean"] for one in reached],
-            [100 * (one["interval"] or 0.0) for one in reached],
+            [shown.scale * one["mean"] for one in reached],
+            [shown.scale * (one["interval"] or 0.0) for one in reached],
             label=points[0]["label"],
             color=_COLOURS[number % len(_COLOURS)],
             marker=_MARKERS[number % len(_MARKERS)],
@@ -122,16 +125,16 @@ def accuracy_against_size(rows: Sequence[Row], dataset: str) -> Figure:
     axes.set(
         title=f"{dataset}: mean and 95 % interval over seeds",
         xlabel="parameters",
-        ylabel="test accuracy (%)",
+        ylabel=shown.axis,
     )
     return figure
 
 
 @styled
 def accuracy_against_operations(rows: Sequence[Row], dataset: str) -> Figure:
-    """Draw the accuracy of every model against what an inference does.
+    """Draw the headline of every model against what an inference does.
 
-    Labels stand in a column beside the points, in the order of accuracy: so none covers another.
+    Labels stand in a column beside the points, in their order: so none covers another.
 
     Args:
         rows: The rows of a group, each with at least one seed and its counts.
@@ -139,16 +142,18 @@ def accuracy_against_operations(rows: Sequence[Row], dataset: str) -> Figure:
     """
     figure = Figure(figsize=(7.2, max(3.4, 1.6 + _LINE * len(rows))), layout="constrained")
     axes = figure.subplots()
-    ordered = sorted(rows, key=lambda row: row[_READOUT]["mean"])
+    shown = headline.of(rows[0])
+    ordered = sorted(rows, key=lambda row: row[shown.test]["mean"])
     points = [
-        (sum(row[name] for name in OPERATIONS), 100 * row[_READOUT]["mean"]) for row in ordered
+        (sum(row[name] for name in OPERATIONS), shown.scale * row[shown.test]["mean"])
+        for row in ordered
     ]
     colours = [BLUE if row["measurements"] else VERMILION for row in ordered]
     for row, (done, reached), colour in zip(ordered, points, colours, strict=True):
         axes.errorbar(
             done,
             reached,
-            100 * (row[_READOUT]["interval"] or 0.0),
+            shown.scale * (row[shown.test]["interval"] or 0.0),
             color=colour,
             marker="o" if row["measurements"] else "s",
             markersize=5.5,
@@ -160,9 +165,9 @@ def accuracy_against_operations(rows: Sequence[Row], dataset: str) -> Figure:
         "(circles: circuits of qubits, squares: none)"
     )
     axes.set_xlabel("synaptic operations + neuron updates per inference")
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(shown.axis)
     axes.grid(axis="y")
-    axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
+    axes.set_ylim(top=min(axes.get_ylim()[1], shown.most + _ROOM))
     _scale_logarithmically(axes, [done for done, _ in points])
     low, high = axes.get_ylim()
     wanted = [(reached - low) / (high - low) for _, reached in points]

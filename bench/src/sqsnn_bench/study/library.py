@@ -29,13 +29,13 @@ class Facts(NamedTuple):
 
     Attributes:
         features: Values per sample.
-        classes: Number of classes.
+        outputs: Classes, or values to predict.
         samples: Samples for training and validation.
         source: Where they come from.
     """
 
     features: int
-    classes: int
+    outputs: int
     samples: int
     source: str
 
@@ -48,18 +48,11 @@ def resolve(dataset: str, sections: Table) -> Settings:
         sections: Sections as in a config.toml.
 
     Raises:
-        ConfigError: If a setting is unknown or out of range, settings do not fit each other, or
-            the dataset has real values to predict.
+        ConfigError: If a setting is unknown or out of range, or settings do not fit each other.
     """
     if is_own(dataset):  # as a run writes it down
         dataset = str(Path(dataset).expanduser().absolute())
-    settings = for_dataset(dataset, sections)
-    if settings.reads_values:
-        raise ConfigError(
-            f"{dataset} has real values to predict, but a study compares accuracies: choose a "
-            "dataset of classes"
-        )
-    return settings
+    return for_dataset(dataset, sections)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -98,18 +91,18 @@ def network_key(settings: Settings) -> str:
     return settings.model_dump_json(include={"skip", "neurons", "device_noise", "rule"})
 
 
-def count(settings: Settings, features: int, classes: int) -> int:
+def count(settings: Settings, features: int, outputs: int) -> int:
     """Count the trainable parameters of a network, by building it."""
     # Noise has no parameters, and that of a device may not be known yet.
     silent = settings.model_copy(update={"device_noise": DeviceNoise()})
-    return count_trained(build_network(silent, features, classes))
+    return count_trained(build_network(silent, features, outputs))
 
 
 def look(settings: Settings) -> Facts:
     """Read what only the data say."""
     _, dataset = run.prepare(settings)
     samples = len(dataset.train.targets) + len(dataset.validation.targets)
-    return Facts(dataset.features, len(dataset.class_names), samples, dataset.source)
+    return Facts(dataset.features, dataset.outputs, samples, dataset.source)
 
 
 def hidden_of(settings: Settings) -> list[int]:
@@ -126,7 +119,7 @@ def validate(settings: Settings) -> dict[str, Any]:
     with threads(settings.training.threads):
         settled, dataset = run.prepare(settings)
         progress = trainer.start(
-            settled, dataset.shape, len(dataset.class_names), len(dataset.train.targets)
+            settled, dataset.shape, dataset.outputs, len(dataset.train.targets)
         )
         epochs = list(trainer.epochs(progress, settled, dataset.train, dataset.validation))
     best = progress.best
@@ -187,17 +180,29 @@ def _tested(folder: RunFolder) -> dict[str, Any]:
     result, epochs = folder.read_result(), folder.read_metrics()
     timing = folder.read_times()
     names = ("parameters", "spikes_per_sample", "best_epoch", "test_samples")
-    tested = {name: value for name, value in result.items() if name.startswith("test_accuracy")}
     return {
         **{name: result[name] for name in names},
-        **tested,
+        **_figures(result, ("test_accuracy", "test_nmse", "test_mae")),
         **_validated(epochs[result["best_epoch"] - 1]),
         "epochs": len(epochs),
         "seconds": timing["training_seconds"],
         "machine": timing["machine"],
         "costs": result.get("costs"),
+        "baseline": result.get("baseline"),
     }
 
 
 def _validated(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items() if name.startswith("validation_")}
+    return _figures(metrics, ("validation_",))
+
+
+def _figures(metrics: Mapping[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:
+    """Pick figures by the beginnings of their names, and refuse errors that have no scale."""
+    found = {name: value for name, value in metrics.items() if name.startswith(beginnings)}
+    for name, value in found.items():
+        if name.endswith("_nmse") and value is None:
+            raise ConfigError(
+                f"{name} cannot be had, because the targets of these samples do not vary: a study "
+                "of values compares errors as a share of their variance"
+            )
+    return found

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from sqsnn.errors import CheckpointError, ConfigError
@@ -14,32 +13,17 @@ from sqsnn.reports.page import (
     code,
     count,
     escape,
-    percent,
     render,
     table,
 )
-from sqsnn_bench.study import costs
+from sqsnn_bench.study import costs, headline
+from sqsnn_bench.study.headline import Headline
 
 Row = Mapping[str, Any]
 
 RESULTS = "results.json"
 SETTINGS = "study.toml"
-# The headline first: spikes alone, the same question to every neuron.
-ACCURACIES: Mapping[str, str] = MappingProxyType(
-    {
-        "test_accuracy": "test accuracy",
-        "test_accuracy_ties_by_probability": "ties by probability",
-        "test_accuracy_probability": "by probability",
-    }
-)
-READING = """\
-Accuracies are in per cent of the test samples, read once per seed: mean and half width of the 95 %
-Student-t interval over seeds, which are trainings on one split after one search; what other samples
-would add is not in it. Test accuracy, and validation: the class with most spikes, ties shared
-evenly. Secondary: ties broken by firing probability (where nothing is random, by class number), and
-summed probabilities alone. "Above": the mean difference of test accuracies, paired by seed, with
-its 95 % Student-t interval.
-
+COSTS = """\
 Costs are those of an inference, means over test samples and seeds, layers and steps summed.
 Synaptic operations: weights that spikes add to currents. Neuron updates: steps of neurons, of
 circuits or of membranes. Membrane operations: multiply-accumulates of leaky membranes, which older
@@ -50,7 +34,7 @@ measurement and reset of a step (times of fake_boston), without the overhead of 
 time is that of one training by this code on a shared machine.
 """
 COMPARING = """\
-Differences of test accuracy in points, paired by seed: equal seeds give both models the same split
+Differences of {}, paired by seed: equal seeds give both models the same split
 and the same order of samples; initial weights and random spikes differ. Interval and p: the paired
 Student t test, two-sided, over the seeds that both models have. p (Holm): corrected for the number
 of all comparisons in this table, where one without a p counts as p = 1. Effect: Hedges' g of paired
@@ -62,6 +46,30 @@ IRREGULAR = """\
 The test part was read once per network, as tested.jsonl says, but for these reads:
 """
 READS = ["group", "model", "seed", "time", "why"]
+
+
+def reading(rows: Sequence[Row]) -> str:
+    """How to read the tables of a study.
+
+    Args:
+        rows: The rows of its results.
+    """
+    return "\n".join([*(judged.reading for judged in _headlines(rows)), COSTS])
+
+
+def comparing(rows: Sequence[Row]) -> str:
+    """How to read the comparisons of a study.
+
+    Args:
+        rows: The rows of its results.
+    """
+    return COMPARING.format(" or of ".join(judged.differences for judged in _headlines(rows)))
+
+
+def _headlines(rows: Sequence[Row]) -> list[Headline]:
+    """Each headline of a study once, in the order of its groups."""
+    found = {judged.name: judged for judged in map(headline.of, rows)}
+    return list(found.values())
 
 
 def study_page(folder: Path) -> str:
@@ -97,7 +105,7 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
             "> This study is not complete: trials are missing. The tables hold what is done.\n"
         )
     if groups:
-        parts.append(f"## How to read it\n\n{READING}")
+        parts.append(f"## How to read it\n\n{reading(rows)}")
     pictures = _pictures(folder)
     folded = []
     for group in groups:
@@ -105,16 +113,17 @@ def _rendered(folder: Path, results: Mapping[str, Any]) -> str:
         parts += _dataset(group, chosen, _above(results, group), pictures)
         folded += [_every_seed(group), _settings_found(group)]
     if comparisons := results["comparisons"]:
-        lines = [compared(one) for one in comparisons]
-        parts.append(f"## Comparisons\n\n{COMPARING}\n{table(COMPARED, lines)}")
+        judged = {row["dataset"]: headline.of(row) for row in rows}
+        lines = [compared(one, judged[one["dataset"]]) for one in comparisons]
+        parts.append(f"## Comparisons\n\n{comparing(rows)}\n{table(COMPARED, lines)}")
     if irregular := results["irregular_tests"]:
         lines = [reads(one) for one in irregular]
         parts.append(f"## Reads of the test part\n\n{IRREGULAR}\n")
         parts.append(table(READS, lines, numbers=False))
     sizes = [name for name in pictures if name.startswith("size-")]
     if sizes:
-        parts.append("## Accuracy against size\n")
-        parts += [_shown(name, "Test accuracy against parameters") for name in sizes]
+        parts.append("## Results against size\n")
+        parts += [_picture(name, "All models against parameters") for name in sizes]
     parts += _repeat(folder)
     return render(f"Study: {results['name']}", "\n".join(parts), pictures, folded)
 
@@ -133,18 +142,19 @@ def _above(results: Mapping[str, Any], group: str) -> Above | None:
 def _dataset(
     group: str, rows: Sequence[Row], above: Above | None, pictures: Mapping[str, bytes]
 ) -> Iterator[str]:
+    judged = headline.of(rows[0])
     yield f"## {escape(group)}\n"
-    yield _accuracies(rows, above)
+    yield _headline(rows, above, judged)
     picture = f"accuracy-{group}.png"
     if picture in pictures:
-        yield _shown(picture, "Test accuracy of all models")
+        yield _picture(picture, f"All models: {judged.label}")
     if any(row["seeds"] for row in rows):
-        yield _costs(rows)
+        yield _costs(rows, judged)
         picture = f"operations-{group}.png"
         if picture in pictures:
-            yield _shown(picture, "Test accuracy of all models against operations")
+            yield _picture(picture, f"All models: {judged.label} against operations")
         yield f"## {escape(_every_seed(group))}\n"
-        yield _seeds(rows)
+        yield _seeds(rows, judged)
     if any(row.get("found") for row in rows):
         yield f"## {escape(_settings_found(group))}\n"
         yield _found(rows)
@@ -158,42 +168,45 @@ def _settings_found(group: str) -> str:
     return f"{group}: settings found"
 
 
-def _accuracies(rows: Sequence[Row], above: Above | None) -> str:
-    heads = ["model", "parameters", "hidden", "seeds", "validation", *ACCURACIES.values()]
-    heads += [] if above is None else [f"above {above[0]}"]
-    return table(
-        heads,
+def _headline(rows: Sequence[Row], above: Above | None, judged: Headline) -> str:
+    heads = ["model", "parameters", "hidden", "seeds", "validation", *judged.tested.values()]
+    heads += [] if above is None else [f"{judged.above} {above[0]}"]
+    lines = [
         [
-            [
-                row["label"],
-                count(row.get("parameters")),
-                MISSING if row.get("hidden") is None else "-".join(map(str, row["hidden"])),
-                _trained(row),
-                accuracy(row.get("validation_accuracy")),
-                *(accuracy(row.get(name)) for name in ACCURACIES),
-                *([] if above is None else [accuracy(above[1].get(row["label"]), "+.2f")]),
-            ]
-            for row in rows
-        ],
-    )
+            row["label"],
+            count(row.get("parameters")),
+            MISSING if row.get("hidden") is None else "-".join(map(str, row["hidden"])),
+            _trained(row),
+            shown(row.get(judged.validation), judged),
+            *(shown(row.get(name), judged) for name in judged.tested),
+            *([] if above is None else [shown(above[1].get(row["label"]), judged, "+")]),
+        ]
+        for row in rows
+    ]
+    if (linear := baseline(rows)) is not None:
+        reached = [str(len(linear["values"])), MISSING, shown(linear, judged)]
+        lines.append([linear["model"], MISSING, MISSING, *reached])
+        lines[-1] += [MISSING] * (len(heads) - len(lines[-1]))
+    return table(heads, lines)
 
 
-def _costs(rows: Sequence[Row]) -> str:
+def _costs(rows: Sequence[Row], judged: Headline) -> str:
     return table(
-        ["model", "test accuracy", *costs.HEADS],
-        [[row["label"], accuracy(row["test_accuracy"]), *costs.cells(row)] for row in rows],
+        ["model", judged.label, *costs.HEADS],
+        [[row["label"], shown(row[judged.test], judged), *costs.cells(row)] for row in rows],
     )
 
 
-def _seeds(rows: Sequence[Row]) -> str:
-    """Test accuracy, one column per seed; a dash for a seed that is missing."""
+def _seeds(rows: Sequence[Row], judged: Headline) -> str:
+    """The headline, one column per seed; a dash for a seed that is missing."""
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
     lines = []
     for row in rows:
-        values = (row.get("test_accuracy") or {}).get("values", [])
+        reached = (row.get(judged.test) or {}).get("values", [])
+        values = [f"{judged.written(value)} {judged.unit}".rstrip() for value in reached]
         known = dict(zip(row["seeds"], values, strict=False))
-        lines.append([row["label"], *(percent(known.get(seed)) for seed in seeds)])
-    return table(["test accuracy", *(f"seed {seed}" for seed in seeds)], lines)
+        lines.append([row["label"], *(known.get(seed, MISSING) for seed in seeds)])
+    return table([judged.label, *(f"seed {seed}" for seed in seeds)], lines)
 
 
 def _found(rows: Sequence[Row]) -> str:
@@ -226,31 +239,47 @@ def _pictures(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content.startswith(PNG)}
 
 
-def _shown(name: str, alt: str) -> str:
+def _picture(name: str, alt: str) -> str:
     return f"![{alt}](<{name}>)\n"
 
 
-def accuracy(found: Mapping[str, Any] | None, form: str = ".2f") -> str:
-    """Write a mean in per cent, with its interval where it is known.
+def shown(found: Mapping[str, Any] | None, judged: Headline, sign: str = "") -> str:
+    """Write a mean without its unit, with its interval where it is known.
 
     Args:
         found: "mean" and "interval".
-        form: How the mean is written.
+        judged: The headline whose mean it is.
+        sign: "+" for a difference.
     """
     if found is None or found.get("mean") is None:
         return MISSING
-    mean, interval = format(100 * found["mean"], form), found.get("interval")
-    return mean if interval is None else f"{mean} ± {100 * interval:.2f}"
+    mean, interval = judged.written(found["mean"], sign), found.get("interval")
+    return mean if interval is None else f"{mean} ± {judged.written(interval)}"
 
 
-def compared(found: Mapping[str, Any]) -> list[str]:
-    """Write a comparison as the cells of a row, one per head of `COMPARED`."""
+def baseline(rows: Sequence[Row]) -> Row | None:
+    """What a linear model reaches in a group, over as many seeds as there are; None if unknown.
+
+    Args:
+        rows: The rows of the group.
+    """
+    known = [row["baseline"] for row in rows if "baseline" in row]
+    return max(known, key=lambda one: len(one["values"]), default=None)
+
+
+def compared(found: Mapping[str, Any], judged: Headline) -> list[str]:
+    """Write a comparison as the cells of a row, one per head of `COMPARED`.
+
+    Args:
+        found: The comparison.
+        judged: The headline of its group.
+    """
     effect = found["effect"]
     return [
         found["dataset"],
         *found["labels"],
         str(len(found["pairs"])),
-        accuracy(found, "+.2f"),
+        shown(found, judged, "+"),
         *(_probability(found[name]) for name in ("p", "p_holm")),
         MISSING if effect is None else format(effect, "+.2f"),
     ]

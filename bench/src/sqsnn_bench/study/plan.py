@@ -227,7 +227,7 @@ def _sized(plan: Plan, dataset: str, model: str, settings: Settings) -> Settings
         try:
             plan.sizes[key] = sizing.fit(
                 lambda hidden: library.count(
-                    library.resized(settings, hidden), facts.features, facts.classes
+                    library.resized(settings, hidden), facts.features, facts.outputs
                 ),
                 study.datasets[dataset].parameters,
                 study.models[model].hidden_layers,

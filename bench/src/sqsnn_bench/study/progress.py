@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from sqsnn_bench.study import headline
 from sqsnn_bench.study.config import Study
 from sqsnn_bench.study.plan import Plan
 from sqsnn_bench.study.records import Key, Record
@@ -62,11 +63,11 @@ class Lines(Watcher):
         )
 
     def _best(self, standing: Standing) -> str:
-        """The best validation accuracy of every group."""
+        """The best of every group on the validation samples."""
         found = [
-            f"{reached:.2%} ({self._study.label(model)}"
+            f"{_reached(record, 'validation')} ({self._study.label(model)}"
             + (f", {dataset})" if len(standing.best) > 1 else ")")
-            for dataset, (model, reached) in standing.best.items()
+            for dataset, (model, record) in standing.best.items()
         ]
         return f"best validation {', '.join(found)}" if found else "none validated yet"
 
@@ -88,4 +89,9 @@ def _trial(key: Key, record: Record, standing: Standing, study: Study) -> str:
     if "error" in record:
         return f"{done}{record['error']}"
     part = "validation" if is_search else "test"
-    return f"{done}{part} {record[f'{part}_accuracy']:.2%}, {record['seconds']:.0f} s"
+    return f"{done}{part} {_reached(record, part)}, {record['seconds']:.0f} s"
+
+
+def _reached(record: Record, part: str) -> str:
+    shown = headline.of(record)
+    return f"{shown.written(record[f'{part}_{shown.name}'])}{shown.unit}"

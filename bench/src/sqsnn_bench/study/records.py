@@ -124,7 +124,9 @@ class _Record(Stored):
     spikes_per_sample: list[float] = Field(default_factory=list)
     validation_accuracy: float = 0.0
     validation_loss: float = 0.0
+    validation_nmse: float = 0.0
     test_accuracy: float | None = None
+    test_nmse: float = 0.0
     seconds: float = 0.0
     error: str = ""
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from sqsnn_bench.study import headline
 from sqsnn_bench.study.config import Range, Search, Study, Value
 from sqsnn_bench.study.records import Key, Record, Records
 
@@ -73,7 +74,7 @@ def done(search: Search, dataset: str, model: str, records: Records) -> list[Rec
 def chosen(study: Study, dataset: str, model: str, records: Records) -> Found | None:
     """The settings that did best, once all are tried; None before.
 
-    Best is by validation accuracy, then by loss, then by number.
+    Best is by the headline on the validation samples, then by loss, then by number.
 
     Args:
         study: The study.
@@ -91,10 +92,10 @@ def chosen(study: Study, dataset: str, model: str, records: Records) -> Found | 
 
 
 def rank(record: Record) -> tuple[float, float]:
-    """How good a trial was: validation accuracy, then loss."""
+    """How good a trial was: the headline on the validation samples, then the loss of classes."""
     if "error" in record:
-        return 0.0, -math.inf
-    return record["validation_accuracy"], -record["validation_loss"]
+        return -math.inf, -math.inf
+    return headline.of(record).score(record), -record.get("validation_loss", 0.0)
 
 
 def _propose(space: Space, seed: int, before: Sequence[Record]) -> Found:

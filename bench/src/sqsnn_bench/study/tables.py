@@ -11,10 +11,10 @@ from typing import Any
 
 from sqsnn.readfile import write_sealed
 from sqsnn.storage import write_atomically
-from sqsnn_bench.study import comparisons, costs, markdown, tested
+from sqsnn_bench.study import comparisons, costs, headline, markdown, tested
 from sqsnn_bench.study.config import Study
-from sqsnn_bench.study.page import ACCURACIES, RESULTS
-from sqsnn_bench.study.records import Key, Records
+from sqsnn_bench.study.page import RESULTS
+from sqsnn_bench.study.records import Key, Record, Records
 from sqsnn_bench.study.search import chosen
 
 Row = dict[str, Any]
@@ -95,6 +95,7 @@ def _row(study: Study, records: Records, dataset: str, model: str) -> Row:
         there = [records[key] for key in keys if key in records]
     tested = [record for record in there if "error" not in record]
     first, spent = tested[0] if tested else {}, [costs.of_record(record) for record in tested]
+    shown = headline.of_group(study, dataset, records)
     return {
         "dataset": dataset,
         "model": model,
@@ -104,12 +105,22 @@ def _row(study: Study, records: Records, dataset: str, model: str) -> Row:
         "seeds": [record["seed"] for record in tested],
         "failed": len(there) - len(tested),
         "test_samples": first.get("test_samples"),
-        **{name: summarise(_known(record[name] for record in tested)) for name in ACCURACIES},
-        "validation_accuracy": summarise([record["validation_accuracy"] for record in tested]),
+        **{name: summarise(_known(record[name] for record in tested)) for name in shown.tested},
+        shown.validation: summarise([record[shown.validation] for record in tested]),
         "spikes_per_inference": _mean(sum(record["spikes_per_sample"]) for record in tested),
         **{name: _mean(cost[name] for cost in spent) for name in costs.NAMES},
         "found": None if found is None else dict(found),
+        **_baseline(tested, shown),
     }
+
+
+def _baseline(tested: Sequence[Record], shown: headline.Headline) -> Row:
+    """What a linear model reaches on the same split; empty where the records do not say."""
+    known = [record["baseline"] for record in tested if record.get("baseline")]
+    if not known:
+        return {}
+    reached = summarise([one["figures"][shown.name] for one in known])
+    return {"baseline": {"model": known[0]["model"], **reached}}
 
 
 def _known(values: Iterable[int | float | None]) -> list[int | float]:

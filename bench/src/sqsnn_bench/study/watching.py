@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqsnn_bench.study.plan import Plan
 from sqsnn_bench.study.records import Key, Record
+from sqsnn_bench.study.search import rank
 
 
 class Standing(NamedTuple):
@@ -16,7 +17,7 @@ class Standing(NamedTuple):
         workers: Workers that there are.
         at_work: Those that have a trial.
         again: Starts of trials that had been started before.
-        best: The model with the highest validation accuracy so far, and that accuracy, by group.
+        best: The model that is best on the validation samples so far, and that record, by group.
     """
 
     done: int
@@ -24,7 +25,7 @@ class Standing(NamedTuple):
     workers: int
     at_work: int
     again: int
-    best: Mapping[str, tuple[str, float]]
+    best: Mapping[str, tuple[str, Record]]
 
 
 class Watcher:
@@ -59,9 +60,8 @@ def standing(
         again: Starts of trials that had been started before.
     """
     keys = list(plan.trials())
-    best: dict[str, tuple[str, float]] = {}
-    for key in keys:
-        reached = known.get(key, {}).get("validation_accuracy")
-        if reached is not None and reached > best.get(key.dataset, ("", -1.0))[1]:
-            best[key.dataset] = key.model, reached
+    best: dict[str, tuple[str, Record]] = {}
+    for key in [key for key in keys if key in known and "error" not in known[key]]:
+        if key.dataset not in best or rank(known[key]) > rank(best[key.dataset][1]):
+            best[key.dataset] = key.model, known[key]
     return Standing(sum(key in known for key in keys), len(keys), workers, at_work, again, best)
