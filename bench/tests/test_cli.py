@@ -49,7 +49,8 @@ def test_the_example_is_compared_tabled_and_reported(bench, here):
     assert lines[24:] == ["runs/digits/results.md", "runs/digits/results.json"]
     table = here / "runs" / "digits" / "results.md"
     before = table.read_text("utf-8")
-    assert before.count("| 2 of 2 |") == 4
+    assert before.count("| 2 of 2 |") == 5  # 4 models, and a linear one on the same splits
+    assert "| ridge classifier on all values |" in before
     again = bench("compare", hurried(here, models))
     assert (again.code, again.out.splitlines()) == (0, lines[20:])
     table.unlink()
@@ -63,7 +64,7 @@ def test_the_study_of_the_readme_is_a_study(tmp_path):
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     path = tmp_path / "study.toml"
     path.write_text(readme.split("```toml\n")[1].split("```")[0], "utf-8")
-    assert make_plan(read_study(path), tmp_path / "out").facts["digits"].classes == 10
+    assert make_plan(read_study(path), tmp_path / "out").facts["digits"].outputs == 10
 
 
 @pytest.mark.parametrize(
