@@ -112,7 +112,7 @@ def test_the_autocorrelation_shows_the_exact_law_beside_the_recording():
     trains = np.zeros((6, 200), dtype=int)
     for train, starts in zip(trains, np.random.default_rng(0).integers(4, 8, (6, 60)), strict=True):
         train[np.cumsum(starts)[np.cumsum(starts) < 200]] = 1  # intervals of 4 to 7 bins
-    model = sqsnn.SpikeTrainModel(memory_qubits=1, circuit="clock", starts=1, random_state=0)
+    model = sqsnn.SpikeTrainModel(memory_qubits=1, circuit="clock", starts=3, random_state=0)
     model.fit(trains)
     (axes,) = plots.autocorrelation(model, trains, longest=12).axes
     np.testing.assert_allclose(line(axes, "model"), model.autocorrelation(12))

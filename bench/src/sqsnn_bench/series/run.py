@@ -134,7 +134,7 @@ def _sized(problem: Problem, dataset: str, given: Mapping[str, Any]) -> RunSetti
     facts = library.look(settings)
 
     def count(hidden: tuple[int, ...]) -> int:
-        return library.count(library.resized(settings, hidden), facts.features, facts.classes)
+        return library.count(library.resized(settings, hidden), facts.features, facts.outputs)
 
     return library.resized(settings, sizing.fit(count, problem.parameters).hidden)
 
