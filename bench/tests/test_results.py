@@ -41,7 +41,7 @@ def test_the_stored_trials_are_packed_as_compare_packs_them(folder):
 
 
 def test_all_stored_trials_are_there():
-    assert sum(len(records.read(folder)) for folder in STUDIES) == 3024
+    assert sum(len(records.read(folder)) for folder in STUDIES) == 3259
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=_name)
@@ -120,3 +120,13 @@ def test_the_page_shows_mnist_at_the_sizes_of_the_literature(group):
         if row["seeds"]:
             text = f"{100 * found['mean']:.2f} ± {100 * found['interval']:.2f}"
         assert shown[row["label"]] == text
+
+
+def test_the_page_shows_the_study_of_values():
+    content = json.loads((BENCH / "results" / "values" / "results.json").read_text("utf-8"))
+    page = (BENCH.parent / "docs" / "results.md").read_text("utf-8")
+    rows = [row for row in content["rows"] if row["dataset"] == "narma10"]
+    assert len(rows) == 8
+    for row in rows:
+        found = row["test_nmse"]
+        assert f"| {row['label']} | {found['mean']:.3f} ± {found['interval']:.3f} |" in page
